@@ -1,0 +1,120 @@
+"""The one list of what can be asked for: environments, agents, suites and recipes.
+
+The list holds strings; nothing is imported before it is asked for. Another package adds to it through the
+entry-point group ``agentgym``: each entry point names a callable that returns an iterable of :class:`Entry`.
+"""
+
+import importlib
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import entry_points
+from importlib.resources import files
+from typing import Any, Literal
+
+import gymnasium
+
+from agentgym.errors import UnknownId
+
+__all__ = ["Entry", "Kind", "card", "entries", "find", "load", "register_environments"]
+
+Kind = Literal["env", "agent", "suite", "recipe"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that a user can name.
+
+    Attributes:
+        kind: which list it stands in.
+        id: the name by which it is asked for.
+        target: ``module:attribute`` of the class or function behind it.
+        summary: one line for ``agentgym list``.
+        card: the module whose folder holds its card, README.md.
+        vector_target: environments only, ``module:attribute`` of the natively batched form.
+        kwargs: environments only, what the id passes to its class.
+        max_episode_steps: environments only, the time limit in steps.
+    """
+
+    kind: Kind
+    id: str
+    target: str
+    summary: str
+    card: str
+    vector_target: str | None = None
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    max_episode_steps: int | None = None
+
+
+def _robust(task: str, parameters: str) -> Entry:
+    return Entry(
+        "env",
+        f"agentgym/Robust{task}-v0",
+        f"agentgym.envs.robust.env:Robust{task}Env",
+        f"Gymnasium's {task}-v5 with uncertain {parameters}",
+        "agentgym.envs.robust",
+        vector_target="agentgym.envs.robust.vector:RobustVectorEnv",
+        kwargs={"task": task},
+        max_episode_steps=1000,
+    )
+
+
+OURS: tuple[Entry, ...] = (
+    _robust("Ant", "torso and front-leg masses"),
+    _robust("HalfCheetah", "friction, torso and back-thigh masses"),
+    _robust("Hopper", "friction, torso and thigh masses"),
+    _robust("HumanoidStandup", "torso, right-foot and left-thigh masses"),
+    _robust("InvertedPendulum", "pole and cart masses"),
+    _robust("Walker2d", "friction, torso and thigh masses"),
+    Entry("agent", "sac", "agentgym.agents.sac.sac:SAC", "Soft Actor-Critic, fast on CPU", "agentgym.agents.sac"),
+)
+
+
+@cache
+def _all() -> dict[tuple[Kind, str], Entry]:
+    listed = list(OURS)
+    for point in entry_points(group="agentgym"):
+        listed.extend(point.load()())
+    return {(entry.kind, entry.id): entry for entry in listed}
+
+
+def entries(kind: Kind) -> list[Entry]:
+    """Everything of one kind, in the order it is listed."""
+    return [entry for entry in _all().values() if entry.kind == kind]
+
+
+def find(kind: Kind, name: str) -> Entry:
+    """The entry of that name.
+
+    Raises:
+        UnknownId: there is none; the message gives the nearest names.
+    """
+    what = {"env": "environment"}.get(kind, kind)
+    try:
+        return _all()[kind, name]
+    except KeyError:
+        known = [entry.id for entry in entries(kind)]
+        raise UnknownId(what, name, known, f"See: agentgym list {kind}s") from None
+
+
+def load(entry: Entry) -> Any:
+    """Import what an entry names."""
+    module, attribute = entry.target.split(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def card(entry: Entry) -> str:
+    """The text of the entry's README.md."""
+    return files(entry.card).joinpath("README.md").read_text(encoding="utf-8")
+
+
+def register_environments() -> None:
+    """Put our environments into Gymnasium's registry, by name only."""
+    for entry in entries("env"):
+        if entry.id not in gymnasium.registry:
+            gymnasium.register(
+                entry.id,
+                entry_point=entry.target,
+                vector_entry_point=entry.vector_target,
+                kwargs=entry.kwargs,
+                max_episode_steps=entry.max_episode_steps,
+            )

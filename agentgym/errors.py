@@ -1,0 +1,48 @@
+"""What can go wrong through what was asked for, each with a message that says what to do.
+
+Every class is also the built-in error that a library user would catch. The command line prints these
+without a traceback and exits with 2.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class AskError(Exception):
+    """What was asked cannot be: the message names what was wrong and what to do instead."""
+
+    def __str__(self) -> str:  # KeyError would show the message's repr
+        return str(self.args[0]) if self.args else ""
+
+
+class UnknownId(AskError, KeyError):
+    """A name that is not in a list of names; the message gives the nearest ones."""
+
+    def __init__(self, what: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known[:12]
+        offer = f" Nearest: {', '.join(near)}." if near else ""
+        super().__init__(f"There is no {what} named {name!r}.{offer}{' ' + hint if hint else ''}")
+
+
+class InvalidAction(AskError, ValueError):
+    """An action with NaN, infinity or another shape than the action space's."""
+
+
+class InvalidParameter(AskError, ValueError):
+    """A parameter that is unknown, not a finite number, or outside its range."""
+
+
+class SpaceMismatch(AskError, ValueError):
+    """An agent meets an environment with other observation or action spaces than its own."""
+
+
+class CorruptFile(AskError, OSError):
+    """A file that is truncated, altered, or was not written by agentgym."""
+
+
+class MissingExtra(AskError, ImportError):
+    """An optional dependency is not installed; the message gives the command that installs it."""
+
+    def __init__(self, module: str, extra: str) -> None:
+        super().__init__(f'{module} is not installed. Install it with:  pip install "agentgym[{extra}]"')

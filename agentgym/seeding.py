@@ -1,0 +1,64 @@
+"""Where all randomness comes from: streams spawned from one seed by name, never a global generator.
+
+A stream is found by its seed and its name, so adding a random effect to an environment leaves every other
+effect's draws as they were.
+"""
+
+import zlib
+from typing import Any
+
+import numpy as np
+
+__all__ = ["entropy", "episode_seed", "stream"]
+
+
+def entropy() -> int:
+    """A fresh 63-bit seed from the operating system, for whoever gave none."""
+    return int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1)
+
+
+def _spawn_key(names: tuple[str | int, ...]) -> tuple[int, ...]:
+    """Integers stand for themselves, names for their CRC-32 (stable across runs, unlike hash())."""
+    return tuple(name if isinstance(name, int) else zlib.crc32(name.encode()) for name in names)
+
+
+def stream(seed: int, *names: str | int) -> np.random.Generator:
+    """The generator that belongs to ``names`` under ``seed``.
+
+    >>> float(stream(0, "observation noise", 2).normal()) == float(stream(0, "observation noise", 2).normal())
+    True
+    """
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=_spawn_key(names)))
+
+
+def episode_seed(root: int, *index: int) -> int:
+    """The reset seed of one episode, below 2**31 so that every simulator takes it.
+
+    Args:
+        root: the seed of the whole evaluation or run.
+        index: what tells the episode from others, e.g. (environment, episode).
+    """
+    sequence = np.random.SeedSequence(root, spawn_key=index)
+    return int(sequence.generate_state(1, np.uint32)[0] >> 1)
+
+
+def state_of(generator: np.random.Generator) -> dict[str, Any]:
+    """The generator's state as plain JSON values (128-bit integers as hex strings)."""
+    return _encode(generator.bit_generator.state)
+
+
+def restore(generator: np.random.Generator, state: dict[str, Any]) -> None:
+    """Put a generator back to where :func:`state_of` found it."""
+    generator.bit_generator.state = _decode(state)
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _encode(item) for key, item in value.items()}
+    return hex(value) if isinstance(value, int) else value
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _decode(item) for key, item in value.items()}
+    return int(value, 16) if isinstance(value, str) and value.startswith("0x") else value

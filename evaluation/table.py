@@ -1,0 +1,152 @@
+"""What an evaluation is made of: conditions, one row an episode, and the folder they are kept in.
+
+    reports/NAME/
+        evaluation.json   suite, agents, conditions, episodes, seed, command, versions
+        rows.csv          one row an episode; a failed one carries its error
+        summary.csv       mean, IQM, CVaR, worst with intervals, one row an agent and panel
+        report.html       the same to look at
+"""
+
+import csv
+import io
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from agentgym.checkpoint import write_file
+from agentgym.errors import CorruptFile
+
+__all__ = ["AgentRecord", "Evaluation", "Row", "Scene"]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Where a condition stands in the plots.
+
+    Attributes:
+        tab: the report's tab, e.g. "Parameter grid", "Observation", "Action".
+        panel: the plot within the tab, e.g. "noise" or "torso_mass x friction".
+        kind: "nominal" (one number), "grid" (a heat map over one to three coordinates), "curve" (score over the
+            coordinate named "intensity") or "matrix" (train x test; the coordinate is named "test").
+        coordinates: the condition's place in the plot.
+    """
+
+    tab: str
+    panel: str
+    kind: Literal["nominal", "grid", "curve", "matrix"]
+    coordinates: dict[str, float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AgentRecord:
+    """Who was evaluated: its name in the rows, its algorithm, what it was trained in, where it was read from."""
+
+    name: str
+    algorithm: str
+    trained_in: str
+    source: str
+    steps: int = 0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One episode of one agent under one condition.
+
+    ``episode_return`` is the undiscounted sum of the environment's true rewards (never of perturbed ones), and NaN
+    where ``error`` says why there is none; ``note`` tells what else happened (a worker that died and was replaced).
+    """
+
+    agent: str
+    condition: str
+    episode: int
+    seed: int
+    episode_return: float
+    length: int
+    error: str = ""
+    note: str = ""
+
+
+@dataclass
+class Evaluation:
+    """A whole evaluation; ``scenes`` maps each condition's name to its place in the plots, in suite order."""
+
+    suite: str
+    agents: list[AgentRecord]
+    scenes: dict[str, Scene]
+    rows: list[Row]
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def returns(self, agent: str, condition: str) -> list[float]:
+        """The finished episodes' returns of one agent under one condition, in episode order."""
+        return [
+            row.episode_return
+            for row in self.rows
+            if row.agent == agent and row.condition == condition and not math.isnan(row.episode_return)
+        ]
+
+    def write(self, folder: Path | str) -> Path:
+        """Write evaluation.json and rows.csv."""
+        folder = Path(folder)
+        head = {
+            "suite": self.suite,
+            "agents": [asdict(agent) for agent in self.agents],
+            "scenes": {name: asdict(scene) for name, scene in self.scenes.items()},
+            "meta": self.meta,
+        }
+        write_file(folder / "evaluation.json", json.dumps(head, indent=1))
+        write_file(folder / "rows.csv", _as_csv(self.rows))
+        return folder
+
+    @classmethod
+    def read(cls, folder: Path | str) -> "Evaluation":
+        """Read what :meth:`write` wrote.
+
+        Raises:
+            FileNotFoundError: the folder holds no evaluation.
+            CorruptFile: a file of it is damaged.
+        """
+        folder = Path(folder)
+        for name in ("evaluation.json", "rows.csv"):
+            if not (folder / name).is_file():
+                raise FileNotFoundError(f"{folder} holds no evaluation ({name} is missing). Make one: agentgym evaluate --help")
+        try:
+            head = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+            return cls(
+                suite=head["suite"],
+                agents=[AgentRecord(**agent) for agent in head["agents"]],
+                scenes={name: Scene(**scene) for name, scene in head["scenes"].items()},
+                rows=_from_csv((folder / "rows.csv").read_text(encoding="utf-8")),
+                meta=head["meta"],
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise CorruptFile(f"{folder} holds a damaged evaluation ({error}). Run agentgym evaluate again.") from error
+
+
+COLUMNS = ("agent", "condition", "episode", "seed", "return", "length", "error", "note")
+
+
+def _as_csv(rows: list[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in rows:
+        writer.writerow(asdict(row).values())  # floats by repr: read back bit for bit
+    return text.getvalue()
+
+
+def _from_csv(text: str) -> list[Row]:
+    return [
+        Row(
+            agent=line["agent"],
+            condition=line["condition"],
+            episode=int(line["episode"]),
+            seed=int(line["seed"]),
+            episode_return=float(line["return"]),
+            length=int(line["length"]),
+            error=line["error"],
+            note=line["note"],
+        )
+        for line in csv.DictReader(io.StringIO(text))
+    ]
