@@ -1,0 +1,163 @@
+"""One map over independent work: processes here, Ray on a cluster. joblib does the scheduling.
+
+A task that raises, or whose worker dies, becomes an :class:`Outcome` with its error: the rest is finished.
+"""
+
+import re
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import joblib
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from agentgym.errors import MissingExtra
+
+__all__ = ["Outcome", "map_tasks"]
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Result]):
+    """What became of one task.
+
+    Attributes:
+        index: the task's place in the list.
+        value: what the function returned; None after an error.
+        error: one line, empty when all went well.
+        note: what the reader of the result should know, e.g. that a worker died and the task ran again.
+    """
+
+    index: int
+    value: Result | None
+    error: str = ""
+    note: str = ""
+
+
+def map_tasks(
+    function: Callable[[Task], Result], tasks: Sequence[Task], workers: int = 1, ray: str | None = None
+) -> Iterator[Outcome[Result]]:
+    """Apply ``function`` to every task; outcomes come in the order in which they finish.
+
+    Args:
+        function: importable or a closure; it runs with one numerics thread in each worker process.
+        tasks: what is sent to the workers, one at a time.
+        workers: processes on this machine; 1 runs in this process.
+        ray: address of a Ray cluster ("auto" finds a running one, "local" starts one here); ``workers`` is
+            then the number of its CPUs to use, or all of them for -1.
+    """
+    if workers == 1 and ray is None:
+        yield from (_run(function, index, task, None) for index, task in enumerate(tasks))
+        return
+    with tempfile.TemporaryDirectory() as started, _backend(ray):
+        finished: set[int] = set()
+        note = ""
+        while waiting := [index for index in range(len(tasks)) if index not in finished]:
+            suspects = [index for index in waiting if (Path(started) / str(index)).exists()]
+            for index in suspects:  # each alone, so that a worker's death tells which task killed it
+                finished.add(index)
+                yield _run_alone(function, index, tasks[index], note)
+            try:
+                for outcome in _pool(function, tasks, [i for i in waiting if i not in finished], workers, started):
+                    finished.add(outcome.index)
+                    yield outcome
+            except TerminatedWorkerError as death:
+                note = f"a worker died here ({_cause(death)}); the task ran again"
+                if not any(Path(started).iterdir()):  # workers die before they reach a task: no use to go on
+                    raise
+
+
+def _pool(
+    function: Callable[[Task], Result], tasks: Sequence[Task], chosen: list[int], workers: int, started: str
+) -> Iterator[Outcome[Result]]:
+    calls = [joblib.delayed(_run)(function, index, tasks[index], started) for index in chosen]
+    backend, _ = joblib.parallel.get_active_backend()
+    if backend.supports_return_generator:
+        yield from joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)(calls)
+        return
+    size = 8 * joblib.effective_n_jobs(workers)  # Ray's backend returns lists only: waves show progress
+    for first in range(0, len(calls), size):
+        yield from _ray_wave(calls[first : first + size], chosen[first : first + size], workers)
+
+
+def _ray_wave(calls: list[Any], indices: list[int], workers: int) -> list[Outcome[Any]]:
+    """One list of tasks on Ray; where an actor dies, its wave runs again task by task to find the one to blame."""
+    from ray.exceptions import RayError
+
+    try:
+        return list(joblib.Parallel(n_jobs=workers, batch_size=1)(calls))
+    except RayError as death:
+        if len(calls) == 1:
+            return [Outcome(indices[0], None, error=f"its worker process died twice ({type(death).__name__})")]
+        return [
+            replace(outcome, note=outcome.note or f"a worker of its wave died ({type(death).__name__}); the task ran again")
+            for call, index in zip(calls, indices, strict=True)
+            for outcome in _ray_wave([call], [index], workers=2)  # 1 would run it here, in this process
+        ]
+
+
+def _run(function: Callable[[Task], Result], index: int, task: Task, started: str | None) -> Outcome[Result]:
+    if started is not None:
+        _one_thread()
+        if Path(started).is_dir():  # not on another machine of a cluster
+            (Path(started) / str(index)).touch()
+    try:
+        return Outcome(index, function(task))
+    except Exception as error:
+        return Outcome(index, None, error=_line(error))
+
+
+def _run_alone(function: Callable[[Task], Result], index: int, task: Task, note: str) -> Outcome[Result]:
+    """Run one task in a process of its own; if that dies too, the task is to blame."""
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(max_workers=1) as executor:
+        try:
+            outcome: Outcome[Result] = executor.submit(_run, function, index, task, "").result()
+        except TerminatedWorkerError as death:
+            return Outcome(index, None, error=f"its worker process died twice ({_cause(death)})")
+    return Outcome(index, outcome.value, outcome.error, note)
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _line(error: BaseException) -> str:
+    """The last line of a traceback and where it came from."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text} ({Path(frame.filename).name}:{frame.lineno})"
+
+
+def _cause(death: BaseException) -> str:
+    """How the operating system ended a worker, from loky's message."""
+    found = re.search(r"\{(.*?)\}", str(death))
+    return found.group(1) if found else "cause unknown"
+
+
+@contextmanager
+def _backend(ray_address: str | None) -> Iterator[Any]:
+    """joblib's own processes, or Ray's joblib backend on a cluster."""
+    if ray_address is None:
+        with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+            yield
+        return
+    try:
+        import ray
+        from ray.util.joblib import register_ray
+    except ImportError:
+        raise MissingExtra("ray", "distributed") from None
+    if not ray.is_initialized():
+        ray.init(address=None if ray_address == "local" else ray_address, log_to_driver=False)
+    register_ray()
+    with joblib.parallel_config(backend="ray"):
+        yield

@@ -1,0 +1,318 @@
+"""Statistics of episode returns: aggregates, bootstrap intervals, profiles. NumPy only, seeded, vectorised.
+
+Scores come in groups, one group a condition (an environment with its perturbation and parameters), one score an
+episode. Resampling is stratified: episodes are redrawn within their own condition, so the interval tells how much
+the numbers would move if the same conditions were run with other seeds (Agarwal et al. 2021, "Deep Reinforcement
+Learning at the Edge of the Statistical Precipice", section 4.1, with conditions in the place of tasks).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from agentgym.errors import InvalidParameter
+
+__all__ = [
+    "Estimate",
+    "Statistic",
+    "Summary",
+    "bootstrap_interval",
+    "cvar",
+    "iqm",
+    "performance_profile",
+    "probability_of_improvement",
+    "summarise",
+    "worst",
+]
+
+Scores = ArrayLike | Sequence[ArrayLike]
+Floats = NDArray[np.float64]
+
+CHUNK = 1 << 21  # resampled scores held at once: 16 MiB
+
+
+class Statistic(Protocol):
+    """A function of an array along one axis, such as ``np.mean``, :func:`iqm` or :func:`worst`."""
+
+    def __call__(self, x: Floats, /, *, axis: int) -> ArrayLike:
+        """Reduce ``axis``."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and its confidence interval; ``low`` and ``high`` are NaN where the data give none."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What one agent scored over some conditions.
+
+    Attributes:
+        mean: mean over conditions of the mean over episodes, so that every condition weighs the same.
+        iqm: interquartile mean of all episodes together.
+        cvar: mean of the worst tenth (``alpha``) of all episodes together.
+        worst: the least mean of a condition. The least of several noisy means is biased low, the more so the
+            fewer episodes and the more conditions there are, and its interval carries the same bias: run
+            ``worst_condition`` again with fresh seeds for an unbiased number.
+        worst_condition: which condition that is, as an index into the groups.
+        conditions: the mean over episodes of each condition.
+    """
+
+    mean: Estimate
+    iqm: Estimate
+    cvar: Estimate
+    worst: Estimate
+    worst_condition: int
+    conditions: tuple[Estimate, ...]
+
+
+def iqm(x: ArrayLike, axis: int | None = None) -> np.float64 | Floats:
+    """Interquartile mean: the lowest and the highest ``floor(n / 4)`` scores are left out.
+
+    The definition of rliable and of ``scipy.stats.trim_mean(x, 0.25)``: whole scores are cut and none is weighted.
+
+    Args:
+        x: the scores.
+        axis: the axis to reduce; all of them if None.
+    """
+    x, axis = _reducible(x, axis)
+    count = x.shape[axis]
+    cut = count // 4
+    middle = np.partition(x, (cut, count - 1 - cut), axis=axis)
+    return np.asarray(middle).take(range(cut, count - cut), axis=axis).mean(axis=axis)
+
+
+def cvar(x: ArrayLike, alpha: float = 0.1, axis: int | None = None) -> np.float64 | Floats:
+    """Conditional value at risk: the mean of the worst fraction ``alpha`` of the scores.
+
+    The score on the boundary counts by the part of it that is inside, so the value is the exact mean of the lower
+    tail of the empirical distribution (Rockafellar and Uryasev 2002, equation 26, for returns instead of losses).
+
+    Args:
+        x: the scores.
+        alpha: the fraction, above 0; 1 gives the mean, and 1 / n or less gives the minimum.
+        axis: the axis to reduce; all of them if None.
+    """
+    if not 0.0 < alpha <= 1.0:
+        raise InvalidParameter(f"alpha is a fraction above 0 and at most 1, not {alpha!r}.")
+    x, axis = _reducible(x, axis)
+    mass = alpha * x.shape[axis]  # how many scores the tail holds
+    last = min(int(mass), x.shape[axis] - 1)
+    ordered = np.moveaxis(np.partition(x, last, axis=axis), axis, -1)
+    tail = ordered[..., :last].sum(axis=-1) + (mass - last) * ordered[..., last]
+    return tail / mass
+
+
+def worst(x: ArrayLike, axis: int | None = None) -> np.float64 | Floats:
+    """The least score. The minimum of noisy means is biased low: see :class:`Summary`."""
+    x, axis = _reducible(x, axis)
+    return x.min(axis=axis)
+
+
+def bootstrap_interval(
+    x: Scores,
+    statistic: Statistic = np.mean,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+    within: Statistic | None = None,
+) -> Estimate:
+    """A statistic and its percentile bootstrap interval (Efron 1979), stratified by condition.
+
+    Args:
+        x: scores [n] of one condition, or [G, n], or a list of G arrays of any lengths, one a condition.
+        statistic: called as ``statistic(scores, axis=-1)``, on all episodes together.
+        confidence: the interval's nominal coverage.
+        resamples: how many times the episodes are redrawn.
+        seed: equal seeds give equal intervals.
+        within: first reduces each condition to one number, of which ``statistic`` is then taken. The worst
+            condition's mean is ``bootstrap_interval(x, worst, within=np.mean)``.
+
+    Returns:
+        The value on the scores themselves, and the interval. Where no condition has two episodes, nothing is known
+        of the spread and the interval is NaN.
+
+    Raises:
+        InvalidParameter: no scores, an empty condition, a score that is not finite, or an argument out of range.
+    """
+    groups = _Groups(x)
+    reduce = partial(_reduce, groups, statistic, within)
+    draws = np.concatenate([reduce(sample) for sample in groups.resample(resamples, seed)])
+    return groups.estimate(float(reduce(groups.scores[None])[0]), draws, confidence)
+
+
+def summarise(
+    groups: Scores, alpha: float = 0.1, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> Summary:
+    """Mean, IQM, CVaR and worst condition of one agent, each with the interval of :func:`bootstrap_interval`.
+
+    Args:
+        groups: scores [G, n], or a list of G arrays of any lengths, one a condition.
+        alpha: the fraction of episodes in the CVaR.
+        confidence: the intervals' nominal coverage.
+        resamples: how many times the episodes are redrawn; all the statistics see the same draws.
+        seed: equal seeds give equal intervals.
+
+    Raises:
+        InvalidParameter: as :func:`bootstrap_interval`.
+    """
+    data = _Groups(groups)
+
+    def statistics(sample: Floats) -> tuple[Floats, Floats]:
+        means = data.means(sample)
+        pooled = [iqm(sample, axis=-1), cvar(sample, alpha, axis=-1)]
+        return means, np.stack([means.mean(axis=-1), *pooled, means.min(axis=-1)], axis=-1)
+
+    (means,), (values,) = statistics(data.scores[None])
+    drawn = [statistics(sample) for sample in data.resample(resamples, seed)]
+    mean_draws, value_draws = (np.concatenate(part) for part in zip(*drawn, strict=True))
+    estimates = data.estimates(values, value_draws, confidence)
+    conditions = data.estimates(means, mean_draws, confidence, spread=data.sizes > 1)
+    return Summary(*estimates, worst_condition=int(means.argmin()), conditions=tuple(conditions))
+
+
+def performance_profile(scores: ArrayLike, thresholds: ArrayLike) -> Floats:
+    """The fraction of scores above each threshold (Agarwal et al. 2021, equation 4).
+
+    Args:
+        scores: any shape; one number a condition, or one an episode.
+        thresholds: tau [T].
+
+    Returns:
+        The fractions [T]; a score equal to a threshold is not above it.
+    """
+    ordered = np.sort(_finite(scores), axis=None)
+    return 1.0 - np.searchsorted(ordered, np.asarray(thresholds), side="right") / ordered.size
+
+
+def probability_of_improvement(
+    a: Scores, b: Scores, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> Estimate:
+    """How likely an episode of ``a`` scores above one of ``b`` in the same condition, averaged over conditions.
+
+    The mean over conditions of P(A > B) + P(A = B) / 2, the Mann-Whitney statistic (Agarwal et al. 2021, section
+    4.3), with the stratified bootstrap interval.
+
+    Args:
+        a, b: scores of the two agents, grouped alike; a condition may have other numbers of episodes in each.
+        confidence: the interval's nominal coverage.
+        resamples: how many times the episodes of both are redrawn.
+        seed: equal seeds give equal intervals.
+
+    Raises:
+        InvalidParameter: as :func:`bootstrap_interval`, or the two have other numbers of conditions.
+    """
+    first, second = _Groups(a), _Groups(b)
+    if len(first.sizes) != len(second.sizes):
+        raise InvalidParameter(
+            f"Both need the same conditions: a has {len(first.sizes)}, b has {len(second.sizes)}."
+        )
+    generator = np.random.default_rng(seed)
+    value, draws = 0.0, np.zeros(resamples)
+    for left, right in zip(first.split(), second.split(), strict=True):
+        wins = (left[:, None] > right) + 0.5 * (left[:, None] == right)  # [episodes of a, episodes of b]
+        value += wins.mean()
+        # How often each episode is drawn is all that matters: counts instead of copies.
+        weight_left, weight_right = (
+            generator.multinomial(size, np.full(size, 1.0 / size), size=resamples) / size
+            for size in wins.shape
+        )
+        draws += np.einsum("rb,rb->r", weight_left @ wins, weight_right)
+    conditions = len(first.sizes)
+    spread = bool((first.sizes > 1).any() or (second.sizes > 1).any())
+    return _estimate(value / conditions, draws / conditions, confidence, spread)
+
+
+class _Groups:
+    """Scores of all conditions end to end, with what tells where each begins."""
+
+    def __init__(self, x: Scores) -> None:
+        parts = [_finite(part) for part in _parts(x)]
+        if not parts or any(part.ndim != 1 or not part.size for part in parts):
+            raise InvalidParameter(
+                "Every condition needs at least one score: leave out those that have none."
+            )
+        self.sizes = np.array([part.size for part in parts])
+        self.starts = np.cumsum(self.sizes) - self.sizes
+        self.scores = np.concatenate(parts)
+
+    def split(self) -> list[Floats]:
+        return np.split(self.scores, self.starts[1:])
+
+    def means(self, sample: Floats) -> Floats:
+        """[..., N] -> [..., G]."""
+        return np.add.reduceat(sample, self.starts, axis=-1) / self.sizes
+
+    def resample(self, resamples: int, seed: int) -> Iterator[Floats]:
+        """Scores redrawn within their conditions, [r, N] at a time, ``resamples`` rows in all."""
+        if resamples < 1:
+            raise InvalidParameter(f"resamples is at least 1, not {resamples!r}.")
+        generator = np.random.default_rng(seed)
+        start, size = np.repeat(self.starts, self.sizes), np.repeat(self.sizes, self.sizes)
+        rows = max(1, CHUNK // self.scores.size)
+        for done in range(0, resamples, rows):
+            uniform = generator.random((min(rows, resamples - done), self.scores.size))
+            yield self.scores[start + (uniform * size).astype(np.intp)]
+
+    def estimate(self, value: float, draws: Floats, confidence: float) -> Estimate:
+        return _estimate(value, draws, confidence, bool((self.sizes > 1).any()))
+
+    def estimates(
+        self, values: Floats, draws: Floats, confidence: float, spread: NDArray[np.bool_] | None = None
+    ) -> list[Estimate]:
+        """One for each value [K] with its draws [r, K]; ``spread`` [K] tells where an interval is known."""
+        known = np.full(len(values), (self.sizes > 1).any()) if spread is None else spread
+        low, high = _quantiles(draws, confidence)
+        return [
+            Estimate(float(v), float(lo), float(hi)) if k else Estimate(float(v), np.nan, np.nan)
+            for v, lo, hi, k in zip(values, low, high, known, strict=True)
+        ]
+
+
+def _reduce(groups: _Groups, statistic: Statistic, within: Statistic | None, sample: Floats) -> Floats:
+    """[r, N] -> [r]."""
+    if within is not None:
+        parts = np.split(sample, groups.starts[1:], axis=-1)
+        sample = np.stack([np.asarray(within(part, axis=-1)) for part in parts], axis=-1)
+    return np.asarray(statistic(sample, axis=-1), dtype=np.float64)
+
+
+def _estimate(value: float, draws: Floats, confidence: float, spread: bool) -> Estimate:
+    low, high = _quantiles(draws, confidence)
+    return Estimate(value, float(low), float(high)) if spread else Estimate(value, np.nan, np.nan)
+
+
+def _quantiles(draws: Floats, confidence: float) -> Floats:
+    if not 0.0 < confidence < 1.0:
+        raise InvalidParameter(f"confidence is a fraction between 0 and 1, not {confidence!r}.")
+    return np.quantile(draws, [(1.0 - confidence) / 2.0, (1.0 + confidence) / 2.0], axis=0)
+
+
+def _parts(x: Scores) -> list[ArrayLike]:
+    """One group if ``x`` is a row of numbers, otherwise one group an item."""
+    listed = list(x) if isinstance(x, np.ndarray | Sequence) else [x]
+    return [listed] if listed and all(np.ndim(item) == 0 for item in listed) else listed
+
+
+def _reducible(x: ArrayLike, axis: int | None) -> tuple[Floats, int]:
+    x = _finite(x)
+    if not x.size:
+        raise InvalidParameter("There are no scores to take a statistic of.")
+    return (x.reshape(-1), 0) if axis is None else (x, axis)
+
+
+def _finite(x: ArrayLike) -> Floats:
+    x = np.asarray(x, dtype=np.float64)
+    if not np.isfinite(x).all():
+        raise InvalidParameter(
+            "Scores must be finite numbers: leave failed episodes out, and count them apart."
+        )
+    return x

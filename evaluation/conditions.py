@@ -1,0 +1,75 @@
+"""Conditions: what an agent is put through, as plain data that can be sent to a worker and written to a file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from agentgym.evaluation.table import Scene
+
+__all__ = ["Condition", "Subject", "Suite"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One world and one set of disturbances.
+
+    Attributes:
+        name: unique within an evaluation.
+        scene: its place in the plots.
+        env: Gymnasium id of the world.
+        env_kwargs: what the environment is made with; equal ones share an environment.
+        options: given to every ``reset``; this is how uncertainty parameters are set without rebuilding.
+        perturbations: configurations for :func:`agentgym.envs.perturb.from_config`, from the inside out.
+        attack: configuration for :func:`agentgym.evaluation.attacks.from_config`, or None.
+    """
+
+    name: str
+    scene: Scene
+    env: str
+    env_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    perturbations: tuple[Mapping[str, Any], ...] = ()
+    attack: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a suite may know before it lists its conditions.
+
+    Attributes:
+        env: id of the environment that the suite varies.
+        env_kwargs: its keyword arguments.
+        probe: one such environment, to ask for spaces and parameter ranges; not to be stepped.
+        observation_scale: float64, shape of the observation: its standard deviation over the nominal episodes of
+            all agents together, the unit of observation noise and attack radius; None for other than Box spaces.
+        trained_in: for each agent (id, keyword arguments) of its training environment.
+    """
+
+    env: str
+    env_kwargs: Mapping[str, Any]
+    probe: gymnasium.Env[Any, Any]
+    observation_scale: np.ndarray | None
+    trained_in: Mapping[str, tuple[str, Mapping[str, Any]]]
+
+    def nominal(self, tab: str, panel: str = "nominal") -> Condition:
+        """The undisturbed environment."""
+        return self.condition("nominal", Scene(tab, panel, "nominal"))
+
+    def condition(self, name: str, scene: Scene, **changes: Any) -> Condition:
+        """A condition on this subject's environment."""
+        return Condition(name, scene, self.env, dict(self.env_kwargs), **changes)
+
+
+class Suite:
+    """A list of conditions. A subclass is a dataclass: its fields are its settings (``NAME:field=value`` on the command line)."""
+
+    def conditions(self, subject: Subject) -> list[Condition]:
+        """The suite's conditions for one environment, in the order in which they are shown.
+
+        Raises:
+            AskError: the suite has no meaning for this environment.
+        """
+        raise NotImplementedError
