@@ -15,7 +15,7 @@ import gymnasium
 
 from agentgym.errors import UnknownId
 
-__all__ = ["Entry", "Kind", "card", "entries", "find", "load", "register_environments"]
+__all__ = ["Entry", "Kind", "card", "entries", "find", "load", "register_environments", "resolve"]
 
 Kind = Literal["env", "agent", "suite", "recipe"]
 
@@ -65,7 +65,9 @@ OURS: tuple[Entry, ...] = (
     _robust("HumanoidStandup", "torso, right-foot and left-thigh masses"),
     _robust("InvertedPendulum", "pole and cart masses"),
     _robust("Walker2d", "friction, torso and thigh masses"),
-    Entry("agent", "sac", "agentgym.agents.sac.sac:SAC", "Soft Actor-Critic, fast on CPU", "agentgym.agents.sac"),
+    Entry(
+        "agent", "sac", "agentgym.agents.sac.sac:SAC", "Soft Actor-Critic, fast on CPU", "agentgym.agents.sac"
+    ),
 )
 
 
@@ -98,7 +100,12 @@ def find(kind: Kind, name: str) -> Entry:
 
 def load(entry: Entry) -> Any:
     """Import what an entry names."""
-    module, attribute = entry.target.split(":")
+    return resolve(entry.target)
+
+
+def resolve(target: str) -> Any:
+    """Import ``module:attribute``."""
+    module, attribute = target.split(":")
     return getattr(importlib.import_module(module), attribute)
 
 

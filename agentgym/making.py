@@ -26,7 +26,9 @@ def check_id(env_id: str) -> None:
         try:
             importlib.import_module(module)
         except ImportError as error:
-            raise AskError(f"The module {module!r} of {env_id!r} cannot be imported ({error}). Install it first.") from error
+            raise AskError(
+                f"The module {module!r} of {env_id!r} cannot be imported ({error}). Install it first."
+            ) from error
     try:
         gymnasium.spec(name)
     except gymnasium.error.Error as error:
@@ -61,5 +63,7 @@ def perturbed(env: gymnasium.Env[Any, Any], configs: Sequence[dict[str, Any]]) -
     if not configs:
         return env
     perturb = importlib.import_module(PERTURB)
-    wrapped: gymnasium.Env[Any, Any] = perturb.perturb(env, *(perturb.from_config(config) for config in configs))
+    wrapped: gymnasium.Env[Any, Any] = perturb.perturb(
+        env, *(perturb.from_config(config) for config in configs)
+    )
     return wrapped

@@ -53,7 +53,7 @@ def map_tasks(
             then the number of its CPUs to use, or all of them for -1.
     """
     if workers == 1 and ray is None:
-        yield from (_run(function, index, task, None) for index, task in enumerate(tasks))
+        yield from (_run(function, index, task) for index, task in enumerate(tasks))
         return
     with tempfile.TemporaryDirectory() as started, _backend(ray):
         finished: set[int] = set()
@@ -64,7 +64,9 @@ def map_tasks(
                 finished.add(index)
                 yield _run_alone(function, index, tasks[index], note)
             try:
-                for outcome in _pool(function, tasks, [i for i in waiting if i not in finished], workers, started):
+                for outcome in _pool(
+                    function, tasks, [i for i in waiting if i not in finished], workers, started
+                ):
                     finished.add(outcome.index)
                     yield outcome
             except TerminatedWorkerError as death:
@@ -76,7 +78,7 @@ def map_tasks(
 def _pool(
     function: Callable[[Task], Result], tasks: Sequence[Task], chosen: list[int], workers: int, started: str
 ) -> Iterator[Outcome[Result]]:
-    calls = [joblib.delayed(_run)(function, index, tasks[index], started) for index in chosen]
+    calls = [joblib.delayed(_run_in_worker)(function, index, tasks[index], started) for index in chosen]
     backend, _ = joblib.parallel.get_active_backend()
     if backend.supports_return_generator:
         yield from joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)(calls)
@@ -94,19 +96,32 @@ def _ray_wave(calls: list[Any], indices: list[int], workers: int) -> list[Outcom
         return list(joblib.Parallel(n_jobs=workers, batch_size=1)(calls))
     except RayError as death:
         if len(calls) == 1:
-            return [Outcome(indices[0], None, error=f"its worker process died twice ({type(death).__name__})")]
+            return [
+                Outcome(indices[0], None, error=f"its worker process died twice ({type(death).__name__})")
+            ]
         return [
-            replace(outcome, note=outcome.note or f"a worker of its wave died ({type(death).__name__}); the task ran again")
+            replace(
+                outcome,
+                note=outcome.note
+                or f"a worker of its wave died ({type(death).__name__}); the task ran again",
+            )
             for call, index in zip(calls, indices, strict=True)
             for outcome in _ray_wave([call], [index], workers=2)  # 1 would run it here, in this process
         ]
 
 
-def _run(function: Callable[[Task], Result], index: int, task: Task, started: str | None) -> Outcome[Result]:
-    if started is not None:
-        _one_thread()
-        if Path(started).is_dir():  # not on another machine of a cluster
-            (Path(started) / str(index)).touch()
+def _run_in_worker(
+    function: Callable[[Task], Result], index: int, task: Task, started: str = ""
+) -> Outcome[Result]:
+    import torch
+
+    torch.set_num_threads(1)
+    if started and Path(started).is_dir():  # not on another machine of a cluster
+        (Path(started) / str(index)).touch()
+    return _run(function, index, task)
+
+
+def _run(function: Callable[[Task], Result], index: int, task: Task) -> Outcome[Result]:
     try:
         return Outcome(index, function(task))
     except Exception as error:
@@ -119,16 +134,10 @@ def _run_alone(function: Callable[[Task], Result], index: int, task: Task, note:
 
     with ProcessPoolExecutor(max_workers=1) as executor:
         try:
-            outcome: Outcome[Result] = executor.submit(_run, function, index, task, "").result()
+            outcome: Outcome[Result] = executor.submit(_run_in_worker, function, index, task).result()
         except TerminatedWorkerError as death:
             return Outcome(index, None, error=f"its worker process died twice ({_cause(death)})")
     return Outcome(index, outcome.value, outcome.error, note)
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def _line(error: BaseException) -> str:

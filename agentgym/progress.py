@@ -5,7 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.utils import safe_mean
 
@@ -25,7 +32,10 @@ class _Lines:
         now = time.monotonic()
         if now - self.last >= SECONDS_BETWEEN_LINES or done >= self.total:
             self.last = now
-            self.console.print(f"{self.title}: {done}/{self.total} after {now - self.began:.0f} s {text}".rstrip(), highlight=False)
+            self.console.print(
+                f"{self.title}: {done}/{self.total} after {now - self.began:.0f} s {text}".rstrip(),
+                highlight=False,
+            )
 
 
 class _Bar:

@@ -1,9 +1,9 @@
 """A run's folder: what was asked, what was measured, what was learned.
 
-    runs/NAME/
-        config.json          every setting, versions, git revision, the command
-        metrics.csv          one row a log, one column a key; TensorBoard's event file beside it
-        final/               the trained agent (safetensors + json)
+runs/NAME/
+    config.json          every setting, versions, git revision, the command
+    metrics.csv          one row a log, one column a key; TensorBoard's event file beside it
+    final/               the trained agent (safetensors + json)
 """
 
 import csv
@@ -76,12 +76,18 @@ class Run:
         path = Path(path)
         if path.exists():
             if not overwrite:
-                raise AskError(f"{path} exists already. Choose another --name, or replace it with --overwrite.")
+                raise AskError(
+                    f"{path} exists already. Choose another --name, or replace it with --overwrite."
+                )
             if not (path / "config.json").is_file():
-                raise AskError(f"{path} is not a run (it has no config.json), so it is not overwritten. Choose another --name.")
+                raise AskError(
+                    f"{path} is not a run (it has no config.json), so it is not overwritten. Choose another --name."
+                )
             shutil.rmtree(path)
         run = cls(path, config, provenance())
-        write_file(path / "config.json", json.dumps({**asdict(config), "provenance": run.provenance}, indent=1))
+        write_file(
+            path / "config.json", json.dumps({**asdict(config), "provenance": run.provenance}, indent=1)
+        )
         return run
 
     @classmethod
@@ -95,10 +101,14 @@ class Run:
         path = Path(path)
         file = path / "config.json"
         if not file.is_file():
-            raise FileNotFoundError(f"There is no run at {path} (no config.json). Train one: agentgym train --help")
+            raise FileNotFoundError(
+                f"There is no run at {path} (no config.json). Train one: agentgym train --help"
+            )
         try:
             text = json.loads(file.read_text(encoding="utf-8"))
-            return cls(path, RunConfig(**{k: v for k, v in text.items() if k != "provenance"}), text["provenance"])
+            return cls(
+                path, RunConfig(**{k: v for k, v in text.items() if k != "provenance"}), text["provenance"]
+            )
         except (ValueError, TypeError, KeyError) as error:
             raise CorruptFile(f"{file} is damaged ({error}). Train the run again.") from error
 
@@ -160,7 +170,9 @@ class MetricsFile:
 def provenance() -> dict[str, Any]:
     """What made a result: the command, when, on which versions, at which git revision."""
     return {
-        "command": shlex.join(["agentgym", *sys.argv[1:]]) if Path(sys.argv[0]).name == "agentgym" else shlex.join(sys.argv),
+        "command": shlex.join(["agentgym", *sys.argv[1:]])
+        if Path(sys.argv[0]).name == "agentgym"
+        else shlex.join(sys.argv),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "versions": {name: found for name in PACKAGES if (found := _version(name))},

@@ -39,7 +39,9 @@ def train(
         AskError: the run exists, or the environment refuses its arguments.
     """
     entry = catalog.find("agent", config.agent)
-    make_env(config.env, config.env_kwargs, config.perturbations).close()  # refuse what cannot be, before writing
+    make_env(
+        config.env, config.env_kwargs, config.perturbations
+    ).close()  # refuse what cannot be, before writing
     run = Run.create(Path(root) / (name or _default_name(config)), config, overwrite)
     agent = build(entry, config)
     agent.set_logger(_logger(run))
@@ -63,7 +65,11 @@ def build(entry: catalog.Entry, config: RunConfig) -> Any:
     ]
     settings = agent_class.Config(**config.config)
     return agent_class(
-        "MlpPolicy", VecMonitor(DummyVecEnv(makers)), seed=config.seed, device=config.device, **settings.to_kwargs()
+        "MlpPolicy",
+        VecMonitor(DummyVecEnv(makers)),
+        seed=config.seed,
+        device=config.device,
+        **settings.to_kwargs(),
     )
 
 

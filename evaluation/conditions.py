@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -64,7 +64,15 @@ class Subject:
 
 
 class Suite:
-    """A list of conditions. A subclass is a dataclass: its fields are its settings (``NAME:field=value`` on the command line)."""
+    """A list of conditions. A subclass is a dataclass: its fields are its settings.
+
+    Attributes:
+        name: how it is asked for; settings follow as ``name:field=value,field=value``.
+        needs_scale: whether its conditions are in units of :attr:`Subject.observation_scale`.
+    """
+
+    name: ClassVar[str]
+    needs_scale: ClassVar[bool] = False
 
     def conditions(self, subject: Subject) -> list[Condition]:
         """The suite's conditions for one environment, in the order in which they are shown.

@@ -17,7 +17,7 @@ from agentgym.evaluation.table import Row
 from agentgym.making import make_env, perturbed
 from agentgym.seeding import stream
 
-__all__ = ["Job", "LANES", "play_episodes"]
+__all__ = ["LANES", "Job", "play_episodes"]
 
 LANES = 32
 
@@ -121,7 +121,9 @@ def play_episodes(
                 watch(np.stack([lane.observation for lane in busy]))
             seen = _seen(agent, all_lanes, attacks or {})
             starts = np.array([lane.job is None or lane.fresh for lane in all_lanes])
-            actions, state = agent.predict(seen, state=state, episode_start=starts, deterministic=deterministic)
+            actions, state = agent.predict(
+                seen, state=state, episode_start=starts, deterministic=deterministic
+            )
             for lane, action in zip(all_lanes, actions, strict=True):
                 if lane.job is None:
                     continue
@@ -139,7 +141,9 @@ def _seen(agent: Any, lanes: Sequence[_Lane], attacks: Mapping[str, Any]) -> Any
     """What the policy sees: the lanes' observations, attacked where the condition says so."""
     seen = _batch([lane.observation for lane in lanes])
     for condition, attack in attacks.items():
-        rows = [i for i, lane in enumerate(lanes) if lane.job is not None and lane.job.condition.name == condition]
+        rows = [
+            i for i, lane in enumerate(lanes) if lane.job is not None and lane.job.condition.name == condition
+        ]
         if rows:
             seen[rows] = attack.perturb(agent, seen[rows], [lanes[i].generator for i in rows])
     return seen

@@ -1,10 +1,10 @@
 """What an evaluation is made of: conditions, one row an episode, and the folder they are kept in.
 
-    reports/NAME/
-        evaluation.json   suite, agents, conditions, episodes, seed, command, versions
-        rows.csv          one row an episode; a failed one carries its error
-        summary.csv       mean, IQM, CVaR, worst with intervals, one row an agent and panel
-        report.html       the same to look at
+reports/NAME/
+    evaluation.json   suite, agents, conditions, episodes, seed, command, versions
+    rows.csv          one row an episode; a failed one carries its error
+    summary.csv       mean, IQM, CVaR, worst with intervals, one row an agent and panel
+    report.html       the same to look at
 """
 
 import csv
@@ -110,7 +110,9 @@ class Evaluation:
         folder = Path(folder)
         for name in ("evaluation.json", "rows.csv"):
             if not (folder / name).is_file():
-                raise FileNotFoundError(f"{folder} holds no evaluation ({name} is missing). Make one: agentgym evaluate --help")
+                raise FileNotFoundError(
+                    f"{folder} holds no evaluation ({name} is missing). Make one: agentgym evaluate --help"
+                )
         try:
             head = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
             return cls(
@@ -121,7 +123,9 @@ class Evaluation:
                 meta=head["meta"],
             )
         except (ValueError, KeyError, TypeError) as error:
-            raise CorruptFile(f"{folder} holds a damaged evaluation ({error}). Run agentgym evaluate again.") from error
+            raise CorruptFile(
+                f"{folder} holds a damaged evaluation ({error}). Run agentgym evaluate again."
+            ) from error
 
 
 COLUMNS = ("agent", "condition", "episode", "seed", "return", "length", "error", "note")

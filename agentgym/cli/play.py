@@ -1,0 +1,56 @@
+"""``agentgym play RUN --video FILE``: films a trained agent."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from agentgym.errors import AskError
+from agentgym.settings import parse_settings, parse_values
+
+
+def play(
+    run: Annotated[Path, tyro.conf.Positional],
+    video: Path = Path("play.mp4"),
+    env: str | None = None,
+    env_kwargs: tuple[str, ...] = (),
+    perturb: tuple[str, ...] = (),
+    steps: int = 500,
+    seed: int = 0,
+) -> None:
+    """Film one episode of a trained agent, as a video (.mp4, .gif) or as a strip of frames (.png).
+
+    Examples:
+
+    agentgym play runs/hopper --video hopper.mp4
+
+    agentgym play runs/hopper --video heavy.png --env-kwargs 'parameters={"torso_mass": 3.0}'
+
+    Args:
+        run: the run's folder.
+        video: the file to write; its ending decides what.
+        env: another environment with the same spaces.
+        env_kwargs: the environment's keyword arguments, KEY=VALUE; those of the training otherwise.
+        perturb: perturbations around it from the inside out, NAME or NAME:KEY=VALUE,KEY=VALUE.
+        steps: at most this many steps.
+        seed: of the episode.
+    """
+    if sys.platform == "linux" and not os.environ.get("DISPLAY"):
+        os.environ.setdefault("MUJOCO_GL", "egl")  # no screen: render off-screen
+    from agentgym.evaluation.film import film, write_film
+
+    if video.suffix not in (".mp4", ".gif", ".png"):
+        raise AskError(f"{video} ends in {video.suffix!r}; --video takes .mp4, .gif or .png.")
+    configs = [{"type": kind, **values} for kind, values in map(parse_settings, perturb)]
+    frames, fps, score = film(
+        run, env, parse_values(env_kwargs) if env_kwargs else None, configs, steps, seed
+    )
+    write_film(frames, fps, video)
+    print(f"{video}: {len(frames)} frames, return {score:.6g}")
+
+
+def main(arguments: list[str]) -> None:
+    """Entry point of the verb."""
+    tyro.cli(play, prog="agentgym play", args=arguments)

@@ -1,0 +1,97 @@
+"""``agentgym train AGENT --env ID``: trains and writes ``runs/NAME``."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from agentgym import catalog
+from agentgym.errors import UnknownId
+from agentgym.runs import RunConfig
+from agentgym.settings import parse_settings, parse_values
+
+HELP = """Train an agent and write runs/NAME: config.json, metrics.csv, TensorBoard events and the trained agent.
+
+Examples:
+
+agentgym train sac --env agentgym/RobustHopper-v0 --steps 100000 --seed 1 --name hopper
+
+agentgym train sac --env agentgym/RobustInvertedPendulum-v0 --env-kwargs randomize=uniform --name randomised
+
+agentgym train sac --env Pendulum-v1 --perturb ObservationNoise:std=0.1 --config.learning-rate 1e-3
+
+Watch a run: tensorboard --logdir runs
+"""
+
+
+def main(arguments: list[str]) -> None:
+    """Entry point of the verb: the first argument decides which hyperparameters there are."""
+    names = [entry.id for entry in catalog.entries("agent")]
+    if not arguments or arguments[0].startswith("-"):
+        print(f"Usage: agentgym train AGENT --env ID [options]\n\nAgents: {', '.join(names)}\n\n{HELP}")
+        print("agentgym train AGENT --help lists an agent's hyperparameters.")
+        sys.exit(0 if arguments[:1] in (["-h"], ["--help"]) else 2)
+    if arguments[0] not in names:
+        raise UnknownId("agent", arguments[0], names, "See: agentgym list agents")
+    entry = catalog.find("agent", arguments[0])
+    config_class = catalog.load(entry).Config
+    tyro.cli(
+        _command(entry.id, config_class),
+        prog=f"agentgym train {entry.id}",
+        args=arguments[1:],
+        description=HELP,
+    )
+
+
+def _command(agent: str, config_class: type) -> Any:
+    """The verb with this agent's configuration among its arguments."""
+
+    def train(
+        env: str,
+        config: Any,
+        steps: int = 100_000,
+        seed: int = 0,
+        name: str | None = None,
+        num_envs: int = 1,
+        env_kwargs: tuple[str, ...] = (),
+        perturb: tuple[str, ...] = (),
+        device: str = "auto",
+        threads: int = 0,
+        root: Path = Path("runs"),
+        overwrite: bool = False,
+    ) -> None:
+        """Train.
+
+        Args:
+            env: a Gymnasium id, or module:Id for a package that registers its own.
+            config: the agent's hyperparameters.
+            steps: environment steps in all.
+            seed: of everything random in the run.
+            name: the run's folder under runs/; by default agent, environment and seed.
+            num_envs: environments stepped side by side.
+            env_kwargs: the environment's keyword arguments, KEY=VALUE.
+            perturb: perturbations around it from the inside out, NAME or NAME:KEY=VALUE,KEY=VALUE.
+            device: auto, cpu or cuda.
+            threads: numerics threads; 0 leaves torch's own choice.
+            root: folder that holds the runs.
+            overwrite: replace a run of that name.
+        """
+        from agentgym.training import train as train_agent
+
+        perturbations = []
+        for text in perturb:
+            kind, values = parse_settings(text)
+            perturbations.append({"type": kind, **values})
+        run_config = RunConfig(
+            agent, env, parse_values(env_kwargs), perturbations, num_envs, steps, seed, device, threads,
+            dataclasses.asdict(config),
+        )  # fmt: skip
+        run = train_agent(run_config, name, root, overwrite)
+        print(
+            f"{run.path}: trained for {steps} steps. Next: agentgym evaluate {run.path} --suite perturbations"
+        )
+
+    train.__annotations__["config"] = Annotated[config_class, tyro.conf.arg(name="config")]
+    return train
