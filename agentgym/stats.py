@@ -1,15 +1,15 @@
 """Statistics of episode returns: aggregates, bootstrap intervals, profiles. NumPy only, seeded, vectorised.
 
-Scores come in groups, one group a condition (an environment with its perturbation and parameters), one score an
-episode. Resampling is stratified: episodes are redrawn within their own condition, so the interval tells how much
-the numbers would move if the same conditions were run with other seeds (Agarwal et al. 2021, "Deep Reinforcement
-Learning at the Edge of the Statistical Precipice", section 4.1, with conditions in the place of tasks).
+Scores come in groups: one group a condition (an environment with its perturbation and parameters), one score
+an episode. Resampling is stratified: episodes are redrawn within their own condition, so an interval tells
+how much the number would move if the same conditions were run with other seeds (Agarwal et al. 2021, "Deep
+Reinforcement Learning at the Edge of the Statistical Precipice", with conditions in the place of tasks).
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -60,8 +60,8 @@ class Summary:
         iqm: interquartile mean of all episodes together.
         cvar: mean of the worst tenth (``alpha``) of all episodes together.
         worst: the least mean of a condition. The least of several noisy means is biased low, the more so the
-            fewer episodes and the more conditions there are, and its interval carries the same bias: run
-            ``worst_condition`` again with fresh seeds for an unbiased number.
+            fewer episodes and the more conditions there are; run ``worst_condition`` again with fresh seeds
+            for an unbiased number. The interval allows for the choice (see ``_interval_of_the_least``).
         worst_condition: which condition that is, as an index into the groups.
         conditions: the mean over episodes of each condition.
     """
@@ -77,7 +77,7 @@ class Summary:
 def iqm(x: ArrayLike, axis: int | None = None) -> np.float64 | Floats:
     """Interquartile mean: the lowest and the highest ``floor(n / 4)`` scores are left out.
 
-    The definition of rliable and of ``scipy.stats.trim_mean(x, 0.25)``: whole scores are cut and none is weighted.
+    As in rliable and ``scipy.stats.trim_mean(x, 0.25)``: whole scores are cut, none is weighted.
 
     Args:
         x: the scores.
@@ -93,8 +93,8 @@ def iqm(x: ArrayLike, axis: int | None = None) -> np.float64 | Floats:
 def cvar(x: ArrayLike, alpha: float = 0.1, axis: int | None = None) -> np.float64 | Floats:
     """Conditional value at risk: the mean of the worst fraction ``alpha`` of the scores.
 
-    The score on the boundary counts by the part of it that is inside, so the value is the exact mean of the lower
-    tail of the empirical distribution (Rockafellar and Uryasev 2002, equation 26, for returns instead of losses).
+    The score on the boundary counts by the part of it that is inside: the exact mean of the lower tail of the
+    empirical distribution (Rockafellar and Uryasev 2002, with returns in the place of losses).
 
     Args:
         x: the scores.
@@ -134,25 +134,27 @@ def bootstrap_interval(
         resamples: how many times the episodes are redrawn.
         seed: equal seeds give equal intervals.
         within: first reduces each condition to one number, of which ``statistic`` is then taken. The worst
-            condition's mean is ``bootstrap_interval(x, worst, within=np.mean)``.
+            condition's mean is ``bootstrap_interval(x, worst, within=np.mean)``; the bias of a minimum is in
+            that interval twice, and it may lie wholly below its value: :func:`summarise` gives a better one.
 
     Returns:
-        The value on the scores themselves, and the interval. Where no condition has two episodes, nothing is known
-        of the spread and the interval is NaN.
+        The value on the scores themselves, and the interval. Where no condition has two episodes, nothing is
+        known of the spread and the interval is NaN.
 
     Raises:
-        InvalidParameter: no scores, an empty condition, a score that is not finite, or an argument out of range.
+        InvalidParameter: no scores, an empty condition, a score that is not finite, an argument out of range.
     """
     groups = _Groups(x)
     reduce = partial(_reduce, groups, statistic, within)
     draws = np.concatenate([reduce(sample) for sample in groups.resample(resamples, seed)])
-    return groups.estimate(float(reduce(groups.scores[None])[0]), draws, confidence)
+    value = float(reduce(groups.scores[None])[0])
+    return _estimate(value, draws, confidence, bool((groups.sizes > 1).any()))
 
 
 def summarise(
     groups: Scores, alpha: float = 0.1, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> Summary:
-    """Mean, IQM, CVaR and worst condition of one agent, each with the interval of :func:`bootstrap_interval`.
+    """Mean, IQM, CVaR and worst condition of one agent, each with its bootstrap interval.
 
     Args:
         groups: scores [G, n], or a list of G arrays of any lengths, one a condition.
@@ -169,18 +171,49 @@ def summarise(
     def statistics(sample: Floats) -> tuple[Floats, Floats]:
         means = data.means(sample)
         pooled = [iqm(sample, axis=-1), cvar(sample, alpha, axis=-1)]
-        return means, np.stack([means.mean(axis=-1), *pooled, means.min(axis=-1)], axis=-1)
+        return means, np.stack([means.mean(axis=-1), *pooled], axis=-1)
 
     (means,), (values,) = statistics(data.scores[None])
     drawn = [statistics(sample) for sample in data.resample(resamples, seed)]
     mean_draws, value_draws = (np.concatenate(part) for part in zip(*drawn, strict=True))
-    estimates = data.estimates(values, value_draws, confidence)
-    conditions = data.estimates(means, mean_draws, confidence, spread=data.sizes > 1)
-    return Summary(*estimates, worst_condition=int(means.argmin()), conditions=tuple(conditions))
+    some_spread = np.full(len(values), (data.sizes > 1).any())
+    mean, middle, tail = _estimates(values, value_draws, confidence, some_spread)
+    return Summary(
+        mean,
+        middle,
+        tail,
+        worst=_interval_of_the_least(data, means, mean_draws, confidence),
+        worst_condition=int(means.argmin()),
+        conditions=tuple(_estimates(means, mean_draws, confidence, data.sizes > 1)),
+    )
+
+
+def _interval_of_the_least(data: "_Groups", means: Floats, draws: Floats, confidence: float) -> Estimate:
+    """The least of the conditions' means, with an interval that the choice of the least does not spoil.
+
+    If every true mean lies within ``d`` standard errors of its estimate, then the least true mean lies
+    between the least lower end and the least upper end. ``d`` is the bootstrap quantile of the largest
+    standardised deviation over all conditions, so that all of them hold together. With fewer than about ten
+    episodes a condition it is too narrow where all conditions are equally bad (tests/core measures it).
+
+    Args:
+        data: the scores, G conditions.
+        means: [G].
+        draws: the resampled means [r, G].
+        confidence: the interval's nominal coverage, which it exceeds where one condition is clearly worst.
+    """
+    least = float(means.min())
+    if (data.sizes < 2).any():
+        return Estimate(least, np.nan, np.nan)
+    error = np.sqrt(data.means((data.scores - np.repeat(means, data.sizes)) ** 2) / (data.sizes - 1))
+    spread = draws.std(axis=0)
+    deviation = np.abs(draws - means) / np.where(spread > 0.0, spread, np.inf)
+    margin = np.quantile(deviation.max(axis=1), confidence) * error
+    return Estimate(least, float((means - margin).min()), float((means + margin).min()))
 
 
 def performance_profile(scores: ArrayLike, thresholds: ArrayLike) -> Floats:
-    """The fraction of scores above each threshold (Agarwal et al. 2021, equation 4).
+    """The fraction of scores above each threshold (Agarwal et al. 2021).
 
     Args:
         scores: any shape; one number a condition, or one an episode.
@@ -196,10 +229,10 @@ def performance_profile(scores: ArrayLike, thresholds: ArrayLike) -> Floats:
 def probability_of_improvement(
     a: Scores, b: Scores, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> Estimate:
-    """How likely an episode of ``a`` scores above one of ``b`` in the same condition, averaged over conditions.
+    """How likely an episode of ``a`` scores above one of ``b`` in the same condition.
 
-    The mean over conditions of P(A > B) + P(A = B) / 2, the Mann-Whitney statistic (Agarwal et al. 2021, section
-    4.3), with the stratified bootstrap interval.
+    The mean over conditions of P(A > B) + P(A = B) / 2, the Mann-Whitney statistic (Agarwal et al. 2021),
+    with the stratified bootstrap interval.
 
     Args:
         a, b: scores of the two agents, grouped alike; a condition may have other numbers of episodes in each.
@@ -228,7 +261,7 @@ def probability_of_improvement(
         draws += np.einsum("rb,rb->r", weight_left @ wins, weight_right)
     conditions = len(first.sizes)
     spread = bool((first.sizes > 1).any() or (second.sizes > 1).any())
-    return _estimate(value / conditions, draws / conditions, confidence, spread)
+    return _estimate(float(value) / conditions, draws / conditions, confidence, spread)
 
 
 class _Groups:
@@ -262,20 +295,6 @@ class _Groups:
             uniform = generator.random((min(rows, resamples - done), self.scores.size))
             yield self.scores[start + (uniform * size).astype(np.intp)]
 
-    def estimate(self, value: float, draws: Floats, confidence: float) -> Estimate:
-        return _estimate(value, draws, confidence, bool((self.sizes > 1).any()))
-
-    def estimates(
-        self, values: Floats, draws: Floats, confidence: float, spread: NDArray[np.bool_] | None = None
-    ) -> list[Estimate]:
-        """One for each value [K] with its draws [r, K]; ``spread`` [K] tells where an interval is known."""
-        known = np.full(len(values), (self.sizes > 1).any()) if spread is None else spread
-        low, high = _quantiles(draws, confidence)
-        return [
-            Estimate(float(v), float(lo), float(hi)) if k else Estimate(float(v), np.nan, np.nan)
-            for v, lo, hi, k in zip(values, low, high, known, strict=True)
-        ]
-
 
 def _reduce(groups: _Groups, statistic: Statistic, within: Statistic | None, sample: Floats) -> Floats:
     """[r, N] -> [r]."""
@@ -286,8 +305,13 @@ def _reduce(groups: _Groups, statistic: Statistic, within: Statistic | None, sam
 
 
 def _estimate(value: float, draws: Floats, confidence: float, spread: bool) -> Estimate:
-    low, high = _quantiles(draws, confidence)
-    return Estimate(value, float(low), float(high)) if spread else Estimate(value, np.nan, np.nan)
+    return _estimates(np.array([value]), draws[:, None], confidence, np.array([spread]))[0]
+
+
+def _estimates(values: Floats, draws: Floats, confidence: float, spread: NDArray[np.bool_]) -> list[Estimate]:
+    """One for each value [K] with its draws [r, K]; ``spread`` [K] tells where an interval is known."""
+    low, high = np.where(spread, _quantiles(draws, confidence), np.nan)
+    return [Estimate(float(v), float(a), float(b)) for v, a, b in zip(values, low, high, strict=True)]
 
 
 def _quantiles(draws: Floats, confidence: float) -> Floats:
@@ -298,7 +322,7 @@ def _quantiles(draws: Floats, confidence: float) -> Floats:
 
 def _parts(x: Scores) -> list[ArrayLike]:
     """One group if ``x`` is a row of numbers, otherwise one group an item."""
-    listed = list(x) if isinstance(x, np.ndarray | Sequence) else [x]
+    listed: list[Any] = list(x) if isinstance(x, np.ndarray | Sequence) else [x]
     return [listed] if listed and all(np.ndim(item) == 0 for item in listed) else listed
 
 
