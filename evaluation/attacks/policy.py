@@ -1,0 +1,72 @@
+"""What an attack needs to know of a policy, read from agents in Stable-Baselines3's shape."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.distributions import Distribution, Normal, kl_divergence
+
+from agentgym.errors import InvalidParameter
+
+__all__ = ["action_distributions", "action_value", "divergence", "greedy_action"]
+
+
+def action_distributions(agent: Any, observations: torch.Tensor) -> list[Distribution]:
+    """The policy's action distribution, one factor after the other (most policies have one).
+
+    A Gaussian that is squashed by tanh (SAC) is given before the squashing: a divergence does not change under a
+    bijection. A deterministic actor (TD3, DDPG) stands for a Gaussian of deviation 1 around its action.
+
+    Raises:
+        InvalidParameter: the agent has no such policy.
+    """
+    policy: Any = getattr(agent, "policy", None)
+    if hasattr(policy, "get_distribution"):  # PPO, A2C, TRPO
+        found = policy.get_distribution(observations).distribution
+        return list(found) if isinstance(found, list) else [found]
+    actor = _actor(agent)
+    if not hasattr(actor, "get_action_dist_params"):
+        return [Normal(actor(observations), 1.0)]
+    mean, log_std, extra = actor.get_action_dist_params(observations)
+    if extra:  # state-dependent exploration: the deviation depends on the features too
+        return [actor.action_dist.proba_distribution(mean, log_std, **extra).distribution]
+    return [Normal(mean, log_std.exp())]
+
+
+def divergence(clean: list[Distribution], seen: list[Distribution]) -> torch.Tensor:
+    """KL(clean || seen) of each row [N], summed over independent factors and entries of the action."""
+    factors = (kl_divergence(p, q) for p, q in zip(clean, seen, strict=True))
+    return torch.stack([factor.flatten(1).sum(1) if factor.ndim > 1 else factor for factor in factors]).sum(0)
+
+
+def greedy_action(agent: Any, observations: torch.Tensor) -> torch.Tensor:
+    """The policy's mode [N, action], scaled as the critic takes it; gradients flow to the observations."""
+    actor = _actor(agent)
+    stochastic = hasattr(actor, "get_action_dist_params")
+    action: torch.Tensor = actor(observations, deterministic=True) if stochastic else actor(observations)
+    return action
+
+
+def action_value(agent: Any) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """The function (observations, actions) -> Q [N], the least of the agent's critics.
+
+    Raises:
+        InvalidParameter: the agent has no critic of states and actions.
+    """
+    critic = getattr(agent, "critic", None)
+    if critic is None:
+        raise InvalidParameter(
+            f"The critic attack asks the agent's own Q(s, a), and {type(agent).__name__} has none. "
+            "Use maximal_action_difference instead."
+        )
+    return lambda observations, actions: torch.cat(critic(observations, actions), dim=1).amin(dim=1)
+
+
+def _actor(agent: Any) -> Any:
+    actor = getattr(agent, "actor", None) or getattr(getattr(agent, "policy", None), "actor", None)
+    if actor is None:
+        raise InvalidParameter(
+            f"The attack needs a torch policy with an actor or an action distribution; {type(agent).__name__} "
+            "has none. Use the random attack instead."
+        )
+    return actor
