@@ -52,10 +52,13 @@ def _robust(task: str, parameters: str) -> Entry:
         f"agentgym.envs.robust.env:Robust{task}Env",
         f"Gymnasium's {task}-v5 with uncertain {parameters}",
         "agentgym.envs.robust",
-        vector_target="agentgym.envs.robust.vector:RobustVectorEnv",
-        kwargs={"task": task},
+        vector_target=f"agentgym.envs.robust.vector:Robust{task}VectorEnv",
         max_episode_steps=1000,
     )
+
+
+def _suite(name: str, target: str, summary: str) -> Entry:
+    return Entry("suite", name, f"agentgym.evaluation.suites.{target}", summary, "agentgym.evaluation.suites")
 
 
 OURS: tuple[Entry, ...] = (
@@ -65,9 +68,11 @@ OURS: tuple[Entry, ...] = (
     _robust("HumanoidStandup", "torso, right-foot and left-thigh masses"),
     _robust("InvertedPendulum", "pole and cart masses"),
     _robust("Walker2d", "friction, torso and thigh masses"),
-    Entry(
-        "agent", "sac", "agentgym.agents.sac.sac:SAC", "Soft Actor-Critic, fast on CPU", "agentgym.agents.sac"
-    ),
+    Entry("agent", "sac", "agentgym.agents.sac.sac:SAC", "Soft Actor-Critic, fast on CPU", "agentgym.agents.sac"),
+    _suite("parameter-grid", "parameter_grid:ParameterGrid", "every cell of a grid over the uncertainty set"),
+    _suite("perturbations", "perturbations:Perturbations", "observation, action, reward and dynamics, at intensities"),
+    _suite("attacks", "attacks:Attacks", "observations moved by an adversary"),
+    _suite("transfer", "transfer:Transfer", "train x test matrix over agents"),
 )
 
 

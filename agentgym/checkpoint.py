@@ -6,6 +6,7 @@ pickle is involved on either side.
 """
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -79,10 +80,8 @@ def _fill(folder: Path, contents: Contents) -> None:
 
 
 def _npz(arrays: dict[str, np.ndarray]) -> bytes:
-    import io
-
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 
@@ -125,19 +124,15 @@ _ADVICE = "Use an earlier checkpoint, or train again."
 def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if not path.is_file():
-        raise CorruptFile(
-            f"{folder} has no {MANIFEST}: it was not written by agentgym, or only in part. {_ADVICE}"
-        )
+        raise CorruptFile(f"{folder} has no {MANIFEST}: it was not written by agentgym, or only in part. {_ADVICE}")
     try:
         manifest = json.loads(path.read_bytes())
         if manifest["format"] != FORMAT:
             raise CorruptFile(
-                f"{folder} has format {manifest['format']!r}; this version reads {FORMAT}. Install the agentgym that wrote it."
+                f"{folder} has format {manifest['format']!r}; this version reads {FORMAT}. "
+                "Install the agentgym that wrote it."
             )
-        files = {
-            str(name): (int(entry["bytes"]), str(entry["sha256"]))
-            for name, entry in manifest["files"].items()
-        }
+        files = {str(name): (int(entry["bytes"]), str(entry["sha256"])) for name, entry in manifest["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorruptFile(f"{path} is damaged ({error}). {_ADVICE}") from error
     if unsafe := [name for name in files if Path(name).name != name]:
@@ -151,17 +146,13 @@ def _checked(path: Path, entry: dict[str, Any]) -> bytes:
     except FileNotFoundError:
         raise CorruptFile(f"{path} is missing. {_ADVICE}") from None
     if len(data) != entry["bytes"]:
-        raise CorruptFile(
-            f"{path} has {len(data)} bytes instead of {entry['bytes']}: it is truncated. {_ADVICE}"
-        )
+        raise CorruptFile(f"{path} has {len(data)} bytes instead of {entry['bytes']}: it is truncated. {_ADVICE}")
     if hashlib.sha256(data).hexdigest() != entry["sha256"]:
         raise CorruptFile(f"{path} was altered after it was written (its SHA-256 differs). {_ADVICE}")
     return data
 
 
 def _arrays(data: bytes | None) -> dict[str, np.ndarray]:
-    import io
-
     if data is None:
         return {}
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:

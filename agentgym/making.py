@@ -1,7 +1,7 @@
 """Environments as they are asked for by name: any Gymnasium id, its keyword arguments, perturbations around it."""
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -37,7 +37,7 @@ def check_id(env_id: str) -> None:
 
 
 def make_env(
-    env_id: str, env_kwargs: dict[str, Any] | None = None, perturbations: Sequence[dict[str, Any]] = ()
+    env_id: str, env_kwargs: dict[str, Any] | None = None, perturbations: Sequence[Mapping[str, Any]] = ()
 ) -> gymnasium.Env[Any, Any]:
     """One environment by name, with perturbations around it.
 
@@ -58,12 +58,10 @@ def make_env(
     return perturbed(env, perturbations)
 
 
-def perturbed(env: gymnasium.Env[Any, Any], configs: Sequence[dict[str, Any]]) -> gymnasium.Env[Any, Any]:
+def perturbed(env: gymnasium.Env[Any, Any], configs: Sequence[Mapping[str, Any]]) -> gymnasium.Env[Any, Any]:
     """``env`` with perturbations around it; ``env`` itself when there are none."""
     if not configs:
         return env
     perturb = importlib.import_module(PERTURB)
-    wrapped: gymnasium.Env[Any, Any] = perturb.perturb(
-        env, *(perturb.from_config(config) for config in configs)
-    )
+    wrapped: gymnasium.Env[Any, Any] = perturb.perturb(env, *(perturb.from_config(config) for config in configs))
     return wrapped

@@ -64,9 +64,7 @@ def map_tasks(
                 finished.add(index)
                 yield _run_alone(function, index, tasks[index], note)
             try:
-                for outcome in _pool(
-                    function, tasks, [i for i in waiting if i not in finished], workers, started
-                ):
+                for outcome in _pool(function, tasks, [i for i in waiting if i not in finished], workers, started):
                     finished.add(outcome.index)
                     yield outcome
             except TerminatedWorkerError as death:
@@ -96,23 +94,18 @@ def _ray_wave(calls: list[Any], indices: list[int], workers: int) -> list[Outcom
         return list(joblib.Parallel(n_jobs=workers, batch_size=1)(calls))
     except RayError as death:
         if len(calls) == 1:
-            return [
-                Outcome(indices[0], None, error=f"its worker process died twice ({type(death).__name__})")
-            ]
+            return [Outcome(indices[0], None, error=f"its worker process died twice ({type(death).__name__})")]
         return [
             replace(
                 outcome,
-                note=outcome.note
-                or f"a worker of its wave died ({type(death).__name__}); the task ran again",
+                note=outcome.note or f"a worker of its wave died ({type(death).__name__}); the task ran again",
             )
             for call, index in zip(calls, indices, strict=True)
             for outcome in _ray_wave([call], [index], workers=2)  # 1 would run it here, in this process
         ]
 
 
-def _run_in_worker(
-    function: Callable[[Task], Result], index: int, task: Task, started: str = ""
-) -> Outcome[Result]:
+def _run_in_worker(function: Callable[[Task], Result], index: int, task: Task, started: str = "") -> Outcome[Result]:
     import torch
 
     torch.set_num_threads(1)

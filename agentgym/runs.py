@@ -76,18 +76,14 @@ class Run:
         path = Path(path)
         if path.exists():
             if not overwrite:
-                raise AskError(
-                    f"{path} exists already. Choose another --name, or replace it with --overwrite."
-                )
+                raise AskError(f"{path} exists already. Choose another --name, or replace it with --overwrite.")
             if not (path / "config.json").is_file():
                 raise AskError(
                     f"{path} is not a run (it has no config.json), so it is not overwritten. Choose another --name."
                 )
             shutil.rmtree(path)
         run = cls(path, config, provenance())
-        write_file(
-            path / "config.json", json.dumps({**asdict(config), "provenance": run.provenance}, indent=1)
-        )
+        write_file(path / "config.json", json.dumps({**asdict(config), "provenance": run.provenance}, indent=1))
         return run
 
     @classmethod
@@ -101,14 +97,10 @@ class Run:
         path = Path(path)
         file = path / "config.json"
         if not file.is_file():
-            raise FileNotFoundError(
-                f"There is no run at {path} (no config.json). Train one: agentgym train --help"
-            )
+            raise FileNotFoundError(f"There is no run at {path} (no config.json). Train one: agentgym train --help")
         try:
             text = json.loads(file.read_text(encoding="utf-8"))
-            return cls(
-                path, RunConfig(**{k: v for k, v in text.items() if k != "provenance"}), text["provenance"]
-            )
+            return cls(path, RunConfig(**{k: v for k, v in text.items() if k != "provenance"}), text["provenance"])
         except (ValueError, TypeError, KeyError) as error:
             raise CorruptFile(f"{file} is damaged ({error}). Train the run again.") from error
 
@@ -136,9 +128,7 @@ class MetricsFile:
             with self.path.open(encoding="utf-8", newline="") as file:
                 self.columns = next(csv.reader(file), [])
 
-    def write(
-        self, key_values: Mapping[str, Any], key_excluded: Mapping[str, tuple[str, ...]], step: int = 0
-    ) -> None:
+    def write(self, key_values: Mapping[str, Any], key_excluded: Mapping[str, tuple[str, ...]], step: int = 0) -> None:
         """Append one row; keys excluded from "csv" and values that are not numbers or text are left out."""
         row: dict[str, Any] = {"step": step}
         for key, value in sorted(key_values.items()):

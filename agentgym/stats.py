@@ -245,9 +245,7 @@ def probability_of_improvement(
     """
     first, second = _Groups(a), _Groups(b)
     if len(first.sizes) != len(second.sizes):
-        raise InvalidParameter(
-            f"Both need the same conditions: a has {len(first.sizes)}, b has {len(second.sizes)}."
-        )
+        raise InvalidParameter(f"Both need the same conditions: a has {len(first.sizes)}, b has {len(second.sizes)}.")
     generator = np.random.default_rng(seed)
     value, draws = 0.0, np.zeros(resamples)
     for left, right in zip(first.split(), second.split(), strict=True):
@@ -255,8 +253,7 @@ def probability_of_improvement(
         value += wins.mean()
         # How often each episode is drawn is all that matters: counts instead of copies.
         weight_left, weight_right = (
-            generator.multinomial(size, np.full(size, 1.0 / size), size=resamples) / size
-            for size in wins.shape
+            generator.multinomial(size, np.full(size, 1.0 / size), size=resamples) / size for size in wins.shape
         )
         draws += np.einsum("rb,rb->r", weight_left @ wins, weight_right)
     conditions = len(first.sizes)
@@ -270,9 +267,7 @@ class _Groups:
     def __init__(self, x: Scores) -> None:
         parts = [_finite(part) for part in _parts(x)]
         if not parts or any(part.ndim != 1 or not part.size for part in parts):
-            raise InvalidParameter(
-                "Every condition needs at least one score: leave out those that have none."
-            )
+            raise InvalidParameter("Every condition needs at least one score: leave out those that have none.")
         self.sizes = np.array([part.size for part in parts])
         self.starts = np.cumsum(self.sizes) - self.sizes
         self.scores = np.concatenate(parts)
@@ -336,7 +331,5 @@ def _reducible(x: ArrayLike, axis: int | None) -> tuple[Floats, int]:
 def _finite(x: ArrayLike) -> Floats:
     x = np.asarray(x, dtype=np.float64)
     if not np.isfinite(x).all():
-        raise InvalidParameter(
-            "Scores must be finite numbers: leave failed episodes out, and count them apart."
-        )
+        raise InvalidParameter("Scores must be finite numbers: leave failed episodes out, and count them apart.")
     return x

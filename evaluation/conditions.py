@@ -45,14 +45,14 @@ class Subject:
         probe: one such environment, to ask for spaces and parameter ranges; not to be stepped.
         observation_scale: float64, shape of the observation: its standard deviation over the nominal episodes of
             all agents together, the unit of observation noise and attack radius; None for other than Box spaces.
-        trained_in: for each agent (id, keyword arguments) of its training environment.
+        trained_in: for each agent the (id, keyword arguments) of its training environment, None where unknown.
     """
 
     env: str
     env_kwargs: Mapping[str, Any]
     probe: gymnasium.Env[Any, Any]
     observation_scale: np.ndarray | None
-    trained_in: Mapping[str, tuple[str, Mapping[str, Any]]]
+    trained_in: Mapping[str, tuple[str, Mapping[str, Any]] | None]
 
     def nominal(self, tab: str, panel: str = "nominal") -> Condition:
         """The undisturbed environment."""

@@ -83,11 +83,11 @@ def evaluate(
     try:
         for contestant in contestants:
             _check_spaces(contestant, probe, env)
-        subject = Subject(
-            env, env_kwargs, probe,
-            _observation_scale(contestants, env, env_kwargs, probe, seed) if any(s.needs_scale for s in chosen) else None,
-            {c.record.name: c.trained_in for c in contestants if c.trained_in},
-        )  # fmt: skip
+        scale = None
+        if any(suite.needs_scale for suite in chosen):
+            scale = _observation_scale(contestants, env, env_kwargs, probe, seed)
+        trained_in = {contestant.record.name: contestant.trained_in for contestant in contestants}
+        subject = Subject(env, env_kwargs, probe, scale, trained_in)
         conditions = _conditions(chosen, subject)
     finally:
         probe.close()
@@ -95,7 +95,7 @@ def evaluate(
     meta = {
         **provenance(), "env": env, "env_kwargs": env_kwargs, "episodes": episodes, "seed": seed,
         "deterministic": deterministic, "suites": [repr(suite) for suite in chosen],
-        "observation_scale": None if subject.observation_scale is None else subject.observation_scale.tolist(),
+        "observation_scale": None if scale is None else scale.tolist(),
     }  # fmt: skip
     return Evaluation(
         suite=" + ".join(suite.name for suite in chosen),
@@ -145,9 +145,7 @@ def _contestant(name: str | None, agent: Any) -> _Contestant:
     run = Run.open(path)
     if not run.final.is_dir():
         raise AskError(f"{path} has no trained agent yet (no final/). Let its training end first.")
-    record = AgentRecord(
-        name or run.name, run.config.agent, _described(run), str(run.final), run.config.steps
-    )
+    record = AgentRecord(name or run.name, run.config.agent, _described(run), str(run.final), run.config.steps)
     return _Contestant(record, load_agent(run.final), (run.config.env, run.config.env_kwargs))
 
 
@@ -167,9 +165,7 @@ def _shared_environment(contestants: list[_Contestant]) -> str:
     if len(ids) == 1:
         return ids.pop()
     if not ids:
-        raise AskError(
-            "The agents do not say what they were trained in. Name the environment: env=... (--env ID)."
-        )
+        raise AskError("The agents do not say what they were trained in. Name the environment: env=... (--env ID).")
     raise AskError(
         f"The agents were trained in different environments ({', '.join(sorted(ids))}). Name one: env=... (--env ID)."
     )
@@ -201,9 +197,7 @@ def _observation_scale(
     for contestant in contestants:
         for row in play_episodes(contestant.agent, contestant.record.name, jobs, watch=seen.append):
             if row.error:
-                raise AskError(
-                    f"{contestant.record.name} cannot play a nominal episode in {env}: {row.error}"
-                )
+                raise AskError(f"{contestant.record.name} cannot play a nominal episode in {env}: {row.error}")
     return np.concatenate(seen).astype(np.float64).std(axis=0)
 
 
@@ -243,16 +237,12 @@ def _play(
             for row in outcome.value or _failed(task, outcome.error):
                 rows[row.agent, row.condition, row.episode] = replace(row, note=outcome.note)
             shown.update(len(rows))
-    order = itertools.product(
-        (c.record.name for c in contestants), (c.name for c in conditions), range(episodes)
-    )
+    order = itertools.product((c.record.name for c in contestants), (c.name for c in conditions), range(episodes))
     return [rows[key] for key in order]
 
 
 def _failed(task: _Task, error: str) -> list[Row]:
-    return [
-        Row(task.name, job.condition.name, job.episode, job.seed, float("nan"), 0, error) for job in task.jobs
-    ]
+    return [Row(task.name, job.condition.name, job.episode, job.seed, float("nan"), 0, error) for job in task.jobs]
 
 
 def _play_task(task: _Task) -> list[Row]:
@@ -261,7 +251,5 @@ def _play_task(task: _Task) -> list[Row]:
     attacks = {}
     for condition in {job.condition.name: job.condition for job in task.jobs}.values():
         if condition.attack is not None:
-            attacks[condition.name] = catalog.resolve("agentgym.evaluation.attacks:from_config")(
-                condition.attack
-            )
+            attacks[condition.name] = catalog.resolve("agentgym.evaluation.attacks:from_config")(condition.attack)
     return list(play_episodes(agent, task.name, task.jobs, attacks, deterministic=task.deterministic))

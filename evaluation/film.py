@@ -58,8 +58,8 @@ def _draw(world: Any) -> np.ndarray:
         frame = world.render()
     except Exception as error:
         raise AskError(
-            f"This environment cannot be drawn here ({type(error).__name__}: {error}). On Linux without a screen install "
-            "Mesa's EGL (Debian: apt-get install libegl1 libgl1-mesa-dri) or OSMesa with MUJOCO_GL=osmesa."
+            f"This environment cannot be drawn here ({type(error).__name__}: {error}). On Linux without a screen "
+            "install Mesa's EGL (Debian: apt-get install libegl1 libgl1-mesa-dri) or OSMesa with MUJOCO_GL=osmesa."
         ) from error
     return np.asarray(frame)
 

@@ -45,8 +45,11 @@ class _Lane:
         """Begin an episode; what the environment raises goes to the caller."""
         self.job, self.total, self.length = job, 0.0, 0
         self.generator = stream(job.seed, "attack")
-        self.env = perturbed(self._base(job.condition), job.condition.perturbations)
+        base = self._base(job.condition)
+        self.env = perturbed(base, job.condition.perturbations)
         options = dict(job.condition.options)
+        if hasattr(base.unwrapped, "parameter_ranges"):
+            options.setdefault("parameters", {})  # takes back what the lane's last condition had set
         self.observation, _ = self.env.reset(seed=job.seed, options=options or None)
         self.fresh = True
 
@@ -121,9 +124,7 @@ def play_episodes(
                 watch(np.stack([lane.observation for lane in busy]))
             seen = _seen(agent, all_lanes, attacks or {})
             starts = np.array([lane.job is None or lane.fresh for lane in all_lanes])
-            actions, state = agent.predict(
-                seen, state=state, episode_start=starts, deterministic=deterministic
-            )
+            actions, state = agent.predict(seen, state=state, episode_start=starts, deterministic=deterministic)
             for lane, action in zip(all_lanes, actions, strict=True):
                 if lane.job is None:
                     continue
@@ -141,9 +142,7 @@ def _seen(agent: Any, lanes: Sequence[_Lane], attacks: Mapping[str, Any]) -> Any
     """What the policy sees: the lanes' observations, attacked where the condition says so."""
     seen = _batch([lane.observation for lane in lanes])
     for condition, attack in attacks.items():
-        rows = [
-            i for i, lane in enumerate(lanes) if lane.job is not None and lane.job.condition.name == condition
-        ]
+        rows = [i for i, lane in enumerate(lanes) if lane.job is not None and lane.job.condition.name == condition]
         if rows:
             seen[rows] = attack.perturb(agent, seen[rows], [lanes[i].generator for i in rows])
     return seen

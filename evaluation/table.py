@@ -123,9 +123,7 @@ class Evaluation:
                 meta=head["meta"],
             )
         except (ValueError, KeyError, TypeError) as error:
-            raise CorruptFile(
-                f"{folder} holds a damaged evaluation ({error}). Run agentgym evaluate again."
-            ) from error
+            raise CorruptFile(f"{folder} holds a damaged evaluation ({error}). Run agentgym evaluate again.") from error
 
 
 COLUMNS = ("agent", "condition", "episode", "seed", "return", "length", "error", "note")

@@ -1,0 +1,65 @@
+"""Every point of a grid over an environment's uncertainty set."""
+
+import itertools
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from agentgym.errors import AskError, UnknownId
+from agentgym.evaluation.conditions import Condition, Subject, Suite
+from agentgym.evaluation.table import Scene
+
+__all__ = ["ParameterGrid"]
+
+
+@dataclass(frozen=True)
+class ParameterGrid(Suite):
+    """The uncertainty set as a grid, one condition a cell.
+
+    Both published conventions are offered, since the worst cell often is the last one: M2TD3 (arXiv 2211.03413)
+    evaluates both ends of each range, RRLS (arXiv 2406.08406) leaves the upper ends out.
+
+    Args:
+        points: grid points a parameter.
+        endpoint: whether the upper ends belong to the grid (M2TD3) or not (RRLS).
+        parameters: which parameters to vary, one to three; by default the environment's whole set.
+    """
+
+    name: ClassVar[str] = "parameter-grid"
+
+    points: int = 10
+    endpoint: bool = True
+    parameters: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.points < 2:
+            raise AskError(f"parameter-grid: points is {self.points}; a grid needs at least 2 a parameter.")
+
+    def conditions(self, subject: Subject) -> list[Condition]:
+        """One condition a cell, the last parameter varying fastest."""
+        ranges = getattr(subject.probe.unwrapped, "parameter_ranges", None)
+        if not ranges:
+            raise AskError(
+                f"parameter-grid varies an environment's uncertainty parameters, and {subject.env} has none. "
+                "Evaluate on a Robust environment (agentgym list envs) with --env, or take another suite."
+            )
+        names = [self.parameters] if isinstance(self.parameters, str) else list(self.parameters or ranges)
+        for name in names:
+            if name not in ranges:
+                raise UnknownId(f"uncertainty parameter of {subject.env}", name, ranges)
+        if len(names) > 3:
+            raise AskError(
+                f"parameter-grid draws one to three parameters, not {len(names)}: choose with parameters=a+b."
+            )
+        axes = [self._axis(*ranges[name]) for name in names]
+        panel = " × ".join(names)
+        return [self._cell(subject, panel, dict(zip(names, cell, strict=True))) for cell in itertools.product(*axes)]
+
+    def _axis(self, low: float, high: float) -> list[float]:
+        return np.linspace(low, high, self.points, endpoint=self.endpoint).tolist()
+
+    def _cell(self, subject: Subject, panel: str, values: dict[str, float]) -> Condition:
+        name = ", ".join(f"{parameter}={value:.6g}" for parameter, value in values.items())
+        scene = Scene("Parameter grid", panel, "grid", dict(values))
+        return subject.condition(name, scene, options={"parameters": values})

@@ -1,0 +1,95 @@
+"""An evaluation in a few numbers: for each agent and plot its mean, IQM, CVaR and worst condition."""
+
+import csv
+import io
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from agentgym.checkpoint import write_file
+from agentgym.evaluation.table import Evaluation
+from agentgym.stats import Estimate, Summary, summarise
+
+__all__ = ["PanelSummary", "print_summary", "summaries", "write_summary"]
+
+STATISTICS = ("mean", "iqm", "cvar", "worst")
+
+
+@dataclass(frozen=True)
+class PanelSummary:
+    """One agent in one plot.
+
+    Attributes:
+        tab: the report's tab.
+        panel: the plot.
+        agent: the agent's name.
+        scores: over the plot's conditions that have finished episodes; None where none has.
+        worst_condition: name of the condition with the least mean.
+        episodes: how many episodes were finished.
+        failed: how many were not.
+    """
+
+    tab: str
+    panel: str
+    agent: str
+    scores: Summary | None
+    worst_condition: str
+    episodes: int
+    failed: int
+
+
+def summaries(evaluation: Evaluation) -> Iterator[PanelSummary]:
+    """One summary an agent and plot, in the order of the plots."""
+    panels: dict[tuple[str, str], list[str]] = {}
+    for condition, scene in evaluation.scenes.items():
+        panels.setdefault((scene.tab, scene.panel), []).append(condition)
+    for (tab, panel), conditions in panels.items():
+        for agent in evaluation.agents:
+            yield _summary(evaluation, tab, panel, conditions, agent.name)
+
+
+def _summary(evaluation: Evaluation, tab: str, panel: str, conditions: list[str], agent: str) -> PanelSummary:
+    returns = {name: found for name in conditions if (found := evaluation.returns(agent, name))}
+    scores = summarise(list(returns.values())) if returns else None
+    worst = list(returns)[scores.worst_condition] if scores else ""
+    inside = set(conditions)
+    rows = [row for row in evaluation.rows if row.agent == agent and row.condition in inside]
+    failed = sum(math.isnan(row.episode_return) for row in rows)
+    return PanelSummary(tab, panel, agent, scores, worst, len(rows) - failed, failed)
+
+
+def write_summary(evaluation: Evaluation, path: Path | str) -> None:
+    """Write summary.csv: every statistic with the ends of its 95 % bootstrap interval."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    ends = [f"{name}{end}" for name in STATISTICS for end in ("", "_low", "_high")]
+    writer.writerow(["tab", "panel", "agent", *ends, "worst_condition", "episodes", "failed"])
+    for row in summaries(evaluation):
+        numbers = [value for estimate in _estimates(row) for value in (estimate.value, estimate.low, estimate.high)]
+        writer.writerow([row.tab, row.panel, row.agent, *numbers, row.worst_condition, row.episodes, row.failed])
+    write_file(path, text.getvalue())
+
+
+def print_summary(evaluation: Evaluation) -> None:
+    """Print the same as a table."""
+    table = Table("panel", "agent", "mean", "IQM", "CVaR 10 %", "worst", "in", box=None, title_justify="left")
+    last = None
+    for row in summaries(evaluation):
+        label = row.panel if row.tab in (row.panel, "Overview") else f"{row.tab}: {row.panel}"
+        cells = ["-" if math.isnan(estimate.value) else f"{estimate.value:.4g}" for estimate in _estimates(row)]
+        table.add_row(label if label != last else "", row.agent, *cells, row.worst_condition)
+        last = label
+    Console().print(table)
+    failed = [row for row in evaluation.rows if row.error]
+    if failed:
+        print(f"{len(failed)} of {len(evaluation.rows)} episodes failed; the first:")
+        print(f"{failed[0].condition}: {failed[0].error}")
+
+
+def _estimates(row: PanelSummary) -> list[Estimate]:
+    nothing = Estimate(math.nan, math.nan, math.nan)
+    return [getattr(row.scores, name) if row.scores else nothing for name in STATISTICS]

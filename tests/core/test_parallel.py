@@ -1,0 +1,60 @@
+import os
+import signal
+
+import pytest
+
+from agentgym.parallel import map_tasks
+
+try:
+    import ray  # noqa: F401
+
+    HAS_RAY = True
+except ImportError:
+    HAS_RAY = False
+
+
+def outcomes(tasks, **where):
+    def square(task):  # a closure: it travels by value, since workers cannot import a test module
+        if task == 3:
+            raise ValueError("three\nis not squared")
+        if task == -1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return task * task
+
+    return sorted(map_tasks(square, tasks, **where), key=lambda outcome: outcome.index)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_and_errors_are_outcomes(workers):
+    found = outcomes([1, 2, 3, 4], workers=workers)
+    assert [outcome.value for outcome in found] == [1, 4, None, 16]
+    assert "ValueError: three is not squared" in found[2].error
+    assert [bool(outcome.error) for outcome in found] == [False, False, True, False]
+
+
+def test_a_task_that_kills_its_worker_is_named_and_the_rest_is_finished():
+    found = outcomes([1, 2, -1, 4, 5, 6], workers=2)
+    assert [outcome.value for outcome in found] == [1, 4, None, 16, 25, 36]
+    assert "SIGKILL" in found[2].error
+
+
+def test_a_worker_that_dies_once_is_replaced(tmp_path):
+    def die_once(task):
+        flag = tmp_path / "died"
+        if task == 2 and not flag.exists():
+            flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return task
+
+    found = sorted(map_tasks(die_once, [0, 1, 2, 3], workers=2), key=lambda outcome: outcome.index)
+    assert [outcome.value for outcome in found] == [0, 1, 2, 3]
+    assert not any(outcome.error for outcome in found)
+    assert "SIGKILL" in found[2].note
+
+
+@pytest.mark.skipif(not HAS_RAY, reason='needs Ray: pip install "agentgym[distributed]"')
+def test_ray_gives_the_same(monkeypatch):
+    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    found = outcomes([1, 2, 3, -1], workers=2, ray="local")
+    assert [outcome.value for outcome in found] == [1, 4, None, None]
+    assert "worker process died twice" in found[3].error
