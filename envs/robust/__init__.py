@@ -1,0 +1,1 @@
+"""Gymnasium's MuJoCo tasks with uncertain parameters: see README.md."""

@@ -1,0 +1,300 @@
+"""The single-environment door: Gymnasium's v5 tasks with parameters."""
+
+import copy
+import os
+from functools import lru_cache
+from typing import Any, ClassVar, Literal
+
+import mujoco
+import numpy as np
+from gymnasium.envs.mujoco import MujocoEnv
+from gymnasium.envs.mujoco.ant_v5 import AntEnv
+from gymnasium.envs.mujoco.half_cheetah_v5 import HalfCheetahEnv
+from gymnasium.envs.mujoco.hopper_v5 import HopperEnv
+from gymnasium.envs.mujoco.humanoidstandup_v5 import HumanoidStandupEnv
+from gymnasium.envs.mujoco.inverted_pendulum_v5 import InvertedPendulumEnv
+from gymnasium.envs.mujoco.walker2d_v5 import Walker2dEnv
+from gymnasium.utils import EzPickle
+
+from agentgym.envs.robust.parameters import Range
+from agentgym.envs.robust.presets import Compat, Forces
+from agentgym.envs.robust.uncertainty import Schedules, Uncertainty, Values
+from agentgym.errors import InvalidAction
+from agentgym.seeding import entropy
+
+__all__ = [
+    "RobustAntEnv",
+    "RobustEnv",
+    "RobustHalfCheetahEnv",
+    "RobustHopperEnv",
+    "RobustHumanoidStandupEnv",
+    "RobustInvertedPendulumEnv",
+    "RobustWalker2dEnv",
+]
+
+# After any of these warnings MuJoCo has silently put the state back to its initial one.
+_STATE_LOST = slice(mujoco.mjtWarning.mjWARN_BADQPOS.value, mujoco.mjtWarning.mjWARN_BADQACC.value + 1)
+
+
+class RobustEnv(MujocoEnv, EzPickle):
+    """
+    ## Description
+
+    A MuJoCo task of Gymnasium (version 5 of Ant, HalfCheetah, Hopper, HumanoidStandup, InvertedPendulum or Walker2d)
+    whose physical parameters are uncertain: masses and friction of the published sets (M2TD3, arXiv 2211.03413;
+    IWOCS, arXiv 2410.06212, Table 7; RRLS, arXiv 2406.08406), external forces (RARL, arXiv 1703.02702), and gravity,
+    slope, joint and actuator properties. They are set at construction or reset, drawn for each episode, or moved
+    within one.
+
+    At nominal parameters the environment is Gymnasium's, bit for bit. Changes are consistent: a body's inertia scales
+    with its mass, MuJoCo's derived constants are refreshed, and the friction that is asked for is the friction of the
+    contact. One compiled model is edited in place, always from its saved nominal arrays.
+
+    ## Action Space
+
+    That of the v5 task. An action with NaN, infinity or another shape raises :class:`agentgym.errors.InvalidAction`.
+
+    ## Observation Space
+
+    That of the v5 task. The parameters are not part of it; HumanoidStandup's default observation nevertheless shows
+    the masses (in ``cinert``): pass ``include_cinert_in_observation=False`` and ``include_cvel_in_observation=False``
+    to hide them.
+
+    ## Rewards
+
+    Those of the v5 task. A step whose state became unphysical (see Episode End) has reward 0.
+
+    ## Starting State
+
+    That of the v5 task. Parameters are in place before the first observation is made.
+
+    ``reset(seed=s)`` fixes the starting states, the random draws and the schedules from there on.
+    ``reset(options={"parameters": {name: value}})`` sets values for this episode *and the following ones*, until a
+    reset gives others. The new dict replaces the whole previous one: parameters that it leaves out go back to what the
+    constructor said, and ``{}`` sends all of them there. ``None`` as a value means nominal, whatever the constructor
+    said. A reset without the option keeps what was last given.
+
+    ``info["parameters"]`` (a dict of floats, at reset and after each step) has the values in force, for the chosen set
+    and whatever else was set; ``info["contact_friction"]`` is the sliding friction of a foot-floor contact.
+
+    ## Episode End
+
+    That of the v5 task. Besides, where MuJoCo finds the state invalid (not finite or beyond 1e10) it silently puts the
+    robot back to its start; here the episode terminates and ``info["simulation_unstable"]`` is True. No value inside
+    the published ranges does this in our tests; values beyond them can.
+
+    ## Arguments
+
+    All keyword arguments of the v5 task (``render_mode``, ``terminate_when_unhealthy``, ``xml_file``, ...), and:
+
+    | Argument      | Default     | Description                                                                        |
+    |---------------|-------------|------------------------------------------------------------------------------------|
+    | `uncertainty` | largest set | The named set: "1d", "2d" or "3d" (InvertedPendulum has two)                       |
+    | `parameters`  | `None`      | Fixed values by name, of the set or beyond it; `None` as a value means nominal     |
+    | `randomize`   | `None`      | "uniform" draws the set's parameters (but fixed ones) anew at each reset           |
+    | `schedule`    | `None`      | How they move within an episode: a name or Schedule for the whole set, or a dict   |
+    | `forces`      | `None`      | "rarl" adds RARL's forces to the set; `{body: newtons}` adds others, within +-     |
+    | `compat`      | `None`      | "rrls" edits the model as RRLS does (see the card): for published numbers only     |
+    | `check_range` | `True`      | Refuse values outside a parameter's range; the nominal value is always accepted    |
+
+    ```python
+    >>> import gymnasium as gym, agentgym
+    >>> env = gym.make("agentgym/RobustHopper-v0", uncertainty="2d", randomize="uniform")
+    >>> env.unwrapped.parameter_ranges
+    {'friction': (0.1, 3.0), 'torso_mass': (0.1, 3.0)}
+    >>> observation, info = env.reset(seed=0, options={"parameters": {"friction": 0.5}})
+    >>> info["parameters"]["friction"], info["contact_friction"]
+    (0.5, 0.5)
+
+    ```
+
+    ## Vectorized environment
+
+    ``gym.make_vec("agentgym/RobustHopper-v0", num_envs=8)`` makes a
+    :class:`agentgym.envs.robust.vector.RobustVectorEnv`, whose world i equals the single environment with its seed.
+
+    ## Version History
+
+    * v0: on Gymnasium's v5 tasks.
+    """
+
+    task: ClassVar[str]
+
+    def __init__(
+        self,
+        uncertainty: str | None = None,
+        parameters: Values | None = None,
+        randomize: Literal["uniform"] | None = None,
+        schedule: Schedules | None = None,
+        forces: Forces | None = None,
+        compat: Compat | None = None,
+        check_range: bool = True,
+        **task_arguments: Any,
+    ) -> None:
+        super().__init__(**task_arguments)
+        arguments = {
+            "uncertainty": uncertainty,
+            "parameters": parameters,
+            "randomize": randomize,
+            "schedule": schedule,
+            "forces": forces,
+            "compat": compat,
+            "check_range": check_range,
+        }
+        EzPickle.__init__(self, **arguments, **task_arguments)
+        self.uncertainty = Uncertainty(self.task, self.model, **arguments)  # type: ignore[arg-type]
+        self.state_warnings = self.data.warning.number[_STATE_LOST]  # a view
+        self._seeded = False
+        self._steps = 0
+
+    @property
+    def parameter_ranges(self) -> dict[str, Range]:
+        """The chosen set: lowest and highest value of each parameter, forces included."""
+        return dict(self.uncertainty.ranges)
+
+    @property
+    def known_parameters(self) -> dict[str, Range]:
+        """Everything that can be set by name, in the chosen set or beyond it, with its range."""
+        known = {name: parameter.range for name, parameter in self.uncertainty.known.items()}
+        return known | self.uncertainty.ranges
+
+    @property
+    def nominal_parameters(self) -> dict[str, float]:
+        """Each known parameter's value in the model as compiled."""
+        return dict(self.uncertainty.nominal)
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """The values in force, for the chosen set and whatever else was set."""
+        return dict(self.uncertainty.values)
+
+    def set_parameters(self, values: Values) -> None:
+        """Change values from the next step on, until the episode ends: the hand of an adversary.
+
+        Raises:
+            UnknownId: a name is not a parameter of the task.
+            InvalidParameter: a value is not a finite number or outside its range.
+        """
+        self.uncertainty.hold(values)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start an episode; see Starting State for ``options``."""
+        if options is not None and "parameters" in options:
+            self.uncertainty.give(options["parameters"])
+        if seed is not None or not self._seeded:
+            own = self.np_random_seed if seed is None else seed
+            self.uncertainty.seed(own if own is not None and own >= 0 else entropy())
+            self._seeded = True
+        self.uncertainty.begin_episode()
+        self._steps = 0
+        observation, info = super().reset(seed=seed, options=options)
+        return observation, info | self.parameter_info()
+
+    def step(self, action: Any) -> tuple[np.ndarray, Any, bool, bool, dict[str, Any]]:
+        """Advance by one control step, with the parameters and forces that are due."""
+        action = checked_action(action, (self.model.nu,), f"Robust{self.task}")
+        self.begin_step()
+        observation, reward, terminated, truncated, task_info = super().step(action)
+        info: dict[str, Any] = {**task_info, **self.parameter_info()}
+        if self.lost_state:
+            reward, terminated, info["simulation_unstable"] = np.float64(0.0), True, True
+        return observation, reward, terminated, truncated, info
+
+    def begin_step(self) -> None:
+        """Bring schedules and forces up to date for the step that comes (RobustVectorEnv calls this too)."""
+        if self._steps and self.uncertainty.moving:
+            self.uncertainty.advance()
+        self._steps += 1
+        self.uncertainty.physics.apply_forces(self.data)
+
+    @property
+    def lost_state(self) -> bool:
+        """Whether MuJoCo found the state invalid in this episode and reset it on its own."""
+        return bool(self.state_warnings.any())
+
+    def parameter_info(self) -> dict[str, Any]:
+        """What ``info`` says about the parameters."""
+        friction = self.uncertainty.physics.contact_friction
+        info: dict[str, Any] = {"parameters": self.parameters}
+        return info if friction is None else info | {"contact_friction": friction}
+
+    def _initialize_simulation(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
+        """Copy the model that an earlier environment compiled from the same file: quicker, and as good."""
+        modified = os.stat(self.fullpath).st_mtime_ns
+        model = copy.deepcopy(_compiled(self.fullpath, modified, self.width, self.height))
+        return model, mujoco.MjData(model)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Constructor arguments and given values; like the v5 task, a copy has to be reset before it steps."""
+        return {**super().__getstate__(), "given": self.uncertainty.given}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.uncertainty.restore(state["given"])
+
+
+@lru_cache(maxsize=8)
+def _compiled(path: str, modified: int, width: int, height: int) -> mujoco.MjModel:
+    """The model of an XML file as compiled, never edited; ``modified`` tells versions of the file apart."""
+    model = mujoco.MjModel.from_xml_path(path)
+    model.vis.global_.offwidth = max(model.vis.global_.offwidth, width)
+    model.vis.global_.offheight = max(model.vis.global_.offheight, height)
+    return model
+
+
+def checked_action(action: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
+    """The action as an array of ``shape``.
+
+    Raises:
+        InvalidAction: it has another shape, is not numeric, or has a NaN or infinite entry.
+    """
+    try:
+        array = np.asarray(action)
+        finite = np.isfinite(array)
+    except (TypeError, ValueError) as error:
+        raise InvalidAction(f"{name} takes an array of numbers of shape {shape}, not {action!r}.") from error
+    if array.shape != shape:
+        raise InvalidAction(f"{name} takes actions of shape {shape}, not {array.shape}.")
+    if not finite.all():
+        index = tuple(int(entry) for entry in np.argwhere(~finite)[0])
+        where = ", ".join(str(entry) for entry in index)
+        raise InvalidAction(f"{name}: action[{where}] is {array[index]}; every entry must be a finite number.")
+    return array
+
+
+class RobustAntEnv(RobustEnv, AntEnv):
+    """Gymnasium's Ant-v5 with uncertain parameters; the manual is :class:`RobustEnv`'s."""
+
+    task = "Ant"
+
+
+class RobustHalfCheetahEnv(RobustEnv, HalfCheetahEnv):
+    """Gymnasium's HalfCheetah-v5 with uncertain parameters; the manual is :class:`RobustEnv`'s."""
+
+    task = "HalfCheetah"
+
+
+class RobustHopperEnv(RobustEnv, HopperEnv):
+    """Gymnasium's Hopper-v5 with uncertain parameters; the manual is :class:`RobustEnv`'s."""
+
+    task = "Hopper"
+
+
+class RobustHumanoidStandupEnv(RobustEnv, HumanoidStandupEnv):
+    """Gymnasium's HumanoidStandup-v5 with uncertain parameters; the manual is :class:`RobustEnv`'s."""
+
+    task = "HumanoidStandup"
+
+
+class RobustInvertedPendulumEnv(RobustEnv, InvertedPendulumEnv):
+    """Gymnasium's InvertedPendulum-v5 with uncertain parameters; the manual is :class:`RobustEnv`'s."""
+
+    task = "InvertedPendulum"
+
+
+class RobustWalker2dEnv(RobustEnv, Walker2dEnv):
+    """Gymnasium's Walker2d-v5 with uncertain parameters; the manual is :class:`RobustEnv`'s."""
+
+    task = "Walker2d"

@@ -1,0 +1,210 @@
+"""How a parameter moves within an episode.
+
+The shapes are those under which TC-RMDP evaluates (Zouitine et al., "Time-Constrained Robust MDPs", arXiv
+2406.08395, and its repository SuReLI/TCRMDP): a ramp from a drawn start to a drawn end of the range, linear,
+exponential or logarithmic; a cosine; a random walk with a radius per step. Each start and end may be fixed instead.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from typing import Literal
+
+import numpy as np
+from typing_extensions import override
+
+from agentgym.errors import InvalidParameter
+
+__all__ = [
+    "SCHEDULES",
+    "Constant",
+    "Cosine",
+    "Exponential",
+    "Linear",
+    "Logarithmic",
+    "Point",
+    "RandomWalk",
+    "Schedule",
+    "Span",
+]
+
+Point = float | Literal["low", "high", "nominal"] | None
+
+
+@dataclass(frozen=True)
+class Span:
+    """A parameter's range and nominal value, in its own unit."""
+
+    low: float
+    high: float
+    nominal: float
+
+    def point(self, point: Point, rng: np.random.Generator) -> float:
+        """A named or given value; None draws one uniformly from the range."""
+        if point is None:
+            return float(rng.uniform(self.low, self.high))
+        return float(getattr(self, point)) if isinstance(point, str) else float(point)
+
+
+class Schedule(ABC):
+    """A course that a parameter takes through every episode."""
+
+    @abstractmethod
+    def values(self, span: Span, rng: np.random.Generator) -> Iterator[float]:
+        """The values in force during step 0, 1, 2, ... of one episode, without end.
+
+        Args:
+            span: the parameter's range.
+            rng: the stream of this parameter's schedule; what is random in the course is drawn from it.
+        """
+
+    def points(self) -> tuple[Point, ...]:
+        """The start and end values that are given rather than drawn, to be checked against the range."""
+        return ()
+
+
+def _check_steps(steps: int) -> None:
+    if steps < 2:
+        raise InvalidParameter(f"A schedule needs at least 2 steps to get from start to end, not {steps}.")
+
+
+def _check_rate(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value >= 0):
+        raise InvalidParameter(f"A schedule's {name} must be a finite number from 0 up, not {value!r}.")
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """One value throughout the episode; None draws a new one each episode."""
+
+    value: Point = None
+
+    @override
+    def values(self, span: Span, rng: np.random.Generator) -> Iterator[float]:
+        value = span.point(self.value, rng)
+        while True:
+            yield value
+
+    @override
+    def points(self) -> tuple[Point, ...]:
+        return (self.value,)
+
+
+@dataclass(frozen=True)
+class Linear(Schedule):
+    """From ``start`` to ``end`` in equal steps, then held.
+
+    Attributes:
+        start: where it begins; None draws it uniformly from the range.
+        end: where it arrives; None draws one of the range's two ends.
+        steps: how many values there are from start to end, both included.
+    """
+
+    start: Point = None
+    end: Point = None
+    steps: int = 1000
+
+    def __post_init__(self) -> None:
+        _check_steps(self.steps)
+
+    @override
+    def values(self, span: Span, rng: np.random.Generator) -> Iterator[float]:
+        start = span.point(self.start, rng)
+        end = float(rng.choice([span.low, span.high])) if self.end is None else span.point(self.end, rng)
+        for step in count():
+            time = min(step / (self.steps - 1), 1.0)
+            # Rising and falling ramps of one kind are mirror images: both convex, or both concave.
+            progress = self.shape(time) if start < end else 1.0 - self.shape(1.0 - time)
+            yield end if time == 1.0 else start + (end - start) * progress
+
+    @override
+    def points(self) -> tuple[Point, ...]:
+        return (self.start, self.end)
+
+    @staticmethod
+    def shape(time: float) -> float:
+        """Progress of a rising ramp: from 0 at time 0 to 1 at time 1."""
+        return time
+
+
+@dataclass(frozen=True)
+class Exponential(Linear):
+    """Like :class:`Linear` but slow near the lower of its two values: (10^t - 1) / 9."""
+
+    @override
+    @staticmethod
+    def shape(time: float) -> float:
+        return (10.0**time - 1.0) / 9.0
+
+
+@dataclass(frozen=True)
+class Logarithmic(Linear):
+    """Like :class:`Linear` but slow near the higher of its two values: log10(1 + 9 t)."""
+
+    @override
+    @staticmethod
+    def shape(time: float) -> float:
+        return math.log10(1.0 + 9.0 * time)
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    """Between the range's two ends and back: low + (high - low) (cos(pi rate t + phase) + 1) / 2.
+
+    Attributes:
+        rate: half periods per step (TC-RMDP: .1, a period of 20 steps).
+        phase: in radians; None draws it uniformly from one period.
+    """
+
+    rate: float = 0.1
+    phase: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_rate("rate", self.rate)
+
+    @override
+    def values(self, span: Span, rng: np.random.Generator) -> Iterator[float]:
+        phase = float(rng.uniform(0.0, 2.0 * math.pi)) if self.phase is None else self.phase
+        for step in count():
+            height = (math.cos(math.pi * self.rate * step + phase) + 1.0) / 2.0
+            yield span.low + (span.high - span.low) * height
+
+
+@dataclass(frozen=True)
+class RandomWalk(Schedule):
+    """A uniform step of at most ``radius`` each time, clipped to the range.
+
+    Attributes:
+        radius: largest change per step, in the parameter's own unit (TC-RMDP: .1 in evaluation, .001 in training).
+        start: where it begins; None draws it uniformly from the range.
+    """
+
+    radius: float = 0.1
+    start: Point = None
+
+    def __post_init__(self) -> None:
+        _check_rate("radius", self.radius)
+
+    @override
+    def values(self, span: Span, rng: np.random.Generator) -> Iterator[float]:
+        value = span.point(self.start, rng)
+        while True:
+            yield value
+            moved = value + float(rng.uniform(-self.radius, self.radius))
+            value = min(max(moved, span.low), span.high)
+
+    @override
+    def points(self) -> tuple[Point, ...]:
+        return (self.start,)
+
+
+SCHEDULES: dict[str, type[Schedule]] = {
+    "constant": Constant,
+    "linear": Linear,
+    "exponential": Exponential,
+    "logarithmic": Logarithmic,
+    "cosine": Cosine,
+    "random_walk": RandomWalk,
+}
