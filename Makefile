@@ -1,0 +1,62 @@
+# Two commands for a newcomer: `make demo` and `make test`. Each sets up what it needs in .venv first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet -c constraints.txt
+# One numerics thread a process: many small networks side by side are slower with more.
+TEST_WORKERS ?= auto
+DEMO_STEPS ?= 10000
+DEMO_ENV := agentgym/RobustInvertedPendulum-v0
+TRAIN := $(BIN)/agentgym train sac --env $(DEMO_ENV) --steps $(DEMO_STEPS) --threads 1 --overwrite
+
+.PHONY: demo train-nominal train-randomised test test-slow lint format clean help
+
+help:
+	@echo "make demo       train two agents, find out where they break, write reports/demo/report.html (minutes)"
+	@echo "make test       every fast test"
+	@echo "make test-slow  the long learning tests as well"
+	@echo "make lint       ruff, mypy, import-linter"
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# A file whose date says when the environment was last brought up to date.
+$(VENV)/.ready: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) -e ".[report]"
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready
+	$(PIP) -e ".[dev]"
+	@touch $@
+
+demo: $(VENV)/.ready
+	@$(MAKE) --no-print-directory --jobs 2 train-nominal train-randomised
+	$(BIN)/agentgym evaluate runs/demo-nominal runs/demo-randomised --out reports/demo --workers 2 \
+		--suite parameter-grid perturbations:levels=3 --episodes 5
+	@echo "Open reports/demo/report.html in a browser."
+
+train-nominal: $(VENV)/.ready
+	$(TRAIN) --name demo-nominal
+
+train-randomised: $(VENV)/.ready
+	$(TRAIN) --name demo-randomised --env-kwargs randomize=uniform
+
+test: $(VENV)/.ready-dev
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TEST_WORKERS) --dist worksteal -m "not slow"
+
+test-slow: $(VENV)/.ready-dev
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TEST_WORKERS) --dist worksteal
+
+lint: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p agentgym
+	$(BIN)/lint-imports
+
+format: $(VENV)/.ready-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
