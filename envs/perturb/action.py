@@ -1,0 +1,165 @@
+"""What can go wrong between the agent's choice and the actuator: settings only, the mathematics is in processes.py."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from typing_extensions import override
+
+from agentgym.envs.perturb.base import (
+    Numbers,
+    SignalPerturbation,
+    check_choice,
+    check_number,
+    check_numbers,
+    check_whole,
+    needs_numbers,
+    scaled,
+)
+from agentgym.envs.perturb.processes import Delay, Drift, Hold, Mix, Noise, Policy, Process
+from agentgym.envs.perturb.signal import Signal
+from agentgym.errors import InvalidParameter
+
+__all__ = ["ActionDelay", "ActionGainDrift", "ActionMixture", "ActionNoise", "StickyAction"]
+
+_ANY_SPACE = "StickyAction and ActionDelay"
+
+
+@dataclass(frozen=True)
+class ActionPerturbation(SignalPerturbation):
+    """An effect on the action. What an actuator cannot do is clipped to the action space.
+
+    ``info["perturbed_clipped"]`` says when.
+    """
+
+    changes: ClassVar[Literal["action"]] = "action"
+
+
+@dataclass(frozen=True)
+class ActionNoise(ActionPerturbation):
+    """Gaussian noise: a + std scale ξ, clipped to the action space.
+
+    Args:
+        std: standard deviation, one number or one a dimension; in the action's units, or in units of ``scale``.
+        scale: the size of each dimension (e.g. half its range).
+    """
+
+    std: Numbers = 0.1
+    scale: Numbers | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_numbers(self, "std", 0.0)
+        if self.scale is not None:
+            check_numbers(self, "scale", 0.0)
+
+    @override
+    def process(self, signal: Signal, worlds: int) -> Process:
+        needs_numbers(self, signal, _ANY_SPACE)
+        return Noise(signal, worlds, scaled(self, "std", signal))
+
+
+@dataclass(frozen=True)
+class ActionDelay(ActionPerturbation):
+    """The action chosen ``steps`` steps ago; before there is one, the action nearest to zero.
+
+    Args:
+        steps: how late actions arrive.
+    """
+
+    steps: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole(self, "steps", 0)
+
+    @override
+    def process(self, signal: Signal, worlds: int) -> Process:
+        return Delay(signal, worlds, self.steps, first=False)
+
+
+@dataclass(frozen=True)
+class StickyAction(ActionPerturbation):
+    """The action executed last is executed again (Machado et al. 2018, section 5.2).
+
+    The first action of an episode is never replaced.
+
+    Args:
+        probability: that the last action sticks; 0.25 in the paper.
+        duration: for how many steps it then sticks.
+    """
+
+    probability: float = 0.25
+    duration: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole(self, "duration", 1)
+
+    @override
+    def process(self, signal: Signal, worlds: int) -> Process:
+        return Hold(signal, worlds, self.duration)
+
+
+@dataclass(frozen=True)
+class ActionGainDrift(ActionPerturbation):
+    """A wearing actuator: g a, with g = 1 at the episode's start and g <- clip(g + rate + std ξ, low, high) each step.
+
+    Every dimension's gain walks on its own. The product is clipped to the action space.
+
+    Args:
+        std: standard deviation of the gain's change in a step.
+        rate: mean change of the gain in a step (negative: it weakens).
+        low: least gain.
+        high: greatest gain.
+    """
+
+    std: float = 0.01
+    rate: float = 0.0
+    low: float = 0.5
+    high: float = 1.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self, "std", 0.0)
+        check_number(self, "rate")
+        check_number(self, "low", high=1.0)
+        check_number(self, "high", low=1.0)
+
+    @override
+    def process(self, signal: Signal, worlds: int) -> Process:
+        needs_numbers(self, signal, _ANY_SPACE)
+        return Drift(signal, worlds, self.std, self.rate, (self.low, self.high))
+
+
+@dataclass(frozen=True)
+class ActionMixture(ActionPerturbation):
+    """The agent's action mixed with another policy's: (1 - w) a + w a'.
+
+    This is the probabilistic action robust MDP of Tessler et al. (2019), as in RRLS (Zouitine et al. 2024).
+
+    Discrete actions cannot be averaged: there a' replaces a with probability w.
+
+    Args:
+        policy: "random" (uniform over the action space), "zero" (the action nearest to zero), or a function
+            ``observations [M, ...] -> actions [M, ...]`` that treats each row on its own. It is given the observation
+            as it is at this effect's place in the stack: the true one where the effect stands first.
+        weight: w, from 0 to 1.
+    """
+
+    policy: Literal["random", "zero"] | Policy = "random"
+    weight: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self, "weight", 0.0, 1.0)
+        if not callable(self.policy):
+            check_choice(self, "policy", ("random", "zero"), "or a function from observations to actions")
+
+    @override
+    def process(self, signal: Signal, worlds: int) -> Process:
+        if signal.kind == "object":
+            raise InvalidParameter(
+                f"ActionMixture mixes Box or (Multi)Discrete actions; here it meets the {signal.name}. "
+                f"{_ANY_SPACE} take any space."
+            )
+        return Mix(signal, worlds, self.weight, self.policy)

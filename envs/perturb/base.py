@@ -1,0 +1,212 @@
+"""What the settings of all perturbations share: the firing rule, checks at construction, and a form JSON can hold."""
+
+import math
+import numbers
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+
+import numpy as np
+
+from agentgym.envs.perturb.signal import Array, Signal
+from agentgym.errors import InvalidParameter
+
+if TYPE_CHECKING:
+    from agentgym.envs.perturb.processes import Process
+
+__all__ = [
+    "Numbers",
+    "Perturbation",
+    "SignalPerturbation",
+    "check_choice",
+    "check_number",
+    "check_numbers",
+    "check_whole",
+    "fill_of",
+    "needs_numbers",
+    "scaled",
+]
+
+Numbers: TypeAlias = float | tuple["Numbers", ...]
+"""One number for every dimension, or (nested as the value's shape is) one a dimension."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Perturbation:
+    """The settings of one effect.
+
+    They hold no state: the same object may perturb many environments.
+    """
+
+    changes: ClassVar[Literal["observation", "action", "reward", "dynamics"]]
+
+    def __post_init__(self) -> None:
+        """Check the settings.
+
+        Raises:
+            InvalidParameter: a setting is not what it may be.
+        """
+
+    def to_config(self) -> dict[str, Any]:
+        """The settings as plain values; ``from_config`` reads them back.
+
+        Raises:
+            InvalidParameter: a setting is a function, which has no such form.
+        """
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        for name, value in values.items():
+            if callable(value):
+                raise _invalid(self, name, value, "a name to be written as a configuration, not a function")
+        return {"type": type(self).__name__, **{name: _plain(value) for name, value in values.items()}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalPerturbation(Perturbation):
+    """An effect on the observation, the action or the reward, and when it fires.
+
+    The effect fires at the events ``start, start + every, start + 2 every, ...`` before ``stop``, at each of them with
+    ``probability``. Events are counted in every episode: the first action and its reward are event 0; the observation
+    of reset is event 0 and the observation after the first step is event 1.
+
+    Args:
+        probability: that it fires at an event where it may.
+        start: the first event at which it may.
+        stop: the first event from which on it may no longer (None: never stops).
+        every: the number of events from one to the next at which it may.
+    """
+
+    probability: float = 1.0
+    start: int = 0
+    stop: int | None = None
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        check_number(self, "probability", 0.0, 1.0)
+        check_whole(self, "start", 0)
+        check_whole(self, "every", 1)
+        if self.stop is not None:
+            check_whole(self, "stop", self.start)
+
+    def process(self, signal: Signal, worlds: int) -> "Process":
+        """The effect at work on ``signal`` in ``worlds`` worlds.
+
+        Raises:
+            InvalidParameter: it cannot change such a signal, or a setting does not fit the signal's shape.
+        """
+        raise NotImplementedError
+
+
+def check_number(
+    owner: Perturbation, field: str, low: float = -math.inf, high: float = math.inf, *, above: bool = False
+) -> None:
+    """Check that a setting is one finite number within [low, high] (``above``: above low); keep it as a float."""
+    value = getattr(owner, field)
+    if not _within(value, low, high, above):
+        raise _invalid(owner, field, value, f"a finite number{_range(low, high, above)}")
+    object.__setattr__(owner, field, float(value))
+
+
+def check_numbers(owner: Perturbation, field: str, low: float = -math.inf, *, above: bool = False) -> None:
+    """Check that a setting is one finite number or one a dimension, and keep it as a float or nested tuples."""
+    value = getattr(owner, field)
+    plain = value.tolist() if isinstance(value, np.ndarray) else value
+    flat = _flatten(plain)
+    allowed = f"a finite number{_range(low, math.inf, above)}, or one such number a dimension"
+    if not flat or not all(_within(item, low, math.inf, above) for item in flat):
+        raise _invalid(owner, field, value, allowed)
+    try:
+        array = np.asarray(plain, dtype=np.float64)
+    except ValueError:
+        raise _invalid(owner, field, value, allowed + " (rows of equal length)") from None
+    object.__setattr__(owner, field, _tuples(array.tolist()))
+
+
+def check_whole(owner: Perturbation, field: str, low: int) -> None:
+    """Check that a setting is an integer of at least ``low``."""
+    value = getattr(owner, field)
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < low:
+        raise _invalid(owner, field, value, f"a whole number, at least {low}")
+    object.__setattr__(owner, field, int(value))
+
+
+def check_choice(owner: Perturbation, field: str, allowed: tuple[str, ...], otherwise: str = "") -> None:
+    """Check that a setting is one of a few names."""
+    value = getattr(owner, field)
+    if not isinstance(value, str) or value not in allowed:
+        names = " or ".join(repr(name) for name in allowed)
+        raise _invalid(owner, field, value, f"{names}{' ' + otherwise if otherwise else ''}")
+
+
+def needs_numbers(owner: Perturbation, signal: Signal, instead: str) -> None:
+    """Refuse a signal that is not of numbers; ``instead`` names effects that take any.
+
+    Raises:
+        InvalidParameter: the message names the effect and the space.
+    """
+    if signal.kind != "numbers":
+        raise InvalidParameter(
+            f"{type(owner).__name__} computes with numbers and needs a Box; here it meets the {signal.name}. "
+            f"{instead} take any space."
+        )
+
+
+def scaled(owner: Perturbation, field: str, signal: Signal) -> Array:
+    """The setting times the effect's ``scale`` where it has one: float64 of the signal's shape."""
+    values = _spread(owner, field, signal)
+    scale = getattr(owner, "scale", None)
+    return values if scale is None else values * _spread(owner, "scale", signal)
+
+
+def fill_of(owner: Perturbation, field: str, signal: Signal) -> Array:
+    """The setting as a value of the signal, of its shape and dtype.
+
+    Raises:
+        InvalidParameter: the signal cannot have that value.
+    """
+    values = _spread(owner, field, signal)
+    fitted, outside = signal.fit(values[None])
+    if not np.array_equal(fitted[0], values.astype(signal.working_dtype)) or (outside is not None and outside[0]):
+        raise _invalid(owner, field, getattr(owner, field), f"a value of the {signal.name}")
+    return fitted[0]
+
+
+def _spread(owner: Perturbation, field: str, signal: Signal) -> Array:
+    values = np.asarray(getattr(owner, field), dtype=np.float64)
+    try:
+        return np.broadcast_to(values, signal.shape)
+    except ValueError:
+        raise InvalidParameter(
+            f"{type(owner).__name__}.{field} has the shape {values.shape}, which does not fit the shape {signal.shape} "
+            f"of the {signal.name}. Give one number, or one a dimension."
+        ) from None
+
+
+def _within(value: Any, low: float, high: float, above: bool) -> bool:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        return False
+    return low <= float(value) <= high and not (above and value == low)
+
+
+def _range(low: float, high: float, above: bool) -> str:
+    if low == -math.inf and high == math.inf:
+        return ""
+    if high == math.inf:
+        return f" greater than {low:g}" if above else f", at least {low:g}"
+    return f" from {low:g} to {high:g}"
+
+
+def _invalid(owner: Perturbation, field: str, value: Any, allowed: str) -> InvalidParameter:
+    return InvalidParameter(f"{type(owner).__name__}.{field} = {value!r}: must be {allowed}.")
+
+
+def _flatten(value: Any) -> list[Any]:
+    if isinstance(value, list | tuple):
+        return [leaf for item in value for leaf in _flatten(item)]
+    return [value]
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value

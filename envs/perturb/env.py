@@ -1,0 +1,116 @@
+"""The perturbed form of a single Gymnasium environment."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.error import ResetNeeded
+from gymnasium.utils import RecordConstructorArgs
+
+from agentgym.envs.perturb.base import Perturbation
+from agentgym.envs.perturb.layers import Layer, as_perturbations, dynamics_edits, inside
+from agentgym.envs.perturb.runtime import Runtime
+from agentgym.envs.perturb.signal import ALL
+from agentgym.envs.perturb.spaces import Codec
+
+__all__ = ["PerturbedEnv"]
+
+
+class PerturbedEnv(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs, Layer):
+    """An environment between which and its agent something goes wrong; :func:`perturb` makes it.
+
+    Every step's ``info`` holds
+
+    - ``perturbed``: for each effect whether it fired (a bool);
+    - ``perturbed_clipped``: for each effect whose results may leave the space's bounds whether they were clipped;
+    - ``true_reward``: the reward of the environment, where an effect changes the reward;
+    - ``true_observation``: the observation of the environment, where it was asked for.
+
+    Args:
+        env: the environment to wrap; its own random generator is never drawn from.
+        perturbations: effects or their configurations, from inside out.
+        true_observation: whether ``info`` holds the true observation.
+
+    Raises:
+        InvalidParameter: an effect does not apply to this environment.
+    """
+
+    def __init__(
+        self,
+        env: gymnasium.Env[Any, Any],
+        perturbations: Iterable[Perturbation | Mapping[str, Any]],
+        true_observation: bool = False,
+    ) -> None:
+        self.perturbations = as_perturbations(perturbations)
+        RecordConstructorArgs.__init__(
+            self, perturbations=[_recorded(item) for item in self.perturbations], true_observation=true_observation
+        )
+        gymnasium.Wrapper.__init__(self, env)
+        self._observations = Codec(env.observation_space, "observation")
+        self._actions = Codec(env.action_space, "action")
+        self._runtime = Runtime(
+            self.perturbations, inside(env), self._observations.signal, self._actions.signal, worlds=1
+        )
+        self._edits = dynamics_edits(self, env, self.perturbations)
+        self._true_observation = true_observation
+        self._started = False
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start an episode; ``seed`` fixes every effect's stream, without one the streams go on."""
+        self._edits.apply()
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._edits.check()
+        self._runtime.reseed([0], [seed])
+        self._runtime.new_step()
+        self._runtime.begin(ALL)
+        self._started = True
+        info = dict(info)
+        return self._seen(observation, info), self._report(info)
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """One step with what reaches the environment of ``action``.
+
+        Raises:
+            InvalidAction: NaN, infinity, another shape or type than the action space's; nothing was stepped.
+            ResetNeeded: there was no reset yet.
+        """
+        if not self._started:
+            raise ResetNeeded("Call reset() before step().")
+        runtime = self._runtime
+        packed = self._actions.check_action(action)
+        runtime.new_step()
+        if runtime.changes_actions:
+            action = self._actions.unpack(runtime.act(packed))
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self._edits.check()
+        info = dict(info)
+        if runtime.changes_rewards:
+            info.setdefault("true_reward", reward)
+            reward = float(runtime.reward(np.array([reward], np.float64))[0])
+        runtime.advance()
+        return self._seen(observation, info), reward, terminated, truncated, self._report(info)
+
+    def close(self) -> None:
+        """Undo the effects on the dynamics and close the environment."""
+        self._edits.undo()
+        self.env.close()
+
+    def _seen(self, observation: Any, info: dict[str, Any]) -> Any:
+        if self._true_observation:
+            info.setdefault("true_observation", observation)
+        if not self._runtime.watches_observations:
+            return observation
+        return self._observations.unpack(self._runtime.observe(self._observations.pack(observation)))
+
+    def _report(self, info: dict[str, Any]) -> dict[str, Any]:
+        fired = {name: bool(flags[0]) for name, flags in self._runtime.fired.items()}
+        info["perturbed"] = {**info.get("perturbed", {}), **fired, **self._runtime.constant}
+        if clipped := {name: bool(flags[0]) for name, flags in self._runtime.clipped.items()}:
+            info["perturbed_clipped"] = {**info.get("perturbed_clipped", {}), **clipped}
+        return info
+
+
+def _recorded(perturbation: Perturbation) -> Any:
+    """As a configuration where it has one, so that the environment's spec can be written as JSON."""
+    return perturbation if callable(getattr(perturbation, "policy", None)) else perturbation.to_config()

@@ -1,0 +1,86 @@
+"""Which perturbations an environment already has, from inside out, through all its wrappers."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import gymnasium
+from gymnasium.vector import SyncVectorEnv, VectorWrapper
+
+from agentgym.envs.perturb.base import Perturbation
+from agentgym.envs.perturb.config import from_config
+from agentgym.envs.perturb.dynamics import DynamicsPerturbation
+from agentgym.envs.perturb.mujoco_model import DynamicsEdits, Edit
+from agentgym.errors import InvalidParameter
+
+__all__ = ["Layer", "as_perturbations", "dynamics_edits", "inside"]
+
+
+class Layer:
+    """What the single and the batched wrapper share."""
+
+    perturbations: tuple[Perturbation, ...]
+    _edits: DynamicsEdits
+
+
+def _layers(env: Any, world: int = 0) -> list[Layer]:
+    found: list[Layer] = []
+    while True:
+        if isinstance(env, Layer):
+            found.append(env)
+        if isinstance(env, gymnasium.Wrapper | VectorWrapper):
+            env = env.env
+        elif isinstance(env, SyncVectorEnv):
+            env = env.envs[world]
+        else:
+            return found[::-1]
+
+
+def inside(env: Any) -> list[Perturbation]:
+    """The perturbations that ``env`` has, from inside out (of a batch: its first world's)."""
+    return [perturbation for layer in _layers(env) for perturbation in layer.perturbations]
+
+
+def as_perturbations(items: Iterable[Perturbation | Mapping[str, Any]]) -> tuple[Perturbation, ...]:
+    """The perturbations, those given as configurations made from them.
+
+    Raises:
+        InvalidParameter: one is neither.
+    """
+
+    def one(item: Perturbation | Mapping[str, Any]) -> Perturbation:
+        if isinstance(item, Perturbation):
+            return item
+        if isinstance(item, Mapping):
+            return from_config(item)
+        raise InvalidParameter(
+            f"{item!r} is no perturbation. Give objects such as ObservationNoise(std=0.1), or their configurations."
+        )
+
+    return tuple(one(item) for item in items)
+
+
+def dynamics_edits(owner: Layer, env: Any, perturbations: Sequence[Perturbation]) -> DynamicsEdits:
+    """The dynamics effects among ``perturbations``, made ready for every world of ``env``.
+
+    Raises:
+        InvalidParameter: the worlds cannot be reached, have no MuJoCo model, or would not be changed.
+    """
+    effects = [effect for effect in perturbations if isinstance(effect, DynamicsPerturbation)]
+    if not effects:
+        return DynamicsEdits(owner, (), ())
+    base = env.unwrapped
+    if isinstance(base, SyncVectorEnv):
+        worlds = [(world.unwrapped, _inner_edits(env, i)) for i, world in enumerate(base.envs)]
+    elif isinstance(env, gymnasium.Env):
+        worlds = [(base, _inner_edits(env, 0))]
+    else:
+        raise InvalidParameter(
+            f"{type(effects[0]).__name__} edits the MuJoCo model of every world, which {type(base).__name__} keeps out "
+            "of reach. Perturb each world before they are batched, env_fns=[lambda: perturb(gymnasium.make(ID), ...)], "
+            "or batch them with SyncVectorEnv."
+        )
+    return DynamicsEdits(owner, effects, worlds)
+
+
+def _inner_edits(env: Any, world: int) -> tuple[Edit, ...]:
+    return tuple(layer._edits.edit for layer in _layers(env, world) if layer._edits.edit.effects)

@@ -1,0 +1,185 @@
+"""What can go wrong with what the agent sees: settings only, the mathematics is in processes.py."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from typing_extensions import override
+
+from agentgym.envs.perturb.base import (
+    Numbers,
+    SignalPerturbation,
+    check_choice,
+    check_number,
+    check_numbers,
+    check_whole,
+    fill_of,
+    needs_numbers,
+    scaled,
+)
+from agentgym.envs.perturb.processes import Delay, Dropout, Hold, Noise, Process, Quantize, Shift
+from agentgym.envs.perturb.signal import Signal
+
+__all__ = [
+    "ObservationBias",
+    "ObservationDelay",
+    "ObservationDropout",
+    "ObservationFreeze",
+    "ObservationNoise",
+    "ObservationQuantization",
+]
+
+_ANY_SPACE = "ObservationDelay and ObservationFreeze"
+
+
+@dataclass(frozen=True)
+class ObservationPerturbation(SignalPerturbation):
+    """An effect on the observation."""
+
+    changes: ClassVar[Literal["observation"]] = "observation"
+
+
+@dataclass(frozen=True)
+class ObservationNoise(ObservationPerturbation):
+    """Gaussian noise: o + std scale ξ, with ξ independent over dimensions and steps.
+
+    Integer observations (images) are rounded, and where the space has bounds the sum is clipped to them as a sensor
+    saturates; ``info["perturbed_clipped"]`` says when.
+
+    Args:
+        std: standard deviation, one number or one a dimension; in the observation's units, or in units of ``scale``.
+        scale: the size of each dimension (e.g. its standard deviation over a policy's data).
+    """
+
+    std: Numbers = 0.1
+    scale: Numbers | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_numbers(self, "std", 0.0)
+        if self.scale is not None:
+            check_numbers(self, "scale", 0.0)
+
+    @override
+    def process(self, signal: Signal, worlds: int) -> Process:
+        needs_numbers(self, signal, _ANY_SPACE)
+        return Noise(signal, worlds, scaled(self, "std", signal))
+
+
+@dataclass(frozen=True)
+class ObservationBias(ObservationPerturbation):
+    """A constant offset: o + bias scale. Rounded and clipped as :class:`ObservationNoise` is.
+
+    Args:
+        bias: one number or one a dimension; in the observation's units, or in units of ``scale``.
+        scale: the size of each dimension.
+    """
+
+    bias: Numbers = 0.1
+    scale: Numbers | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_numbers(self, "bias")
+        if self.scale is not None:
+            check_numbers(self, "scale", 0.0)
+
+    @override
+    def process(self, signal: Signal, worlds: int) -> Process:
+        needs_numbers(self, signal, _ANY_SPACE)
+        return Shift(signal, scaled(self, "bias", signal))
+
+
+@dataclass(frozen=True)
+class ObservationDropout(ObservationPerturbation):
+    """Each entry on its own is lost with probability ``rate`` and then reads ``fill``.
+
+    ``rate=1`` with a ``probability`` below one loses the whole observation at a time.
+
+    Args:
+        rate: probability that an entry is lost, at an event where the effect fires.
+        fill: what a lost entry reads, one number or one a dimension; must be a value of the space.
+    """
+
+    rate: float = 0.1
+    fill: Numbers = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self, "rate", 0.0, 1.0)
+        check_numbers(self, "fill")
+
+    @override
+    def process(self, signal: Signal, worlds: int) -> Process:
+        needs_numbers(self, signal, _ANY_SPACE)
+        return Dropout(signal, worlds, self.rate, fill_of(self, "fill", signal))
+
+
+@dataclass(frozen=True)
+class ObservationFreeze(ObservationPerturbation):
+    """A frozen sensor: the observation given out last is given out again, for ``duration`` steps in all.
+
+    The observation of reset is never frozen. With ``duration`` d and ``probability`` p the long-run frozen share is
+    p d / (1 - p + p d).
+
+    Args:
+        probability: that a freeze begins at a step where none is on.
+        duration: its length in steps.
+    """
+
+    probability: float = 0.1
+    duration: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole(self, "duration", 1)
+
+    @override
+    def process(self, signal: Signal, worlds: int) -> Process:
+        return Hold(signal, worlds, self.duration)
+
+
+@dataclass(frozen=True)
+class ObservationDelay(ObservationPerturbation):
+    """The observation of ``steps`` steps ago; with a ``probability`` below one, now late and now fresh.
+
+    Args:
+        steps: how late it comes.
+        before: what is seen while there is none so old: "zero" (as Gymnasium's DelayObservation does) or "first",
+            the observation of reset.
+    """
+
+    steps: int = 1
+    before: Literal["zero", "first"] = "zero"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole(self, "steps", 0)
+        check_choice(self, "before", ("zero", "first"))
+
+    @override
+    def process(self, signal: Signal, worlds: int) -> Process:
+        return Delay(signal, worlds, self.steps, self.before == "first")
+
+
+@dataclass(frozen=True)
+class ObservationQuantization(ObservationPerturbation):
+    """A coarse sensor: q round(o / q) with q = step scale, halves to the even level. Clipped as noise is.
+
+    Args:
+        step: distance between levels, one number or one a dimension; in the observation's units or those of ``scale``.
+        scale: the size of each dimension.
+    """
+
+    step: Numbers = 0.1
+    scale: Numbers | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_numbers(self, "step", 0.0, above=True)
+        if self.scale is not None:
+            check_numbers(self, "scale", 0.0, above=True)
+
+    @override
+    def process(self, signal: Signal, worlds: int) -> Process:
+        needs_numbers(self, signal, _ANY_SPACE)
+        return Quantize(signal, scaled(self, "step", signal))

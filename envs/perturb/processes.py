@@ -1,0 +1,295 @@
+"""The mathematics of the effects, batch axis first: values [M, *shape] of M worlds in, as many out.
+
+A process is one effect at work. It keeps each world's memory and random rows; the settings that it is made from
+(observation.py, action.py, reward.py) keep none. What a process does in a world does not depend on the other worlds.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from typing_extensions import override
+
+from agentgym.envs.perturb.draws import Draws
+from agentgym.envs.perturb.signal import Array, Flags, Signal, Worlds, per_world
+from agentgym.errors import InvalidAction, InvalidParameter
+
+__all__ = ["Delay", "Drift", "Dropout", "Flip", "Hold", "Mix", "Noise", "Process", "Quantize", "Shift"]
+
+Fired = Flags | None
+"""In which of the M worlds the effect fires; None stands for all of them."""
+
+Policy = Callable[[Array], Array]
+"""``observations [M, *observation shape] -> actions [M, *action shape]``, each row from its own row alone."""
+
+
+def pick(fires: Fired, changed: Array, unchanged: Array) -> Array:
+    """``changed`` in the worlds where the effect fires, ``unchanged`` elsewhere."""
+    return changed if fires is None else np.where(per_world(fires, changed), changed, unchanged)
+
+
+class Process:
+    """One effect at work in N worlds.
+
+    Attributes:
+        clips: whether its results may have to be clipped to the signal's bounds.
+        clipped: after a call, in which of the M worlds they were.
+        draws: the random rows it takes, each reseeded from its own child of the world's stream.
+    """
+
+    clips = False
+
+    def __init__(self) -> None:
+        self.clipped: Flags | None = None
+        self.draws: list[Draws] = []
+
+    def reseed(self, world: int, generator: np.random.Generator) -> None:
+        """Let the world's random rows come from ``generator``."""
+        for draws, child in zip(self.draws, generator.spawn(len(self.draws)), strict=True):
+            draws.reseed(world, child)
+
+    def begin(self, worlds: Worlds) -> None:
+        """Forget the old episode in ``worlds``."""
+
+    def see(self, observations: Array, worlds: Worlds) -> None:
+        """Take notice of the observations at the effect's place in the stack (called only where ``watches``)."""
+
+    watches = False
+
+    def __call__(self, values: Array, fires: Fired, worlds: Worlds) -> tuple[Array, Fired]:
+        """The perturbed values, and in which of the M worlds the effect has fired."""
+        raise NotImplementedError
+
+
+class _Fitted(Process):
+    """An effect whose sum may leave the signal's range: integers are rounded, bounds clip, and ``clipped`` says so."""
+
+    def __init__(self, signal: Signal) -> None:
+        super().__init__()
+        self.signal = signal
+        self.clips = signal.low is not None
+
+    @override
+    def __call__(self, values: Array, fires: Fired, worlds: Worlds) -> tuple[Array, Fired]:
+        changed, outside = self.signal.fit(self.changed(values, worlds))
+        self.clipped = outside if outside is None or fires is None else outside & fires
+        return pick(fires, changed, values), fires
+
+    def changed(self, values: Array, worlds: Worlds) -> Array:
+        """What the values become where the effect fires, before rounding and clipping."""
+        raise NotImplementedError
+
+
+class Shift(_Fitted):
+    """y = x + b."""
+
+    def __init__(self, signal: Signal, bias: Array) -> None:
+        super().__init__(signal)
+        self._bias = bias.astype(signal.working_dtype)
+
+    @override
+    def changed(self, values: Array, worlds: Worlds) -> Array:
+        return values + self._bias
+
+
+class Noise(_Fitted):
+    """y = x + s ξ, with ξ standard normal, independent over dimensions, events and worlds."""
+
+    def __init__(self, signal: Signal, worlds: int, std: Array) -> None:
+        super().__init__(signal)
+        dtype = signal.working_dtype
+
+        def draw(generator: np.random.Generator, rows: int) -> Array:
+            return generator.standard_normal((rows, *signal.shape)) * std
+
+        self.draws = [Draws(worlds, signal.shape, draw, dtype)]
+
+    @override
+    def changed(self, values: Array, worlds: Worlds) -> Array:
+        return values + self.draws[0].take(worlds)
+
+
+class Quantize(_Fitted):
+    """y = q round(x / q), halves to the even level."""
+
+    def __init__(self, signal: Signal, step: Array) -> None:
+        super().__init__(signal)
+        self._step = step.astype(signal.working_dtype)
+
+    @override
+    def changed(self, values: Array, worlds: Worlds) -> Array:
+        return np.rint(values / self._step) * self._step
+
+
+class Drift(_Fitted):
+    """y = g x; g = 1 at the episode's start, then g <- clip(g + r + s ξ, low, high) after every event."""
+
+    def __init__(self, signal: Signal, worlds: int, std: float, rate: float, bounds: tuple[float, float]) -> None:
+        super().__init__(signal)
+        self._rate, self._bounds = rate, bounds
+        self._gain = np.ones((worlds, *signal.shape), signal.working_dtype)
+
+        def draw(generator: np.random.Generator, rows: int) -> Array:
+            return rate + std * generator.standard_normal((rows, *signal.shape))
+
+        self.draws = [Draws(worlds, signal.shape, draw, signal.working_dtype)]
+
+    @override
+    def begin(self, worlds: Worlds) -> None:
+        self._gain[worlds] = 1.0
+
+    @override
+    def changed(self, values: Array, worlds: Worlds) -> Array:
+        gain = self._gain[worlds]
+        changed = values * gain
+        self._gain[worlds] = np.clip(gain + self.draws[0].take(worlds), *self._bounds)
+        return changed
+
+
+class Dropout(Process):
+    """Each entry on its own is lost with probability ``rate`` and then reads ``fill``."""
+
+    def __init__(self, signal: Signal, worlds: int, rate: float, fill: Array) -> None:
+        super().__init__()
+        self._rate, self._fill = rate, fill
+        self.draws = [Draws(worlds, signal.shape, lambda generator, rows: generator.random((rows, *signal.shape)))]
+
+    @override
+    def __call__(self, values: Array, fires: Fired, worlds: Worlds) -> tuple[Array, Fired]:
+        lost = self.draws[0].take(worlds) < self._rate
+        if fires is not None:
+            lost &= per_world(fires, lost)
+        return np.where(lost, self._fill, values), np.asarray(lost.reshape(len(values), -1).any(axis=1))
+
+
+class Hold(Process):
+    """Where it fires, the value given out last is given out again, for ``duration`` events in all.
+
+    It cannot fire at an episode's first event, which has nothing before it, nor while it holds.
+    """
+
+    def __init__(self, signal: Signal, worlds: int, duration: int) -> None:
+        super().__init__()
+        self._duration = duration
+        self._last = np.empty((worlds, *signal.shape), signal.dtype)
+        self._has_last = np.zeros(worlds, bool)
+        self._left = np.zeros(worlds, int)
+
+    @override
+    def begin(self, worlds: Worlds) -> None:
+        self._has_last[worlds] = False
+        self._left[worlds] = 0
+
+    @override
+    def __call__(self, values: Array, fires: Fired, worlds: Worlds) -> tuple[Array, Fired]:
+        left = self._left[worlds]
+        begins = self._has_last[worlds] if fires is None else self._has_last[worlds] & fires
+        left = np.where(begins & (left == 0), self._duration, left)
+        holds = left > 0
+        held = pick(holds, self._last[worlds], values)
+        self._left[worlds] = np.maximum(left - 1, 0)
+        self._last[worlds] = held
+        self._has_last[worlds] = True
+        return held, holds
+
+
+class Delay(Process):
+    """y_k = x_(k - steps). Before there is such a value: zero, or (``first``) the episode's first value."""
+
+    def __init__(self, signal: Signal, worlds: int, steps: int, first: bool) -> None:
+        super().__init__()
+        self._steps, self._first, self._zero = steps, first, signal.zero
+        self._memory = np.empty((worlds, steps, *signal.shape), signal.dtype)
+        self._index = np.arange(worlds)
+        self._count = np.zeros(worlds, int)
+
+    @override
+    def begin(self, worlds: Worlds) -> None:
+        self._count[worlds] = 0
+        self._memory[worlds] = self._zero
+
+    @override
+    def __call__(self, values: Array, fires: Fired, worlds: Worlds) -> tuple[Array, Fired]:
+        if self._steps == 0:
+            return values, np.zeros(len(values), bool)
+        index = self._index[worlds]
+        count = self._count[index]
+        if self._first and (fresh := count == 0).any():
+            self._memory[index[fresh]] = values[fresh][:, None]
+        slot = count % self._steps
+        late = self._memory[index, slot]
+        self._memory[index, slot] = values
+        self._count[index] = count + 1
+        return pick(fires, late, values), fires
+
+
+class Flip(Process):
+    """y = -x."""
+
+    @override
+    def __call__(self, values: Array, fires: Fired, worlds: Worlds) -> tuple[Array, Fired]:
+        return pick(fires, -values, values), fires
+
+
+class Mix(Process):
+    """Numbers: y = (1 - w) x + w x'. Choices: y = x' with probability w, else x. x' is the other policy's action."""
+
+    def __init__(self, signal: Signal, worlds: int, weight: float, policy: str | Policy) -> None:
+        super().__init__()
+        self._signal, self._weight, self._policy = signal, weight, policy
+        self.watches = callable(policy)
+        self._seen: Array | None = None
+        self._worlds = worlds
+        self.draws = [
+            Draws(worlds, (), lambda generator, rows: generator.random(rows)),
+            Draws(worlds, signal.shape, lambda generator, rows: generator.random((rows, *signal.shape))),
+        ]
+        bounds = (signal.low, signal.high)
+        if policy == "random" and not all(bound is not None and np.isfinite(bound).all() for bound in bounds):
+            raise InvalidParameter(
+                f"ActionMixture.policy = 'random' draws uniformly between bounds, and the {signal.name} has an open "
+                "side. Give a function as the policy."
+            )
+
+    @override
+    def see(self, observations: Array, worlds: Worlds) -> None:
+        if self._seen is None:
+            self._seen = np.empty((self._worlds, *observations.shape[1:]), observations.dtype)
+        self._seen[worlds] = observations
+
+    @override
+    def __call__(self, values: Array, fires: Fired, worlds: Worlds) -> tuple[Array, Fired]:
+        other = self._other(values, worlds)
+        if self._signal.kind == "choice":
+            replaced = self.draws[0].take(worlds) < self._weight
+            fired = replaced if fires is None else replaced & fires
+            return pick(fired, other, values), fired
+        mixed = (1.0 - self._weight) * values + self._weight * other
+        if self._signal.whole:
+            mixed = np.rint(mixed)
+        mixed = np.clip(mixed, np.minimum(values, other), np.maximum(values, other))  # against the last bit's rounding
+        return pick(fires, mixed.astype(self._signal.dtype), values), fires
+
+    def _other(self, values: Array, worlds: Worlds) -> Array:
+        if callable(self._policy):
+            return self._asked(values, worlds)
+        if self._policy == "zero":
+            return np.broadcast_to(self._signal.zero, values.shape)
+        low, high = self._signal.low, self._signal.high
+        assert low is not None
+        assert high is not None
+        uniform = self.draws[1].take(worlds)
+        if not self._signal.whole:
+            return (low + uniform * (high - low)).astype(self._signal.dtype)
+        span = high.astype(np.int64) - low.astype(np.int64) + 1
+        return (low + np.floor(uniform * span)).astype(self._signal.dtype)
+
+    def _asked(self, values: Array, worlds: Worlds) -> Array:
+        assert self._seen is not None
+        assert callable(self._policy)
+        other = np.asarray(self._policy(self._seen[worlds].copy()))
+        if other.shape != values.shape or not np.isfinite(other).all():
+            raise InvalidAction(
+                f"ActionMixture's policy returned actions of shape {other.shape}; it must return finite numbers of "
+                f"shape {values.shape}, one row for each row of observations."
+            )
+        return other.astype(self._signal.dtype)

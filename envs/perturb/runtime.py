@@ -1,0 +1,160 @@
+"""A stack of effects at work on a batch of worlds: in which order, when they fire, and what has fired."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from agentgym.envs.perturb.base import Perturbation, SignalPerturbation
+from agentgym.envs.perturb.draws import Draws
+from agentgym.envs.perturb.dynamics import DynamicsPerturbation
+from agentgym.envs.perturb.processes import Fired, Process
+from agentgym.envs.perturb.signal import ALL, REWARD, Array, Flags, Signal, Worlds
+from agentgym.seeding import entropy, stream
+
+__all__ = ["Runtime", "names_of"]
+
+
+def names_of(perturbations: Sequence[Perturbation]) -> list[str]:
+    """What each effect of a stack is called in ``info``: its type, with a number from the second of a type on."""
+    kinds = [type(perturbation).__name__ for perturbation in perturbations]
+    counts = [kinds[: place + 1].count(kind) for place, kind in enumerate(kinds)]
+    return [kind if count == 1 else f"{kind}_{count}" for kind, count in zip(kinds, counts, strict=True)]
+
+
+class _Link:
+    """One effect in its place: its name and stream, its firing rule, its process."""
+
+    def __init__(self, effect: SignalPerturbation, name: str, position: int, signal: Signal, worlds: int) -> None:
+        self.name = name
+        self.changes = effect.changes
+        self.process = effect.process(signal, worlds)
+        self._effect, self._position = effect, position
+        self._always = (effect.start, effect.stop, effect.every) == (0, None, 1)
+        self._chance = Draws(worlds, (), lambda generator, rows: generator.random(rows))
+
+    def reseed(self, world: int, seed: int) -> None:
+        key = ("perturb", type(self._effect).__name__, self._position)
+        if self.process.draws:
+            self.process.reseed(world, stream(seed, *key))
+        if 0.0 < self._effect.probability < 1.0:
+            self._chance.reseed(world, stream(seed, *key, "fires"))
+
+    def fires(self, time: Array, worlds: Worlds) -> Fired:
+        """In which of the M worlds the rule lets the effect fire, at their events ``time`` [M]."""
+        rule = self._effect
+        due: Fired = None
+        if not self._always:
+            due = (time >= rule.start) & ((time - rule.start) % rule.every == 0)
+            if rule.stop is not None:
+                due &= time < rule.stop
+        if rule.probability == 1.0:
+            return due
+        if rule.probability == 0.0:
+            return np.zeros(len(time), bool)
+        by_chance = self._chance.take(worlds) < rule.probability
+        return by_chance if due is None else due & by_chance
+
+
+class Runtime:
+    """The memory of a wrapper: each effect's process, each world's streams and events.
+
+    Args:
+        perturbations: from inside out; dynamics effects are left to others.
+        inside: the perturbations of the wrappers inside, which count for positions and names.
+        observation: of one world.
+        action: of one world.
+        worlds: how many there are.
+
+    Attributes:
+        fired: by effect, in which worlds it has fired since :meth:`new_step`.
+        clipped: by effect that may clip, in which worlds it has clipped since then.
+        constant: by effect on the dynamics, whether it changes them.
+    """
+
+    def __init__(
+        self,
+        perturbations: Sequence[Perturbation],
+        inside: Sequence[Perturbation],
+        observation: Signal,
+        action: Signal,
+        worlds: int,
+    ) -> None:
+        self.worlds = worlds
+        self._time = np.zeros(worlds, int)
+        self._seeded = np.zeros(worlds, bool)
+        signals = {"observation": observation, "action": action, "reward": REWARD}
+        names = names_of((*inside, *perturbations))[len(inside) :]
+        self._links = [
+            _Link(effect, name, len(inside) + place, signals[effect.changes], worlds)
+            for place, (effect, name) in enumerate(zip(perturbations, names, strict=True))
+            if isinstance(effect, SignalPerturbation)
+        ]
+        self._on_actions = [link for link in reversed(self._links) if link.changes == "action"]
+        self._on_rewards = [link for link in self._links if link.changes == "reward"]
+        # Effects that watch the observation see it as it is at their own place in the stack.
+        self._on_observations = [link for link in self._links if link.changes == "observation" or link.process.watches]
+        self.constant = {
+            name: effect.scale != 1.0
+            for effect, name in zip(perturbations, names, strict=True)
+            if isinstance(effect, DynamicsPerturbation)
+        }
+        self.changes_actions = bool(self._on_actions)
+        self.changes_rewards = bool(self._on_rewards)
+        self.watches_observations = bool(self._on_observations)
+        self._clipping = [link.name for link in self._links if link.process.clips]
+        self.fired: dict[str, Flags] = {}
+        self.clipped: dict[str, Flags] = {}
+
+    def reseed(self, worlds: Sequence[int], seeds: Sequence[int | None]) -> None:
+        """Give worlds fresh streams; None continues a world's streams, or starts some from the operating system."""
+        for world, seed in zip(worlds, seeds, strict=True):
+            if seed is None and self._seeded[world]:
+                continue
+            self._seeded[world] = True
+            root = entropy() if seed is None else int(seed)
+            for link in self._links:
+                link.reseed(world, root)
+
+    def new_step(self) -> None:
+        """Forget what has fired."""
+        self.fired = {link.name: np.zeros(self.worlds, bool) for link in self._links}
+        self.clipped = {name: np.zeros(self.worlds, bool) for name in self._clipping}
+
+    def begin(self, worlds: Worlds) -> None:
+        """Start new episodes in ``worlds``."""
+        self._time[worlds] = 0
+        for link in self._links:
+            link.process.begin(worlds)
+
+    def act(self, actions: Array, worlds: Worlds = ALL) -> Array:
+        """What reaches the environment of the agent's ``actions`` [M, ...]: the outermost effect comes first."""
+        for link in self._on_actions:
+            actions = self._apply(link, actions, worlds)
+        return actions
+
+    def reward(self, rewards: Array, worlds: Worlds = ALL) -> Array:
+        """What the agent is told of ``rewards`` [M]; float64."""
+        for link in self._on_rewards:
+            rewards = self._apply(link, rewards, worlds)
+        return rewards
+
+    def advance(self, worlds: Worlds = ALL) -> None:
+        """A step was taken in ``worlds``."""
+        self._time[worlds] += 1
+
+    def observe(self, observations: Array, worlds: Worlds = ALL) -> Array:
+        """What the agent sees of ``observations`` [M, ...]: the innermost effect comes first."""
+        for link in self._on_observations:
+            if link.changes == "observation":
+                observations = self._apply(link, observations, worlds)
+            else:
+                link.process.see(observations, worlds)
+        return observations
+
+    def _apply(self, link: _Link, values: Array, worlds: Worlds) -> Array:
+        process: Process = link.process
+        values, fired = process(values, link.fires(self._time[worlds], worlds), worlds)
+        self.fired[link.name][worlds] = True if fired is None else fired
+        if process.clipped is not None:
+            self.clipped[link.name][worlds] = process.clipped
+        return values

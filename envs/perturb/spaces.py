@@ -1,0 +1,119 @@
+"""Between Gymnasium's spaces and the arrays that the effects work on."""
+
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+from gymnasium import Space, spaces
+from gymnasium.error import CustomSpaceError
+from gymnasium.vector.utils import concatenate, create_empty_array, iterate
+from gymnasium.wrappers.utils import create_zero_array
+
+from agentgym.envs.perturb.signal import Array, Signal
+from agentgym.errors import InvalidAction
+
+__all__ = ["Codec", "signal_of"]
+
+
+def signal_of(space: Space[Any], role: str) -> Signal:
+    """The signal that ``space`` describes; ``role`` ("observation" or "action") is how messages call it."""
+    name = f"{role} {space}" if len(str(space)) < 200 else f"{role} {type(space).__name__}{space.shape}"
+    if isinstance(space, spaces.Box):
+        bounded = bool(np.isfinite(space.low).any() or np.isfinite(space.high).any())
+        low, high = (space.low, space.high) if bounded else (None, None)
+        return Signal(name, "numbers", space.shape, np.dtype(space.dtype), low, high, create_zero_array(space))
+    if isinstance(space, spaces.Discrete):
+        dtype = np.dtype(space.dtype)
+        low, high = np.asarray(space.start, dtype), np.asarray(space.start + space.n - 1, dtype)
+        return Signal(name, "choice", (), dtype, low, high, low)
+    if isinstance(space, spaces.MultiDiscrete):
+        start = np.asarray(space.start)
+        return Signal(name, "choice", space.shape, np.dtype(space.dtype), start, start + space.nvec - 1, start.copy())
+    if isinstance(space, spaces.MultiBinary):
+        low = np.zeros(space.shape, space.dtype)
+        return Signal(name, "choice", space.shape, np.dtype(space.dtype), low, low + 1, low)
+    return Signal(name, "object", (), np.dtype(object), None, None, _boxed(space))
+
+
+def _boxed(space: Space[Any]) -> Array:
+    """The space's zero as a 0-d object array, which assigns whole where a tuple would be spread."""
+    zero = np.empty((), object)
+    try:
+        zero[()] = create_zero_array(space)
+    except CustomSpaceError:
+        zero[()] = None
+    return zero
+
+
+class Codec:
+    """Values of one space to arrays with a batch axis and back, for one world or a batch.
+
+    Args:
+        space: of one world.
+        role: "observation" or "action".
+        worlds: how many worlds a batch has; None for a single environment.
+        batch_space: the space of the batch.
+    """
+
+    def __init__(
+        self, space: Space[Any], role: str, worlds: int | None = None, batch_space: Space[Any] | None = None
+    ) -> None:
+        self.signal = signal_of(space, role)
+        self._space, self._worlds, self._batch_space = space, worlds, batch_space
+        self._objects = self.signal.kind == "object"
+        self._shape = self.signal.shape if worlds is None else (worlds, *self.signal.shape)
+
+    def pack(self, value: Any) -> Array:
+        """One value as [1, *shape], or a batch of them as [N, *shape]."""
+        if not self._objects:
+            array = np.asarray(value)
+            return array[None] if self._worlds is None else array
+        values = [value] if self._worlds is None else iterate(self._batch_space, value)  # type: ignore[arg-type]
+        packed = np.empty(self._worlds or 1, object)
+        for world, item in enumerate(values):
+            packed[world] = deepcopy(item)  # a view into a buffer that the next step may overwrite
+        return packed
+
+    def unpack(self, packed: Array) -> Any:
+        """What :meth:`pack` has packed, in new memory where it was objects."""
+        if not self._objects:
+            return packed if self._worlds is not None else packed[0]
+        if self._worlds is None:
+            return deepcopy(packed[0])
+        empty: Any = create_empty_array(self._space, self._worlds)
+        return concatenate(self._space, list(packed), empty)
+
+    def check_action(self, action: Any) -> Array:
+        """The action packed, in the space's dtype.
+
+        Raises:
+            InvalidAction: it has NaN or infinite entries, another shape than the space's, or is no such choice.
+        """
+        if self._objects:
+            self._check_object(action)
+            return self.pack(action)
+        try:
+            array = np.asarray(action)
+        except ValueError as error:
+            raise InvalidAction(f"The action is not an array ({error}). {self._wanted()}") from None
+        if array.shape != self._shape:
+            raise InvalidAction(f"The action has the shape {array.shape}. {self._wanted()}")
+        if array.dtype.kind not in ("iub" if self.signal.whole else "fiub"):
+            kind = "integer" if self.signal.whole else "number"
+            raise InvalidAction(f"The action has the type {array.dtype}, which is no {kind}. {self._wanted()}")
+        if not np.isfinite(array).all():
+            raise InvalidAction(f"The action has NaN or infinite entries: {array}. {self._wanted()}")
+        if self.signal.kind == "choice" and ((array < self.signal.low) | (array > self.signal.high)).any():
+            raise InvalidAction(f"The action {array} is outside the space. {self._wanted()}")
+        array = array.astype(self.signal.dtype, copy=False)
+        return array[None] if self._worlds is None else array
+
+    def _check_object(self, action: Any) -> None:
+        space = self._space if self._worlds is None else self._batch_space
+        assert space is not None
+        if action not in space:
+            raise InvalidAction(f"The action {action!r} is not in the space. {self._wanted()}")
+
+    def _wanted(self) -> str:
+        batch = "" if self._worlds is None else f", one for each of {self._worlds} environments"
+        return f"Give a finite value of the {self.signal.name}{batch} (shape {self._shape}, type {self.signal.dtype})."

@@ -1,0 +1,223 @@
+"""The perturbed form of a batch of environments."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.error import ResetNeeded
+from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
+
+from agentgym.envs.perturb.base import Perturbation
+from agentgym.envs.perturb.layers import Layer, as_perturbations, dynamics_edits, inside
+from agentgym.envs.perturb.runtime import Runtime
+from agentgym.envs.perturb.signal import ALL, Array, Flags, Worlds
+from agentgym.envs.perturb.spaces import Codec
+from agentgym.errors import InvalidParameter
+
+__all__ = ["PerturbedVectorEnv"]
+
+
+class PerturbedVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
+    """A batch of environments in which something goes wrong in each world on its own; :func:`perturb` makes it.
+
+    World i equals :class:`PerturbedEnv` with world i's seed bit for bit, in every autoreset mode. ``infos`` holds what
+    ``PerturbedEnv`` tells, as arrays with an entry a world, about the action taken, the reward and the observation that
+    the step returns. Where a world ends its episode within the step (``SAME_STEP``), ``infos["final_obs"]`` is
+    perturbed as the old episode's last observation, and ``infos["final_info"]["perturbed"]`` tells of that.
+
+    Args:
+        env: the batch to wrap; its metadata must say how it resets (``autoreset_mode``).
+        perturbations: effects or their configurations, from inside out.
+        true_observation: whether ``infos`` holds the true observations.
+
+    Raises:
+        InvalidParameter: an effect does not apply to these environments, or it is unknown how they reset.
+    """
+
+    def __init__(
+        self,
+        env: VectorEnv[Any, Any, Any],
+        perturbations: Iterable[Perturbation | Mapping[str, Any]],
+        true_observation: bool = False,
+    ) -> None:
+        super().__init__(env)
+        self.perturbations = as_perturbations(perturbations)
+        worlds = env.num_envs
+        self._mode = _autoreset_mode(env)
+        self._observations = Codec(env.single_observation_space, "observation", worlds, env.observation_space)
+        self._actions = Codec(env.single_action_space, "action", worlds, env.action_space)
+        self._runtime = Runtime(
+            self.perturbations, inside(env), self._observations.signal, self._actions.signal, worlds
+        )
+        self._edits = dynamics_edits(self, env, self.perturbations)
+        self._true_observation = true_observation
+        self._resets_next = np.zeros(worlds, bool)  # NEXT_STEP: the worlds whose next step is a reset
+        self._delivered: Array | None = None
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Start episodes in all worlds, or in those of ``options["reset_mask"]``.
+
+        Args:
+            seed: s gives world i the seed s + i; a list gives each its own (None: its streams go on).
+            options: for the environments.
+        """
+        mask = (options or {}).get("reset_mask")
+        # A copy, because Gymnasium's batches take "reset_mask" out of the dictionary they are given.
+        options = None if options is None else dict(options)
+        self._edits.apply()
+        observations, infos = self.env.reset(seed=seed, options=options)  # type: ignore[arg-type]
+        self._edits.check()
+        chosen = np.arange(self.num_envs) if mask is None else np.flatnonzero(mask)
+        worlds: Worlds = ALL if len(chosen) == self.num_envs else chosen
+        seeds = _seeds(seed, self.num_envs)
+        self._runtime.reseed(chosen.tolist(), [seeds[world] for world in chosen])
+        self._runtime.new_step()
+        self._runtime.begin(worlds)
+        self._resets_next[worlds] = False
+        infos = dict(infos)
+        if self._true_observation:
+            infos.setdefault("true_observation", observations)
+        if self._runtime.watches_observations:
+            observations = self._deliver(self._partly_seen(self._observations.pack(observations), worlds))
+        elif self._delivered is None:
+            self._delivered = np.empty(0)
+        return observations, self._report(infos)
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """One step of every world with what reaches it of its action.
+
+        Raises:
+            InvalidAction: NaN, infinity, another shape or type than the action space's; nothing was stepped.
+            ResetNeeded: there was no reset yet.
+        """
+        if self._delivered is None:
+            raise ResetNeeded("Call reset() before step().")
+        runtime = self._runtime
+        packed = self._actions.check_action(actions)
+        runtime.new_step()
+        resets = np.flatnonzero(self._resets_next)
+        stepping: Worlds = np.flatnonzero(~self._resets_next) if len(resets) else ALL
+        if runtime.changes_actions:
+            actions = self._actions.unpack(_changed(runtime.act, packed, stepping))
+        observations, rewards, terminations, truncations, infos = self.env.step(actions)
+        self._edits.check()
+        infos = dict(infos)
+        done = terminations | truncations
+        ends = self._mode is AutoresetMode.SAME_STEP and bool(done.any())
+        if runtime.changes_rewards:
+            infos["true_reward"] = _true_reward(infos, rewards, done & ends)
+            changed = _changed(runtime.reward, rewards.astype(np.float64, copy=False), stepping)
+            rewards = changed.astype(rewards.dtype, copy=False)
+        runtime.advance(stepping)
+        if len(resets):
+            runtime.begin(resets)
+        observations = self._seen(observations, infos, np.flatnonzero(done) if ends else None)
+        if self._mode is AutoresetMode.NEXT_STEP:
+            self._resets_next = done
+        return observations, rewards, terminations, truncations, self._report(infos)
+
+    def close(self, **kwargs: Any) -> None:
+        """Undo the effects on the dynamics and close the environments."""
+        self._edits.undo()
+        self.env.close(**kwargs)
+
+    def _seen(self, observations: Any, infos: dict[str, Any], over: Array | None) -> Any:
+        """What the agent sees; in the worlds ``over`` an episode has ended and another begun within this step."""
+        runtime = self._runtime
+        if self._true_observation:
+            infos.setdefault("true_observation", observations)
+        if over is None:
+            if not runtime.watches_observations:
+                return observations
+            return self._deliver(runtime.observe(self._observations.pack(observations)))
+        if not runtime.watches_observations:
+            self._finish(infos)
+            runtime.begin(over)
+            return observations
+        fresh = self._observations.pack(observations)
+        infos["final_obs"], last = self._final(fresh, infos, over)
+        self._finish(infos)
+        runtime.begin(over)
+        last[over] = runtime.observe(fresh[over], over)
+        return self._deliver(last)
+
+    def _final(self, fresh: Array, infos: dict[str, Any], over: Array) -> tuple[Any, Array]:
+        """The perturbed last observations as ``final_obs``, and with them those of the worlds that go on."""
+        if "final_obs" not in infos:
+            raise InvalidParameter(
+                f"{self.env} resets within the step but gives no infos['final_obs'], the old episode's last "
+                "observation. Use AutoresetMode.NEXT_STEP, or an environment that gives it."
+            )
+        last = fresh.copy()
+        for world in over:
+            last[world] = infos["final_obs"][world]
+        last = np.array(self._runtime.observe(last))
+        final = infos["final_obs"].copy()
+        for world in over:
+            final[world] = np.array(last[world]) if last.ndim > 1 else last[world]
+        return final, last
+
+    def _finish(self, infos: dict[str, Any]) -> None:
+        """Tell in ``final_info`` what fired in the old episode's last step."""
+        infos["final_info"] = self._report(dict(infos.get("final_info", {})))
+
+    def _partly_seen(self, packed: Array, worlds: Worlds) -> Array:
+        """What the agent sees after a reset of ``worlds``: in the others, what it saw last."""
+        if worlds is ALL or self._delivered is None:
+            return self._runtime.observe(packed)
+        seen = self._delivered.copy()
+        seen[worlds] = self._runtime.observe(packed[worlds], worlds)
+        return seen
+
+    def _deliver(self, packed: Array) -> Any:
+        self._delivered = packed.copy()
+        return self._observations.unpack(packed)
+
+    def _report(self, infos: dict[str, Any]) -> dict[str, Any]:
+        runtime = self._runtime
+        fired = {name: flags.copy() for name, flags in runtime.fired.items()}
+        constant = {name: np.full(self.num_envs, value) for name, value in runtime.constant.items()}
+        infos["perturbed"] = {**infos.get("perturbed", {}), **fired, **constant}
+        if clipped := {name: flags.copy() for name, flags in runtime.clipped.items()}:
+            infos["perturbed_clipped"] = {**infos.get("perturbed_clipped", {}), **clipped}
+        return infos
+
+
+def _changed(change: Any, values: Array, worlds: Worlds) -> Array:
+    """``values`` [N, ...] with ``change(rows, worlds)`` in the rows of ``worlds``."""
+    if isinstance(worlds, slice):
+        return np.asarray(change(values, worlds))
+    changed = values.copy()
+    if len(worlds):  # else every world resets
+        changed[worlds] = change(values[worlds], worlds)
+    return changed
+
+
+def _true_reward(infos: dict[str, Any], rewards: Array, ended: Flags) -> Array:
+    """The environment's rewards: of this step, also in the worlds whose ``infos`` already tell of the next episode."""
+    if "true_reward" not in infos:
+        return rewards.copy()
+    true = np.array(infos["true_reward"])
+    if ended.any():
+        true[ended] = infos["final_info"]["true_reward"][ended]
+    return true
+
+
+def _seeds(seed: int | Sequence[int | None] | None, worlds: int) -> list[int | None]:
+    if seed is None:
+        return [None] * worlds
+    if isinstance(seed, int | np.integer):
+        return [int(seed) + world for world in range(worlds)]
+    return list(seed)
+
+
+def _autoreset_mode(env: VectorEnv[Any, Any, Any]) -> AutoresetMode:
+    mode = env.metadata.get("autoreset_mode")
+    if not isinstance(mode, AutoresetMode):
+        raise InvalidParameter(
+            f"{env} does not say how it resets: its metadata['autoreset_mode'] is {mode!r}. "
+            "Set it to a gymnasium.vector.AutoresetMode."
+        )
+    return mode
