@@ -133,8 +133,6 @@ class RobustVectorEnv(VectorEnv):
         infos: dict[str, Any] = {}
         self._restart(chosen, infos, seeds, settings)
         self._task.read()
-        if self.render_mode == "human":
-            self.render()
         return self._task.observe(), infos
 
     def step(self, actions: Any) -> StepResult:
