@@ -81,3 +81,7 @@ class Suite:
             AskError: the suite has no meaning for this environment.
         """
         raise NotImplementedError
+
+    def left_out(self, subject: Subject) -> dict[str, str]:
+        """What of the suite does not apply to the environment, with the reason."""
+        return {}

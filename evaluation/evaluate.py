@@ -89,12 +89,13 @@ def evaluate(
         trained_in = {contestant.record.name: contestant.trained_in for contestant in contestants}
         subject = Subject(env, env_kwargs, probe, scale, trained_in)
         conditions = _conditions(chosen, subject)
+        left_out = {name: reason for suite in chosen for name, reason in suite.left_out(subject).items()}
     finally:
         probe.close()
     rows = _play(contestants, conditions, episodes, seed, workers, ray, deterministic, progress)
     meta = {
         **provenance(), "env": env, "env_kwargs": env_kwargs, "episodes": episodes, "seed": seed,
-        "deterministic": deterministic, "suites": [repr(suite) for suite in chosen],
+        "deterministic": deterministic, "suites": [repr(suite) for suite in chosen], "left_out": left_out,
         "observation_scale": None if scale is None else scale.tolist(),
     }  # fmt: skip
     return Evaluation(

@@ -45,11 +45,13 @@ class _Lane:
         """Begin an episode; what the environment raises goes to the caller."""
         self.job, self.total, self.length = job, 0.0, 0
         self.generator = stream(job.seed, "attack")
+        self.env = None  # dropping the last job's wrapper undoes what it changed in the simulator
         base = self._base(job.condition)
-        self.env = perturbed(base, job.condition.perturbations)
         options = dict(job.condition.options)
         if hasattr(base.unwrapped, "parameter_ranges"):
-            options.setdefault("parameters", {})  # takes back what the lane's last condition had set
+            options.setdefault("parameters", {})  # takes back what the lane's last job had set
+            base.reset(options=options)  # parameters first: perturbations of the dynamics scale what they find
+        self.env = perturbed(base, job.condition.perturbations)
         self.observation, _ = self.env.reset(seed=job.seed, options=options or None)
         self.fresh = True
 

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import gymnasium
 import numpy as np
 
-from agentgym.errors import AskError, UnknownId
+from agentgym.errors import AskError, InvalidParameter, UnknownId
 from agentgym.evaluation.conditions import Condition, Subject, Suite
 from agentgym.evaluation.table import Scene
+from agentgym.making import perturbed
 
 __all__ = ["EFFECTS", "Effect", "Perturbations"]
 
@@ -25,46 +25,42 @@ class Effect:
         label: its name in plots, with the unit of its intensity.
         intensities: from mild to severe.
         config: the perturbation's configuration at an intensity, for an observation scale as a list.
-        signal: "numbers" where the signal must be an array of numbers; "any" otherwise.
     """
 
     axis: str
     label: str
     intensities: tuple[float, ...]
     config: Callable[[float, Any], Config]
-    signal: str = "any"
 
 
-def _effect(
-    axis: str, label: str, intensities: tuple[float, ...], kind: str, field: str, signal: str = "any", **fixed: Any
-) -> Effect:
+def _effect(axis: str, label: str, intensities: tuple[float, ...], kind: str, field: str, **fixed: Any) -> Effect:
     whole = field in ("steps", "duration")
 
     def config(intensity: float, scale: Any) -> Config:
         value = int(intensity) if whole else intensity
-        units = {"scale": scale} if signal == "numbers" and kind in SCALED else {}
+        units = {"scale": scale} if kind in SCALED else {}
         return {"type": kind, field: value, **fixed, **units}
 
-    return Effect(axis, label, intensities, config, signal)
+    return Effect(axis, label, intensities, config)
 
 
 SCALED = {"ObservationNoise", "ObservationBias", "ObservationQuantization"}
 
 # Intensities double, so that a curve shows where an agent breaks rather than that it does.
 EFFECTS: tuple[Effect, ...] = (
-    _effect("observation", "noise (std, in obs. stds)", (0.05, 0.1, 0.2, 0.4), "ObservationNoise", "std", "numbers"),
-    _effect("observation", "bias (in obs. stds)", (0.1, 0.2, 0.4, 0.8), "ObservationBias", "bias", "numbers"),
-    _effect("observation", "dropout (rate an entry)", (0.05, 0.1, 0.2, 0.4), "ObservationDropout", "rate", "numbers"),
+    _effect("observation", "noise (std, in obs. stds)", (0.05, 0.1, 0.2, 0.4), "ObservationNoise", "std"),
+    _effect("observation", "bias (in obs. stds)", (0.1, 0.2, 0.4, 0.8), "ObservationBias", "bias"),
+    _effect("observation", "dropout (rate an entry)", (0.05, 0.1, 0.2, 0.4), "ObservationDropout", "rate"),
     _effect("observation", "freeze (probability a step)", (0.1, 0.2, 0.4, 0.8), "ObservationFreeze", "probability"),
     _effect("observation", "delay (steps)", (1, 2, 4, 8), "ObservationDelay", "steps", before="first"),
     _effect(
         "observation", "quantization (spacing, in obs. stds)", (0.1, 0.2, 0.4, 0.8),
-        "ObservationQuantization", "step", "numbers",
+        "ObservationQuantization", "step",
     ),
-    _effect("action", "noise (std, in half ranges)", (0.1, 0.2, 0.4, 0.8), "ActionNoise", "std", "numbers"),
+    _effect("action", "noise (std, in half ranges)", (0.1, 0.2, 0.4, 0.8), "ActionNoise", "std"),
     _effect("action", "delay (steps)", (1, 2, 4, 8), "ActionDelay", "steps"),
     _effect("action", "sticky (probability)", (0.1, 0.25, 0.5, 0.75), "StickyAction", "probability"),
-    _effect("action", "gain drift (std a step)", (0.01, 0.02, 0.04, 0.08), "ActionGainDrift", "std", "numbers",
+    _effect("action", "gain drift (std a step)", (0.01, 0.02, 0.04, 0.08), "ActionGainDrift", "std",
             low=0.0, high=2.0),
     _effect("action", "random mixture (weight)", (0.1, 0.2, 0.4, 0.8), "ActionMixture", "weight", policy="random"),
     _effect("reward", "noise (std)", (0.1, 1.0), "RewardNoise", "std"),
@@ -84,8 +80,8 @@ AXES = tuple(dict.fromkeys(effect.axis for effect in EFFECTS))
 class Perturbations(Suite):
     """One curve an effect: score over intensity.
 
-    Effects that have no meaning for an environment are left out: noise on discrete signals, dynamics where there is no
-    MuJoCo model, friction where nothing touches. A fixed policy never sees rewards: its reward curves are flat, and
+    Effects that do not apply to an environment are left out and named in the results: noise on discrete signals,
+    dynamics where there is no MuJoCo model, friction where nothing touches. A fixed policy never sees rewards: its reward curves are flat, and
     serve as a check of the evaluation itself.
 
     Args:
@@ -113,9 +109,22 @@ class Perturbations(Suite):
         return [
             condition
             for effect in EFFECTS
-            if effect.axis in self.axes and _applies(effect, subject.probe)
+            if effect.axis in self.axes and not self._refused(effect, subject)
             for condition in self._curve(effect, subject)
         ]
+
+    def left_out(self, subject: Subject) -> dict[str, str]:
+        """Effects that do not apply to the environment, with the reason."""
+        reasons = {effect: self._refused(effect, subject) for effect in EFFECTS if effect.axis in self.axes}
+        return {f"{effect.axis}: {effect.label}": reason for effect, reason in reasons.items() if reason}
+
+    def _refused(self, effect: Effect, subject: Subject) -> str:
+        """What the environment says against an effect; empty where it applies."""
+        try:
+            perturbed(subject.probe, [effect.config(effect.intensities[0], _scale(subject))])
+        except InvalidParameter as refusal:
+            return str(refusal)
+        return ""
 
     def _curve(self, effect: Effect, subject: Subject) -> Iterator[Condition]:
         chosen = effect.intensities
@@ -124,29 +133,13 @@ class Perturbations(Suite):
             chosen = tuple(
                 dict.fromkeys(chosen[round(i)] for i in np.linspace(last, 0, min(self.levels, last + 1))[::-1])
             )
-        scale = None if subject.observation_scale is None else subject.observation_scale.tolist()
         for intensity in chosen:
             yield subject.condition(
                 f"{effect.axis}: {effect.label} {intensity:g}",
                 Scene(effect.axis.capitalize(), effect.label, "curve", {"intensity": float(intensity)}),
-                perturbations=(effect.config(intensity, scale),),
+                perturbations=(effect.config(intensity, _scale(subject)),),
             )
 
 
-def _applies(effect: Effect, env: gymnasium.Env[Any, Any]) -> bool:
-    if effect.axis == "dynamics":
-        return _dynamics_applies(effect, getattr(env.unwrapped, "model", None))
-    if effect.axis == "reward" or effect.signal == "any":
-        return True
-    return isinstance(getattr(env, f"{effect.axis}_space"), gymnasium.spaces.Box)
-
-
-def _dynamics_applies(effect: Effect, model: Any) -> bool:
-    """Whether scaling would change anything: there is a model, and it has such values other than zero."""
-    if model is None or not hasattr(model, "body_mass"):
-        return False
-    if effect.label.startswith("joint damping"):
-        return bool(np.any(model.dof_damping))
-    if effect.label.startswith("contact friction"):
-        return bool(np.any(model.geom_contype) and np.any(model.geom_conaffinity))
-    return True
+def _scale(subject: Subject) -> Any:
+    return None if subject.observation_scale is None else subject.observation_scale.tolist()

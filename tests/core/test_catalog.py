@@ -26,8 +26,12 @@ def test_environments_are_in_gymnasiums_registry():
 
 @pytest.mark.parametrize(
     ("kind", "typed", "meant"),
-    [("agent", "sca", "sac"), ("suite", "parametergrid", "parameter-grid"), ("env", "RobustHoper-v0", "agentgym/RobustHopper-v0")],
-)  # fmt: skip
+    [
+        ("agent", "sca", "sac"),
+        ("suite", "parametergrid", "parameter-grid"),
+        ("env", "RobustHoper-v0", "agentgym/RobustHopper-v0"),
+    ],
+)
 def test_an_unknown_name_gives_the_nearest(kind, typed, meant):
     with pytest.raises(UnknownId, match=meant):
         catalog.find(kind, typed)

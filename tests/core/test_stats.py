@@ -111,9 +111,7 @@ def test_ragged_groups_equal_a_loop_over_the_resamples():
     draws, source = [], np.random.default_rng(9).random((500, 16))
     for row in source:
         parts = np.split(row, [3, 11])
-        draws.append(
-            min(group[(u * len(group)).astype(int)].mean() for group, u in zip(groups, parts, strict=True))
-        )
+        draws.append(min(group[(u * len(group)).astype(int)].mean() for group, u in zip(groups, parts, strict=True)))
     assert (got.low, got.high) == pytest.approx(tuple(np.quantile(draws, [0.025, 0.975])))
     assert got.value == min(group.mean() for group in groups)
 
