@@ -1,5 +1,7 @@
 """Every parameter moves the trajectory over its whole range; in RRLS's manner some do not."""
 
+from itertools import pairwise
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -33,7 +35,7 @@ def alive(env, name, points, steps):
     """Which neighbouring pairs of an even grid over the range differ."""
     values = np.linspace(*env.known_parameters[name], points)
     runs = [trajectory(env, {name: value}, steps) for value in values]
-    return [not np.array_equal(first, second) for first, second in zip(runs[:-1], runs[1:], strict=True)]
+    return [not np.array_equal(first, second) for first, second in pairwise(runs)]
 
 
 @pytest.mark.parametrize(("task", "set_name"), SETS)
@@ -80,7 +82,7 @@ def test_rrls_friction_is_dead_until_the_floor_exceeds_the_foot(task, dead_until
     values = [0.1, 0.7, 1.3, dead_until, dead_until + 0.2, dead_until + 0.4]
     # Standing still, nothing but the feet meets the floor.
     runs = [trajectory(env, {"friction": value}, 25, still=True) for value in values]
-    same = [np.array_equal(first, second) for first, second in zip(runs[:-1], runs[1:], strict=True)]
+    same = [np.array_equal(first, second) for first, second in pairwise(runs)]
     assert same == [True, True, True, False, False]
     assert env.reset(options={"parameters": {"friction": 0.1}})[1]["contact_friction"] == dead_until
 
