@@ -50,6 +50,20 @@ class Gravity(DynamicsPerturbation):
 
     fields = ("opt.gravity",)
 
+    def dead(self, model: Any) -> str | None:
+        """Gravity may be zero, or pull along no joint (a swimmer in the horizontal plane)."""
+        import mujoco
+
+        if reason := super().dead(model):
+            return reason
+        data, random = mujoco.MjData(model), np.random.default_rng(0)
+        for _ in range(3):  # some poses: a pendulum that stands upright feels no torque either
+            mujoco.mj_integratePos(model, data.qpos, random.normal(size=model.nv), 0.3)
+            mujoco.mj_forward(model, data)
+            if np.abs(data.qfrc_bias).max() > 1e-9 * np.abs(model.body_mass).sum():  # at rest, all of it is weight
+                return None
+        return "no joint of it feels its weight"
+
 
 @dataclass(frozen=True)
 class BodyMass(DynamicsPerturbation):
@@ -85,12 +99,13 @@ class ContactFriction(DynamicsPerturbation):
         model.pair_friction[:, :2] *= self.scale
 
     def dead(self, model: Any) -> str | None:
-        """There is nothing to scale where no two geoms can touch."""
+        """There is nothing to scale where no two geoms can touch, or contacts are frictionless (condim 1)."""
         kinds, affinities = model.geom_contype, model.geom_conaffinity
         touching = np.bitwise_and.outer(kinds, affinities)
         touching |= touching.T
         np.fill_diagonal(touching, 0)
-        return None if touching.any() or model.npair else "no two of its geoms can touch"
+        rubbing = np.maximum.outer(model.geom_condim, model.geom_condim)[touching != 0] > 1
+        return None if rubbing.any() or model.npair else "no two of its geoms can touch with friction"
 
 
 @dataclass(frozen=True)

@@ -101,11 +101,13 @@ class Codec:
         if array.dtype.kind not in ("iub" if self.signal.whole else "fiub"):
             kind = "integer" if self.signal.whole else "number"
             raise InvalidAction(f"The action has the type {array.dtype}, which is no {kind}. {self._wanted()}")
+        if array.dtype != self.signal.dtype:
+            with np.errstate(over="ignore"):  # what overflows is refused as infinite
+                array = array.astype(self.signal.dtype)
         if not np.isfinite(array).all():
-            raise InvalidAction(f"The action has NaN or infinite entries: {array}. {self._wanted()}")
+            raise InvalidAction(f"The action has NaN or infinite entries: {np.asarray(action)}. {self._wanted()}")
         if self.signal.kind == "choice" and ((array < self.signal.low) | (array > self.signal.high)).any():
             raise InvalidAction(f"The action {array} is outside the space. {self._wanted()}")
-        array = array.astype(self.signal.dtype, copy=False)
         return array[None] if self._worlds is None else array
 
     def _check_object(self, action: Any) -> None:

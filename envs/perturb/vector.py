@@ -200,8 +200,9 @@ def _true_reward(infos: dict[str, Any], rewards: Array, ended: Flags) -> Array:
     if "true_reward" not in infos:
         return rewards.copy()
     true = np.array(infos["true_reward"])
-    if ended.any():
-        true[ended] = infos["final_info"]["true_reward"][ended]
+    missing = ended & ~infos.get("_true_reward", np.ones(len(true), bool))  # SyncVectorEnv's mask of its worlds' infos
+    if missing.any():
+        true[missing] = infos["final_info"]["true_reward"][missing]
     return true
 
 
