@@ -65,6 +65,18 @@ def test_nominal_is_gymnasium_also_where_robots_may_lie_on_the_floor(task):
 
 
 @pytest.mark.parametrize("task", TASKS)
+def test_walking_a_grid_equals_a_fresh_environment_per_cell(task):
+    walker = make(task)
+    model = walker.unwrapped.model
+    rng = np.random.default_rng(5)
+    for _ in range(4):
+        cell = {name: rng.uniform(*span) for name, span in walker.unwrapped.known_parameters.items()}
+        fresh = make(task, parameters=cell)
+        assert_equal(rollout(walker, 40, options={"parameters": cell}), rollout(fresh, 40))
+    assert walker.unwrapped.model is model
+
+
+@pytest.mark.parametrize("task", TASKS)
 def test_spaces_metadata_and_infos_are_the_tasks(task):
     ours, theirs = make(task, render_mode="rgb_array"), gym.make(f"{task}-v5", render_mode="rgb_array")
     assert ours.observation_space == theirs.observation_space
