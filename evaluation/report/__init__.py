@@ -1,0 +1,43 @@
+"""The report: one HTML file that needs nothing else."""
+
+from pathlib import Path
+
+from agentgym.checkpoint import write_file
+from agentgym.errors import MissingExtra
+from agentgym.evaluation.table import Evaluation
+
+__all__ = ["require", "write_report"]
+
+
+def require() -> None:
+    """Say before any work that the report needs plotly.
+
+    Raises:
+        MissingExtra: plotly is not installed.
+    """
+    try:
+        import plotly  # noqa: F401
+    except ImportError:
+        raise MissingExtra("plotly", "report") from None
+
+
+def write_report(evaluation: Evaluation, path: Path | str) -> Path:
+    """Write the report of an evaluation: one HTML file that loads nothing from anywhere.
+
+    Args:
+        evaluation: rows and scenes, of any suites.
+        path: the file to write; one that is there is replaced.
+
+    Returns:
+        The path.
+
+    Raises:
+        MissingExtra: plotly is not installed.
+        InvalidParameter: the rows and the scenes do not fit together.
+    """
+    require()
+    from agentgym.evaluation.report.page import html
+
+    path = Path(path)
+    write_file(path, html(evaluation))
+    return path
