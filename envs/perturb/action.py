@@ -40,16 +40,18 @@ class ActionNoise(ActionPerturbation):
 
     Args:
         std: standard deviation, one number or one a dimension; in the action's units, or in units of ``scale``.
-        scale: the size of each dimension (e.g. half its range).
+        scale: the size of each dimension, or "half_range": half the distance between its bounds.
     """
 
     std: Numbers = 0.1
-    scale: Numbers | None = None
+    scale: Numbers | Literal["half_range"] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_numbers(self, "std", 0.0)
-        if self.scale is not None:
+        if isinstance(self.scale, str):
+            check_choice(self, "scale", ("half_range",), "or a number, or one a dimension")
+        elif self.scale is not None:
             check_numbers(self, "scale", 0.0)
 
     @override
@@ -135,9 +137,10 @@ class ActionGainDrift(ActionPerturbation):
 class ActionMixture(ActionPerturbation):
     """The agent's action mixed with another policy's: (1 - w) a + w a'.
 
-    This is the probabilistic action robust MDP of Tessler et al. (2019), as in RRLS (Zouitine et al. 2024).
+    This is the noisy action robust MDP of Tessler et al. (2019), which RRLS (Zouitine et al. 2024) has as a wrapper.
 
-    Discrete actions cannot be averaged: there a' replaces a with probability w.
+    Discrete actions cannot be averaged: there a' replaces a with probability w, the
+    probabilistic action robust MDP of the same paper.
 
     Args:
         policy: "random" (uniform over the action space), "zero" (the action nearest to zero), or a function

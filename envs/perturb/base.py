@@ -150,10 +150,23 @@ def needs_numbers(owner: Perturbation, signal: Signal, instead: str) -> None:
 
 
 def scaled(owner: Perturbation, field: str, signal: Signal) -> Array:
-    """The setting times the effect's ``scale`` where it has one: float64 of the signal's shape."""
+    """The setting times the effect's ``scale`` where it has one: float64 of the signal's shape.
+
+    Raises:
+        InvalidParameter: the setting or the scale does not fit the signal's shape, or a bound is missing.
+    """
     values = _spread(owner, field, signal)
     scale = getattr(owner, "scale", None)
-    return values if scale is None else values * _spread(owner, "scale", signal)
+    if scale is None:
+        return values
+    if scale != "half_range":
+        return values * _spread(owner, "scale", signal)
+    if signal.low is None or signal.high is None or not np.isfinite([signal.low, signal.high]).all():
+        raise InvalidParameter(
+            f"{type(owner).__name__}.scale = 'half_range' needs bounds on every side, which the {signal.name} lacks. "
+            "Give numbers."
+        )
+    return values * (signal.high.astype(np.float64) - signal.low) / 2
 
 
 def fill_of(owner: Perturbation, field: str, signal: Signal) -> Array:

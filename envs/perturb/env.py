@@ -9,7 +9,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils import RecordConstructorArgs
 
 from agentgym.envs.perturb.base import Perturbation
-from agentgym.envs.perturb.layers import Layer, as_perturbations, dynamics_edits, inside
+from agentgym.envs.perturb.layers import Layer, as_perturbations, dynamics_edits, types_inside
 from agentgym.envs.perturb.runtime import Runtime
 from agentgym.envs.perturb.signal import ALL
 from agentgym.envs.perturb.spaces import Codec
@@ -50,7 +50,7 @@ class PerturbedEnv(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs,
         self._observations = Codec(env.observation_space, "observation")
         self._actions = Codec(env.action_space, "action")
         self._runtime = Runtime(
-            self.perturbations, inside(env), self._observations.signal, self._actions.signal, worlds=1
+            self.perturbations, types_inside(env), self._observations.signal, self._actions.signal, worlds=1
         )
         self._edits = dynamics_edits(self, env, self.perturbations)
         self._true_observation = true_observation

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import gymnasium
-from gymnasium.vector import SyncVectorEnv, VectorWrapper
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorWrapper
 
 from agentgym.envs.perturb.base import Perturbation
 from agentgym.envs.perturb.config import from_config
@@ -12,7 +12,7 @@ from agentgym.envs.perturb.dynamics import DynamicsPerturbation
 from agentgym.envs.perturb.mujoco_model import DynamicsEdits, Edit
 from agentgym.errors import InvalidParameter
 
-__all__ = ["Layer", "as_perturbations", "dynamics_edits", "inside"]
+__all__ = ["Layer", "as_perturbations", "dynamics_edits", "types_inside"]
 
 
 class Layer:
@@ -21,8 +21,14 @@ class Layer:
     perturbations: tuple[Perturbation, ...]
     _edits: DynamicsEdits
 
+    @property
+    def perturbation_types(self) -> list[str]:
+        """The types of all effects from inside out, those of the wrappers inside included."""
+        return types_inside(self)
 
-def _layers(env: Any, world: int = 0) -> list[Layer]:
+
+def _layers(env: Any, world: int = 0) -> tuple[list[Layer], Any]:
+    """The perturbing wrappers around one world, from inside out, and what is under them."""
     found: list[Layer] = []
     while True:
         if isinstance(env, Layer):
@@ -32,12 +38,16 @@ def _layers(env: Any, world: int = 0) -> list[Layer]:
         elif isinstance(env, SyncVectorEnv):
             env = env.envs[world]
         else:
-            return found[::-1]
+            return found[::-1], env
 
 
-def inside(env: Any) -> list[Perturbation]:
-    """The perturbations that ``env`` has, from inside out (of a batch: its first world's)."""
-    return [perturbation for layer in _layers(env) for perturbation in layer.perturbations]
+def types_inside(env: Any) -> list[str]:
+    """The types of the perturbations that ``env`` has, from inside out (of a batch: its first world's)."""
+    layers, base = _layers(env)
+    types = [type(perturbation).__name__ for layer in layers for perturbation in layer.perturbations]
+    if isinstance(base, AsyncVectorEnv) and base.call("has_wrapper_attr", "perturbation_types")[0]:
+        types = [*base.get_attr("perturbation_types")[0], *types]
+    return types
 
 
 def as_perturbations(items: Iterable[Perturbation | Mapping[str, Any]]) -> tuple[Perturbation, ...]:
@@ -83,4 +93,4 @@ def dynamics_edits(owner: Layer, env: Any, perturbations: Sequence[Perturbation]
 
 
 def _inner_edits(env: Any, world: int) -> tuple[Edit, ...]:
-    return tuple(layer._edits.edit for layer in _layers(env, world) if layer._edits.edit.effects)
+    return tuple(layer._edits.edit for layer in _layers(env, world)[0] if layer._edits.edit.effects)

@@ -127,13 +127,14 @@ class DynamicsEdits:
             InvalidParameter: it has.
         """
         for env in self._watched:
-            if lost := _ledger(env).changed():
-                effects = [effect for effect in self.edit.effects if set(effect.fields) & set(lost)]
-                name = type(effects[0]).__name__ if effects else "a perturbation"
-                raise InvalidParameter(
-                    f"{type(env).__name__} sets {lost[0]} itself and has written over what {name} scaled. Change it "
-                    "through the environment's own parameters, or perturb the plain Gymnasium task."
-                )
+            lost = set(_ledger(env).changed())
+            for effect in self.edit.effects:
+                if fields := [field for field in effect.fields if field in lost]:
+                    raise InvalidParameter(
+                        f"{type(env).__name__} sets {fields[0]} itself and has written over what "
+                        f"{type(effect).__name__} scaled. Change it through the environment's own parameters, or "
+                        "perturb the plain Gymnasium task."
+                    )
 
     def undo(self) -> None:
         """Take the edits out of force."""

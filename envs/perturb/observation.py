@@ -166,7 +166,8 @@ class ObservationQuantization(ObservationPerturbation):
     """A coarse sensor: q round(o / q) with q = step scale, halves to the even level. Clipped as noise is.
 
     Args:
-        step: distance between levels, one number or one a dimension; in the observation's units or those of ``scale``.
+        step: distance between levels, one number or one a dimension; in the observation's units or those of ``scale``;
+            0 leaves a dimension as it is.
         scale: the size of each dimension.
     """
 
@@ -175,9 +176,9 @@ class ObservationQuantization(ObservationPerturbation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_numbers(self, "step", 0.0, above=True)
+        check_numbers(self, "step", 0.0)
         if self.scale is not None:
-            check_numbers(self, "scale", 0.0, above=True)
+            check_numbers(self, "scale", 0.0)
 
     @override
     def process(self, signal: Signal, worlds: int) -> Process:

@@ -109,15 +109,16 @@ class Noise(_Fitted):
 
 
 class Quantize(_Fitted):
-    """y = q round(x / q), halves to the even level."""
+    """y = q round(x / q), halves to the even level; dimensions with q = 0 are left as they are."""
 
     def __init__(self, signal: Signal, step: Array) -> None:
         super().__init__(signal)
-        self._step = step.astype(signal.working_dtype)
+        self._coarse = step > 0
+        self._step = np.where(self._coarse, step, 1.0).astype(signal.working_dtype)
 
     @override
     def changed(self, values: Array, worlds: Worlds) -> Array:
-        return np.rint(values / self._step) * self._step
+        return np.where(self._coarse, np.rint(values / self._step) * self._step, values)
 
 
 class Drift(_Fitted):

@@ -14,11 +14,10 @@ from agentgym.seeding import entropy, stream
 __all__ = ["Runtime", "names_of"]
 
 
-def names_of(perturbations: Sequence[Perturbation]) -> list[str]:
+def names_of(types: Sequence[str]) -> list[str]:
     """What each effect of a stack is called in ``info``: its type, with a number from the second of a type on."""
-    kinds = [type(perturbation).__name__ for perturbation in perturbations]
-    counts = [kinds[: place + 1].count(kind) for place, kind in enumerate(kinds)]
-    return [kind if count == 1 else f"{kind}_{count}" for kind, count in zip(kinds, counts, strict=True)]
+    counts = [types[: place + 1].count(kind) for place, kind in enumerate(types)]
+    return [kind if count == 1 else f"{kind}_{count}" for kind, count in zip(types, counts, strict=True)]
 
 
 class _Link:
@@ -60,12 +59,13 @@ class Runtime:
 
     Args:
         perturbations: from inside out; dynamics effects are left to others.
-        inside: the perturbations of the wrappers inside, which count for positions and names.
+        inside: the types of the effects in the wrappers inside, which count for positions and names.
         observation: of one world.
         action: of one world.
         worlds: how many there are.
 
     Attributes:
+        seeded: in which worlds the effects have streams, that is, which were reset.
         fired: by effect, in which worlds it has fired since :meth:`new_step`.
         clipped: by effect that may clip, in which worlds it has clipped since then.
         constant: by effect on the dynamics, whether it changes them.
@@ -74,16 +74,17 @@ class Runtime:
     def __init__(
         self,
         perturbations: Sequence[Perturbation],
-        inside: Sequence[Perturbation],
+        inside: Sequence[str],
         observation: Signal,
         action: Signal,
         worlds: int,
     ) -> None:
         self.worlds = worlds
         self._time = np.zeros(worlds, int)
-        self._seeded = np.zeros(worlds, bool)
+        self.seeded = np.zeros(worlds, bool)
         signals = {"observation": observation, "action": action, "reward": REWARD}
-        names = names_of((*inside, *perturbations))[len(inside) :]
+        types = [*inside, *(type(effect).__name__ for effect in perturbations)]
+        names = names_of(types)[len(inside) :]
         self._links = [
             _Link(effect, name, len(inside) + place, signals[effect.changes], worlds)
             for place, (effect, name) in enumerate(zip(perturbations, names, strict=True))
@@ -108,9 +109,9 @@ class Runtime:
     def reseed(self, worlds: Sequence[int], seeds: Sequence[int | None]) -> None:
         """Give worlds fresh streams; None continues a world's streams, or starts some from the operating system."""
         for world, seed in zip(worlds, seeds, strict=True):
-            if seed is None and self._seeded[world]:
+            if seed is None and self.seeded[world]:
                 continue
-            self._seeded[world] = True
+            self.seeded[world] = True
             root = entropy() if seed is None else int(seed)
             for link in self._links:
                 link.reseed(world, root)

@@ -61,9 +61,9 @@ class Signal:
         """
         if self.whole:
             values = np.rint(values)
-        if self.low is None:
+        if self.low is None or self.high is None:
             return values.astype(self.dtype, copy=False), None
-        inside = np.clip(values, self.low, self.high)
+        inside = np.minimum(np.maximum(values, self.low), self.high)  # np.clip costs three times as much on few numbers
         outside = (inside != values).reshape(len(values), -1).any(axis=1)
         return inside.astype(self.dtype, copy=False), outside
 

@@ -8,7 +8,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
 from agentgym.envs.perturb.base import Perturbation
-from agentgym.envs.perturb.layers import Layer, as_perturbations, dynamics_edits, inside
+from agentgym.envs.perturb.layers import Layer, as_perturbations, dynamics_edits, types_inside
 from agentgym.envs.perturb.runtime import Runtime
 from agentgym.envs.perturb.signal import ALL, Array, Flags, Worlds
 from agentgym.envs.perturb.spaces import Codec
@@ -47,7 +47,7 @@ class PerturbedVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
         self._observations = Codec(env.single_observation_space, "observation", worlds, env.observation_space)
         self._actions = Codec(env.single_action_space, "action", worlds, env.action_space)
         self._runtime = Runtime(
-            self.perturbations, inside(env), self._observations.signal, self._actions.signal, worlds
+            self.perturbations, types_inside(env), self._observations.signal, self._actions.signal, worlds
         )
         self._edits = dynamics_edits(self, env, self.perturbations)
         self._true_observation = true_observation
@@ -81,8 +81,6 @@ class PerturbedVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
             infos.setdefault("true_observation", observations)
         if self._runtime.watches_observations:
             observations = self._deliver(self._partly_seen(self._observations.pack(observations), worlds))
-        elif self._delivered is None:
-            self._delivered = np.empty(0)
         return observations, self._report(infos)
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
@@ -92,9 +90,9 @@ class PerturbedVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
             InvalidAction: NaN, infinity, another shape or type than the action space's; nothing was stepped.
             ResetNeeded: there was no reset yet.
         """
-        if self._delivered is None:
-            raise ResetNeeded("Call reset() before step().")
         runtime = self._runtime
+        if not runtime.seeded.all():
+            raise ResetNeeded("Call reset() for every world before step().")
         packed = self._actions.check_action(actions)
         runtime.new_step()
         resets = np.flatnonzero(self._resets_next)
@@ -165,9 +163,9 @@ class PerturbedVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
 
     def _partly_seen(self, packed: Array, worlds: Worlds) -> Array:
         """What the agent sees after a reset of ``worlds``: in the others, what it saw last."""
-        if worlds is ALL or self._delivered is None:
+        if worlds is ALL:
             return self._runtime.observe(packed)
-        seen = self._delivered.copy()
+        seen = np.array(packed if self._delivered is None else self._delivered)
         seen[worlds] = self._runtime.observe(packed[worlds], worlds)
         return seen
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.error import ResetNeeded
+from gymnasium.vector import AsyncVectorEnv
 
 from agentgym.envs.perturb import (
     PERTURBATIONS,
@@ -51,6 +52,7 @@ def test_configurations_round_trip_with_defaults(name: str) -> None:
         ObservationFreeze(0.2, duration=7),
         ActionGainDrift(0.0, -0.1, 0.2, 3.0),
         ActionMixture("zero", 0.7),
+        ActionNoise(0.1, "half_range"),
         BodyMass(1.5),
     ],
 )
@@ -83,7 +85,8 @@ def test_configurations_do_as_objects(world: Callable) -> None:
         (lambda: ObservationNoise(0.1, every=0), r"ObservationNoise\.every = 0"),
         (lambda: ObservationDelay(1.5), r"ObservationDelay\.steps = 1\.5: must be a whole number"),
         (lambda: ObservationDelay(1, "last"), r"ObservationDelay\.before = 'last': must be 'zero' or 'first'"),
-        (lambda: ObservationQuantization(0.0), r"ObservationQuantization\.step = 0\.0: .* greater than 0"),
+        (lambda: ObservationQuantization(-1.0), r"ObservationQuantization\.step = -1\.0: .* at least 0"),
+        (lambda: ActionNoise(0.1, scale="range"), r"ActionNoise\.scale = 'range': must be 'half_range' or a number"),
         (lambda: ObservationFreeze(0.1, duration=0), r"ObservationFreeze\.duration = 0"),
         (lambda: StickyAction(-0.1), r"StickyAction\.probability = -0\.1"),
         (lambda: ActionMixture("best"), r"ActionMixture\.policy = 'best': must be 'random' or 'zero' or a function"),
@@ -117,6 +120,7 @@ def test_unknown_type_gives_the_nearest() -> None:
         ),
         (ObservationQuantization(), {"observation_space": spaces.MultiBinary(4)}, r"needs a Box.*ObservationDelay"),
         (ActionNoise(), {"action_space": spaces.Discrete(4)}, r"ActionNoise .*action Discrete\(4\).*StickyAction"),
+        (ActionNoise(0.1, "half_range"), {"action_space": spaces.Box(-1, np.inf, (2,))}, r"half_range.*needs bounds"),
         (ActionMixture(), {"action_space": spaces.Box(-np.inf, 1, (2,))}, r"open side"),
         (ActionMixture("zero"), {"action_space": spaces.Tuple([spaces.Discrete(2)])}, r"ActionMixture.*Tuple"),
         (ObservationNoise((1.0, 2.0)), {}, r"ObservationNoise\.std has the shape \(2,\).*\(3,\)"),
@@ -198,6 +202,18 @@ def test_step_before_reset(world: Callable, batch: Callable) -> None:
     for env in (perturb(world(), RewardSignFlip()), perturb(batch(2), RewardSignFlip())):
         with pytest.raises(ResetNeeded):
             env.step(env.action_space.sample())
+
+
+def test_step_before_some_world_was_reset(world: Callable, batch: Callable) -> None:
+    parallel = AsyncVectorEnv([world, world])  # SyncVectorEnv cannot reset a part first
+    try:
+        env = perturb(parallel, ObservationNoise(), ActionNoise())
+        observations, _ = env.reset(seed=0, options={"reset_mask": np.array([False, True])})
+        np.testing.assert_array_equal(observations[1], perturb(batch(2), ObservationNoise()).reset(seed=0)[0][1])
+        with pytest.raises(ResetNeeded):
+            env.step(np.zeros((2, 2)))
+    finally:
+        parallel.close()
 
 
 def test_a_batch_must_say_how_it_resets(batch: Callable) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 
+import agentgym  # noqa: F401 (registers its tasks)
 from agentgym.envs.perturb import (
     ActuatorGain,
     BodyMass,
@@ -319,3 +320,21 @@ def test_an_environment_that_writes_over_an_edit_is_refused() -> None:
     env.close()
     assert env.unwrapped.model.body_mass[1] == 4.0  # theirs stays
     assert env.unwrapped.model.opt.gravity[2] == -9.81  # ours goes
+
+
+def test_on_our_robust_tasks() -> None:
+    """Scales go on top of parameters that stay; parameters that change later would lose them, and are refused."""
+    options = {"parameters": {"torso_mass": 2.0}}
+    base = gymnasium.make("agentgym/RobustHopper-v0")
+    base.reset(options=options)
+    mass = base.unwrapped.model.body_mass.copy()
+    env = perturb(base, BodyMass(1.5), Gravity(0.5))
+    rollout(env)
+    np.testing.assert_array_equal(base.unwrapped.model.body_mass, 1.5 * mass)
+    env.reset(options=options)  # the same values again: nothing is written over
+    with pytest.raises(InvalidParameter, match=r"RobustHopperEnv sets body_mass itself .*BodyMass scaled"):
+        env.reset(options={"parameters": {"torso_mass": 1.0}})
+    env.close()
+    fresh = gymnasium.make("agentgym/RobustHopper-v0")
+    fresh.reset(options={"parameters": {"torso_mass": 1.0}})
+    assert_same_model(snapshot(base.unwrapped.model), snapshot(fresh.unwrapped.model))

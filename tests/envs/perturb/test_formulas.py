@@ -129,6 +129,9 @@ def test_quantization_levels(levels: Any) -> None:
     step = np.broadcast_to(levels, (2,))
     np.testing.assert_allclose(outputs / step, np.rint(outputs / step), atol=1e-9)
     assert (np.abs(outputs - values) <= step / 2 + 1e-12).all()
+    one_coarse, _ = run(ObservationQuantization(0.5, scale=(0.0, 1.0)), values, signal())
+    np.testing.assert_array_equal(one_coarse[..., 0], values[..., 0])
+    np.testing.assert_array_equal(one_coarse[..., 1], np.rint(values[..., 1] * 2) / 2)
 
 
 @pytest.mark.parametrize("before", ["zero", "first"])
@@ -161,6 +164,14 @@ def test_action_noise_is_clipped_to_the_bounds() -> None:
     outputs, _ = run(ActionNoise(1.0), np.zeros((50, WORLDS, 2), np.float32), of)
     assert outputs.dtype == np.float32
     assert_mean(np.abs(outputs) == 1.0, 0.31731, np.sqrt(0.317 * 0.683))  # P(|ξ| > 1)
+
+
+def test_action_noise_in_half_ranges() -> None:
+    of = Signal("test", "numbers", (2,), np.dtype(float), np.array([0.0, -9.0]), np.array([1.0, 9.0]), np.zeros(2))
+    middle = np.broadcast_to([0.5, 0.0], (50, WORLDS, 2))
+    noise = (run(ActionNoise(0.05, "half_range"), middle, of)[0] - middle) / (0.05 * np.array([0.5, 9.0]))
+    assert_mean(noise[..., 0] ** 2, 1.0, np.sqrt(2))
+    assert_mean(noise[..., 1] ** 2, 1.0, np.sqrt(2))
 
 
 def test_gain_walks_and_stays_in_its_bounds() -> None:

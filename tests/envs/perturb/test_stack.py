@@ -7,7 +7,7 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
-from gymnasium.vector import SyncVectorEnv
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 
 from agentgym.envs.perturb import (
     ActionDelay,
@@ -84,12 +84,14 @@ def test_perturbing_worlds_then_batching_is_the_same(world: Callable, batch: Cal
             np.testing.assert_array_equal(one[-1]["perturbed"][name], other[-1]["perturbed"][name])
 
 
-def test_effects_inside_and_outside_a_batch_have_different_streams(world: Callable) -> None:
-    inside = SyncVectorEnv([lambda: perturb(world(), ObservationNoise(1.0), true_observation=True)] * 2)
+@pytest.mark.parametrize("batched", [SyncVectorEnv, AsyncVectorEnv])
+def test_effects_inside_and_outside_a_batch_have_different_streams(batched: type, world: Callable) -> None:
+    inside = batched([lambda: perturb(world(), ObservationNoise(1.0), true_observation=True)] * 2)
     both = perturb(inside, ObservationNoise(1.0))
     observations, infos = both.reset(seed=0)
     first = inside.reset(seed=0)[0] - infos["true_observation"]
     second = observations - infos["true_observation"] - first
+    inside.close()
     assert not np.isclose(first, second).any()
     assert {"ObservationNoise", "ObservationNoise_2"} <= set(infos["perturbed"])
 
