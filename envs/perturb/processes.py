@@ -32,11 +32,13 @@ class Process:
 
     Attributes:
         clips: whether its results may have to be clipped to the signal's bounds.
+        watches: whether it is to :meth:`see` the observations.
         clipped: after a call, in which of the M worlds they were.
         draws: the random rows it takes, each reseeded from its own child of the world's stream.
     """
 
     clips = False
+    watches = False
 
     def __init__(self) -> None:
         self.clipped: Flags | None = None
@@ -52,8 +54,6 @@ class Process:
 
     def see(self, observations: Array, worlds: Worlds) -> None:
         """Take notice of the observations at the effect's place in the stack (called only where ``watches``)."""
-
-    watches = False
 
     def __call__(self, values: Array, fires: Fired, worlds: Worlds) -> tuple[Array, Fired]:
         """The perturbed values, and in which of the M worlds the effect has fired."""
