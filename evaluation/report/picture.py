@@ -7,7 +7,10 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import quote
+
+import tyro
 
 from agentgym.errors import AskError
 
@@ -21,7 +24,14 @@ FLAGS = (
 )  # fmt: skip
 
 
-def take_picture(report: Path, out: Path, tab: str = "", width: int = 1400, height: int = 1300, scale: int = 1) -> Path:
+def take_picture(
+    report: Annotated[Path, tyro.conf.Positional],
+    out: Annotated[Path, tyro.conf.Positional],
+    tab: str = "",
+    width: int = 1400,
+    height: int = 1300,
+    scale: int = 1,
+) -> Path:
     """Open a report in headless Chromium and keep what it shows.
 
     Args:
@@ -60,6 +70,4 @@ def take_picture(report: Path, out: Path, tab: str = "", width: int = 1400, heig
 
 
 if __name__ == "__main__":
-    import tyro
-
     print(tyro.cli(take_picture))

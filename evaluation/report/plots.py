@@ -38,7 +38,7 @@ def tab_body(page: Page, panels: list[Panel]) -> str:
     shown = [mean for panel in panels if panel.kind == "curve" for mean in _reach(panel)]
     shown += [nominal.value for nominal in page.nominal.values()] if shown else []
     span = (min(shown), max(shown)) if shown else (0.0, 1.0)
-    body = _legend(page) + "".join(_panel(page, panel, span) for panel in panels)
+    body = _legend(page, panels) + "".join(_panel(page, panel, span) for panel in panels)
     scored = [panel for panel in panels if panel.kind != "nominal"]
     if sum(len(cells) for panel in scored for cells in list(panel.cells.values())[:1]) >= PROFILE_FROM and any(
         panel.means() for panel in scored
@@ -56,12 +56,14 @@ def _reach(panel: Panel) -> list[float]:
     return [end for end in ends if end == end]
 
 
-def _legend(page: Page) -> str:
+def _legend(page: Page, panels: list[Panel]) -> str:
     names = "".join(
-        f'<span><span class="dot agent-{index % 6}"></span>{escape(agent.name)}</span>'
+        f'<span><span class="dot agent-{index % len(figures.COLOURS)}"></span>{escape(agent.name)}</span>'
         for index, agent in enumerate(page.evaluation.agents)
     )
-    return f'<p class="legend">{names}</p>'
+    lines = any(panel.kind == "curve" or (len(panel.axes) == 1 and panel.kind == "grid") for panel in panels)
+    key = "Band: 95 % interval. Dotted: nominal return. Open marker: some episodes failed. Grey ×: all did."
+    return f'<p class="legend">{names}{f"<span class=quiet>{key}</span>" if lines else ""}</p>'
 
 
 def _panel(page: Page, panel: Panel, span: tuple[float, float]) -> str:

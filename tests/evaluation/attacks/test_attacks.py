@@ -70,7 +70,7 @@ def linear_agent(weights, log_std=-1.0):
 @pytest.fixture(scope="module")
 def sac():
     """Trained for a moment, so that its critic has something to say."""
-    return SAC("MlpPolicy", Box(), learning_starts=100, seed=0, device="cpu").learn(600)
+    return SAC("MlpPolicy", Box(), learning_starts=100, seed=0, device="cpu").learn(300)
 
 
 @pytest.fixture
