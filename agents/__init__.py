@@ -1,1 +1,13 @@
-"""Agents: what learns."""
+"""Agents: what learns.
+
+Every agent keeps one contract, so that the command line, the evaluation and the user's own code treat them alike:
+
+- It is a class in Stable-Baselines3's shape: ``Agent(policy, env, seed=..., device=..., **arguments)``, then
+  ``learn(total_timesteps, callback, progress_bar=...)``, ``predict(observation, deterministic=...)``,
+  ``save(folder)`` and ``Agent.load(folder, env=None)``. ``env`` is an id, a Gymnasium ``Env`` or ``VectorEnv``, or
+  a Stable-Baselines3 ``VecEnv``. ``agents.common.agent`` has the base classes.
+- ``Agent.Config`` is a dataclass of plain fields with every hyperparameter, and ``config.to_kwargs()`` gives the
+  constructor's arguments: ``Agent("MlpPolicy", env, seed=seed, device=device, **config.to_kwargs())``.
+- ``Agent.catalog_name`` is its id in :mod:`agentgym.catalog`; ``agents.common.saving.load_agent(folder)`` finds
+  the class of a saved agent by it.
+"""

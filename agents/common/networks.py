@@ -1,0 +1,157 @@
+"""Stable-Baselines3's actor and critics for one update as a few batched products.
+
+Weights, initial values (equal seeds give equal networks) and the names in ``state_dict`` are Stable-Baselines3's.
+"""
+
+from typing import Any
+
+import torch
+from stable_baselines3.common.policies import ContinuousCritic
+from stable_baselines3.common.type_aliases import PyTorchObs
+from stable_baselines3.sac.policies import Actor
+from torch import Tensor, nn
+
+from agentgym.agents.common.mlp import stacked_mlp
+from agentgym.agents.common.tanh_gaussian import LOG_STD_MAX, LOG_STD_MIN, squashed_sample
+from agentgym.errors import InvalidParameter
+
+__all__ = ["StackedCritic", "TanhGaussianActor"]
+
+
+def _linear_layers(network: nn.Module) -> list[tuple[str, nn.Linear]]:
+    return [(name, layer) for name, layer in network.named_children() if isinstance(layer, nn.Linear)]
+
+
+def _plain(activation_fn: type[nn.Module]) -> type[nn.Module]:
+    """The activation, if it is the same function at all times: no parameters, no difference between modes.
+
+    Raises:
+        InvalidParameter: it is not.
+    """
+    if issubclass(activation_fn, (nn.RReLU, nn.PReLU)) or list(activation_fn().parameters()):
+        raise InvalidParameter(f"activation_fn {activation_fn.__name__} is learned or random: use ReLU, Tanh, ELU, ...")
+    return activation_fn
+
+
+class TanhGaussianActor(Actor):
+    """Stable-Baselines3's SAC actor; mean and log standard deviation come out of one product.
+
+    Args:
+        activation_fn: any without parameters.
+        arguments, keywords: those of Stable-Baselines3's ``Actor``.
+    """
+
+    mu: nn.Linear
+    log_std: nn.Linear  # type: ignore[assignment]
+
+    def __init__(self, *arguments: Any, activation_fn: type[nn.Module] = nn.ReLU, **keywords: Any) -> None:
+        super().__init__(*arguments, **{**keywords, "activation_fn": _plain(activation_fn)})
+        self._trunk = [layer for _, layer in _linear_layers(self.latent_pi)]
+
+    def sample(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """A differentiable action in [-1, 1], ``[B, A]``, and its log-probability, ``[B]``.
+
+        Args:
+            features: flattened float observations, ``[B, D]``.
+        """
+        weights = [layer.weight.unsqueeze(0) for layer in self._trunk]
+        biases = [layer.bias.view(1, 1, -1) for layer in self._trunk]
+        weights.append(torch.cat([self.mu.weight, self.log_std.weight]).unsqueeze(0))
+        biases.append(torch.cat([self.mu.bias, self.log_std.bias]).view(1, 1, -1))
+        parameters = stacked_mlp(features, weights, biases, self.activation_fn)[0]
+        noise = torch.randn(len(features), self.mu.out_features, device=features.device)
+        return squashed_sample(parameters, noise)
+
+    def action_log_prob(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]:
+        """:meth:`sample` from observations as they come, under Stable-Baselines3's name."""
+        return self.sample(self.extract_features(obs, self.features_extractor))
+
+    def act(self, features: Tensor, deterministic: bool) -> Tensor:
+        """An action in [-1, 1], ``[B, A]``, for collection and evaluation: no log-probability."""
+        hidden = self.latent_pi(features)
+        mean: Tensor = self.mu(hidden)
+        if not deterministic:
+            mean = mean + torch.randn_like(mean) * self.log_std(hidden).clamp(LOG_STD_MIN, LOG_STD_MAX).exp()
+        return torch.tanh(mean)
+
+
+class StackedCritic(ContinuousCritic):
+    """Any number of Q-networks of one shape, held as one weight ``[n, out, in]`` and bias ``[n, 1, out]`` a layer.
+
+    Its ``state_dict`` holds the networks one by one under the names of Stable-Baselines3's ``ContinuousCritic``
+    (``qf0.0.weight``, ...), so weights move between the two classes in both directions.
+
+    Args:
+        activation_fn: any without parameters.
+        arguments, keywords: those of Stable-Baselines3's ``ContinuousCritic``.
+    """
+
+    def __init__(self, *arguments: Any, activation_fn: type[nn.Module] = nn.ReLU, **keywords: Any) -> None:
+        super().__init__(*arguments, **{**keywords, "activation_fn": _plain(activation_fn)})
+        self.activation_fn = activation_fn
+        networks = [_linear_layers(network) for network in self.q_networks]
+        self.layer_names = [name for name, _ in networks[0]]
+        self.weights, self.biases = [], []
+        for k in range(len(self.layer_names)):
+            layers = [network[k][1] for network in networks]
+            self.weights.append(nn.Parameter(torch.stack([layer.weight.detach() for layer in layers])))
+            self.biases.append(nn.Parameter(torch.stack([layer.bias.detach() for layer in layers]).unsqueeze(1)))
+            self.register_parameter(f"weight_{k}", self.weights[k])
+            self.register_parameter(f"bias_{k}", self.biases[k])
+        for index in range(self.n_critics):
+            delattr(self, f"qf{index}")
+        self.q_networks = []
+
+    def q_values(self, features: Tensor, actions: Tensor, frozen: bool = False) -> Tensor:
+        """Q_i(s, a) of all networks, ``[n, B]``.
+
+        Args:
+            features: flattened float observations, ``[B, D]``.
+            actions: ``[B, A]`` in [-1, 1].
+            frozen: gradients reach the actions but not the networks' parameters.
+        """
+        weights: list[Any] = self.weights
+        biases: list[Any] = self.biases
+        if frozen:
+            weights, biases = [weight.detach() for weight in weights], [bias.detach() for bias in biases]
+        return stacked_mlp(torch.cat([features, actions], dim=1), weights, biases, self.activation_fn).squeeze(2)
+
+    def forward(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
+        """One ``[B, 1]`` a network from observations as they come, as Stable-Baselines3 gives them."""
+        return tuple(self.q_values(self.extract_features(obs, self.features_extractor), actions).unsqueeze(2))
+
+    def q1_forward(self, obs: Tensor, actions: Tensor) -> Tensor:
+        """The first network's values, ``[B, 1]``."""
+        return self.forward(obs, actions)[0]
+
+    # Names and shapes outside: one network after the other
+
+    def member_names(self, prefix: str = "") -> list[tuple[str, list[str]]]:
+        """For every stacked parameter its name, and the names of its members in Stable-Baselines3's critic."""
+        return [
+            (f"{prefix}{kind}_{k}", [f"{prefix}qf{index}.{layer}.{kind}" for index in range(self.n_critics)])
+            for k, layer in enumerate(self.layer_names)
+            for kind in ("weight", "bias")
+        ]
+
+    @staticmethod
+    def split(name: str, stacked: Tensor) -> list[Tensor]:
+        """The members of one stacked tensor (parameter or optimiser moment) in their own shapes."""
+        return [member.squeeze(0) if "bias_" in name else member for member in stacked]
+
+    @staticmethod
+    def join(name: str, members: list[Tensor]) -> Tensor:
+        """The inverse of :meth:`split`."""
+        return torch.stack(members).unsqueeze(1) if "bias_" in name else torch.stack(members)
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        for name, members in self.member_names():
+            parameter = self.get_parameter(name)
+            tensors = self.split(name, parameter if keep_vars else parameter.detach())
+            destination.update(zip([prefix + member for member in members], tensors, strict=True))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
+        for name, members in self.member_names(prefix):
+            if all(member in state_dict for member in members):
+                state_dict[name] = self.join(name, [state_dict.pop(member) for member in members])
+        super()._load_from_state_dict(state_dict, prefix, *arguments)

@@ -1,0 +1,236 @@
+"""Agents on disk: tensors as safetensors, everything else as JSON; nothing is ever unpickled.
+
+A saved agent is a folder written by :mod:`agentgym.checkpoint`. It holds every module, optimiser and variable
+that the class lists in ``_get_torch_save_params``, the constructor's arguments, both spaces and the counters.
+"""
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import stable_baselines3
+import torch
+from stable_baselines3.common.save_util import recursive_getattr
+from stable_baselines3.common.type_aliases import TrainFreq
+from stable_baselines3.common.utils import ConstantSchedule, FloatSchedule, LinearSchedule
+from torch import Tensor, nn
+
+from agentgym import catalog, checkpoint
+from agentgym.agents.common import optim
+from agentgym.agents.common.spaces import space_from_json, space_to_json
+from agentgym.errors import CorruptFile, InvalidParameter
+
+if TYPE_CHECKING:
+    from agentgym.agents.common.agent import Agent
+
+__all__ = ["SavedAgent", "contents", "load_agent", "read", "restore", "save_agent"]
+
+COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates", "_episode_num")
+
+
+class SavedAgent:
+    """What a folder holds, read and checked, before an object is made of it.
+
+    Attributes:
+        name: the agent's name in the catalog.
+        arguments: constructor arguments; those that JSON cannot hold (``missing``) are left out.
+    """
+
+    def __init__(self, found: checkpoint.Contents, origin: Path | str) -> None:
+        self.tensors, self.values = found.tensors, found.values
+        try:
+            self.name: str = self.values["agent"]
+            self.policy: str = self.values["policy"]
+            self.n_envs: int = self.values["n_envs"]
+            self.missing: list[str] = self.values["missing"]
+            self.arguments = {name: _decode(value) for name, value in self.values["arguments"].items()}
+            self.counters: dict[str, int] = {name: self.values["counters"][name] for name in COUNTERS}
+            self.observation_space = space_from_json(self.values["observation_space"])
+            self.action_space = space_from_json(self.values["action_space"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise CorruptFile(f"{origin} holds no saved agent ({error!r} is missing or damaged)") from error
+
+
+def save_agent(agent: "Agent", folder: Path | str) -> Path:
+    """Write the agent as ``folder``, replacing an older one only once the new one is whole on disk."""
+    return checkpoint.write(folder, contents(agent))
+
+
+def read(folder: Path | str) -> SavedAgent:
+    """Read a folder.
+
+    Raises:
+        FileNotFoundError: there is none.
+        CorruptFile: it is damaged, or no agent's.
+    """
+    return SavedAgent(checkpoint.read(folder), folder)
+
+
+def load_agent(folder: Path | str, env: Any = None, device: torch.device | str = "auto") -> "Agent":
+    """The agent in ``folder``, of whichever class in the catalog wrote it.
+
+    Raises:
+        FileNotFoundError, CorruptFile: see :func:`read`.
+        UnknownId: no installed package knows that class.
+    """
+    entry = catalog.find("agent", read(folder).name)
+    agent: Agent = catalog.load(entry).load(folder, env=env, device=device)
+    return agent
+
+
+def contents(agent: "Agent") -> checkpoint.Contents:
+    """The agent as tensors and JSON values."""
+    tensors: dict[str, Tensor] = {}
+    groups: dict[str, Any] = {}
+    modules, variables = agent._get_torch_save_params()
+    for name in modules:
+        part = recursive_getattr(agent, name)
+        if isinstance(part, torch.optim.Optimizer):
+            state = part.state_dict()
+            groups[name] = [_plain_group(group) for group in state["param_groups"]]
+            for index, slots in state["state"].items():
+                tensors.update({f"{name}/{index}/{slot}": tensor for slot, tensor in slots.items()})
+        else:
+            tensors.update({f"{name}/{key}": tensor for key, tensor in part.state_dict().items()})
+    tensors.update({f"variables/{name}": recursive_getattr(agent, name) for name in variables})
+
+    arguments, missing = {}, []
+    for name in agent.saved_arguments:
+        try:
+            arguments[name] = _encode(getattr(agent, name))
+        except TypeError:
+            missing.append(name)
+    values = {
+        "agent": agent.catalog_name,
+        "policy": agent.policy_name,
+        "arguments": arguments,
+        "missing": missing,
+        "optimizers": groups,
+        "observation_space": space_to_json(agent.observation_space),
+        "action_space": space_to_json(agent.action_space),
+        "n_envs": agent.n_envs,
+        "counters": {name: getattr(agent, name) for name in COUNTERS},
+        "versions": {
+            "python": platform.python_version(),
+            "agentgym": version("agentgym"),
+            "torch": torch.__version__,
+            "stable_baselines3": stable_baselines3.__version__,
+            "numpy": np.__version__,
+        },
+    }
+    return checkpoint.Contents({name: tensor.detach().clone() for name, tensor in tensors.items()}, {}, values)
+
+
+def _plain_group(group: dict[str, Any]) -> dict[str, Any]:
+    return {key: value.item() if isinstance(value, Tensor) else value for key, value in group.items()}
+
+
+def restore(agent: "Agent", saved: SavedAgent) -> None:
+    """Put the saved tensors and counters into an agent that was just made with the saved arguments.
+
+    Raises:
+        CorruptFile: a tensor is missing, or has another shape than the agent's.
+    """
+    modules, variables = agent._get_torch_save_params()
+    try:
+        for name in modules:
+            part = recursive_getattr(agent, name)
+            stored = {
+                key.removeprefix(f"{name}/"): tensor
+                for key, tensor in saved.tensors.items()
+                if key.startswith(f"{name}/")
+            }
+            if isinstance(part, torch.optim.Optimizer):
+                _restore_optimizer(part, stored, saved.values["optimizers"][name])
+            else:
+                part.load_state_dict(stored)
+        for name in variables:
+            recursive_getattr(agent, name).data.copy_(saved.tensors[f"variables/{name}"])
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise CorruptFile(f"the saved agent does not fit its own description: {error}") from error
+    for name, value in saved.counters.items():
+        setattr(agent, name, value)
+
+
+def _restore_optimizer(
+    optimizer: torch.optim.Optimizer, stored: dict[str, Tensor], groups: list[dict[str, Any]]
+) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in stored.items():
+        index, slot = key.split("/")
+        state.setdefault(int(index), {})[slot] = tensor
+    rates = [group["lr"] for group in optimizer.param_groups]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    for rate, group in zip(rates, optimizer.param_groups, strict=True):
+        if isinstance(rate, Tensor):  # a recorded CUDA graph reads the learning rate from this tensor
+            group["lr"] = rate.fill_(group["lr"])
+
+
+_CLASSES: dict[str, Any] = {"torch.nn": nn, "torch.optim": torch.optim, "agentgym": optim}
+_SCHEDULES: dict[str, Any] = {"ConstantSchedule": ConstantSchedule, "LinearSchedule": LinearSchedule}
+
+
+def _encode(value: Any) -> Any:
+    """A constructor argument as JSON values.
+
+    Raises:
+        TypeError: JSON cannot hold it (a function, an object).
+    """
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case TrainFreq(frequency, unit):
+            return {"tuple": [frequency, unit.value]}
+        case tuple():
+            return {"tuple": [_encode(item) for item in value]}
+        case list():
+            return [_encode(item) for item in value]
+        case dict():
+            return {"dict": {key: _encode(item) for key, item in value.items()}}
+        case FloatSchedule():
+            return _encode(value.value_schedule)
+        case ConstantSchedule() | LinearSchedule():
+            return {"schedule": type(value).__name__, "values": vars(value)}
+        case type() as found:
+            for library, module in _CLASSES.items():
+                if getattr(module, found.__name__, None) is found:
+                    return {"class": found.__name__, "of": library}
+    raise TypeError(f"{value!r} has no JSON form")
+
+
+def _decode(value: Any) -> Any:
+    match value:
+        case list():
+            return [_decode(item) for item in value]
+        case {"tuple": items}:
+            return tuple(_decode(item) for item in items)
+        case {"dict": items}:
+            return {key: _decode(item) for key, item in items.items()}
+        case {"schedule": name, "values": values}:
+            return _SCHEDULES[name](**values)
+        case {"class": name, "of": library}:
+            found = getattr(_CLASSES[library], name, None)
+            if not isinstance(found, type):
+                raise CorruptFile(f"the file names a class {name!r} that {library} does not have")
+            return found
+        case dict():
+            raise CorruptFile(f"the file holds an argument of no known form: {value!r}")
+    return value
+
+
+def require_savable(policy_kwargs: dict[str, Any]) -> None:
+    """Refuse network options that a saved agent could not be rebuilt from.
+
+    Raises:
+        InvalidParameter: a class that is not PyTorch's, or an object.
+    """
+    for name, value in policy_kwargs.items():
+        try:
+            _encode(value)
+        except TypeError as error:
+            raise InvalidParameter(
+                f"policy_kwargs[{name!r}]: {error}, so the agent could not be saved. "
+                "Give plain values and classes of torch.nn or torch.optim."
+            ) from None

@@ -1,0 +1,59 @@
+"""SAC's hyperparameters."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from torch import nn
+
+__all__ = ["SACConfig"]
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU, "gelu": nn.GELU}
+
+
+@dataclass
+class SACConfig:
+    """Defaults are Stable-Baselines3's, which are Haarnoja et al. (2018), table 1, but for learning_starts."""
+
+    # Optimisation
+    learning_rate: float = 3e-4  # of actor, critics and temperature
+    batch_size: int = 256
+    gamma: float = 0.99  # discount a step
+    tau: float = 0.005  # share of the critics that moves into their targets at each target update
+    target_update_interval: int = 1  # gradient steps between target updates
+
+    # Collection
+    learning_starts: int = 100  # environment steps with uniformly random actions before the first update
+    train_freq: int = 1  # steps of every environment between two rounds of updates
+    gradient_steps: int = 1  # updates a round; -1: as many as environment steps were made since the last
+    buffer_size: int = 1_000_000  # transitions kept
+    n_steps: int = 1  # rewards summed before the bootstrap
+
+    # Entropy
+    ent_coef: str = "auto"  # temperature alpha: a number, or auto, or auto_0.1 to learn it from 0.1 on
+    target_entropy: str = "auto"  # nats; auto is minus the number of action dimensions
+
+    # Networks
+    actor_layers: tuple[int, ...] = (256, 256)
+    critic_layers: tuple[int, ...] = (256, 256)
+    n_critics: int = 2  # the smallest of their values is used
+    activation: Literal["relu", "tanh", "elu", "gelu"] = "relu"
+
+    # Speed on a GPU (on a CPU both are slower or impossible)
+    compile: bool = False  # torch.compile on the update
+    cuda_graphs: bool = False  # record the update once, then replay it
+
+    @classmethod
+    def mujoco(cls) -> "SACConfig":
+        """RL Baselines3 Zoo's setting for the MuJoCo tasks: 10,000 random steps first."""
+        return cls(learning_starts=10_000)
+
+    def to_kwargs(self) -> dict[str, Any]:
+        """Keyword arguments for ``SAC(policy, env, ...)``."""
+        arguments = asdict(self)
+        layers = {"pi": list(arguments.pop("actor_layers")), "qf": list(arguments.pop("critic_layers"))}
+        arguments["policy_kwargs"] = {
+            "net_arch": layers,
+            "n_critics": arguments.pop("n_critics"),
+            "activation_fn": ACTIVATIONS[arguments.pop("activation")],
+        }
+        return arguments

@@ -1,0 +1,230 @@
+"""SAC models in Stable-Baselines3's zip format, in and out.
+
+Such a zip holds ``data`` (JSON, with pickles in base64 for whatever JSON cannot hold), ``*.pth`` (state
+dictionaries) and ``pytorch_variables.pth``. Reading takes the JSON's plain entries and ``torch.load`` with
+``weights_only=True``; no pickle of Python objects is opened. What stands only in a pickle must be given or is
+Stable-Baselines3's default, and a warning names it.
+"""
+
+import json
+import warnings
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import stable_baselines3
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+
+from agentgym.agents.common.networks import StackedCritic
+from agentgym.errors import CorruptFile, InvalidParameter
+
+if TYPE_CHECKING:
+    from agentgym.agents.sac.sac import SAC
+
+__all__ = ["read", "write"]
+
+SomeSAC = TypeVar("SomeSAC", bound="SAC")
+COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates", "_episode_num")
+
+
+def read(
+    cls: type[SomeSAC], path: Path | str, env: Any, device: torch.device | str, arguments: dict[str, Any]
+) -> SomeSAC:
+    """An agent from a zip.
+
+    Args:
+        cls: SAC or a subclass.
+        path: the zip.
+        env: its spaces are taken. Without one they must have the same bounds in every dimension, since the zip
+            says others only in a pickle.
+        device: where the tensors go.
+        arguments: constructor arguments that come before those in the zip.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CorruptFile: it is no zip of a SAC model, or damaged.
+        InvalidParameter: the model has parts that this class does not have, or ``env`` is needed.
+        SpaceMismatch: ``env`` has other spaces.
+    """
+    data, states = _unzip(Path(path))
+    if data.get("use_sde"):
+        raise InvalidParameter(f"{path} was trained with gSDE, which agentgym's SAC does not have")
+    found, unread = _arguments(cls, data)
+    if hidden := [name for name in unread if name not in arguments]:
+        warnings.warn(
+            f"{path} holds {', '.join(hidden)} only as a pickle, which is not opened: the default is used. "
+            "Give the value to import_sb3 to set it.",
+            stacklevel=3,
+        )
+    if env is not None:
+        wrapped = cls._wrap_env(env)
+        observation_space, action_space, env = wrapped.observation_space, wrapped.action_space, wrapped
+    else:
+        observation_space, action_space = _space(data, "observation_space"), _space(data, "action_space")
+    agent = cls.build(
+        "MlpPolicy", observation_space, action_space, data.get("n_envs", 1), env, device, {**found, **arguments}
+    )
+    try:
+        _restore(agent, states)
+    except (KeyError, IndexError, RuntimeError, ValueError) as error:
+        raise CorruptFile(f"{path} does not hold the weights of a SAC MlpPolicy of this shape: {error}") from error
+    for name in COUNTERS:
+        setattr(agent, name, int(data.get(name, 0)))
+    return agent
+
+
+def _unzip(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    path = path if path.exists() else path.with_name(path.name + ".zip")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            data = json.loads(archive.read("data"))
+            states = {}
+            for name in archive.namelist():
+                if name.endswith(".pth"):
+                    with archive.open(name) as file:
+                        states[name.removesuffix(".pth")] = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"There is no Stable-Baselines3 zip at {path}") from None
+    except Exception as error:  # torch.load's own errors are of many kinds
+        raise CorruptFile(f"{path} is not a zip that Stable-Baselines3 wrote, or is damaged: {error}") from error
+    return data, states
+
+
+def _arguments(cls: type["SAC"], data: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Constructor arguments that stand in the JSON as plain values, and the names of those that do not."""
+    found: dict[str, Any] = {}
+    unread = []
+    for name in cls.saved_arguments:
+        value = data.get(name)
+        if name == "policy_kwargs":
+            found[name] = _policy_kwargs(value or {})
+        elif isinstance(value, dict):
+            unread.append(name)
+        elif value is not None:
+            found[name] = value
+    return found, unread
+
+
+def _policy_kwargs(stored: dict[str, Any]) -> dict[str, Any]:
+    """Network options; classes stand beside their pickle as text, such as <class 'torch...activation.Tanh'>."""
+    options: dict[str, Any] = {key: stored[key] for key in ("net_arch", "n_critics") if key in stored}
+    if text := stored.get("activation_fn"):
+        activation = getattr(nn, text.rstrip("'>").rpartition(".")[2], None)
+        if activation is None:
+            raise InvalidParameter(f"the model's activation function {text} is none of torch.nn")
+        options["activation_fn"] = activation
+    return options
+
+
+def _space(data: dict[str, Any], name: str) -> spaces.Box:
+    stored = data.get(name, {})
+    try:
+        dtype = np.dtype(stored["dtype"])
+        low, high = float(stored["low_repr"]), float(stored["high_repr"])
+        return spaces.Box(low, high, tuple(stored["_shape"]), dtype.type)
+    except (KeyError, TypeError, ValueError):
+        raise InvalidParameter(
+            f"the zip says the {name} fully only in a pickle, which is not opened. "
+            "Give the environment: SAC.import_sb3(path, env=...)"
+        ) from None
+
+
+def _restore(agent: "SAC", states: dict[str, Any]) -> None:
+    agent.policy.load_state_dict(states["policy"])
+    agent.actor.optimizer.load_state_dict(_ours(states["actor.optimizer"], agent.actor.optimizer))
+    agent.critic.optimizer.load_state_dict(
+        _ours(_joined(agent.critic, states["critic.optimizer"]), agent.critic.optimizer)
+    )
+    variables = states.get("pytorch_variables", {})
+    if agent.ent_coef_optimizer is not None:
+        assert agent.log_ent_coef is not None
+        agent.log_ent_coef.data.copy_(variables["log_ent_coef"].detach())
+        agent.ent_coef_optimizer.load_state_dict(_ours(states["ent_coef_optimizer"], agent.ent_coef_optimizer))
+    elif "ent_coef_tensor" in variables:
+        agent.ent_coef_tensor = variables["ent_coef_tensor"].to(agent.device)
+
+
+def _ours(stored: dict[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """The stored moments with this optimiser's own way of stepping."""
+    groups = optimizer.state_dict()["param_groups"]
+    for group, old in zip(groups, stored["param_groups"], strict=True):
+        group.update({key: old[key] for key in ("lr", "betas", "eps", "weight_decay", "amsgrad") if key in old})
+    return {"state": stored["state"], "param_groups": groups}
+
+
+def _order(critic: StackedCritic) -> list[str]:
+    """Stable-Baselines3's order of the critic's parameters: network by network, layer by layer."""
+    return [
+        f"qf{index}.{layer}.{kind}"
+        for index in range(critic.n_critics)
+        for layer in critic.layer_names
+        for kind in ("weight", "bias")
+    ]
+
+
+def _joined(critic: StackedCritic, stored: dict[str, Any]) -> dict[str, Any]:
+    """Optimiser state of separate critics as that of the stacked one."""
+    position = {name: index for index, name in enumerate(_order(critic))}
+    state: dict[int, dict[str, Tensor]] = {}
+    for k, (name, members) in enumerate(critic.member_names()):
+        slots = [stored["state"][position[member]] for member in members if position[member] in stored["state"]]
+        if slots:
+            moments = {slot: critic.join(name, [s[slot] for s in slots]) for slot in slots[0] if slot != "step"}
+            state[k] = {"step": slots[0]["step"], **moments}
+    return {"state": state, "param_groups": stored["param_groups"]}
+
+
+def _separate(critic: StackedCritic, stored: dict[str, Any]) -> dict[int, dict[str, Tensor]]:
+    """The inverse of :func:`_joined`, without the parameter groups."""
+    position = {name: index for index, name in enumerate(_order(critic))}
+    state: dict[int, dict[str, Tensor]] = {}
+    for k, (name, members) in enumerate(critic.member_names()):
+        if k not in stored["state"]:
+            continue
+        slots = dict(stored["state"][k])
+        step = slots.pop("step")
+        parts = {slot: critic.split(name, tensor) for slot, tensor in slots.items()}
+        for index, member in enumerate(members):
+            state[position[member]] = {
+                "step": step.clone(),
+                **{slot: part[index].clone() for slot, part in parts.items()},
+            }
+    return state
+
+
+def write(agent: "SAC", path: Path | str) -> None:
+    """Write a zip that ``stable_baselines3.SAC.load`` opens: same weights, moments, temperature and counters.
+
+    Stable-Baselines3 reads spaces and classes from pickles, so its own writer puts them there.
+    """
+    arguments = {name: getattr(agent, name) for name in agent.saved_arguments}
+    arguments["policy_kwargs"] = {k: v for k, v in agent.policy_kwargs.items() if k != "optimizer_class"}
+    size = arguments.pop("buffer_size")
+    no_env: Any = None
+    peer = stable_baselines3.SAC(
+        "MlpPolicy", no_env, buffer_size=1, device="cpu", _init_setup_model=False, **{**arguments, "seed": None}
+    )
+    peer.observation_space, peer.action_space, peer.n_envs = agent.observation_space, agent.action_space, agent.n_envs
+    peer._setup_model()
+    peer.policy.load_state_dict({key: tensor.cpu() for key, tensor in agent.policy.state_dict().items()})
+    actor_state = agent.actor.optimizer.state_dict()["state"]
+    critic_state = _separate(agent.critic, agent.critic.optimizer.state_dict())
+    _give(peer.actor.optimizer, actor_state)
+    _give(peer.critic.optimizer, critic_state)
+    if agent.ent_coef_optimizer is not None:
+        assert agent.log_ent_coef is not None
+        assert peer.log_ent_coef is not None
+        assert peer.ent_coef_optimizer is not None
+        peer.log_ent_coef.data.copy_(agent.log_ent_coef.detach())
+        _give(peer.ent_coef_optimizer, agent.ent_coef_optimizer.state_dict()["state"])
+    peer.buffer_size, peer.seed = size, agent.seed
+    for name in COUNTERS:
+        setattr(peer, name, getattr(agent, name))
+    peer.save(path)
+
+
+def _give(optimizer: torch.optim.Optimizer, state: dict[int, Any]) -> None:
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
