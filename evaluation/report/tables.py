@@ -29,14 +29,14 @@ def _summary_row(panel: Panel, agent: str, nominal: Estimate | None) -> str:
     place = panel.name if panel.kind == "nominal" else f"{panel.tab}: {panel.name}"
     index = list(panel.cells).index(agent)
     cells = [
-        _text(place),
+        _text(place, wrapped=True),
         f'<td data-value="{escape(agent)}"><span class="dot agent-{index % 6}"></span>{escape(agent)}</td>',
         _estimate(nominal, None),
     ]
     scores = summary.scores
     for name in ("mean", "iqm", "cvar", "worst"):
         cells.append(_estimate(getattr(scores, name) if scores else None, nominal))
-    cells.append(_text(summary.worst_condition or "–"))
+    cells.append(_text(summary.worst_condition or "–", wrapped=True))
     failed = f"{summary.failed} of {summary.failed + summary.episodes}" if summary.failed else "0"
     cells.append(f'<td class="number{" bad" if summary.failed else ""}" data-value="{summary.failed}">{failed}</td>')
     return f"<tr>{''.join(cells)}</tr>"
@@ -111,9 +111,9 @@ def _table(heads: list[str], rows: str, label: str, name: str = "") -> str:
     )
 
 
-def _text(value: str) -> str:
-    long = ' class="long"' if len(value) > 44 else ""
-    return f'<td{long} data-value="{escape(value)}">{escape(value)}</td>'
+def _text(value: str, wrapped: bool = False) -> str:
+    kind = ' class="wrapped"' if wrapped else ' class="long"' if len(value) > 44 else ""
+    return f'<td{kind} data-value="{escape(value)}">{escape(value)}</td>'
 
 
 def _number(value: float) -> str:

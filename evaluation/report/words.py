@@ -101,6 +101,9 @@ def _over_curves(curves: list[Panel], nominal: dict[str, Estimate]) -> list[str]
             said.append(f"{agent} finished no episode")
             continue
         cell, panel = min(known, key=lambda pair: pair[0].mean.value)
+        if agent in nominal and cell.mean.value >= nominal[agent].value:
+            said.append(f"{agent} never falls below its nominal return")
+            continue
         at = coordinate(cell.coordinates["intensity"])
         left = _left(cell.mean.value, nominal.get(agent))
         said.append(f"{agent} is hurt most by {panel.name} at {at}, which leaves {left}")

@@ -124,6 +124,16 @@ def test_the_verdict_is_computed_from_the_rows(evaluation):
     assert "nominal returns 900 on nominal and 300 on randomised" in said["Transfer"]
 
 
+def test_what_does_no_harm_is_not_called_harm(evaluation):
+    rows = [
+        replace(row, episode_return=1500.0, error="") if row.condition.startswith("Observation") else row
+        for row in evaluation.rows
+    ]
+    unharmed = replace(evaluation, rows=rows)
+    said = dict(verdict(unharmed, gather(unharmed)))["Observation"]
+    assert said.startswith("nominal never falls below its nominal return; randomised never falls below")
+
+
 def test_percentages_only_where_they_mean_something():
     assert share(93.0, Estimate(100.0, 99.0, 101.0)) == "93 %"
     assert share(0.4, Estimate(100.0, 99.0, 101.0)) == "0.4 %"
