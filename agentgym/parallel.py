@@ -6,6 +6,7 @@ A task that raises, or whose worker dies, becomes an :class:`Outcome` with its e
 import re
 import tempfile
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -150,7 +151,9 @@ def _cause(death: BaseException) -> str:
 def _backend(ray_address: str | None) -> Iterator[Any]:
     """joblib's own processes, or Ray's joblib backend on a cluster."""
     if ray_address is None:
-        with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+        with joblib.parallel_config(backend="loky", inner_max_num_threads=1), warnings.catch_warnings():
+            # loky replaces a worker that has grown by 100 MB, which importing torch in it does; nothing is lost
+            warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
             yield
         return
     try:

@@ -12,6 +12,7 @@ import io
 import json
 import math
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,11 +81,15 @@ class Evaluation:
 
     def returns(self, agent: str, condition: str) -> list[float]:
         """The finished episodes' returns of one agent under one condition, in episode order."""
-        return [
-            row.episode_return
-            for row in self.rows
-            if row.agent == agent and row.condition == condition and not math.isnan(row.episode_return)
-        ]
+        return self._returns.get((agent, condition), [])
+
+    @cached_property
+    def _returns(self) -> dict[tuple[str, str], list[float]]:
+        found: dict[tuple[str, str], list[float]] = {}
+        for row in self.rows:
+            if not math.isnan(row.episode_return):
+                found.setdefault((row.agent, row.condition), []).append(row.episode_return)
+        return found
 
     def write(self, folder: Path | str) -> Path:
         """Write evaluation.json and rows.csv."""

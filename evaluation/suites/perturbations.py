@@ -57,7 +57,7 @@ EFFECTS: tuple[Effect, ...] = (
         "observation", "quantization (spacing, in obs. stds)", (0.1, 0.2, 0.4, 0.8),
         "ObservationQuantization", "step",
     ),
-    _effect("action", "noise (std, in half ranges)", (0.1, 0.2, 0.4, 0.8), "ActionNoise", "std"),
+    _effect("action", "noise (std, in half ranges)", (0.1, 0.2, 0.4, 0.8), "ActionNoise", "std", scale="half_range"),
     _effect("action", "delay (steps)", (1, 2, 4, 8), "ActionDelay", "steps"),
     _effect("action", "sticky (probability)", (0.1, 0.25, 0.5, 0.75), "StickyAction", "probability"),
     _effect("action", "gain drift (std a step)", (0.01, 0.02, 0.04, 0.08), "ActionGainDrift", "std",
@@ -81,8 +81,8 @@ class Perturbations(Suite):
     """One curve an effect: score over intensity.
 
     Effects that do not apply to an environment are left out and named in the results: noise on discrete signals,
-    dynamics where there is no MuJoCo model, friction where nothing touches. A fixed policy never sees rewards: its reward curves are flat, and
-    serve as a check of the evaluation itself.
+    dynamics where there is no MuJoCo model, friction where nothing touches. A fixed policy never sees rewards: its
+    reward curves are flat, and serve as a check of the evaluation itself.
 
     Args:
         axes: which of observation, action, reward and dynamics.

@@ -1,0 +1,163 @@
+"""The verbs as a user types them, each in a process of its own where exit codes matter."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agentgym.cli.main import VERBS, main
+
+ENV = "agentgym/RobustInvertedPendulum-v0"
+
+
+def run(*arguments, cwd):
+    environment = {**os.environ, "COLUMNS": "120", "OMP_NUM_THREADS": "1"}
+    command = [str(Path(sys.executable).with_name("agentgym")), *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=environment, check=False)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Two briefly trained runs, nominal and randomised."""
+    root = tmp_path_factory.mktemp("work")
+    common = ["train", "sac", "--env", ENV, "--steps", 300, "--threads", 1, "--config.learning-starts", 100]
+    for name, extra in [("nominal", []), ("randomised", ["--env-kwargs", "randomize=uniform"])]:
+        done = run(*common, "--name", name, *extra, cwd=root)
+        assert done.returncode == 0, done.stderr
+    return root
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself_with_an_example(verb, tmp_path):
+    arguments = ["train", "sac", "--help"] if verb == "train" else [verb, "--help"]
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == 0
+    assert f"agentgym {verb}" in done.stdout
+    assert "xample" in done.stdout
+
+
+def test_list_and_show(tmp_path):
+    listed = run("list", cwd=tmp_path).stdout
+    assert all(name in listed for name in (ENV, "sac", "parameter-grid"))
+    assert "# " in run("show", "sac", cwd=tmp_path).stdout
+
+
+def test_a_run_holds_what_was_asked_measured_and_learned(trained):
+    config = json.loads((trained / "runs/randomised/config.json").read_text())
+    assert config["env_kwargs"] == {"randomize": "uniform"}
+    assert config["config"]["learning_starts"] == 100
+    assert config["provenance"]["versions"]["torch"]
+    assert "--name randomised" in config["provenance"]["command"]
+    with (trained / "runs/nominal/metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert int(rows[-1]["step"]) == 300
+    assert {"rollout/ep_rew_mean", "train/actor_loss", "train/critic_loss"} <= set(rows[-1])
+    assert (trained / "runs/nominal/final/tensors.safetensors").is_file()
+    assert list((trained / "runs/nominal").glob("events.out.tfevents.*"))
+
+
+def test_equal_seeds_train_to_equal_weights(trained):
+    again = ["train", "sac", "--env", ENV, "--steps", 300, "--threads", 1, "--config.learning-starts", 100]
+    assert run(*again, "--name", "again", cwd=trained).returncode == 0
+    first, second = (trained / f"runs/{name}/final/tensors.safetensors" for name in ("nominal", "again"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_evaluate_writes_rows_summary_and_report(trained):
+    done = run(
+        "evaluate", "runs/nominal", "runs/randomised", "--suite", "parameter-grid:points=2", "transfer", "attacks:epsilons=0.1",
+        "--episodes", 2, "--workers", 2, "--out", "reports/both", cwd=trained,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    folder = trained / "reports/both"
+    with (folder / "rows.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 2 * (1 + 4 + 2 + 3)
+    assert not any(row["error"] for row in rows)
+    summary = (folder / "summary.csv").read_text()
+    assert "pole_mass" in summary
+    assert "worst_condition" in summary
+    page = (folder / "report.html").read_text()
+    (folder / "report.html").unlink()
+    assert run("report", "reports/both", cwd=trained).returncode == 0
+    assert (folder / "report.html").read_text() == page
+
+
+@pytest.mark.parametrize("name", ["film.png", "film.mp4"])
+def test_play_films_the_agent(trained, name):
+    done = run("play", "runs/nominal", "--video", name, "--steps", 5, cwd=trained)
+    if done.returncode == 2 and "cannot be drawn" in done.stderr and not os.environ.get("CI"):
+        pytest.skip(done.stderr)
+    assert done.returncode == 0, done.stderr
+    import imageio.v3 as imageio
+
+    assert imageio.imread(trained / name, index=0).std() > 0  # not a blank picture
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["trian"], "train"),
+        (["train", "sca", "--env", ENV], "sac"),
+        (["train", "sac", "--env", "agentgym/RobustHoper-v0"], "agentgym/RobustHopper-v0"),
+        (["train", "sac", "--env", ENV, "--env-kwargs", "randomise=uniform"], "randomise"),
+        (["train", "sac", "--env", ENV, "--env-kwargs", 'parameters={"pole_mass": 99.0}'], "pole_mass"),
+        (["train", "sac", "--env", ENV, "--perturb", "ObservationNoize"], "ObservationNoise"),
+        (["train", "sac", "--env", "CartPole-v1"], "Discrete"),
+        (["train", "sac", "--env", ENV, "--name", "nominal"], "--overwrite"),
+        (["evaluate", "runs/none"], "no run at"),
+        (["evaluate", "runs/nominal", "--suite", "grid"], "parameter-grid"),
+        (["evaluate", "runs/nominal", "--env", "Hopper-v5"], "observation space"),
+        (["play", "runs/nominal", "--video", "film.docx"], ".mp4"),
+        (["show", "sca"], "sac"),
+        (["report", "runs"], "agentgym evaluate"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_exit_code_2(trained, arguments, hint, monkeypatch, capsys):
+    monkeypatch.chdir(trained)
+    before = sorted(path.name for path in (trained / "runs").iterdir())
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    said = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert hint in said
+    assert "Traceback" not in said
+    assert len(said.strip().splitlines()) == 1
+    assert sorted(path.name for path in (trained / "runs").iterdir()) == before
+
+
+def test_a_truncated_model_is_refused_by_name(trained):
+    run("train", "sac", "--env", ENV, "--steps", 20, "--name", "broken", cwd=trained)
+    path = trained / "runs/broken/final/tensors.safetensors"
+    path.write_bytes(path.read_bytes()[:-10])
+    done = run("evaluate", "runs/broken", cwd=trained)
+    assert done.returncode == 2
+    assert "tensors.safetensors" in done.stderr
+    assert "truncated" in done.stderr
+
+
+def test_a_missing_extra_is_said_before_the_work(trained, monkeypatch, capsys):
+    monkeypatch.chdir(trained)
+    monkeypatch.setitem(sys.modules, "plotly", None)
+    with pytest.raises(SystemExit):
+        main(["evaluate", "runs/nominal"])
+    assert 'pip install "agentgym[report]"' in capsys.readouterr().err
+
+
+def test_an_installed_package_adds_environments_agents_and_suites(monkeypatch):
+    from agentgym import catalog
+
+    class Point:
+        @staticmethod
+        def load():
+            entry = catalog.Entry("suite", "theirs", "somewhere:Suite", "a suite of another package", "somewhere")
+            return lambda: [entry]
+
+    catalog._all.cache_clear()
+    monkeypatch.setattr(catalog, "entry_points", lambda group: [Point()] if group == "agentgym" else [])
+    assert catalog.find("suite", "theirs").summary == "a suite of another package"
+    catalog._all.cache_clear()
