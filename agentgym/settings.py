@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 from agentgym.errors import AskError, UnknownId
 
@@ -49,8 +49,16 @@ def from_settings(settings_class: type[Settings], values: dict[str, Any], what: 
     Raises:
         UnknownId: a field that ``settings_class`` does not have; the message gives the nearest.
     """
+    types = get_type_hints(settings_class)
     known = [field.name for field in dataclasses.fields(settings_class) if field.init]  # type: ignore[arg-type]
     for key in values:
         if key not in known:
             raise UnknownId(f"setting of {what}", key, known)
-    return settings_class(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+    return settings_class(**{key: _as_type(value, types[key]) for key, value in values.items()})
+
+
+def _as_type(value: Any, wanted: Any) -> Any:
+    """A tuple where the field is one, also from a single value."""
+    if get_origin(wanted) is not tuple:
+        return value
+    return tuple(value) if isinstance(value, list) else (value,)

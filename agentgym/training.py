@@ -39,9 +39,8 @@ def train(
         AskError: the run exists, or the environment refuses its arguments.
     """
     entry = catalog.find("agent", config.agent)
-    make_env(config.env, config.env_kwargs, config.perturbations).close()  # refuse what cannot be, before writing
+    agent = build(entry, config)  # refuses what cannot be before anything is written
     run = Run.create(Path(root) / (name or _default_name(config)), config, overwrite)
-    agent = build(entry, config)
     agent.set_logger(_logger(run))
     began = time.monotonic()
     with bar(run.name, config.steps, shown=progress) as shown:

@@ -7,6 +7,15 @@ import tyro
 
 from agentgym.settings import parse_values
 
+HELP = """Evaluate trained agents under every condition of the suites; write rows.csv, summary.csv and report.html.
+
+Examples:
+
+agentgym evaluate runs/hopper --suite perturbations --episodes 10 --workers 2
+
+agentgym evaluate runs/nominal runs/randomised --suite parameter-grid:points=7 perturbations:levels=2 attacks
+"""
+
 
 def evaluate(
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional],
@@ -21,13 +30,7 @@ def evaluate(
     out: Path | None = None,
     report: bool = True,
 ) -> None:
-    """Evaluate trained agents under every condition of the suites; write rows.csv, summary.csv and report.html.
-
-    Examples:
-
-    agentgym evaluate runs/hopper --suite perturbations --episodes 10 --workers 2
-
-    agentgym evaluate runs/nominal runs/randomised --suite parameter-grid:points=7 perturbations:levels=2 attacks
+    """Evaluate.
 
     Args:
         runs: folders of runs, or of saved agents.
@@ -72,4 +75,4 @@ def evaluate(
 
 def main(arguments: list[str]) -> None:
     """Entry point of the verb."""
-    tyro.cli(evaluate, prog="agentgym evaluate", args=arguments)
+    tyro.cli(evaluate, prog="agentgym evaluate", args=arguments, description=HELP)

@@ -10,6 +10,15 @@ import tyro
 from agentgym.errors import AskError
 from agentgym.settings import parse_settings, parse_values
 
+HELP = """Film one episode of a trained agent, as a video (.mp4, .gif) or as a strip of frames (.png).
+
+Examples:
+
+agentgym play runs/hopper --video hopper.mp4
+
+agentgym play runs/hopper --video heavy.png --env-kwargs 'parameters={"torso_mass": 3.0}'
+"""
+
 
 def play(
     run: Annotated[Path, tyro.conf.Positional],
@@ -20,13 +29,7 @@ def play(
     steps: int = 500,
     seed: int = 0,
 ) -> None:
-    """Film one episode of a trained agent, as a video (.mp4, .gif) or as a strip of frames (.png).
-
-    Examples:
-
-    agentgym play runs/hopper --video hopper.mp4
-
-    agentgym play runs/hopper --video heavy.png --env-kwargs 'parameters={"torso_mass": 3.0}'
+    """Film.
 
     Args:
         run: the run's folder.
@@ -44,13 +47,11 @@ def play(
     if video.suffix not in (".mp4", ".gif", ".png"):
         raise AskError(f"{video} ends in {video.suffix!r}; --video takes .mp4, .gif or .png.")
     configs = [{"type": kind, **values} for kind, values in map(parse_settings, perturb)]
-    frames, fps, score = film(
-        run, env, parse_values(env_kwargs) if env_kwargs else None, configs, steps, seed
-    )
+    frames, fps, score = film(run, env, parse_values(env_kwargs) if env_kwargs else None, configs, steps, seed)
     write_film(frames, fps, video)
     print(f"{video}: {len(frames)} frames, return {score:.6g}")
 
 
 def main(arguments: list[str]) -> None:
     """Entry point of the verb."""
-    tyro.cli(play, prog="agentgym play", args=arguments)
+    tyro.cli(play, prog="agentgym play", args=arguments, description=HELP)

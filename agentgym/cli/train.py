@@ -89,9 +89,7 @@ def _command(agent: str, config_class: type) -> Any:
             dataclasses.asdict(config),
         )  # fmt: skip
         run = train_agent(run_config, name, root, overwrite)
-        print(
-            f"{run.path}: trained for {steps} steps. Next: agentgym evaluate {run.path} --suite perturbations"
-        )
+        print(f"{run.path}: trained for {steps} steps. Next: agentgym evaluate {run.path} --suite perturbations")
 
     train.__annotations__["config"] = Annotated[config_class, tyro.conf.arg(name="config")]
     return train

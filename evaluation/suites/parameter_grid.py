@@ -44,7 +44,7 @@ class ParameterGrid(Suite):
                 f"parameter-grid varies an environment's uncertainty parameters, and {subject.env} has none. "
                 "Evaluate on a Robust environment (agentgym list envs) with --env, or take another suite."
             )
-        names = [self.parameters] if isinstance(self.parameters, str) else list(self.parameters or ranges)
+        names = list(self.parameters or ranges)
         for name in names:
             if name not in ranges:
                 raise UnknownId(f"uncertainty parameter of {subject.env}", name, ranges)

@@ -96,8 +96,6 @@ class Perturbations(Suite):
     levels: int = 0
 
     def __post_init__(self) -> None:
-        if isinstance(self.axes, str):
-            object.__setattr__(self, "axes", (self.axes,))
         for axis in self.axes:
             if axis not in AXES:
                 raise UnknownId("axis of perturbations", axis, AXES)

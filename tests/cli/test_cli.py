@@ -69,8 +69,9 @@ def test_equal_seeds_train_to_equal_weights(trained):
 
 def test_evaluate_writes_rows_summary_and_report(trained):
     done = run(
-        "evaluate", "runs/nominal", "runs/randomised", "--suite", "parameter-grid:points=2", "transfer", "attacks:epsilons=0.1",
-        "--episodes", 2, "--workers", 2, "--out", "reports/both", cwd=trained,
+        "evaluate", "runs/nominal", "runs/randomised", "--episodes", 2,
+        "--suite", "parameter-grid:points=2", "transfer", "attacks:epsilons=0.1",
+        "--workers", 2, "--out", "reports/both", cwd=trained,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     folder = trained / "reports/both"
