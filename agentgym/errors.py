@@ -46,3 +46,11 @@ class MissingExtra(AskError, ImportError):
 
     def __init__(self, module: str, extra: str) -> None:
         super().__init__(f'{module} is not installed. Install it with:  pip install "agentgym[{extra}]"')
+
+
+class Stopped(Exception):
+    """A run was asked to stop, by a signal, and has written a checkpoint."""
+
+    def __init__(self, signal_number: int, step: int, run: str) -> None:
+        super().__init__(f"stopped by signal {signal_number} at step {step}")
+        self.signal_number, self.step, self.run = signal_number, step, run

@@ -6,15 +6,12 @@ runs/NAME/
     final/               the trained agent (safetensors + json)
 """
 
-import csv
-import io
 import json
 import platform
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -24,7 +21,7 @@ from typing import Any
 from agentgym.checkpoint import write_file
 from agentgym.errors import AskError, CorruptFile
 
-__all__ = ["MetricsFile", "Run", "RunConfig", "provenance"]
+__all__ = ["PACKAGES", "Run", "RunConfig", "installed_version", "provenance"]
 
 PACKAGES = ("agentgym", "torch", "numpy", "gymnasium", "mujoco", "stable-baselines3")
 
@@ -42,6 +39,7 @@ class RunConfig:
         steps: environment steps to train for.
         seed: of everything random in the run.
         device: "auto", "cpu" or "cuda".
+        checkpoint_every: environment steps between checkpoints; 0 makes one on a signal and at the end only.
         threads: numerics threads; 0 leaves torch's own choice.
         config: the agent's hyperparameters.
     """
@@ -55,6 +53,7 @@ class RunConfig:
     seed: int = 0
     device: str = "auto"
     threads: int = 0
+    checkpoint_every: int = 5_000
     config: dict[str, Any] = field(default_factory=dict)
 
 
@@ -83,7 +82,7 @@ class Run:
                 )
             shutil.rmtree(path)
         run = cls(path, config, provenance())
-        write_file(path / "config.json", json.dumps({**asdict(config), "provenance": run.provenance}, indent=1))
+        run.write_config()
         return run
 
     @classmethod
@@ -104,6 +103,22 @@ class Run:
         except (ValueError, TypeError, KeyError) as error:
             raise CorruptFile(f"{file} is damaged ({error}). Train the run again.") from error
 
+    def write_config(self) -> None:
+        """Write config.json."""
+        text = {**asdict(self.config), "provenance": self.provenance}
+        write_file(self.path / "config.json", json.dumps(text, indent=1))
+
+    def record(self) -> dict[str, Any]:
+        """What became of the run so far: ``seconds`` used, ``resumes``, ``finished_steps``."""
+        file = self.path / "record.json"
+        if not file.is_file():
+            return {"seconds": 0.0, "resumes": [], "finished_steps": None}
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+
+    def write_record(self, record: dict[str, Any]) -> None:
+        """Replace record.json."""
+        write_file(self.path / "record.json", json.dumps(record, indent=1))
+
     @property
     def name(self) -> str:
         """The folder's own name."""
@@ -115,48 +130,6 @@ class Run:
         return self.path / "final"
 
 
-class MetricsFile:
-    """metrics.csv: one row a log; a key that appears later adds a column to the rows already there.
-
-    It has the two methods of Stable-Baselines3's ``KVWriter``, so that it can stand in its logger.
-    """
-
-    def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
-        self.columns: list[str] = []
-        if self.path.is_file():
-            with self.path.open(encoding="utf-8", newline="") as file:
-                self.columns = next(csv.reader(file), [])
-
-    def write(self, key_values: Mapping[str, Any], key_excluded: Mapping[str, tuple[str, ...]], step: int = 0) -> None:
-        """Append one row; keys excluded from "csv" and values that are not numbers or text are left out."""
-        row: dict[str, Any] = {"step": step}
-        for key, value in sorted(key_values.items()):
-            if "csv" not in (key_excluded.get(key) or ()) and isinstance(value, int | float | str):
-                row[key] = value
-            elif hasattr(value, "item") and "csv" not in (key_excluded.get(key) or ()):
-                row[key] = value.item()
-        if new := [key for key in row if key not in self.columns]:
-            self._add_columns(new)
-        with self.path.open("a", encoding="utf-8", newline="") as file:
-            csv.DictWriter(file, self.columns, restval="", lineterminator="\n").writerow(row)
-
-    def _add_columns(self, new: list[str]) -> None:
-        rows: list[dict[str, str]] = []
-        if self.path.is_file():
-            with self.path.open(encoding="utf-8", newline="") as file:
-                rows = list(csv.DictReader(file))
-        self.columns += new
-        text = io.StringIO()
-        writer = csv.DictWriter(text, self.columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_file(self.path, text.getvalue())
-
-    def close(self) -> None:
-        """Nothing is held open between rows."""
-
-
 def provenance() -> dict[str, Any]:
     """What made a result: the command, when, on which versions, at which git revision."""
     return {
@@ -165,12 +138,13 @@ def provenance() -> dict[str, Any]:
         else shlex.join(sys.argv),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
-        "versions": {name: found for name in PACKAGES if (found := _version(name))},
+        "versions": {name: found for name in PACKAGES if (found := installed_version(name))},
         "git": _git_revision(),
     }
 
 
-def _version(package: str) -> str | None:
+def installed_version(package: str) -> str | None:
+    """The version of an installed package, None where it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:

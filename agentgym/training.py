@@ -1,21 +1,30 @@
 """Training by name: an agent of the catalog learns in an environment, and the run's folder tells how."""
 
 import time
+import warnings
 from collections.abc import Callable
-from functools import partial
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
+from torch.utils.tensorboard import SummaryWriter
 
 from agentgym import catalog
+from agentgym.checkpoints import Checkpoints, Saved
+from agentgym.errors import AskError
 from agentgym.making import make_env
+from agentgym.metrics import MetricsFile
 from agentgym.progress import TrainingProgress, bar
-from agentgym.runs import MetricsFile, Run, RunConfig
+from agentgym.recording import RecordedEnv
+from agentgym.resuming import Checkpointer, fingerprint, run_inventory
+from agentgym.runs import Run, RunConfig
+from agentgym.state import Inventory, Item
 
-__all__ = ["train"]
+__all__ = ["resume", "train"]
 
 
 def train(
@@ -37,37 +46,157 @@ def train(
     Raises:
         UnknownId: no such agent, environment or perturbation.
         AskError: the run exists, or the environment refuses its arguments.
+        Stopped: a signal stopped it; a checkpoint was written.
     """
-    entry = catalog.find("agent", config.agent)
-    agent = build(entry, config)  # refuses what cannot be before anything is written
+    agent = build(config)  # refuses what cannot be before anything is written
     run = Run.create(Path(root) / (name or _default_name(config)), config, overwrite)
-    agent.set_logger(_logger(run))
-    began = time.monotonic()
-    with bar(run.name, config.steps, shown=progress) as shown:
-        agent.learn(config.steps, callback=TrainingProgress(shown))
-    agent.logger.record("time/seconds", time.monotonic() - began)
-    agent.logger.dump(agent.num_timesteps)
-    agent.save(run.final)
-    agent.get_env().close()
-    return run
+    return _Session(run, agent, progress).finish()
 
 
-def build(entry: catalog.Entry, config: RunConfig) -> Any:
-    """The untrained agent in its environments; environment ``i`` of ``num_envs`` has its own seed."""
+def resume(path: Path | str, more: int = 0, progress: bool = True) -> Run:
+    """Go on with a run that was stopped, as if it never was; or train a finished one for longer.
+
+    The run ends with the weights and metrics of one that was never stopped, bit for bit, where versions, processor and
+    number of threads are those of before. Otherwise it goes on all the same, with a warning, and record.json says so.
+
+    Args:
+        path: the run's folder.
+        more: environment steps beyond those that the run was asked for. A schedule over the run's length (a learning
+            rate that falls to zero) then has seen the shorter length first.
+        progress: show a progress bar.
+
+    Raises:
+        FileNotFoundError: there is no run.
+        AskError: the run is finished and no more is asked for, or its configuration is not the checkpoint's.
+        CorruptFile: all its checkpoints are broken.
+        Stopped: a signal stopped it; a checkpoint was written.
+    """
+    run = Run.open(path)
+    if more < 0:
+        raise AskError(f"--steps is {more}; it is the number of steps to add, 0 or more.")
+    if not more and run.record()["finished_steps"] == run.config.steps:
+        raise AskError(f"{run.path} is finished ({run.config.steps} steps). Train it for longer with --steps MORE.")
+    checkpoints = Checkpoints(run.path / "checkpoints")
+    saved = checkpoints.newest()
+    if saved is not None:
+        _refuse_other_configuration(run, saved)
+    run.config.steps += more
+    session = _Session(run, build(run.config), progress, checkpoints, saved)
+    if more:
+        run.write_config()
+    session.go_on()
+    return session.finish()
+
+
+def build(config: RunConfig) -> Any:
+    """The untrained agent in its environments; environment ``i`` of ``num_envs`` has its own seeds."""
+    agent_class = catalog.load(catalog.find("agent", config.agent))
     if config.threads:
         torch.set_num_threads(config.threads)
-    agent_class = catalog.load(entry)
-    makers: list[Callable[[], Any]] = [
-        partial(make_env, config.env, config.env_kwargs, config.perturbations) for _ in range(config.num_envs)
-    ]
+
+    def maker(index: int) -> Callable[[], RecordedEnv]:
+        return lambda: RecordedEnv(make_env(config.env, config.env_kwargs, config.perturbations), config.seed, index)
+
+    env = VecMonitor(DummyVecEnv([maker(index) for index in range(config.num_envs)]))
     settings = agent_class.Config(**config.config)
-    return agent_class(
-        "MlpPolicy",
-        VecMonitor(DummyVecEnv(makers)),
-        seed=config.seed,
-        device=config.device,
-        **settings.to_kwargs(),
-    )
+    return agent_class("MlpPolicy", env, seed=config.seed, device=config.device, **settings.to_kwargs())
+
+
+class _Session:
+    """One stretch of a run: from its beginning or a checkpoint to its end or a signal."""
+
+    def __init__(
+        self, run: Run, agent: Any, progress: bool, checkpoints: Checkpoints | None = None, saved: Saved | None = None
+    ) -> None:
+        self.run, self.agent, self.progress, self.saved = run, agent, progress, saved
+        metrics = _Metrics(run.path)
+        if saved is None:
+            metrics.clear()
+        step = None if saved is None else saved.step
+        agent.set_logger(Logger(str(run.path), [metrics, _TensorBoard(str(run.path), step)]))
+        about = {"config": asdict(run.config), "fingerprint": fingerprint()}
+        own = Inventory([Item("run", lambda: about, lambda _: None)])
+        self.inventory = own + run_inventory(agent, metrics)
+        checkpoints = checkpoints or Checkpoints(run.path / "checkpoints")
+        self.checkpointer = Checkpointer(checkpoints, self.inventory, run.config.checkpoint_every, saved)
+        self.checkpointer.init_callback(agent)
+
+    def go_on(self) -> None:
+        """Put the checkpoint back, as far as that is done before ``learn()``, and note how exactly that can be."""
+        reasons = []
+        if self.saved is not None:
+            self.inventory.write(self.saved.state, "before")
+            self.saved.restore_rows(self.inventory.rows)
+            reasons = [*_differences(self.saved.state["run"]["fingerprint"], fingerprint()), *self._inexact_replays()]
+        for reason in reasons:
+            warnings.warn(f"{self.run.name} goes on, but not bit for bit: {reason}", stacklevel=3)
+        record = self.run.record()
+        record["resumes"].append(
+            {
+                "step": self.agent.num_timesteps,
+                "exact": not reasons,
+                "reasons": reasons,
+                "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+        )
+        self.run.write_record(record)
+
+    def _inexact_replays(self) -> list[str]:
+        envs = self.agent.get_env().unwrapped.envs
+        return [f"environment {env.index} did not answer as it had" for env in envs if not env.replayed_exactly]
+
+    def finish(self) -> Run:
+        """Learn up to the run's number of steps and write what was learned."""
+        began, agent, run = time.monotonic(), self.agent, self.run
+        try:
+            with self.checkpointer.stopping_on_signals():
+                self._learn()
+            self.checkpointer.write()
+        finally:
+            record = run.record()
+            record["seconds"] += time.monotonic() - began
+            run.write_record(record)
+        if agent.logger.name_to_value:
+            agent.logger.record("time/seconds", record["seconds"])
+            agent.logger.dump(agent.num_timesteps)
+        agent.save(run.final)
+        run.write_record({**record, "finished_steps": run.config.steps})
+        agent.get_env().close()
+        return run
+
+    def _learn(self) -> None:
+        steps = self.run.config.steps - self.agent.num_timesteps
+        if steps <= 0:  # killed between its last step and final/
+            return
+        with bar(self.run.name, self.run.config.steps, shown=self.progress) as shown:
+            callbacks = [self.checkpointer, TrainingProgress(shown)]
+            self.agent.learn(steps, callback=callbacks, reset_num_timesteps=self.saved is None)
+
+
+def _refuse_other_configuration(run: Run, saved: Saved) -> None:
+    """Only the number of steps may have been changed."""
+    now, before = asdict(run.config), dict(saved.state["run"]["config"])
+    if differences := _differences({**before, "steps": 0}, {**now, "steps": 0}):
+        raise AskError(
+            f"{run.path / 'config.json'} is not what the checkpoint of step {saved.step} was trained with: "
+            f"{'; '.join(differences)}. Put it back, or train a new run."
+        )
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any], path: str = "") -> list[str]:
+    """What differs between two nested dictionaries, as "key was x, is y"."""
+    found = []
+    for key in sorted({*before, *now}):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += _differences(old, new, f"{path}{key}.")
+        elif _plain(old) != _plain(new):
+            found.append(f"{path}{key} was {old}, is {new}")
+    return found
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _default_name(config: RunConfig) -> str:
@@ -78,5 +207,9 @@ class _Metrics(MetricsFile, KVWriter):
     """metrics.csv as one of Stable-Baselines3's log formats."""
 
 
-def _logger(run: Run) -> Logger:
-    return Logger(str(run.path), [_Metrics(run.path / "metrics.csv"), TensorBoardOutputFormat(str(run.path))])
+class _TensorBoard(TensorBoardOutputFormat):
+    """Events from ``purge_step`` on, in place of those that an earlier stretch of the run wrote."""
+
+    def __init__(self, folder: str, purge_step: int | None) -> None:
+        self.writer = SummaryWriter(log_dir=folder, purge_step=purge_step)
+        self._is_closed = False

@@ -4,12 +4,13 @@ import importlib
 import sys
 import traceback
 
-from agentgym.errors import AskError, UnknownId
+from agentgym.errors import AskError, Stopped, UnknownId
 
 VERBS = {
     "list": "what there is: envs, agents, suites, recipes",
     "show": "the card of an environment, agent or suite",
     "train": "train an agent; writes runs/NAME",
+    "resume": "go on with a run that was stopped, as if it never was",
     "evaluate": "put trained agents through robustness suites; writes a table and a report",
     "report": "make the report of an evaluation again",
     "play": "film a trained agent",
@@ -31,7 +32,7 @@ USAGE = "\n".join(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one verb. Exit codes: 0 done, 2 what was asked cannot be, 1 it failed."""
+    """Run one verb. Exit codes: 0 done, 2 what was asked cannot be, 1 it failed, 128 + n stopped by signal n."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE)
@@ -49,6 +50,9 @@ def main(arguments: list[str] | None = None) -> None:
     except (AskError, FileNotFoundError, FileExistsError) as error:
         print(f"agentgym: {error}", file=sys.stderr)
         sys.exit(2)
+    except Stopped as stop:
+        print(f"agentgym: stopped at step {stop.step}. Go on with: agentgym resume {stop.run}", file=sys.stderr)
+        sys.exit(128 + stop.signal_number)
     except KeyboardInterrupt:
         print("agentgym: stopped", file=sys.stderr)
         sys.exit(130)

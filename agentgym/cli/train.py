@@ -59,6 +59,7 @@ def _command(agent: str, config_class: type) -> Any:
         perturb: tuple[str, ...] = (),
         device: str = "auto",
         threads: int = 0,
+        checkpoint_every: int = 5_000,
         root: Path = Path("runs"),
         overwrite: bool = False,
     ) -> None:
@@ -75,6 +76,7 @@ def _command(agent: str, config_class: type) -> Any:
             perturb: perturbations around it from the inside out, NAME or NAME:KEY=VALUE,KEY=VALUE.
             device: auto, cpu or cuda.
             threads: numerics threads; 0 leaves torch's own choice.
+            checkpoint_every: environment steps between checkpoints, for agentgym resume; 0 makes none on the way.
             root: folder that holds the runs.
             overwrite: replace a run of that name.
         """
@@ -85,9 +87,18 @@ def _command(agent: str, config_class: type) -> Any:
             kind, values = parse_settings(text)
             perturbations.append({"type": kind, **values})
         run_config = RunConfig(
-            agent, env, parse_values(env_kwargs), perturbations, num_envs, steps, seed, device, threads,
-            dataclasses.asdict(config),
-        )  # fmt: skip
+            agent=agent,
+            env=env,
+            env_kwargs=parse_values(env_kwargs),
+            perturbations=perturbations,
+            num_envs=num_envs,
+            steps=steps,
+            seed=seed,
+            device=device,
+            threads=threads,
+            checkpoint_every=checkpoint_every,
+            config=dataclasses.asdict(config),
+        )
         run = train_agent(run_config, name, root, overwrite)
         print(f"{run.path}: trained for {steps} steps. Next: agentgym evaluate {run.path} --suite perturbations")
 

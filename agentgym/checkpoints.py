@@ -1,0 +1,153 @@
+"""A run's checkpoints: the newest ones, whole or not at all, and the rows that they share.
+
+runs/NAME/checkpoints/
+    0000005000/            everything but the rows
+    rows/replay-000000000000-000000005000/    new rows since the checkpoint before
+"""
+
+import hashlib
+import shutil
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from agentgym import checkpoint
+from agentgym.checkpoint import Contents
+from agentgym.errors import CorruptFile
+from agentgym.state import Inventory, Rows, pack, unpack
+
+__all__ = ["Checkpoints", "Saved"]
+
+
+class Segment(NamedTuple):
+    """Rows ``first`` to ``last`` (exclusive), and the SHA-256 of the manifest of the folder that holds them."""
+
+    first: int
+    last: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Saved:
+    """One checkpoint, read and checked.
+
+    Attributes:
+        step: environment steps at which it was made.
+        state: the items by name.
+        segments: for each :class:`Rows` where its segments are, in order.
+    """
+
+    step: int
+    state: dict[str, Any]
+    segments: dict[str, list[tuple[Segment, Path]]]
+
+    def restore_rows(self, rows: Sequence[Rows]) -> None:
+        """Put the rows back, one segment at a time: all of them together may not fit into memory twice."""
+        for part in rows:
+            for segment, folder in self.segments.get(part.name, []):
+                part.write(segment.first, segment.last, checkpoint.read(folder).arrays)
+
+
+class Checkpoints:
+    """The checkpoints in one folder.
+
+    Args:
+        folder: where they are; made when the first is written.
+        keep: how many are kept.
+    """
+
+    def __init__(self, folder: Path | str, keep: int = 2) -> None:
+        self.folder, self.keep = Path(folder), keep
+        self._segments: dict[str, list[Segment]] = {}  # of the run as it is now
+        self._whole: dict[int, set[Path]] = {}  # by step: the segments of a checkpoint known to be whole
+
+    def steps(self) -> list[int]:
+        """At which steps there are checkpoints, oldest first."""
+        return sorted(int(path.name) for path in self.folder.glob("[0-9]*") if path.name.isdigit())
+
+    def write(self, step: int, inventory: Inventory) -> Path:
+        """Write one checkpoint: new rows first, then the folder that names them; then drop what is no longer needed.
+
+        Raises:
+            OSError: the disk is full or not writable; the checkpoints written before are untouched.
+        """
+        for rows in inventory.rows:
+            self._write_rows(rows)
+        contents = pack({"items": inventory.read()})
+        contents.values |= {"step": step, "segments": self._segments}
+        path = checkpoint.write(self.folder / f"{step:010d}", contents)
+        self._whole[step] = {self._path(name, segment) for name, parts in self._segments.items() for segment in parts}
+        self._prune()
+        return path
+
+    def _write_rows(self, rows: Rows) -> None:
+        """Write the rows that no segment holds; forget segments whose rows have all been overwritten."""
+        count = rows.count()
+        alive = max(0, count - rows.capacity)
+        known = [segment for segment in self._segments.get(rows.name, []) if segment.last > alive]
+        first = max(known[-1].last if known else 0, alive)
+        if count > first:
+            path = self._path(rows.name, Segment(first, count, ""))
+            checkpoint.write(path, Contents(arrays=rows.read(first, count)))
+            known.append(Segment(first, count, _digest(path)))
+        self._segments[rows.name] = known
+
+    def newest(self) -> Saved | None:
+        """The newest checkpoint that is whole; a broken one is named in a warning and passed over.
+
+        Raises:
+            CorruptFile: there are checkpoints, and all are broken.
+        """
+        broken = []
+        for step in reversed(self.steps()):
+            try:
+                saved = self._read(step)
+            except (CorruptFile, FileNotFoundError) as error:
+                warnings.warn(f"checkpoint {step} is broken and passed over: {error}", stacklevel=2)
+                broken.append(f"{step}: {error}")
+                continue
+            self._segments = {name: [part for part, _ in parts] for name, parts in saved.segments.items()}
+            self._whole[step] = {path for parts in saved.segments.values() for _, path in parts}
+            return saved
+        if broken:
+            raise CorruptFile(f"No checkpoint in {self.folder} is whole ({'; '.join(broken)}). Train the run again.")
+        return None
+
+    def _read(self, step: int) -> Saved:
+        contents = checkpoint.read(self.folder / f"{step:010d}")
+        try:
+            if contents.values["step"] != step:
+                raise CorruptFile(f"it was made at step {contents.values['step']}")
+            named = {
+                name: [Segment(*part) for part in parts] for name, parts in contents.values.pop("segments").items()
+            }
+            state = unpack(contents)["items"]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise CorruptFile(f"it is no checkpoint of a run ({error!r})") from error
+        segments = {name: [(part, self._path(name, part)) for part in parts] for name, parts in named.items()}
+        for part, path in (pair for parts in segments.values() for pair in parts):
+            checkpoint.read(path)  # is it whole?
+            if _digest(path) != part.digest:
+                raise CorruptFile(f"{path.name} holds other rows than when the checkpoint was made")
+        return Saved(step, state, segments)
+
+    def _path(self, name: str, segment: Segment) -> Path:
+        return self.folder / "rows" / f"{name}-{segment.first:012d}-{segment.last:012d}"
+
+    def _prune(self) -> None:
+        """Keep the newest checkpoints and the segments that they name; drop the rest, and what a killed write left."""
+        kept = sorted(self._whole)[-self.keep :]
+        self._whole = {step: self._whole[step] for step in kept}
+        for step in self.steps():
+            if step not in kept:
+                shutil.rmtree(self.folder / f"{step:010d}")
+        needed = set().union(*self._whole.values())
+        for path in [*self.folder.glob(".*"), *self.folder.glob("rows/*"), *self.folder.glob("rows/.*")]:
+            if path not in needed:
+                shutil.rmtree(path)
+
+
+def _digest(folder: Path) -> str:
+    return hashlib.sha256((folder / checkpoint.MANIFEST).read_bytes()).hexdigest()

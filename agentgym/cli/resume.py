@@ -1,0 +1,35 @@
+"""``agentgym resume RUN``: goes on with a run that was stopped."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+HELP = """Go on with a run that was stopped or killed, from its newest checkpoint, as if it never was.
+
+Examples:
+
+agentgym resume runs/hopper
+
+agentgym resume runs/hopper --steps 100000
+"""
+
+
+def resume(run: Annotated[Path, tyro.conf.Positional], steps: int = 0) -> None:
+    """Resume.
+
+    Args:
+        run: the run's folder.
+        steps: train for so many more steps than the run was asked for.
+    """
+    from agentgym.training import resume as resume_run
+
+    done = resume_run(run, steps)
+    last = done.record()["resumes"][-1]
+    exactly = "exactly" if last["exact"] else f"not bit for bit ({'; '.join(last['reasons'])})"
+    print(f"{done.path}: went on from step {last['step']} {exactly}; trained for {done.config.steps} steps.")
+
+
+def main(arguments: list[str]) -> None:
+    """Entry point of the verb."""
+    tyro.cli(resume, prog="agentgym resume", args=arguments, description=HELP)

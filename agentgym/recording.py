@@ -1,0 +1,78 @@
+"""An environment that can be put back to where it was: by its episode's seed and the actions since.
+
+Simulators rarely give their whole state away, and what they give is not always enough (MuJoCo's warm start, a
+wrapper's memory). A deterministic, seeded environment needs none of it: reset with the same seed and stepped with the
+same actions it is where it was, wrappers and perturbations included.
+"""
+
+import hashlib
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from agentgym.seeding import episode_seed
+
+__all__ = ["RecordedEnv"]
+
+
+class RecordedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """The outermost wrapper of a training environment: gives every episode its own seed and remembers its actions.
+
+    Args:
+        env: deterministic for a given reset seed; whatever lasts across episodes (running statistics, curricula) is not
+            put back and belongs outside this wrapper.
+        root: seed of the run.
+        index: which of the run's environments this is.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], root: int, index: int) -> None:
+        super().__init__(env)
+        self.root, self.index = root, index
+        self.episode = -1
+        self.actions: list[np.ndarray] = []
+        self.replayed_exactly = True
+        self._digest = hashlib.blake2b(digest_size=16)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start the next episode. Its seed follows from root, index and number of the episode; ``seed`` is not used."""
+        self.episode += 1
+        return self._begin(options)
+
+    def _begin(self, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        self.actions = []
+        self._digest = hashlib.blake2b(digest_size=16)
+        observation, info = self.env.reset(seed=episode_seed(self.root, self.index, self.episode), options=options)
+        self._add(observation)
+        return observation, info
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """One step, remembered."""
+        self.actions.append(np.array(action))  # a copy: callers hand out rows of an array that they use again
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self._add(observation)
+        self._digest.update(np.float64(reward).tobytes())
+        return observation, reward, terminated, truncated, info
+
+    def _add(self, observation: Any) -> None:
+        parts = observation.values() if isinstance(observation, dict) else (observation,)
+        for part in parts:
+            self._digest.update(np.ascontiguousarray(part).tobytes())
+
+    def state(self) -> dict[str, Any]:
+        """Where the environment is: episode, actions ``[steps, ...]``, digest of all that it answered."""
+        actions = np.stack(self.actions) if self.actions else np.zeros((0, *(self.action_space.shape or ())))
+        return {"episode": self.episode, "actions": actions, "digest": self._digest.hexdigest()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Play the episode again up to where it was.
+
+        :attr:`replayed_exactly` then tells whether all that the environment answered was the same, bit for bit.
+        """
+        self.episode = state["episode"]
+        if self.episode < 0:
+            return
+        self._begin()
+        for action in state["actions"]:
+            self.step(action)
+        self.replayed_exactly = self._digest.hexdigest() == state["digest"]
