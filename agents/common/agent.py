@@ -11,6 +11,7 @@ from gymnasium.vector import VectorEnv
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
 from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.noise import ActionNoise
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.utils import update_learning_rate
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
@@ -18,10 +19,12 @@ from torch import Tensor
 
 from agentgym import checkpoint
 from agentgym.agents.common import saving
+from agentgym.agents.common.inventory import agent_inventory
 from agentgym.agents.common.replay import FastReplayBuffer
 from agentgym.agents.common.spaces import check_same_spaces
 from agentgym.agents.common.vector_env import VectorEnvAdapter
 from agentgym.errors import CorruptFile, InvalidParameter, UnknownId
+from agentgym.state import Inventory
 
 __all__ = ["Agent", "OffPolicyAgent"]
 
@@ -61,6 +64,7 @@ class Agent(BaseAlgorithm):
 
     @staticmethod
     def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
+        env = _make(env)
         if isinstance(env, VectorEnv):
             env = VectorEnvAdapter(env)
             env = VecMonitor(env) if monitor_wrapper else env
@@ -72,7 +76,7 @@ class Agent(BaseAlgorithm):
         Raises:
             SpaceMismatch: its spaces are others; the message shows both.
         """
-        wrapped = self._wrap_env(_make(env), self.verbose)
+        wrapped = self._wrap_env(env, self.verbose)
         check_same_spaces(
             (self.observation_space, self.action_space), (wrapped.observation_space, wrapped.action_space)
         )
@@ -138,6 +142,10 @@ class Agent(BaseAlgorithm):
         return "Try a smaller learning_rate, and VecNormalize if rewards or observations are large."
 
     # Saving
+
+    def inventory(self) -> Inventory:
+        """The state that the rest of a run depends on. A subclass that has more of it adds its own items."""
+        return agent_inventory(self)
 
     def save(self, path: Path | str, exclude: Any = None, include: Any = None) -> None:  # type: ignore[override]
         """Write the agent as the folder ``path`` (safetensors and JSON; the replay buffer is not part of it).
@@ -216,6 +224,15 @@ class Agent(BaseAlgorithm):
 
 class OffPolicyAgent(Agent, OffPolicyAlgorithm):
     """An agent with a replay buffer."""
+
+    def _sample_action(
+        self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
+    ) -> tuple[np.ndarray, np.ndarray]:
+        actions = super()._sample_action(learning_starts, action_noise, n_envs)
+        if not np.isfinite(actions[1]).all():  # the loss says why, where there was one
+            self._publish_metrics()
+            raise FloatingPointError(f"the actor gives actions that are not finite at step {self.num_timesteps}")
+        return actions
 
     def _suspect(self) -> str:
         buffer = self.replay_buffer

@@ -48,8 +48,8 @@ class TanhGaussianActor(Actor):
         super().__init__(*arguments, **{**keywords, "activation_fn": _plain(activation_fn)})
         self._trunk = [layer for _, layer in _linear_layers(self.latent_pi)]
 
-    def sample(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """A differentiable action in [-1, 1], ``[B, A]``, and its log-probability, ``[B]``.
+    def gaussian(self, features: Tensor) -> Tensor:
+        """Mean and log standard deviation before tanh, side by side and not clamped, ``[B, 2A]``.
 
         Args:
             features: flattened float observations, ``[B, D]``.
@@ -58,7 +58,15 @@ class TanhGaussianActor(Actor):
         biases = [layer.bias.view(1, 1, -1) for layer in self._trunk]
         weights.append(torch.cat([self.mu.weight, self.log_std.weight]).unsqueeze(0))
         biases.append(torch.cat([self.mu.bias, self.log_std.bias]).view(1, 1, -1))
-        parameters = stacked_mlp(features, weights, biases, self.activation_fn)[0]
+        return stacked_mlp(features, weights, biases, self.activation_fn)[0]
+
+    def sample(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """A differentiable action in [-1, 1], ``[B, A]``, and its log-probability, ``[B]``.
+
+        Args:
+            features: flattened float observations, ``[B, D]``.
+        """
+        parameters = self.gaussian(features)
         noise = torch.randn(len(features), self.mu.out_features, device=features.device)
         return squashed_sample(parameters, noise)
 
@@ -102,18 +110,23 @@ class StackedCritic(ContinuousCritic):
             delattr(self, f"qf{index}")
         self.q_networks = []
 
-    def q_values(self, features: Tensor, actions: Tensor, frozen: bool = False) -> Tensor:
-        """Q_i(s, a) of all networks, ``[n, B]``.
+    def q_values(
+        self, features: Tensor, actions: Tensor, frozen: bool = False, members: slice = slice(None)
+    ) -> Tensor:
+        """Q_i(s, a) of the networks, ``[n, B]``.
 
         Args:
             features: flattened float observations, ``[B, D]``.
             actions: ``[B, A]`` in [-1, 1].
             frozen: gradients reach the actions but not the networks' parameters.
+            members: which of the networks; all by default.
         """
         weights: list[Any] = self.weights
         biases: list[Any] = self.biases
         if frozen:
             weights, biases = [weight.detach() for weight in weights], [bias.detach() for bias in biases]
+        if members != slice(None):
+            weights, biases = [weight[members] for weight in weights], [bias[members] for bias in biases]
         return stacked_mlp(torch.cat([features, actions], dim=1), weights, biases, self.activation_fn).squeeze(2)
 
     def forward(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, ...]:

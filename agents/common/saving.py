@@ -25,7 +25,16 @@ from agentgym.errors import CorruptFile, InvalidParameter
 if TYPE_CHECKING:
     from agentgym.agents.common.agent import Agent
 
-__all__ = ["SavedAgent", "contents", "load_agent", "read", "restore", "save_agent"]
+__all__ = [
+    "SavedAgent",
+    "contents",
+    "load_agent",
+    "optimizer_state",
+    "read",
+    "restore",
+    "restore_optimizer",
+    "save_agent",
+]
 
 COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates", "_episode_num")
 
@@ -88,10 +97,9 @@ def contents(agent: "Agent") -> checkpoint.Contents:
     for name in modules:
         part = recursive_getattr(agent, name)
         if isinstance(part, torch.optim.Optimizer):
-            state = part.state_dict()
-            groups[name] = [_plain_group(group) for group in state["param_groups"]]
-            for index, slots in state["state"].items():
-                tensors.update({f"{name}/{index}/{slot}": tensor for slot, tensor in slots.items()})
+            state = optimizer_state(part)
+            groups[name] = state["groups"]
+            tensors.update({f"{name}/{slot}": tensor for slot, tensor in state["slots"].items()})
         else:
             tensors.update({f"{name}/{key}": tensor for key, tensor in part.state_dict().items()})
     tensors.update({f"variables/{name}": recursive_getattr(agent, name) for name in variables})
@@ -123,6 +131,13 @@ def contents(agent: "Agent") -> checkpoint.Contents:
     return checkpoint.Contents({name: tensor.detach().clone() for name, tensor in tensors.items()}, {}, values)
 
 
+def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """An optimiser as ``slots``, tensors by "parameter/slot", and ``groups``, plain values."""
+    state = optimizer.state_dict()
+    slots = {f"{index}/{slot}": tensor for index, own in state["state"].items() for slot, tensor in own.items()}
+    return {"slots": slots, "groups": [_plain_group(group) for group in state["param_groups"]]}
+
+
 def _plain_group(group: dict[str, Any]) -> dict[str, Any]:
     return {key: value.item() if isinstance(value, Tensor) else value for key, value in group.items()}
 
@@ -143,7 +158,7 @@ def restore(agent: "Agent", saved: SavedAgent) -> None:
                 if key.startswith(f"{name}/")
             }
             if isinstance(part, torch.optim.Optimizer):
-                _restore_optimizer(part, stored, saved.values["optimizers"][name])
+                restore_optimizer(part, {"slots": stored, "groups": saved.values["optimizers"][name]})
             else:
                 part.load_state_dict(stored)
         for name in variables:
@@ -154,13 +169,15 @@ def restore(agent: "Agent", saved: SavedAgent) -> None:
         setattr(agent, name, value)
 
 
-def _restore_optimizer(
-    optimizer: torch.optim.Optimizer, stored: dict[str, Tensor], groups: list[dict[str, Any]]
-) -> None:
+def restore_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+    """Put back what :func:`optimizer_state` gave."""
     state: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in stored.items():
+    for key, tensor in saved["slots"].items():
         index, slot = key.split("/")
         state.setdefault(int(index), {})[slot] = tensor
+    groups = [
+        {key: tuple(value) if key == "betas" else value for key, value in group.items()} for group in saved["groups"]
+    ]
     rates = [group["lr"] for group in optimizer.param_groups]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
     for rate, group in zip(rates, optimizer.param_groups, strict=True):

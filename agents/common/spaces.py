@@ -26,7 +26,7 @@ def space_to_json(space: spaces.Space) -> dict[str, Any]:
             ranges = {"nvec": space.nvec.tolist(), "start": space.start.tolist()}
             return {"kind": "MultiDiscrete", "dtype": str(space.dtype), **ranges}
         case spaces.MultiBinary():
-            return {"kind": "MultiBinary", "shape": list(space.shape)}
+            return {"kind": "MultiBinary", "n": space.n if isinstance(space.n, int) else [int(n) for n in space.n]}
         case spaces.Dict():
             return {"kind": "Dict", "spaces": [[key, space_to_json(part)] for key, part in space.spaces.items()]}
     raise InvalidParameter(
@@ -63,7 +63,7 @@ def _read(values: dict[str, Any]) -> spaces.Space:
             dtype = np.dtype(values["dtype"])
             return spaces.MultiDiscrete(np.array(values["nvec"]), dtype=dtype.type, start=np.array(values["start"]))
         case "MultiBinary":
-            return spaces.MultiBinary(values["shape"])
+            return spaces.MultiBinary(values["n"])
         case "Dict":
             return spaces.Dict({key: _read(part) for key, part in values["spaces"]})
     raise ValueError(f"unknown kind {values['kind']!r}")

@@ -39,7 +39,7 @@ class SACConfig:
     activation: Literal["relu", "tanh", "elu", "gelu"] = "relu"
 
     # Speed on a GPU (on a CPU both are slower or impossible)
-    compile: bool = False  # torch.compile on the update
+    compile: bool = False  # torch.compile on the networks' passes
     cuda_graphs: bool = False  # record the update once, then replay it
 
     @classmethod

@@ -33,7 +33,7 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
     Args:
         policy: ``"MlpPolicy"``; see :class:`~agentgym.agents.sac.policies.MlpPolicy` for ``policy_kwargs``.
         env: an environment id, a Gymnasium ``Env`` or ``VectorEnv``, or a Stable-Baselines3 ``VecEnv``.
-        compile: run the update through ``torch.compile``.
+        compile: put the networks' passes through ``torch.compile``.
         cuda_graphs: record the update as a CUDA graph after a few steps and replay it; needs ``device="cuda"``.
         *arguments, **keywords: as in Stable-Baselines3. :class:`~agentgym.agents.sac.config.SACConfig` lists those
             with an effect on learning, and their meaning. ``use_sde``, Dict and image observations are refused.
@@ -88,9 +88,11 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
         self._target_parameters = list(self.critic_target.parameters())
         if self.ent_coef_optimizer is not None:
             self.ent_coef_optimizer = FusedAdam([self.log_ent_coef], lr=self.lr_schedule(1))
-        self._update = torch.compile(self._eager_update) if self.compile else self._eager_update
-        if self.cuda_graphs:
-            self._update = graphed(self._update, self._optimizers())
+        if self.compile:
+            self.actor.sample = torch.compile(self.actor.sample)  # type: ignore[method-assign]
+            for critic in (self.critic, self.critic_target):
+                critic.q_values = torch.compile(critic.q_values)  # type: ignore[method-assign]
+        self._fast_update = graphed(self._update, self._optimizers()) if self.cuda_graphs else self._update
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         optimizers = [self.actor.optimizer, self.critic.optimizer]
@@ -106,7 +108,7 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
             batch = self.replay_buffer.sample(batch_size, env=self._vec_normalize_env)  # type: ignore[union-attr]
             discounts = self.gamma if batch.discounts is None else batch.discounts.squeeze(1)  # gamma^n with n_steps
             metrics.append(
-                self._update(
+                self._fast_update(
                     self.policy.features(batch.observations),
                     batch.actions,
                     batch.rewards.squeeze(1),
@@ -120,7 +122,7 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
         self._n_updates += gradient_steps
         self._log_later(metrics)
 
-    def _eager_update(
+    def _update(
         self, states: Tensor, actions: Tensor, rewards: Tensor, next_states: Tensor, discounts: Tensor
     ) -> tuple[Tensor, ...]:
         """One update in Stable-Baselines3's order: temperature, critics, then the actor through the new critics.

@@ -38,8 +38,8 @@ def read(
     Args:
         cls: SAC or a subclass.
         path: the zip.
-        env: its spaces are taken. Without one they must have the same bounds in every dimension, since the zip
-            says others only in a pickle.
+        env: its spaces are taken. Without one they are read from the zip's text, where their bounds stand
+            unless they are long or have many digits.
         device: where the tensors go.
         arguments: constructor arguments that come before those in the zip.
 
@@ -122,14 +122,26 @@ def _policy_kwargs(stored: dict[str, Any]) -> dict[str, Any]:
 def _space(data: dict[str, Any], name: str) -> spaces.Box:
     stored = data.get(name, {})
     try:
-        dtype = np.dtype(stored["dtype"])
-        low, high = float(stored["low_repr"]), float(stored["high_repr"])
-        return spaces.Box(low, high, tuple(stored["_shape"]), dtype.type)
-    except (KeyError, TypeError, ValueError):
+        shape, dtype = tuple(stored["_shape"]), np.dtype(stored["dtype"])
+        low, high = (_printed_array(stored[bound], shape, dtype) for bound in ("low", "high"))
+        return spaces.Box(low, high, shape, dtype.type)
+    except (KeyError, TypeError, ValueError) as error:
         raise InvalidParameter(
-            f"the zip says the {name} fully only in a pickle, which is not opened. "
+            f"the zip gives the {name} exactly only in a pickle, which is not opened ({error}). "
             "Give the environment: SAC.import_sb3(path, env=...)"
         ) from None
+
+
+def _printed_array(text: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """An array from NumPy's print of it, such as [-1. -0.4 inf].
+
+    Raises:
+        ValueError: it is abridged, or a number has as many digits as NumPy prints at most, so may be rounded.
+    """
+    numbers = text.replace("[", " ").replace("]", " ").split()
+    if any(len(number.partition(".")[2]) >= np.get_printoptions()["precision"] for number in numbers):
+        raise ValueError("its bounds are printed rounded")
+    return np.array([float(number) for number in numbers], dtype).reshape(shape)
 
 
 def _restore(agent: "SAC", states: dict[str, Any]) -> None:

@@ -1,0 +1,79 @@
+"""What on-policy agents share: running normalisation and the treatment of time limits."""
+
+from typing import Any, ClassVar
+
+from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecEnv
+
+from agentgym.agents.common.actor_critic import ActorCriticMlpPolicy
+from agentgym.agents.common.agent import Agent
+from agentgym.agents.common.normalization import LearnersView, RunningMoments
+
+__all__ = ["OnPolicyAgent"]
+
+
+class OnPolicyAgent(Agent, OnPolicyAlgorithm):
+    """An agent that learns from its own latest steps.
+
+    Args:
+        policy, env, *arguments, **keywords: those of the algorithm.
+        normalize_rewards: divide rewards by the running standard deviation of the discounted return.
+        bootstrap_time_limits: add the value of the state in which a time limit cut an episode. Without it such a
+            state counts as terminal.
+
+    Attributes:
+        return_moments: the running statistics of the discounted return; they are saved with the agent.
+    """
+
+    policy: ActorCriticMlpPolicy
+    policy_aliases: ClassVar[dict[str, Any]] = {"MlpPolicy": ActorCriticMlpPolicy}
+
+    def __init__(
+        self,
+        policy: str | type[ActorCriticMlpPolicy],
+        env: Any,
+        *arguments: Any,
+        normalize_rewards: bool = False,
+        bootstrap_time_limits: bool = True,
+        **keywords: Any,
+    ) -> None:
+        self.normalize_rewards = normalize_rewards
+        self.bootstrap_time_limits = bootstrap_time_limits
+        self.return_moments = RunningMoments()
+        super().__init__(policy, env, *arguments, **keywords)
+
+    def _setup_model(self) -> None:
+        self._take_view()
+        super()._setup_model()
+
+    def set_env(self, env: Any, force_reset: bool = True) -> None:
+        """As :meth:`Agent.set_env`."""
+        super().set_env(env, force_reset)
+        self._take_view()
+
+    def _take_view(self) -> None:
+        plain = self.bootstrap_time_limits and not self.normalize_rewards
+        if self.env is not None and not plain:
+            venv = self.env.venv if isinstance(self.env, LearnersView) else self.env
+            moments = self.return_moments if self.normalize_rewards else None
+            self.env = LearnersView(venv, moments, self.gamma, self.bootstrap_time_limits)
+
+    def collect_rollouts(
+        self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
+    ) -> bool:
+        """As in Stable-Baselines3; then the policy's observation statistics take in what was collected.
+
+        The statistics stand still during a rollout, so that all its actions come from one policy, whose
+        log-probabilities the buffer holds.
+        """
+        complete = super().collect_rollouts(env, callback, rollout_buffer, n_rollout_steps)
+        if complete:
+            observations = rollout_buffer.observations  # [T, n, ...]
+            self.policy.observe(observations.reshape(-1, *observations.shape[2:]))
+        return complete
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        modules, variables = super()._get_torch_save_params()
+        return ([*modules, "return_moments"] if self.normalize_rewards else modules), variables

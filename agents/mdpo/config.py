@@ -1,0 +1,131 @@
+"""MDPO's hyperparameters, off-policy and on-policy. Sources are in the card."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from stable_baselines3.common.utils import LinearSchedule
+
+from agentgym.agents.common.activations import ACTIVATIONS, Activation
+
+__all__ = ["MDPOConfig", "OnPolicyMDPOConfig"]
+
+
+@dataclass
+class MDPOConfig:
+    """Off-policy: the paper's settings on MuJoCo, with Kullback-Leibler divergence."""
+
+    # Optimisation
+    learning_rate: float = 3e-4  # of actor, critics and value
+    batch_size: int = 256
+    gamma: float = 0.99  # discount a step
+    tau: float = 0.005  # share of V that moves into its target at each update
+
+    # Collection
+    learning_starts: int = 10_000  # environment steps with uniformly random actions before the first update
+    train_freq: int = 1  # steps of every environment between two rounds of updates
+    gradient_steps: int = 1  # updates a round; -1: as many as environment steps were made since the last
+    buffer_size: int = 1_000_000  # transitions kept
+    deterministic_collection: bool = False  # act by the mode, as the released code does
+
+    # Mirror descent
+    step_size: float = 1.0  # t; 1 / t weighs the divergence from the old policy
+    ent_coef: float = 0.2  # lambda, the weight of the entropy; t = 1 / lambda gives SAC's loss
+    snapshot_interval: int = 1_000  # environment steps between two copies of the policy into the old policy
+    tsallis_q: float = 1.0  # 1: entropy and KL; up to 2: Tsallis entropy and its Bregman divergence
+    regularization: float = 0.0  # weight of mean(mu^2) + mean(log_std^2); the released code has 1e-3
+
+    # Networks
+    actor_layers: tuple[int, ...] = (256, 256)
+    critic_layers: tuple[int, ...] = (256, 256)  # of Q and of V
+    activation: Activation = "relu"
+
+    # Speed on a GPU (on a CPU both are slower or impossible)
+    compile: bool = False  # torch.compile on the networks' passes
+    cuda_graphs: bool = False  # record the update once, then replay it
+
+    @classmethod
+    def minimal(cls) -> "MDPOConfig":
+        """The paper's small setting: 64 units a layer, batches of 64."""
+        return cls(batch_size=64, actor_layers=(64, 64), critic_layers=(64, 64))
+
+    @classmethod
+    def as_released(cls) -> "MDPOConfig":
+        """What the released code does where it differs: it acts by the mode, and regularises mean and deviation."""
+        return cls(deterministic_collection=True, regularization=1e-3)
+
+    def to_kwargs(self) -> dict[str, Any]:
+        """Keyword arguments for ``MDPO(policy, env, ...)``."""
+        arguments = asdict(self)
+        layers = {"pi": list(arguments.pop("actor_layers")), "qf": list(arguments.pop("critic_layers"))}
+        arguments["policy_kwargs"] = {
+            "net_arch": layers,
+            "activation_fn": ACTIVATIONS[arguments.pop("activation")],
+        }
+        return arguments
+
+
+@dataclass
+class OnPolicyMDPOConfig:
+    """On-policy: the paper's "loaded" version, with proper treatment of time limits."""
+
+    # Collection
+    n_steps: int = 2048  # steps of every environment an iteration
+    bootstrap_time_limits: bool = True  # False: a time limit counts as the end, as in the released code
+    normalize: bool = True  # observations and rewards to unit scale by running statistics
+
+    # Policy
+    policy_steps: int = 10  # m, gradient steps an iteration, each on the whole batch
+    divergence: Literal["new||old", "old||new"] = "new||old"  # direction of the KL
+    tsallis_q: float = 1.0  # 1: KL; up to 2: the Bregman divergence of Tsallis entropy
+    max_grad_norm: float = 0.5
+
+    # Value
+    value_epochs: int = 5
+    value_batch_size: int = 128
+    clip_values: bool = True  # keep new values within 0.2 t_k of the old
+    gamma: float = 0.99  # discount a step
+    gae_lambda: float = 0.95
+
+    # Optimisation
+    learning_rate: float = 3e-4  # of policy and value
+    anneal_learning_rate: bool = True  # down to 0, by t_k
+
+    # Networks
+    actor_layers: tuple[int, ...] = (64, 64)
+    value_layers: tuple[int, ...] = (64, 64)
+    activation: Activation = "tanh"
+    orthogonal: bool = True  # orthogonal initial weights
+
+    @classmethod
+    def loaded(cls) -> "OnPolicyMDPOConfig":
+        """The default: clipped values, normalisation, orthogonal weights and annealed learning rate."""
+        return cls()
+
+    @classmethod
+    def minimal(cls) -> "OnPolicyMDPOConfig":
+        """None of the four that make the version "loaded"."""
+        return cls(normalize=False, clip_values=False, orthogonal=False, anneal_learning_rate=False)
+
+    @classmethod
+    def as_released(cls) -> "OnPolicyMDPOConfig":
+        """The loaded version with the released code's time limits: a state that was cut off counts as terminal."""
+        return cls(bootstrap_time_limits=False)
+
+    def to_kwargs(self) -> dict[str, Any]:
+        """Keyword arguments for ``OnPolicyMDPO(policy, env, ...)``."""
+        arguments = asdict(self)
+        rate, anneal = arguments.pop("learning_rate"), arguments.pop("anneal_learning_rate")
+        normalize = arguments.pop("normalize")
+        layers = {"pi": list(arguments.pop("actor_layers")), "vf": list(arguments.pop("value_layers"))}
+        return {
+            **arguments,
+            "learning_rate": LinearSchedule(rate, 0.0, 1.0) if anneal else rate,
+            "clip_range_vf": 0.2 if arguments.pop("clip_values") else None,
+            "normalize_rewards": normalize,
+            "policy_kwargs": {
+                "net_arch": layers,
+                "activation_fn": ACTIVATIONS[arguments.pop("activation")],
+                "ortho_init": arguments.pop("orthogonal"),
+                "normalize_observations": normalize,
+            },
+        }

@@ -1,0 +1,262 @@
+"""Off-policy MDPO (Tomar et al. 2020, arXiv:2005.09814) in Stable-Baselines3's shape."""
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from gymnasium import Env, spaces
+from gymnasium.vector import VectorEnv
+from stable_baselines3.common.noise import ActionNoise
+from stable_baselines3.common.type_aliases import GymEnv, Schedule
+from torch import Tensor
+from torch.nn import functional as F
+
+from agentgym.agents.common.agent import OffPolicyAgent
+from agentgym.agents.common.compiled import graphed
+from agentgym.agents.common.optim import polyak_update, set_gradients
+from agentgym.agents.common.replay import FastReplayBuffer
+from agentgym.agents.common.tanh_gaussian import LOG_STD_MAX, LOG_STD_MIN
+from agentgym.agents.mdpo.config import MDPOConfig
+from agentgym.agents.mdpo.divergence import tsallis_log
+from agentgym.agents.mdpo.policies import MirrorDescentPolicy
+from agentgym.errors import InvalidParameter
+
+__all__ = ["MDPO", "log_probabilities"]
+
+_HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
+_EPSILON = 1e-6  # as in SAC's log-probability
+
+
+class MDPO(OffPolicyAgent):
+    """Off-policy Mirror Descent Policy Optimization for continuous actions.
+
+    The policy takes one gradient step per environment step on the projection of
+    pi_old^(1 - lambda t) exp(t Q) onto the tanh-Gaussians, where pi_old is the policy of the last multiple of
+    ``snapshot_interval`` steps. With ``step_size`` 1 / ``ent_coef`` the old policy drops out and the loss is SAC's.
+
+    Args:
+        policy: ``"MlpPolicy"``.
+        env: an environment id, a Gymnasium ``Env`` or ``VectorEnv``, or a Stable-Baselines3 ``VecEnv``.
+        learning_rate, ..., cuda_graphs: see :class:`~agentgym.agents.mdpo.config.MDPOConfig`.
+        policy_kwargs, stats_window_size, tensorboard_log, verbose, seed, device: as in Stable-Baselines3's SAC.
+
+    Random numbers come from the global generators of torch and NumPy, as in Stable-Baselines3: ``seed`` sets them.
+
+    Raises:
+        InvalidParameter: a hyperparameter outside its range.
+        FloatingPointError: a loss became NaN or infinite (looked at whenever the logger is).
+    """
+
+    Config = MDPOConfig
+    catalog_name: ClassVar[str] = "mdpo"
+    saved_arguments: ClassVar[tuple[str, ...]] = (
+        "learning_rate", "buffer_size", "learning_starts", "batch_size", "tau", "gamma", "train_freq", "gradient_steps",
+        "step_size", "ent_coef", "snapshot_interval", "tsallis_q", "regularization", "deterministic_collection",
+        "policy_kwargs", "seed",
+    )  # fmt: skip
+    policy_aliases: ClassVar[dict[str, Any]] = {"MlpPolicy": MirrorDescentPolicy}
+
+    policy: MirrorDescentPolicy
+
+    def __init__(
+        self,
+        policy: str | type[MirrorDescentPolicy],
+        env: GymEnv | VectorEnv | Env | str | None,
+        learning_rate: float | Schedule = 3e-4,
+        buffer_size: int = 1_000_000,
+        learning_starts: int = 10_000,
+        batch_size: int = 256,
+        tau: float = 0.005,
+        gamma: float = 0.99,
+        train_freq: int | tuple[int, str] = 1,
+        gradient_steps: int = 1,
+        step_size: float = 1.0,
+        ent_coef: float = 0.2,
+        snapshot_interval: int = 1_000,
+        tsallis_q: float = 1.0,
+        regularization: float = 0.0,
+        deterministic_collection: bool = False,
+        compile: bool = False,
+        cuda_graphs: bool = False,
+        policy_kwargs: dict[str, Any] | None = None,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: torch.device | str = "auto",
+        _init_setup_model: bool = True,
+    ) -> None:
+        if not step_size > 0 or not 1 <= tsallis_q <= 2 or snapshot_interval < 1 or regularization < 0:
+            raise InvalidParameter(
+                "MDPO needs step_size above 0, tsallis_q from 1 to 2, snapshot_interval of at least 1 and "
+                f"regularization of at least 0, not {step_size}, {tsallis_q}, {snapshot_interval}, {regularization}"
+            )
+        self.step_size, self.ent_coef, self.tsallis_q = step_size, ent_coef, tsallis_q
+        self.snapshot_interval, self.regularization = snapshot_interval, regularization
+        self.deterministic_collection = deterministic_collection
+        self.compile, self.cuda_graphs = compile, cuda_graphs
+        super().__init__(
+            policy, env, learning_rate, buffer_size, learning_starts, batch_size, tau, gamma, train_freq,
+            gradient_steps, replay_buffer_class=FastReplayBuffer, policy_kwargs=policy_kwargs,
+            stats_window_size=stats_window_size, tensorboard_log=tensorboard_log, verbose=verbose, device=device,
+            support_multi_env=True, seed=seed, sde_support=False, supported_action_spaces=(spaces.Box,),
+        )  # fmt: skip
+        if _init_setup_model:
+            self._setup_model()
+
+    def _setup_model(self) -> None:
+        if self.cuda_graphs and self.device.type != "cuda":
+            raise InvalidParameter(f'cuda_graphs needs device="cuda"; the device is {self.device}')
+        super()._setup_model()
+        self.actor, self.critic = self.policy.actor, self.policy.critic
+        self.value_net, self.value_target = self.policy.value_net, self.policy.value_target
+        self._actor_parameters = list(self.actor.parameters())
+        self._critic_parameters = list(self.critic.parameters())
+        self._value_parameters = list(self.value_net.parameters())
+        self._target_parameters = list(self.value_target.parameters())
+        if self.compile:
+            for network, method in ((self.actor, "gaussian"), (self.policy.old_actor, "gaussian"),
+                                    (self.critic, "q_values"), (self.value_net, "values"),
+                                    (self.value_target, "values")):  # fmt: skip
+                setattr(network, method, torch.compile(getattr(network, method)))
+        self._fast_update = graphed(self._update, self._optimizers()) if self.cuda_graphs else self._update
+
+    def _optimizers(self) -> list[torch.optim.Optimizer]:
+        return [self.actor.optimizer, self.critic.optimizer, self.value_net.optimizer]
+
+    # Collection
+
+    def _sample_action(
+        self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if not self.deterministic_collection or self.num_timesteps < learning_starts:
+            return super()._sample_action(learning_starts, action_noise, n_envs)
+        assert self._last_obs is not None
+        actions, _ = self.predict(self._last_obs, deterministic=True)
+        return actions, self.policy.scale_action(actions)
+
+    @torch.no_grad()
+    def _on_step(self) -> None:
+        """pi_old <- pi whenever the count of environment steps passes a multiple of the interval."""
+        steps, before = self.num_timesteps, self.num_timesteps - self.n_envs
+        if steps // self.snapshot_interval != before // self.snapshot_interval:
+            torch._foreach_copy_(list(self.policy.old_actor.parameters()), self._actor_parameters)
+
+    # Learning
+
+    def train(self, gradient_steps: int, batch_size: int = 64) -> None:
+        """Sample batches, and update actor, critics, value and its target on each."""
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self._optimizers())
+        metrics = []
+        for _ in range(gradient_steps):
+            batch = self.replay_buffer.sample(batch_size, env=self._vec_normalize_env)  # type: ignore[union-attr]
+            metrics.append(
+                self._fast_update(
+                    self.policy.features(batch.observations),
+                    batch.actions,
+                    batch.rewards.squeeze(1),
+                    self.policy.features(batch.next_observations),
+                    (1 - batch.dones.squeeze(1)) * self.gamma,
+                )
+            )
+            polyak_update(self._value_parameters, self._target_parameters, self.tau)
+        self._n_updates += gradient_steps
+        self._log_later(metrics)
+
+    def _update(
+        self, states: Tensor, actions: Tensor, rewards: Tensor, next_states: Tensor, discounts: Tensor
+    ) -> tuple[Tensor, ...]:
+        """One update; all three losses are of the parameters before it.
+
+        Args:
+            states, next_states: s and s' as features, ``[B, D]``.
+            actions: a in [-1, 1], ``[B, A]``.
+            rewards: r, ``[B]``.
+            discounts: gamma, or 0 where s' is terminal, ``[B]``.
+
+        Returns:
+            Losses of critics, value and actor: scalars on the agent's device.
+        """
+        gaussian = self.actor.gaussian(states)
+        noise = torch.randn(len(states), gaussian.shape[1] // 2, device=states.device)
+        actor_loss, new_actions, log_q = self._actor_loss(states, gaussian, noise)
+
+        # Q(s, a) -> r + gamma V'(s'), and V(s) -> min_i Q_i(s, a') - lambda ln_q pi(a'|s) with a' of the actor loss
+        with torch.no_grad():
+            q_targets = rewards + discounts * self.value_target.values(next_states)
+            v_targets = self.critic.q_values(states, new_actions).min(0).values - self.ent_coef * log_q
+        values = self.critic.q_values(states, actions)
+        critic_loss = 0.5 / len(states) * F.mse_loss(values, q_targets.expand_as(values), reduction="sum")
+        value_loss = 0.5 * F.mse_loss(self.value_net.values(states), v_targets)
+
+        set_gradients(actor_loss, self._actor_parameters)
+        set_gradients(critic_loss, self._critic_parameters)
+        set_gradients(value_loss, self._value_parameters)
+        for optimizer in self._optimizers():
+            optimizer.step()
+        return critic_loss.detach(), value_loss.detach(), actor_loss.detach()
+
+    def _actor_loss(self, states: Tensor, gaussian: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """E[c ln_q pi(a|s) + (lambda - c) q ln_q pi_old(a|s) - Q_1(s, a)] with c = 1 / t and a from pi.
+
+        Args:
+            states: ``[B, D]``.
+            gaussian: the actor's mean and log standard deviation there, ``[B, 2A]``.
+            noise: standard normal, ``[B, A]``.
+
+        Returns:
+            The loss, a ``[B, A]`` and ln_q pi(a|s) ``[B]``; the last two without gradient.
+        """
+        closeness = 1.0 / self.step_size
+        pull = self.ent_coef - closeness
+        old = None
+        if pull != 0.0:
+            with torch.no_grad():
+                old = self.policy.old_actor.gaussian(states)
+        new_actions, log_prob, old_log_prob = log_probabilities(gaussian, noise, old)
+        log_q = tsallis_log(log_prob, self.tsallis_q).sum(1)
+        loss = closeness * log_q - self.critic.q_values(states, new_actions, frozen=True, members=slice(0, 1))[0]
+        if old_log_prob is not None:
+            loss = loss + pull * self.tsallis_q * tsallis_log(old_log_prob, self.tsallis_q).sum(1)
+        loss = loss.mean()
+        if self.regularization:
+            mean, log_std = gaussian.chunk(2, dim=1)
+            log_std = log_std.clamp(LOG_STD_MIN, LOG_STD_MAX)
+            loss = loss + self.regularization * (mean.square().mean() + log_std.square().mean())
+        return loss, new_actions.detach(), log_q.detach()
+
+    def _record_metrics(self, metrics: list[float]) -> None:
+        self._logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        names = ("train/critic_loss", "train/value_loss", "train/actor_loss")
+        for name, value in zip(names, metrics, strict=True):
+            self._logger.record(name, value)
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        return ["policy", "actor.optimizer", "critic.optimizer", "value_net.optimizer"], []
+
+
+def log_probabilities(gaussian: Tensor, noise: Tensor, old: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """A reparameterised tanh-Gaussian action, and the log-density of each entry under two policies.
+
+    Args:
+        gaussian: mean and log standard deviation before tanh, ``[B, 2A]``; the latter is clamped to [-20, 2] here.
+        noise: standard normal, ``[B, A]``.
+        old: another policy's, ``[B, 2A]``, or None.
+
+    Returns:
+        a = tanh(mean + std * noise), log pi of its entries, and log pi_old of them (or None), all ``[B, A]``.
+    """
+    mean, log_std = gaussian.chunk(2, dim=1)
+    log_std = log_std.clamp(LOG_STD_MIN, LOG_STD_MAX)
+    before_tanh = mean + log_std.exp() * noise
+    action = torch.tanh(before_tanh)
+    squashing = torch.log(1 + _EPSILON - action.square()) + _HALF_LOG_TWO_PI
+    log_prob = -(0.5 * noise.square() + log_std + squashing)
+    if old is None:
+        return action, log_prob, None
+    old_mean, old_log_std = old.chunk(2, dim=1)
+    old_log_std = old_log_std.clamp(LOG_STD_MIN, LOG_STD_MAX)
+    distance = (before_tanh - old_mean) * torch.exp(-old_log_std)
+    return action, log_prob, -(0.5 * distance.square() + old_log_std + squashing)

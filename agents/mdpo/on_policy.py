@@ -1,0 +1,172 @@
+"""On-policy MDPO (Tomar et al. 2020, arXiv:2005.09814) in Stable-Baselines3's shape."""
+
+from typing import Any, ClassVar, Literal
+
+import torch
+from gymnasium import Env, spaces
+from gymnasium.vector import VectorEnv
+from stable_baselines3.common.type_aliases import GymEnv, RolloutBufferSamples, Schedule
+from stable_baselines3.common.utils import explained_variance
+from torch import Tensor, nn
+
+from agentgym.agents.common.on_policy import OnPolicyAgent
+from agentgym.agents.common.optim import set_gradients
+from agentgym.agents.mdpo.config import OnPolicyMDPOConfig
+from agentgym.agents.mdpo.divergence import bregman_divergence
+from agentgym.agents.mdpo.policies import OnPolicyMirrorDescentPolicy
+from agentgym.errors import InvalidParameter
+
+__all__ = ["OnPolicyMDPO"]
+
+DIRECTIONS = ("new||old", "old||new")
+
+
+class OnPolicyMDPO(OnPolicyAgent):
+    """On-policy Mirror Descent Policy Optimization for continuous and discrete actions.
+
+    Iteration k collects a batch with pi_k and takes ``policy_steps`` gradient steps, each on the whole batch, on
+
+        E[ pi(a|s) / pi_k(a|s) * A(s, a) ]  -  1 / t_k * E[ KL(pi(.|s) || pi_k(.|s)) ],
+
+    with t_k = 1 - (k - 1) / K over the K iterations of ``learn``. The value network is fitted in a loop of its own.
+
+    Args:
+        policy: ``"MlpPolicy"``.
+        env: an environment id, a Gymnasium ``Env`` or ``VectorEnv``, or a Stable-Baselines3 ``VecEnv``.
+        learning_rate, ..., normalize_rewards: see :class:`~agentgym.agents.mdpo.config.OnPolicyMDPOConfig`, whose
+            ``to_kwargs()`` gives these arguments. ``clip_range_vf`` is annealed with t_k; None clips nothing.
+        policy_kwargs, stats_window_size, tensorboard_log, verbose, seed, device: as in Stable-Baselines3's PPO.
+
+    Raises:
+        InvalidParameter: a hyperparameter outside its range.
+        FloatingPointError: a loss became NaN or infinite (looked at whenever the logger is).
+    """
+
+    Config = OnPolicyMDPOConfig
+    catalog_name: ClassVar[str] = "mdpo-onpolicy"
+    saved_arguments: ClassVar[tuple[str, ...]] = (
+        "learning_rate", "n_steps", "policy_steps", "value_epochs", "value_batch_size", "gamma", "gae_lambda",
+        "divergence", "tsallis_q", "clip_range_vf", "max_grad_norm", "normalize_rewards", "bootstrap_time_limits",
+        "policy_kwargs", "seed",
+    )  # fmt: skip
+    policy_aliases: ClassVar[dict[str, Any]] = {"MlpPolicy": OnPolicyMirrorDescentPolicy}
+
+    policy: OnPolicyMirrorDescentPolicy
+
+    def __init__(
+        self,
+        policy: str | type[OnPolicyMirrorDescentPolicy],
+        env: GymEnv | VectorEnv | Env | str | None,
+        learning_rate: float | Schedule = 3e-4,
+        n_steps: int = 2048,
+        policy_steps: int = 10,
+        value_epochs: int = 5,
+        value_batch_size: int = 128,
+        gamma: float = 0.99,
+        gae_lambda: float = 0.95,
+        divergence: Literal["new||old", "old||new"] = "new||old",
+        tsallis_q: float = 1.0,
+        clip_range_vf: float | None = None,
+        max_grad_norm: float = 0.5,
+        normalize_rewards: bool = False,
+        bootstrap_time_limits: bool = True,
+        policy_kwargs: dict[str, Any] | None = None,
+        stats_window_size: int = 100,
+        tensorboard_log: str | None = None,
+        verbose: int = 0,
+        seed: int | None = None,
+        device: torch.device | str = "auto",
+        _init_setup_model: bool = True,
+    ) -> None:
+        if divergence not in DIRECTIONS or not 1 <= tsallis_q <= 2 or policy_steps < 1 or n_steps < 2:
+            raise InvalidParameter(
+                f"On-policy MDPO needs divergence {' or '.join(map(repr, DIRECTIONS))}, tsallis_q from 1 to 2, "
+                "policy_steps of at least 1 and n_steps of at least 2, "
+                f"not {divergence!r}, {tsallis_q}, {policy_steps}, {n_steps}"
+            )
+        self.policy_steps, self.value_epochs, self.value_batch_size = policy_steps, value_epochs, value_batch_size
+        self.divergence, self.tsallis_q, self.clip_range_vf = divergence, tsallis_q, clip_range_vf
+        super().__init__(
+            policy, env, learning_rate, n_steps, gamma, gae_lambda, ent_coef=0.0, vf_coef=0.0,
+            max_grad_norm=max_grad_norm, use_sde=False, sde_sample_freq=-1, normalize_rewards=normalize_rewards,
+            bootstrap_time_limits=bootstrap_time_limits, policy_kwargs=policy_kwargs,
+            stats_window_size=stats_window_size, tensorboard_log=tensorboard_log, verbose=verbose, seed=seed,
+            device=device, _init_setup_model=_init_setup_model,
+            supported_action_spaces=(spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary),
+        )  # fmt: skip
+
+    def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
+        """t_k = 1 - (k - 1) / K: what remained when the batch's collection began, so never 0 at an update."""
+        super()._update_current_progress_remaining(num_timesteps - self.n_steps * self.n_envs, total_timesteps)
+
+    @property
+    def mirror_step_size(self) -> float:
+        """t_k of the current iteration."""
+        return self._current_progress_remaining
+
+    def train(self) -> None:
+        """Improve the policy, then fit the value network, on the batch that was just collected."""
+        self.policy.set_training_mode(True)
+        self._update_learning_rate([self.policy.actor_optimizer, self.policy.value_optimizer])
+        batch = next(self.rollout_buffer.get())
+        with torch.no_grad():
+            features: Any = self.policy.extract_features(batch.observations)
+        policy_metrics = self._improve_policy(batch, features)
+        value_loss = self._fit_value(batch, features)
+        self._n_updates += self.policy_steps
+        self._log_later([(*policy_metrics, value_loss)])
+
+    def _improve_policy(self, batch: RolloutBufferSamples, features: Tensor) -> tuple[Tensor, ...]:
+        """Gradient steps from pi_k on; gives the surrogate's and the divergence's values at the last of them."""
+        actions = batch.actions.long().flatten() if isinstance(self.action_space, spaces.Discrete) else batch.actions
+        advantages = batch.advantages
+        advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+        parameters = self.policy.actor_parameters()
+        with torch.no_grad():
+            _, old = self.policy.factors(features)
+        for _ in range(self.policy_steps):
+            distribution, new = self.policy.factors(features)
+            ratio = torch.exp(distribution.log_prob(actions) - batch.old_log_prob)
+            surrogate = (ratio * advantages).mean()
+            pair = (new, old) if self.divergence == "new||old" else (old, new)
+            divergence = bregman_divergence(*pair, self.tsallis_q).mean()
+            set_gradients(divergence / self.mirror_step_size - surrogate, parameters)
+            nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
+            self.policy.actor_optimizer.step()
+        return surrogate.detach(), divergence.detach()
+
+    def _fit_value(self, batch: RolloutBufferSamples, features: Tensor) -> Tensor:
+        """Regression on the TD(lambda) returns in minibatches; gives the mean loss."""
+        parameters = self.policy.value_parameters()
+        losses = []
+        for _ in range(self.value_epochs):
+            order = torch.randperm(len(features), device=features.device)
+            for rows in order.split(self.value_batch_size):
+                returns, before = batch.returns[rows], batch.old_values[rows]
+                values = self.policy.values(features[rows])
+                errors = (values - returns).square()
+                if self.clip_range_vf is not None:  # the larger of both errors, as in OpenAI Baselines' PPO
+                    reach = self.clip_range_vf * self.mirror_step_size
+                    near = before + (values - before).clamp(-reach, reach)
+                    errors = torch.maximum(errors, (near - returns).square())
+                loss = 0.5 * errors.mean()
+                set_gradients(loss, parameters)
+                self.policy.value_optimizer.step()
+                losses.append(loss.detach())
+        return torch.stack(losses).mean() if losses else torch.zeros((), device=features.device)
+
+    def _record_metrics(self, metrics: list[float]) -> None:
+        for name, value in zip(("surrogate", "divergence", "value_loss"), metrics, strict=True):
+            self._logger.record(f"train/{name}", value)
+        buffer = self.rollout_buffer
+        fit = explained_variance(buffer.values.flatten(), buffer.returns.flatten())
+        self._logger.record("train/explained_variance", fit)
+        self._logger.record("train/mirror_step_size", self.mirror_step_size)
+        if hasattr(self.policy, "log_std"):
+            self._logger.record("train/std", self.policy.log_std.exp().mean().item())
+        self._logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        modules, variables = super()._get_torch_save_params()
+        modules = [name for name in modules if name != "policy.optimizer"]
+        return [*modules, "policy.actor_optimizer", "policy.value_optimizer"], variables

@@ -1,0 +1,104 @@
+"""MDPO's networks: SAC's actor and critics with a state value beside them, and an actor-critic with two optimisers."""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from stable_baselines3.common.torch_layers import create_mlp
+from stable_baselines3.common.type_aliases import Schedule
+from torch import Tensor, nn
+
+from agentgym.agents.common.actor_critic import ActorCriticMlpPolicy
+from agentgym.agents.common.mlp import stacked_mlp
+from agentgym.agents.common.networks import TanhGaussianActor
+from agentgym.agents.common.optim import FusedAdam
+from agentgym.agents.sac.policies import MlpPolicy as SACMlpPolicy
+
+__all__ = ["MirrorDescentPolicy", "OnPolicyMirrorDescentPolicy", "StateValue"]
+
+
+class StateValue(nn.Module):
+    """V(s): one multilayer perceptron on flattened observations.
+
+    Args:
+        features_dim: D.
+        layers: hidden units.
+        activation_fn: between layers.
+    """
+
+    optimizer: torch.optim.Optimizer
+
+    def __init__(self, features_dim: int, layers: Sequence[int], activation_fn: type[nn.Module]) -> None:
+        super().__init__()
+        self.network = nn.Sequential(*create_mlp(features_dim, 1, list(layers), activation_fn))
+        self.activation_fn = activation_fn
+        self._layers = [layer for layer in self.network if isinstance(layer, nn.Linear)]
+
+    def values(self, features: Tensor) -> Tensor:
+        """[B, D] to [B]."""
+        weights = [layer.weight.unsqueeze(0) for layer in self._layers]
+        biases = [layer.bias.view(1, 1, -1) for layer in self._layers]
+        return stacked_mlp(features, weights, biases, self.activation_fn)[0].squeeze(1)
+
+
+class MirrorDescentPolicy(SACMlpPolicy):
+    """SAC's policy with V(s), its target and the lagging actor in the place of the target critics.
+
+    Attributes:
+        old_actor: pi_old, the actor of the last snapshot.
+        value_net, value_target: V and its slow copy.
+    """
+
+    old_actor: TanhGaussianActor
+    value_net: StateValue
+    value_target: StateValue
+
+    def _build(self, lr_schedule: Schedule) -> None:
+        super()._build(lr_schedule)
+        del self.critic_target
+        layers = self.critic_kwargs["net_arch"]
+        self.value_net = StateValue(self.actor.features_dim, layers, self.activation_fn).to(self.device)
+        self.value_target = copy.deepcopy(self.value_net).requires_grad_(False)
+        self.value_net.optimizer = self.optimizer_class(
+            self.value_net.parameters(),
+            lr=lr_schedule(1),  # type: ignore[call-arg]
+            **self.optimizer_kwargs,
+        )
+        self.old_actor = self.make_actor().requires_grad_(False)
+        self.old_actor.load_state_dict(self.actor.state_dict())
+
+
+class OnPolicyMirrorDescentPolicy(ActorCriticMlpPolicy):
+    """Actor and value network that share no weights and are optimised apart.
+
+    Attributes:
+        actor_optimizer, value_optimizer: Adam with epsilon 1e-5.
+    """
+
+    def _build(self, lr_schedule: Schedule) -> None:
+        super()._build(lr_schedule)
+        del self.optimizer
+        rate = lr_schedule(1)
+        self.actor_optimizer = FusedAdam(self.actor_parameters(), lr=rate, **self.optimizer_kwargs)
+        self.value_optimizer = FusedAdam(self.value_parameters(), lr=rate, **self.optimizer_kwargs)
+
+    def actor_parameters(self) -> list[nn.Parameter]:
+        """Everything the action distribution depends on."""
+        spread = [self.log_std] if hasattr(self, "log_std") else []
+        return [*self.mlp_extractor.policy_net.parameters(), *self.action_net.parameters(), *spread]
+
+    def value_parameters(self) -> list[nn.Parameter]:
+        """Everything the state value depends on."""
+        return [*self.mlp_extractor.value_net.parameters(), *self.value_net.parameters()]
+
+    def factors(self, features: Tensor) -> tuple[Any, list[torch.distributions.Distribution]]:
+        """The action distribution of features ``[B, D]``: Stable-Baselines3's, and its independent factors."""
+        distribution: Any = self._get_action_dist_from_latent(self.mlp_extractor.forward_actor(features))
+        found = distribution.distribution
+        return distribution, list(found) if isinstance(found, list) else [found]
+
+    def values(self, features: Tensor) -> Tensor:
+        """V(s), ``[B]``, of features ``[B, D]``."""
+        value: Tensor = self.value_net(self.mlp_extractor.forward_critic(features))
+        return value.squeeze(1)
