@@ -1,0 +1,83 @@
+"""A small run that has everything a run can have: domain randomisation, perturbations, a ring buffer that wraps."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from agentgym.checkpoints import Checkpoints
+from agentgym.runs import Run, RunConfig
+
+SMALL = {
+    "sac": {
+        "learning_starts": 60, "batch_size": 32, "buffer_size": 300,
+        "actor_layers": (32, 32), "critic_layers": (32, 32),
+    },
+    "ppo": {"n_steps": 32, "batch_size": 32, "n_epochs": 2},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def small_run():
+    """Makes the configuration of a small run."""
+
+    def make(agent="sac", num_envs=1, steps=400, every=100, **changes):
+        config = RunConfig(
+            agent, "agentgym/RobustInvertedPendulum-v0", {"randomize": "uniform"},
+            [{"type": "ObservationNoise", "std": 0.01}, {"type": "StickyAction", "probability": 0.2}],
+            num_envs=num_envs, steps=steps, seed=3, threads=1, checkpoint_every=every, config=dict(SMALL[agent]),
+        )  # fmt: skip
+        return dataclasses.replace(config, **changes)
+
+    return make
+
+
+def everything(path):
+    """All that a run has come to: its last checkpoint with the rows, the trained agent's files, its metrics."""
+    saved = Checkpoints(Path(path) / "checkpoints").newest()
+    state = dict(saved.state)
+    state.pop("run")  # configuration and versions
+    for episode in state["ep_info_buffer"]:
+        episode.pop("t")  # wall clock
+    state["log.pending"] = {
+        kind: {key: value for key, value in values.items() if not key.startswith("time/")}
+        for kind, values in state["log.pending"].items()
+    }
+    rows = {}
+    for name, parts in saved.segments.items():
+        from agentgym import checkpoint
+
+        arrays = [checkpoint.read(folder).arrays for _, folder in parts]
+        capacity = SMALL["sac"]["buffer_size"] // Run.open(path).config.num_envs
+        rows[name] = {
+            key: np.concatenate([a[key] for a in arrays])[-capacity:] for key in (arrays[0] if arrays else ())
+        }
+    return {
+        "state": state,
+        "rows": rows,
+        "step": saved.step,
+        "final": (Path(path) / "final" / "tensors.safetensors").read_bytes(),
+        "metrics": (Path(path) / "metrics.csv").read_text(),
+    }
+
+
+def differing(left, right, path=""):
+    """Paths at which two nested states are not equal bit for bit."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        keys = sorted({*left, *right})
+        return [p for key in keys for p in differing(left.get(key), right.get(key), f"{path}/{key}")]
+    if isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
+        return [p for i, (a, b) in enumerate(zip(left, right, strict=True)) for p in differing(a, b, f"{path}/{i}")]
+    return [] if _same(left, right) else [path]
+
+
+def _same(left, right):
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, torch.Tensor):
+        return left.dtype == right.dtype and torch.equal(left, right)
+    if isinstance(left, np.ndarray | np.generic):
+        return left.dtype == right.dtype and left.shape == right.shape and left.tobytes() == right.tobytes()
+    return left == right

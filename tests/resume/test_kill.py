@@ -1,0 +1,116 @@
+"""A run that is killed and resumed is the run that was never killed: real processes, SIGKILL, bit for bit."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from agentgym.evaluation.evaluate import evaluate
+from agentgym.runs import Run
+
+from .conftest import differing, everything
+
+TRAIN = """
+import json, sys, warnings
+warnings.simplefilter("error", UserWarning)  # "goes on, but not bit for bit"
+from agentgym.runs import RunConfig
+from agentgym.training import resume, train
+root, config = sys.argv[1], json.loads(sys.argv[2])
+if config is None:
+    resume(root + "/run", progress=False)
+else:
+    train(RunConfig(**config), "run", root, progress=False)
+"""
+
+
+def start(root, config):
+    command = [sys.executable, "-c", TRAIN, str(root), json.dumps(None if config is None else asdict(config))]
+    return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+
+
+def newest(root):
+    return max((int(path.name) for path in (root / "run/checkpoints").glob("[0-9]*")), default=-1)
+
+
+def kill_at_random(process, root, generator):
+    """Sometimes while it starts, mostly after it has got further than it was, whatever it is doing then."""
+    before, began = newest(root), time.monotonic()
+    patience = generator.uniform(0.5, 4.0) if generator.random() < 0.15 else 60.0
+    while process.poll() is None and newest(root) <= before and time.monotonic() - began < patience:
+        time.sleep(0.005)
+    time.sleep(generator.uniform(0.0, 0.25))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def killed_and_resumed(root, config, kills, seed):
+    """Returns at which steps the run had to go on, and how many kills it took."""
+    generator, died = np.random.default_rng(seed), 0
+    process = start(root, config)
+    while died < kills and process.poll() is None:
+        kill_at_random(process, root, generator)
+        died += process.returncode == -signal.SIGKILL
+        if Run.open(root / "run").record()["finished_steps"] == config.steps:
+            break
+        process = start(root, None)
+    if process.returncode is None:
+        finish(process)
+    return died
+
+
+@pytest.mark.parametrize(
+    ("kills", "steps"), [(2, 600), pytest.param(20, 5000, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])]
+)
+@pytest.mark.parametrize(("agent", "num_envs"), [("sac", 1), ("sac", 4), ("ppo", 1), ("ppo", 4)])
+def test_killed_and_resumed_is_never_killed(agent, num_envs, kills, steps, small_run, tmp_path):
+    if kills == 2 and (agent, num_envs) not in {("sac", 1), ("ppo", 4)}:
+        pytest.skip("the other two run under make test-slow")
+    config = small_run(agent, num_envs, steps=steps * num_envs, every=steps * num_envs // 25)
+    for name in ("whole", "cut"):
+        (tmp_path / name).mkdir()
+    whole = start(tmp_path / "whole", config)
+    assert killed_and_resumed(tmp_path / "cut", config, kills, seed=num_envs) >= kills * 0.9
+    finish(whole)
+    one, other = (everything(tmp_path / name / "run") for name in ("whole", "cut"))
+    assert differing(one, other) == []
+    record = Run.open(tmp_path / "cut/run").record()
+    assert all(resumed["exact"] for resumed in record["resumes"])
+    scores = [
+        evaluate(tmp_path / name / "run", "perturbations:axes=action,levels=1", episodes=2, progress=False).rows
+        for name in ("whole", "cut")
+    ]
+    assert scores[0] == scores[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_writes_a_checkpoint_and_says_how_to_go_on(number, small_run, tmp_path):
+    config = small_run(steps=100_000, every=50)
+    command = [sys.executable, "-m", "agentgym.cli.main", "train", "sac", "--env", "Pendulum-v1", "--name", "run"]
+    command += ["--steps", "100000", "--checkpoint-every", "0", "--config.actor-layers", "16"]
+    program = "import sys; from agentgym.cli.main import main; main(sys.argv[1:])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *command[3:]], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "runs/run/config.json").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(1.0)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "agentgym resume runs/run" in said
+    assert "Traceback" not in said
+    assert len(list((tmp_path / "runs/run/checkpoints").glob("[0-9]*"))) == 1
+    assert config.steps == Run.open(tmp_path / "runs/run").config.steps
