@@ -69,6 +69,22 @@ OURS: tuple[Entry, ...] = (
     _robust("InvertedPendulum", "pole and cart masses"),
     _robust("Walker2d", "friction, torso and thigh masses"),
     Entry("agent", "sac", "agentgym.agents.sac.sac:SAC", "Soft Actor-Critic, fast on CPU", "agentgym.agents.sac"),
+    Entry(
+        "agent", "mdpo", "agentgym.agents.mdpo.off_policy:MDPO",
+        "Mirror Descent Policy Optimization, off-policy, continuous actions", "agentgym.agents.mdpo",
+    ),
+    Entry(
+        "agent", "mdpo-onpolicy", "agentgym.agents.mdpo.on_policy:OnPolicyMDPO",
+        "Mirror Descent Policy Optimization, on-policy", "agentgym.agents.mdpo",
+    ),
+    Entry(
+        "agent", "ppo", "agentgym.agents.baselines.ppo:PPO",
+        "Proximal Policy Optimization, Stable-Baselines3's", "agentgym.agents.baselines",
+    ),
+    Entry(
+        "agent", "trpo", "agentgym.agents.baselines.trpo:TRPO",
+        "Trust Region Policy Optimization, sb3-contrib's (extra: contrib)", "agentgym.agents.baselines",
+    ),
     _suite("parameter-grid", "parameter_grid:ParameterGrid", "every cell of a grid over the uncertainty set"),
     _suite("perturbations", "perturbations:Perturbations", "observation, action, reward and dynamics, at intensities"),
     _suite("attacks", "attacks:Attacks", "observations moved by an adversary"),

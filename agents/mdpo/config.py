@@ -114,18 +114,15 @@ class OnPolicyMDPOConfig:
     def to_kwargs(self) -> dict[str, Any]:
         """Keyword arguments for ``OnPolicyMDPO(policy, env, ...)``."""
         arguments = asdict(self)
-        rate, anneal = arguments.pop("learning_rate"), arguments.pop("anneal_learning_rate")
-        normalize = arguments.pop("normalize")
         layers = {"pi": list(arguments.pop("actor_layers")), "vf": list(arguments.pop("value_layers"))}
-        return {
-            **arguments,
-            "learning_rate": LinearSchedule(rate, 0.0, 1.0) if anneal else rate,
-            "clip_range_vf": 0.2 if arguments.pop("clip_values") else None,
-            "normalize_rewards": normalize,
-            "policy_kwargs": {
-                "net_arch": layers,
-                "activation_fn": ACTIVATIONS[arguments.pop("activation")],
-                "ortho_init": arguments.pop("orthogonal"),
-                "normalize_observations": normalize,
-            },
+        normalize, rate = arguments.pop("normalize"), arguments.pop("learning_rate")
+        arguments["learning_rate"] = LinearSchedule(rate, 0.0, 1.0) if arguments.pop("anneal_learning_rate") else rate
+        arguments["clip_range_vf"] = 0.2 if arguments.pop("clip_values") else None
+        arguments["normalize_rewards"] = normalize
+        arguments["policy_kwargs"] = {
+            "net_arch": layers,
+            "activation_fn": ACTIVATIONS[arguments.pop("activation")],
+            "ortho_init": arguments.pop("orthogonal"),
+            "normalize_observations": normalize,
         }
+        return arguments

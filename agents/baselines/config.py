@@ -1,0 +1,98 @@
+"""The baselines' hyperparameters; defaults are those of Stable-Baselines3 and sb3-contrib."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from stable_baselines3.common.utils import LinearSchedule
+
+from agentgym.agents.common.activations import ACTIVATIONS, Activation
+
+__all__ = ["PPOConfig", "TRPOConfig"]
+
+
+@dataclass
+class PPOConfig:
+    """Proximal Policy Optimization."""
+
+    # Collection
+    n_steps: int = 2048  # steps of every environment an iteration
+    normalize: bool = False  # observations and rewards to unit scale by running statistics
+
+    # Optimisation
+    learning_rate: float = 3e-4
+    anneal_learning_rate: bool = False  # down to 0, linearly
+    n_epochs: int = 10
+    batch_size: int = 64
+    clip_range: float = 0.2  # the ratio of new to old probability is kept within 1 -+ this
+    clip_range_vf: float | None = None  # the same for values, in their units
+    normalize_advantage: bool = True
+    ent_coef: float = 0.0
+    vf_coef: float = 0.5
+    max_grad_norm: float = 0.5
+    target_kl: float | None = None  # stop an iteration's epochs above 1.5 times this divergence
+
+    # Returns
+    gamma: float = 0.99  # discount a step
+    gae_lambda: float = 0.95
+
+    # Networks
+    actor_layers: tuple[int, ...] = (64, 64)
+    value_layers: tuple[int, ...] = (64, 64)
+    activation: Activation = "tanh"
+    orthogonal: bool = True  # orthogonal initial weights
+
+    def to_kwargs(self) -> dict[str, Any]:
+        """Keyword arguments for ``PPO(policy, env, ...)``."""
+        return _to_kwargs(asdict(self))
+
+
+@dataclass
+class TRPOConfig:
+    """Trust Region Policy Optimization."""
+
+    # Collection
+    n_steps: int = 2048  # steps of every environment an iteration
+    normalize: bool = False  # observations and rewards to unit scale by running statistics
+
+    # Policy
+    target_kl: float = 0.01  # the trust region
+    cg_max_steps: int = 15  # of conjugate gradient
+    cg_damping: float = 0.1  # of the Fisher-vector product
+    line_search_shrinking_factor: float = 0.8
+    line_search_max_iter: int = 10
+    sub_sampling_factor: int = 1  # keep one state of so many in the policy step
+    normalize_advantage: bool = True
+
+    # Value
+    learning_rate: float = 1e-3
+    anneal_learning_rate: bool = False  # down to 0, linearly
+    batch_size: int = 128
+    n_critic_updates: int = 10
+
+    # Returns
+    gamma: float = 0.99  # discount a step
+    gae_lambda: float = 0.95
+
+    # Networks
+    actor_layers: tuple[int, ...] = (64, 64)
+    value_layers: tuple[int, ...] = (64, 64)
+    activation: Activation = "tanh"
+    orthogonal: bool = True  # orthogonal initial weights
+
+    def to_kwargs(self) -> dict[str, Any]:
+        """Keyword arguments for ``TRPO(policy, env, ...)``."""
+        return _to_kwargs(asdict(self))
+
+
+def _to_kwargs(fields: dict[str, Any]) -> dict[str, Any]:
+    layers = {"pi": list(fields.pop("actor_layers")), "vf": list(fields.pop("value_layers"))}
+    normalize, rate = fields.pop("normalize"), fields.pop("learning_rate")
+    fields["learning_rate"] = LinearSchedule(rate, 0.0, 1.0) if fields.pop("anneal_learning_rate") else rate
+    fields["normalize_rewards"] = normalize
+    fields["policy_kwargs"] = {
+        "net_arch": layers,
+        "activation_fn": ACTIVATIONS[fields.pop("activation")],
+        "ortho_init": fields.pop("orthogonal"),
+        "normalize_observations": normalize,
+    }
+    return fields

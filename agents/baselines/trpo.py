@@ -1,0 +1,34 @@
+"""TRPO of sb3-contrib as an agent of this library."""
+
+from typing import ClassVar
+
+from agentgym.agents.baselines.config import TRPOConfig
+from agentgym.agents.common.on_policy import OnPolicyAgent
+from agentgym.errors import MissingExtra
+
+try:
+    from sb3_contrib import TRPO as ContribTRPO
+except ImportError as error:
+    raise MissingExtra("sb3-contrib", "contrib") from error
+
+__all__ = ["TRPO"]
+
+
+class TRPO(OnPolicyAgent, ContribTRPO):
+    """Trust Region Policy Optimization (Schulman et al. 2015, arXiv:1502.05477): sb3-contrib's own update.
+
+    Takes the constructor arguments of ``sb3_contrib.TRPO`` in the same order, and those of
+    :class:`~agentgym.agents.common.on_policy.OnPolicyAgent`. gSDE, Dict and image observations are refused.
+
+    Raises:
+        MissingExtra: sb3-contrib is not installed (on import of this module).
+    """
+
+    Config = TRPOConfig
+    catalog_name: ClassVar[str] = "trpo"
+    saved_arguments: ClassVar[tuple[str, ...]] = (
+        "learning_rate", "n_steps", "batch_size", "gamma", "cg_max_steps", "cg_damping",
+        "line_search_shrinking_factor", "line_search_max_iter", "n_critic_updates", "gae_lambda",
+        "normalize_advantage", "target_kl", "sub_sampling_factor", "normalize_rewards", "bootstrap_time_limits",
+        "policy_kwargs", "seed",
+    )  # fmt: skip

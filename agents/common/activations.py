@@ -1,0 +1,10 @@
+"""Activation functions by the names that configurations use."""
+
+from typing import Literal
+
+from torch import nn
+
+__all__ = ["ACTIVATIONS", "Activation"]
+
+Activation = Literal["relu", "tanh", "elu", "gelu"]
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU, "gelu": nn.GELU}
