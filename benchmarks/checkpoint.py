@@ -3,10 +3,10 @@
     python benchmarks/checkpoint.py            # replay buffers of 1e5 and 1e6 rows, a few minutes
     python benchmarks/checkpoint.py --quick    # 1e5 rows, under a minute
 
-Both sides hold SAC on HalfCheetah-v5 with the same rows. Ours writes networks, optimisers, generators, environments and
-the 5,000 rows that are new since the checkpoint before, flushed to the disk (fsync); Stable-Baselines3's writes the whole
-buffer, does not flush, and leaves generators and environments out. "slow-down" is the time of one checkpoint every 5,000
-steps and of recording actions, over the time of 5,000 training steps; its peer is the 1 % that we allow.
+Both sides hold SAC on HalfCheetah-v5 with the same rows. Ours writes networks, optimisers, generators, environments
+and the 5,000 rows that are new since the checkpoint before, flushed to the disk (fsync); Stable-Baselines3's writes the
+whole buffer, does not flush, and leaves generators and environments out. "slow-down" is the time of one checkpoint
+every 5,000 steps and of recording actions, over the time of 5,000 training steps; its peer is the 1 % that we allow.
 """
 
 import argparse

@@ -23,7 +23,7 @@ from agentgym.agents.common.inventory import agent_inventory
 from agentgym.agents.common.replay import FastReplayBuffer
 from agentgym.agents.common.spaces import check_same_spaces
 from agentgym.agents.common.vector_env import VectorEnvAdapter
-from agentgym.errors import CorruptFile, InvalidParameter, UnknownId
+from agentgym.errors import CorruptFile, InvalidParameter, SpaceMismatch, UnknownId
 from agentgym.state import Inventory
 
 __all__ = ["Agent", "OffPolicyAgent"]
@@ -44,7 +44,10 @@ class Agent(BaseAlgorithm):
         self._unread_metrics: list[tuple[Tensor, ...]] = []
         self._missing: list[str] = []
         self.policy_name = self._name_of(policy)
-        super().__init__(policy, _make(env), *arguments, **keywords)
+        try:
+            super().__init__(policy, _make(env), *arguments, **keywords)
+        except AssertionError as refusal:  # how Stable-Baselines3 says that it does not support a space
+            raise SpaceMismatch(f"{self.catalog_name}: {refusal}. Other agents: agentgym list agents") from refusal
 
     def _setup_model(self) -> None:
         saving.require_savable(self.policy_kwargs)
