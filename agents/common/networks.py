@@ -110,9 +110,7 @@ class StackedCritic(ContinuousCritic):
             delattr(self, f"qf{index}")
         self.q_networks = []
 
-    def q_values(
-        self, features: Tensor, actions: Tensor, frozen: bool = False, members: slice = slice(None)
-    ) -> Tensor:
+    def q_values(self, features: Tensor, actions: Tensor, frozen: bool = False, members: slice = slice(None)) -> Tensor:
         """Q_i(s, a) of the networks, ``[n, B]``.
 
         Args:
@@ -127,7 +125,7 @@ class StackedCritic(ContinuousCritic):
             weights, biases = [weight.detach() for weight in weights], [bias.detach() for bias in biases]
         if members != slice(None):
             weights, biases = [weight[members] for weight in weights], [bias[members] for bias in biases]
-        return stacked_mlp(torch.cat([features, actions], dim=1), weights, biases, self.activation_fn).squeeze(2)
+        return stacked_mlp((features, actions), weights, biases, self.activation_fn).squeeze(2)
 
     def forward(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
         """One ``[B, 1]`` a network from observations as they come, as Stable-Baselines3 gives them."""

@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+import numpy as np
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
@@ -10,6 +11,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from agentgym.agents.common.actor_critic import ActorCriticMlpPolicy
 from agentgym.agents.common.agent import Agent
 from agentgym.agents.common.normalization import LearnersView, RunningMoments
+from agentgym.state import Inventory, Item
 
 __all__ = ["OnPolicyAgent"]
 
@@ -25,6 +27,7 @@ class OnPolicyAgent(Agent, OnPolicyAlgorithm):
 
     Attributes:
         return_moments: the running statistics of the discounted return; they are saved with the agent.
+        env: the environments as ``learn`` sees them; :meth:`get_env` gives them as they are.
     """
 
     policy: ActorCriticMlpPolicy
@@ -53,12 +56,32 @@ class OnPolicyAgent(Agent, OnPolicyAlgorithm):
         super().set_env(env, force_reset)
         self._take_view()
 
+    def get_env(self) -> VecEnv | None:
+        """The environments with their own rewards; only ``learn`` sees them otherwise."""
+        return self.env.venv if isinstance(self.env, LearnersView) else self.env
+
     def _take_view(self) -> None:
         plain = self.bootstrap_time_limits and not self.normalize_rewards
         if self.env is not None and not plain:
-            venv = self.env.venv if isinstance(self.env, LearnersView) else self.env
+            venv = self.get_env()
+            assert venv is not None
             moments = self.return_moments if self.normalize_rewards else None
             self.env = LearnersView(venv, moments, self.gamma, self.bootstrap_time_limits)
+
+    def dump_logs(self, iteration: int = 0) -> None:
+        """Write the log; iterations are counted from the agent's first, also where learning goes on."""
+        super().dump_logs(self.num_timesteps // (self.n_steps * self.n_envs))
+
+    def inventory(self) -> Inventory:
+        """As :meth:`Agent.inventory`, with the running discounted sums of rewards."""
+        view = self.env
+        if not isinstance(view, LearnersView):
+            return super().inventory()
+
+        def write(sums: np.ndarray) -> None:
+            view.discounted_sums = sums
+
+        return super().inventory() + Inventory([Item("discounted_sums", lambda: view.discounted_sums, write)])
 
     def collect_rollouts(
         self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
@@ -73,6 +96,10 @@ class OnPolicyAgent(Agent, OnPolicyAlgorithm):
             observations = rollout_buffer.observations  # [T, n, ...]
             self.policy.observe(observations.reshape(-1, *observations.shape[2:]))
         return complete
+
+    def dump_logs(self, iteration: int = 0) -> None:
+        """Write the log; iterations count from the run's start, whichever call of ``learn`` this is."""
+        super().dump_logs(self.num_timesteps // (self.n_steps * self.n_envs))
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         modules, variables = super()._get_torch_save_params()

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from agentgym.agents.common.agent import OffPolicyAgent
 from agentgym.agents.common.compiled import graphed
+from agentgym.agents.common.networks import StackedCritic, TanhGaussianActor
 from agentgym.agents.common.optim import polyak_update, set_gradients
 from agentgym.agents.common.replay import FastReplayBuffer
 from agentgym.agents.common.tanh_gaussian import LOG_STD_MAX, LOG_STD_MIN
@@ -58,6 +59,8 @@ class MDPO(OffPolicyAgent):
     policy_aliases: ClassVar[dict[str, Any]] = {"MlpPolicy": MirrorDescentPolicy}
 
     policy: MirrorDescentPolicy
+    actor: TanhGaussianActor
+    critic: StackedCritic
 
     def __init__(
         self,
@@ -111,10 +114,11 @@ class MDPO(OffPolicyAgent):
         super()._setup_model()
         self.actor, self.critic = self.policy.actor, self.policy.critic
         self.value_net, self.value_target = self.policy.value_net, self.policy.value_target
-        self._actor_parameters = list(self.actor.parameters())
-        self._critic_parameters = list(self.critic.parameters())
-        self._value_parameters = list(self.value_net.parameters())
-        self._target_parameters = list(self.value_target.parameters())
+        self._actor_parameters: list[Tensor] = list(self.actor.parameters())
+        self._old_actor_parameters: list[Tensor] = list(self.policy.old_actor.parameters())
+        self._critic_parameters: list[Tensor] = list(self.critic.parameters())
+        self._value_parameters: list[Tensor] = list(self.value_net.parameters())
+        self._target_parameters: list[Tensor] = list(self.value_target.parameters())
         if self.compile:
             for network, method in ((self.actor, "gaussian"), (self.policy.old_actor, "gaussian"),
                                     (self.critic, "q_values"), (self.value_net, "values"),
@@ -141,7 +145,7 @@ class MDPO(OffPolicyAgent):
         """pi_old <- pi whenever the count of environment steps passes a multiple of the interval."""
         steps, before = self.num_timesteps, self.num_timesteps - self.n_envs
         if steps // self.snapshot_interval != before // self.snapshot_interval:
-            torch._foreach_copy_(list(self.policy.old_actor.parameters()), self._actor_parameters)
+            torch._foreach_copy_(self._old_actor_parameters, self._actor_parameters)
 
     # Learning
 

@@ -115,6 +115,7 @@ class OnPolicyMDPO(OnPolicyAgent):
         value_loss = self._fit_value(batch, features)
         self._n_updates += self.policy_steps
         self._log_later([(*policy_metrics, value_loss)])
+        self._record_batch()
 
     def _improve_policy(self, batch: RolloutBufferSamples, features: Tensor) -> tuple[Tensor, ...]:
         """Gradient steps from pi_k on; gives the surrogate's and the divergence's values at the last of them."""
@@ -158,6 +159,9 @@ class OnPolicyMDPO(OnPolicyAgent):
     def _record_metrics(self, metrics: list[float]) -> None:
         for name, value in zip(("surrogate", "divergence", "value_loss"), metrics, strict=True):
             self._logger.record(f"train/{name}", value)
+
+    def _record_batch(self) -> None:
+        """What must be written down before the next batch takes this one's place."""
         buffer = self.rollout_buffer
         fit = explained_variance(buffer.values.flatten(), buffer.returns.flatten())
         self._logger.record("train/explained_variance", fit)

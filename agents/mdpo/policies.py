@@ -57,7 +57,7 @@ class MirrorDescentPolicy(SACMlpPolicy):
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
         del self.critic_target
-        layers = self.critic_kwargs["net_arch"]
+        layers: Any = self.critic_kwargs["net_arch"]
         self.value_net = StateValue(self.actor.features_dim, layers, self.activation_fn).to(self.device)
         self.value_target = copy.deepcopy(self.value_net).requires_grad_(False)
         self.value_net.optimizer = self.optimizer_class(

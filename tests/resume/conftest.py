@@ -16,6 +16,11 @@ SMALL = {
         "actor_layers": (32, 32), "critic_layers": (32, 32),
     },
     "ppo": {"n_steps": 32, "batch_size": 32, "n_epochs": 2},
+    "mdpo": {
+        "learning_starts": 60, "batch_size": 32, "buffer_size": 300, "snapshot_interval": 50,
+        "actor_layers": (32, 32), "critic_layers": (32, 32),
+    },
+    "mdpo-onpolicy": {"n_steps": 32, "value_batch_size": 32},
 }  # fmt: skip
 
 

@@ -19,13 +19,20 @@ NO_EFFECT = {
     "_last_original_obs",  # VecNormalize only
     "_total_timesteps",  # learn() sets it from the steps that are left
 }
+ON_POLICY = {
+    "_episode_num",  # counted by off-policy agents only
+    "random.action_space",  # the policy samples with torch's generator
+    "_last_episode_starts",  # of a rollout's first step: advantages look at later ones
+}
 NO_EFFECT_OF = {
     "sac": {"log.pending"},  # every update records its losses anew before they are written
-    "ppo": set(),
+    "ppo": ON_POLICY,
+    "mdpo": {"log.pending"},
+    "mdpo-onpolicy": ON_POLICY,
 }
 
 
-@pytest.fixture(scope="module", params=["sac", "ppo"])
+@pytest.fixture(scope="module", params=["sac", "ppo", "mdpo", "mdpo-onpolicy"])
 def halfway(request, small_run, tmp_path_factory):
     """A finished run, and a copy of it as it was halfway."""
     root = tmp_path_factory.mktemp(request.param)
@@ -82,17 +89,20 @@ ACCOUNTED = {
         "use_sde_at_warmup", "target_entropy", "ent_coef", "ent_coef_tensor", "target_update_interval", "compile",
         "cuda_graphs", "gae_lambda", "vf_coef", "max_grad_norm", "rollout_buffer_class", "rollout_buffer_kwargs",
         "n_epochs", "clip_range", "clip_range_vf", "normalize_advantage", "target_kl", "action_noise", "_custom_logger",
+        "normalize_rewards", "bootstrap_time_limits", "step_size", "tsallis_q", "snapshot_interval", "regularization",
+        "deterministic_collection", "divergence", "policy_steps", "value_epochs", "value_batch_size",
     },
     "not state": {
         "env", "_logger", "start_time", "_vec_normalize_env", "_num_timesteps_at_start", "actor", "critic",
         "critic_target", "batch_norm_stats", "batch_norm_stats_target", "_update", "_unread_metrics", "_missing",
         "rollout_buffer", "policy", "_fast_update", "_actor_parameters", "_critic_parameters", "_target_parameters",
         "replay_buffer", "log_ent_coef", "ent_coef_optimizer",
+        "return_moments", "_old_actor_parameters", "_value_parameters", "value_net", "value_target",
     },
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("agent", ["sac", "ppo"])
+@pytest.mark.parametrize("agent", ["sac", "ppo", "mdpo", "mdpo-onpolicy"])
 def test_every_attribute_of_an_agent_is_accounted_for(agent, small_run):
     """A new field of Stable-Baselines3, or of ours, fails here until somebody decides what it is."""
     built = build(small_run(agent))

@@ -154,16 +154,16 @@ def test_foreign_and_damaged_folders_are_refused(tmp_path):
 
     contents = checkpoint.read(tmp_path / "agent")
     checkpoint.write(tmp_path / "elsewhere", checkpoint.Contents({}, {}, {"model": "gpt"}))
-    contents.values["agent"] = "ppo"
-    checkpoint.write(tmp_path / "ppo", contents)
+    contents.values["agent"] = "poe"
+    checkpoint.write(tmp_path / "poe", contents)
     contents.values["agent"] = "sac"
     contents.tensors["policy/actor.mu.weight"] = torch.zeros(5, 5)
     checkpoint.write(tmp_path / "shape", contents)
-    for name, says in (("elsewhere", "no saved agent"), ("ppo", "class 'ppo'"), ("shape", "does not fit")):
+    for name, says in (("elsewhere", "no saved agent"), ("poe", "class 'poe'"), ("shape", "does not fit")):
         with pytest.raises(CorruptFile, match=says):
             SAC.load(tmp_path / name)
-    with pytest.raises(UnknownId, match="ppo"):
-        load_agent(tmp_path / "ppo")
+    with pytest.raises(UnknownId, match="poe"):
+        load_agent(tmp_path / "poe")
     contents.values["arguments"]["policy_kwargs"]["dict"]["activation_fn"] = {"class": "system", "of": "os"}
     checkpoint.write(tmp_path / "class", contents)
     with pytest.raises(CorruptFile):
