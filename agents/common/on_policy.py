@@ -68,10 +68,6 @@ class OnPolicyAgent(Agent, OnPolicyAlgorithm):
             moments = self.return_moments if self.normalize_rewards else None
             self.env = LearnersView(venv, moments, self.gamma, self.bootstrap_time_limits)
 
-    def dump_logs(self, iteration: int = 0) -> None:
-        """Write the log; iterations are counted from the agent's first, also where learning goes on."""
-        super().dump_logs(self.num_timesteps // (self.n_steps * self.n_envs))
-
     def inventory(self) -> Inventory:
         """As :meth:`Agent.inventory`, with the running discounted sums of rewards."""
         view = self.env
