@@ -17,7 +17,11 @@ __all__ = ["stacked_mlp"]
 
 
 def stacked_mlp(
-    inputs: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], activation: type[nn.Module] = nn.ReLU
+    inputs: Tensor | tuple[Tensor, ...],
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor],
+    activation: type[nn.Module] = nn.ReLU,
+    graded: int | None = None,
 ) -> Tensor:
     """The outputs of ``n`` networks on one batch, ``[n, B, out]``.
 
@@ -25,24 +29,34 @@ def stacked_mlp(
     memory; everything else (CUDA, other activations, ``torch.compile``) is written out for autograd.
 
     Args:
-        inputs: ``[B, in]``, the same for all networks.
-        weights: one ``[n, out, in]`` a layer. Detach them to keep a network frozen: only the inputs then get
-            gradients, and the products for the weights' are not made.
-        biases: one ``[n, 1, out]`` a layer.
+        inputs: ``[B, in]``, the same for all networks; or parts of it, to be joined, each with or without gradient.
+        weights: one ``[n, out, in]`` a layer, or ``[1, out, in]`` without its first axis for a single network.
+            Detach them to keep a network frozen: only the inputs then get gradients, and the products for the
+            weights' are not made.
+        biases: one ``[n, 1, out]`` a layer, or ``[out]`` for a single network.
         activation: the class of the function between layers; the last layer is linear.
+        graded: rows of the batch from this one on get no gradient (all do by default); the caller must detach
+            what it takes from them.
     """
-    if activation is nn.ReLU and _can_reuse_memory(inputs, weights[0]):
-        outputs: Tensor = _ReluStack.apply(inputs, len(weights), *weights, *biases)
+    parts = inputs if isinstance(inputs, tuple) else (inputs,)
+    if activation is nn.ReLU and _can_reuse_memory(parts, weights[0]):
+        outputs: Tensor = _ReluStack.apply(len(parts), len(weights), graded, *parts, *weights, *biases)
         return outputs
-    hidden = inputs.expand(len(weights[0]), *inputs.shape)
+    weights, biases = [_stack(weight) for weight in weights], [_stack(bias) for bias in biases]
+    hidden = torch.cat(parts, dim=1).expand(len(weights[0]), -1, -1)
     function = activation()
     for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
         hidden = function(torch.baddbmm(bias, hidden, weight.mT))
     return torch.baddbmm(biases[-1], hidden, weights[-1].mT)
 
 
-def _can_reuse_memory(inputs: Tensor, weight: Tensor) -> bool:
-    on_cpu_in_float32 = weight.device.type == "cpu" and inputs.dtype == weight.dtype == torch.float32
+def _stack(parameter: Tensor) -> Tensor:
+    """A single network's weight or bias as a stack of one."""
+    return parameter if parameter.dim() == 3 else parameter.view(1, -1, parameter.shape[-1])
+
+
+def _can_reuse_memory(parts: tuple[Tensor, ...], weight: Tensor) -> bool:
+    on_cpu_in_float32 = weight.device.type == "cpu" and {weight.dtype, *(p.dtype for p in parts)} == {torch.float32}
     return on_cpu_in_float32 and not torch.compiler.is_compiling()
 
 
@@ -54,17 +68,18 @@ class _ReluStack(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, n_layers: int, *parameters: Tensor) -> Tensor:
+    def forward(ctx: Any, n_parts: int, n_layers: int, graded: int | None, *tensors: Tensor) -> Tensor:
+        parts, parameters = tensors[:n_parts], [_stack(tensor) for tensor in tensors[n_parts:]]
         weights, biases = parameters[:n_layers], parameters[n_layers:]
-        n, batch = len(weights[0]), len(inputs)
-        hidden = [inputs.expand(n, *inputs.shape)]
+        n, batch = len(weights[0]), len(parts[0])
+        hidden = [torch.cat(parts, dim=1).expand(n, -1, -1)]
         for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
             buffer = WORKSPACE.take(n, batch, weight.shape[1])
             hidden.append(torch.baddbmm(bias, hidden[-1], weight.mT, out=buffer).relu_())
         outputs = torch.baddbmm(biases[-1], hidden[-1], weights[-1].mT)
         if any(ctx.needs_input_grad):
-            ctx.save_for_backward(*weights)
-            ctx.hidden = hidden
+            ctx.save_for_backward(*tensors[n_parts:])
+            ctx.hidden, ctx.widths, ctx.graded = hidden, [part.shape[1] for part in parts], graded
         else:
             WORKSPACE.give(*hidden[1:])
         return outputs
@@ -72,22 +87,44 @@ class _ReluStack(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        weights, hidden, ctx.hidden = ctx.saved_tensors, ctx.hidden, None
-        if hidden is None:
+        if ctx.hidden is None:
             raise RuntimeError("this graph was already differentiated: its buffers are in use again")
-        n_layers, (n, batch) = len(weights), gradient.shape[:2]
-        weight_gradients: list[Tensor | None] = [None] * n_layers
-        bias_gradients: list[Tensor | None] = [None] * n_layers
+        buffers, ctx.hidden = ctx.hidden, None
+        n_layers, n_parts = len(buffers), len(ctx.widths)
+        weights = [_stack(weight) for weight in ctx.saved_tensors[:n_layers]]
+        hidden, gradient = [buffer[:, : ctx.graded] for buffer in buffers], gradient[:, : ctx.graded]
+        of_weights: list[Tensor | None] = [None] * n_layers
+        of_biases: list[Tensor | None] = [None] * n_layers
         for k in reversed(range(n_layers)):
-            if ctx.needs_input_grad[2 + k]:
-                weight_gradients[k] = torch.bmm(gradient.mT, hidden[k], out=WORKSPACE.take(*weights[k].shape))
-                bias_gradients[k] = torch.sum(gradient, 1, True, out=WORKSPACE.take(n, 1, gradient.shape[2]))
+            if ctx.needs_input_grad[3 + n_parts + k]:
+                of_weights[k], of_biases[k] = _parameter_gradients(gradient, hidden[k])
             if k > 0:
-                before = torch.bmm(gradient, weights[k], out=WORKSPACE.take(n, batch, weights[k].shape[2]))
+                before = torch.bmm(gradient, weights[k], out=WORKSPACE.take(*hidden[k].shape))
                 torch.ops.aten.threshold_backward.grad_input(before, hidden[k], 0, grad_input=before)
                 if k < n_layers - 1:
                     WORKSPACE.give(gradient)
                 gradient = before
-        input_gradient = torch.bmm(gradient, weights[0]).sum(0) if ctx.needs_input_grad[0] else None
-        WORKSPACE.give(*hidden[1:], *([gradient] if n_layers > 1 else []))
-        return input_gradient, None, *weight_gradients, *bias_gradients
+        of_parts = [
+            torch.bmm(gradient, columns).sum(0) if needed else None
+            for columns, needed in zip(weights[0].split(ctx.widths, 2), ctx.needs_input_grad[3:], strict=False)
+        ]
+        WORKSPACE.give(*buffers[1:], *([gradient] if n_layers > 1 else []))
+        of_parameters = [
+            None if found is None else found.view_as(parameter)
+            for found, parameter in zip(of_weights + of_biases, ctx.saved_tensors, strict=True)
+        ]
+        return None, None, None, *of_parts, *of_parameters
+
+
+def _parameter_gradients(gradient: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """gradient^T inputs, ``[n, out, in]``, and the sum of gradient over the batch, ``[n, 1, out]``.
+
+    With few inputs the product is made the other way round, which is twice as fast.
+    """
+    n, _, width = inputs.shape
+    of_weight = WORKSPACE.take(n, gradient.shape[2], width)
+    if width < gradient.shape[2] // 2:
+        of_weight.copy_(torch.bmm(inputs.mT, gradient).mT)
+    else:
+        torch.bmm(gradient.mT, inputs, out=of_weight)
+    return of_weight, torch.sum(gradient, 1, True, out=WORKSPACE.take(n, 1, gradient.shape[2]))

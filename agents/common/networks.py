@@ -48,17 +48,16 @@ class TanhGaussianActor(Actor):
         super().__init__(*arguments, **{**keywords, "activation_fn": _plain(activation_fn)})
         self._trunk = [layer for _, layer in _linear_layers(self.latent_pi)]
 
-    def gaussian(self, features: Tensor) -> Tensor:
+    def gaussian(self, features: Tensor, graded: int | None = None) -> Tensor:
         """Mean and log standard deviation before tanh, side by side and not clamped, ``[B, 2A]``.
 
         Args:
             features: flattened float observations, ``[B, D]``.
+            graded: rows from this one on are constants; see :func:`stacked_mlp`.
         """
-        weights = [layer.weight.unsqueeze(0) for layer in self._trunk]
-        biases = [layer.bias.view(1, 1, -1) for layer in self._trunk]
-        weights.append(torch.cat([self.mu.weight, self.log_std.weight]).unsqueeze(0))
-        biases.append(torch.cat([self.mu.bias, self.log_std.bias]).view(1, 1, -1))
-        return stacked_mlp(features, weights, biases, self.activation_fn)[0]
+        weights = [layer.weight for layer in self._trunk] + [torch.cat([self.mu.weight, self.log_std.weight])]
+        biases = [layer.bias for layer in self._trunk] + [torch.cat([self.mu.bias, self.log_std.bias])]
+        return stacked_mlp(features, weights, biases, self.activation_fn, graded)[0]
 
     def sample(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """A differentiable action in [-1, 1], ``[B, A]``, and its log-probability, ``[B]``.
@@ -66,9 +65,24 @@ class TanhGaussianActor(Actor):
         Args:
             features: flattened float observations, ``[B, D]``.
         """
-        parameters = self.gaussian(features)
-        noise = torch.randn(len(features), self.mu.out_features, device=features.device)
-        return squashed_sample(parameters, noise)
+        return squashed_sample(self.gaussian(features), self._noise(features))
+
+    def sample_now_and_next(
+        self, features: Tensor, next_features: Tensor
+    ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """:meth:`sample` at s, differentiable, and at s', not, from one pass over both.
+
+        Args:
+            features, next_features: ``[B, D]`` each.
+        """
+        both = self.gaussian(torch.cat([features, next_features]), graded=len(features))
+        now, after = both.split(len(features))
+        sampled = squashed_sample(now, self._noise(features))
+        with torch.no_grad():
+            return sampled, squashed_sample(after, self._noise(next_features))
+
+    def _noise(self, features: Tensor) -> Tensor:
+        return torch.randn(len(features), self.mu.out_features, device=features.device)
 
     def action_log_prob(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]:
         """:meth:`sample` from observations as they come, under Stable-Baselines3's name."""

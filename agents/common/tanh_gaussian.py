@@ -59,8 +59,8 @@ class _SquashedSample(torch.autograd.Function):
         spread = log_std.exp().mul_(noise)
         action = (mean + spread).tanh_()
         slope = 1 - action.square()
-        log_prob = (slope + _EPSILON).log_().add_(log_std).addcmul_(noise, noise, value=0.5).sum(1)
-        log_prob = log_prob.add_(_HALF_LOG_TWO_PI * noise.shape[1]).neg_()
+        minus_log_prob = (slope + _EPSILON).log_().add_(log_std).addcmul_(noise, noise, value=0.5).sum(1)
+        log_prob = -_HALF_LOG_TWO_PI * noise.shape[1] - minus_log_prob
         if ctx.needs_input_grad[0]:
             ctx.save_for_backward(action, slope, spread, raw_log_std == log_std)
         return action, log_prob

@@ -69,6 +69,8 @@ class MlpPolicy(SACPolicy):
 
     def features(self, observations: Tensor) -> Tensor:
         """Observations from the replay buffer, ``[B, ...]``, as flat float32 ``[B, D]`` for the networks."""
+        if self._is_vector:
+            return observations.float().flatten(1)
         features: Tensor = self.actor.extract_features(observations, self.actor.features_extractor)
         return features
 

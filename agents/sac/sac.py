@@ -89,7 +89,7 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
         if self.ent_coef_optimizer is not None:
             self.ent_coef_optimizer = FusedAdam([self.log_ent_coef], lr=self.lr_schedule(1))
         if self.compile:
-            self.actor.sample = torch.compile(self.actor.sample)  # type: ignore[method-assign]
+            self.actor.sample_now_and_next = torch.compile(self.actor.sample_now_and_next)  # type: ignore[method-assign]
             for critic in (self.critic, self.critic_target):
                 critic.q_values = torch.compile(critic.q_values)  # type: ignore[method-assign]
         self._fast_update = graphed(self._update, self._optimizers()) if self.cuda_graphs else self._update
@@ -136,21 +136,21 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
         Returns:
             alpha, critic loss, actor loss and, if alpha is learned, its loss: scalars on the agent's device.
         """
-        new_actions, log_prob = self.actor.sample(states)
+        (new_actions, log_prob), (next_actions, next_log_prob) = self.actor.sample_now_and_next(states, next_states)
 
         # Temperature, equation 18, on log(alpha); what follows uses the alpha from before this step
         if self.ent_coef_optimizer is not None:
             assert self.log_ent_coef is not None
             alpha = self.log_ent_coef.detach().exp().squeeze()
-            temperature_loss = -self.log_ent_coef.squeeze() * (log_prob.detach().mean() + float(self.target_entropy))
-            set_gradients(temperature_loss, [self.log_ent_coef])
+            slope = -(log_prob.detach().mean(0, keepdim=True) + float(self.target_entropy))
+            temperature_loss = (self.log_ent_coef.detach() * slope).squeeze()
+            self.log_ent_coef.grad = slope  # the loss is linear in log(alpha)
             self.ent_coef_optimizer.step()
         else:
             alpha = self.ent_coef_tensor
 
         # Critics, equation 5: r + gamma (min_i Q_i'(s', a') - alpha log pi(a'|s')) with a' from the current policy
         with torch.no_grad():
-            next_actions, next_log_prob = self.actor.sample(next_states)
             next_values = self.critic_target.q_values(next_states, next_actions).min(0).values
             targets = rewards + discounts * (next_values - alpha * next_log_prob)
         values = self.critic.q_values(states, actions)
@@ -165,7 +165,7 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
         self.actor.optimizer.step()
 
         losses = (critic_loss.detach(), actor_loss.detach())
-        return (alpha, *losses) if self.ent_coef_optimizer is None else (alpha, *losses, temperature_loss.detach())
+        return (alpha, *losses) if self.ent_coef_optimizer is None else (alpha, *losses, temperature_loss)
 
     def _record_metrics(self, metrics: list[float]) -> None:
         names = ("train/ent_coef", "train/critic_loss", "train/actor_loss", "train/ent_coef_loss")
