@@ -8,6 +8,7 @@ from gymnasium.vector import VectorEnv
 from stable_baselines3.common.type_aliases import GymEnv, RolloutBufferSamples, Schedule
 from stable_baselines3.common.utils import explained_variance
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from agentgym.agents.common.on_policy import OnPolicyAgent
 from agentgym.agents.common.optim import set_gradients
@@ -126,15 +127,20 @@ class OnPolicyMDPO(OnPolicyAgent):
         with torch.no_grad():
             _, old = self.policy.factors(features)
         for _ in range(self.policy_steps):
-            distribution, new = self.policy.factors(features)
-            ratio = torch.exp(distribution.log_prob(actions) - batch.old_log_prob)
-            surrogate = (ratio * advantages).mean()
-            pair = (new, old) if self.divergence == "new||old" else (old, new)
-            divergence = bregman_divergence(*pair, self.tsallis_q).mean()
+            surrogate, divergence = self._policy_terms(features, actions, advantages, batch.old_log_prob, old)
             set_gradients(divergence / self.mirror_step_size - surrogate, parameters)
             nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
             self.policy.actor_optimizer.step()
         return surrogate.detach(), divergence.detach()
+
+    def _policy_terms(
+        self, features: Tensor, actions: Tensor, advantages: Tensor, old_log_prob: Tensor, old: list[Distribution]
+    ) -> tuple[Tensor, Tensor]:
+        """E[pi / pi_k * A] over a batch ``[B]``, and E[KL(pi || pi_k)], where ``old`` holds the factors of pi_k."""
+        distribution, new = self.policy.factors(features)
+        ratio = torch.exp(distribution.log_prob(actions) - old_log_prob)
+        pair = (new, old) if self.divergence == "new||old" else (old, new)
+        return (ratio * advantages).mean(), bregman_divergence(*pair, self.tsallis_q).mean()
 
     def _fit_value(self, batch: RolloutBufferSamples, features: Tensor) -> Tensor:
         """Regression on the TD(lambda) returns in minibatches; gives the mean loss."""
@@ -143,18 +149,21 @@ class OnPolicyMDPO(OnPolicyAgent):
         for _ in range(self.value_epochs):
             order = torch.randperm(len(features), device=features.device)
             for rows in order.split(self.value_batch_size):
-                returns, before = batch.returns[rows], batch.old_values[rows]
                 values = self.policy.values(features[rows])
-                errors = (values - returns).square()
-                if self.clip_range_vf is not None:  # the larger of both errors, as in OpenAI Baselines' PPO
-                    reach = self.clip_range_vf * self.mirror_step_size
-                    near = before + (values - before).clamp(-reach, reach)
-                    errors = torch.maximum(errors, (near - returns).square())
-                loss = 0.5 * errors.mean()
+                loss = self._value_loss(values, batch.old_values[rows], batch.returns[rows])
                 set_gradients(loss, parameters)
                 self.policy.value_optimizer.step()
                 losses.append(loss.detach())
         return torch.stack(losses).mean() if losses else torch.zeros((), device=features.device)
+
+    def _value_loss(self, values: Tensor, before: Tensor, returns: Tensor) -> Tensor:
+        """Half the mean squared error of ``values`` ``[B]``; with clipping, the larger of both errors (Baselines)."""
+        errors = (values - returns).square()
+        if self.clip_range_vf is not None:
+            reach = self.clip_range_vf * self.mirror_step_size
+            near = before + (values - before).clamp(-reach, reach)
+            errors = torch.maximum(errors, (near - returns).square())
+        return 0.5 * errors.mean()
 
     def _record_metrics(self, metrics: list[float]) -> None:
         for name, value in zip(("surrogate", "divergence", "value_loss"), metrics, strict=True):

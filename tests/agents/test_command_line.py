@@ -1,0 +1,31 @@
+"""Every agent through the scripts: trained, listed, evaluated."""
+
+import pytest
+
+from agentgym import catalog
+from agentgym.evaluation.evaluate import evaluate
+from agentgym.runs import RunConfig
+from agentgym.training import train
+
+TINY = {
+    "sac": {"learning_starts": 20, "batch_size": 16, "actor_layers": (8, 8), "critic_layers": (8, 8)},
+    "mdpo": {"learning_starts": 20, "batch_size": 16, "actor_layers": (8, 8), "critic_layers": (8, 8)},
+    "mdpo-onpolicy": {"n_steps": 32},
+    "ppo": {"n_steps": 32, "normalize": True, "batch_size": 32},
+    "trpo": {"n_steps": 32, "normalize": True},
+}
+
+
+@pytest.mark.parametrize("agent", TINY)
+def test_trained_and_evaluated_by_name(agent, tmp_path):
+    config = RunConfig(agent, "InvertedPendulum-v5", steps=64, seed=0, device="cpu", threads=1, config=TINY[agent])
+    run = train(config, "run", tmp_path, progress=False)
+    suites = ["perturbations:axes=action,levels=1", "attacks:kinds=random+maximal_action_difference,epsilons=0.1"]
+    result = evaluate(run.path, suites, episodes=1, progress=False)
+    assert {row.error for row in result.rows} == {""}
+    assert all(row.episode_return > 0 for row in result.rows)
+
+
+@pytest.mark.parametrize("agent", TINY)
+def test_it_has_a_card(agent):
+    assert "arXiv" in catalog.card(catalog.find("agent", agent))
