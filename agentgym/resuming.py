@@ -5,6 +5,8 @@ transition is stored, ``on_rollout_end`` before the update. Checkpoints are made
 its way there (the random generators) is put back there too.
 """
 
+import hashlib
+import os
 import platform
 import random
 import signal
@@ -12,6 +14,8 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -219,9 +223,21 @@ def fingerprint() -> dict[str, Any]:
     """What arithmetic depends on: equal fingerprints resume bit for bit."""
     return {
         "versions": {name: installed_version(name) for name in PACKAGES},
+        "source": _source(),
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cpu capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
+
+
+@cache
+def _source() -> str:
+    """A hash of the code that training runs on: a version number says little while one works on it."""
+    digest = hashlib.blake2b(digest_size=8)
+    for folder, folders, files in os.walk(Path(__file__).parent, followlinks=True):
+        folders[:] = sorted({*folders} - {"evaluation", "cli"})
+        for name in sorted(name for name in files if name.endswith(".py")):
+            digest.update(name.encode() + (Path(folder) / name).read_bytes())
+    return digest.hexdigest()

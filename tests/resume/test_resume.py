@@ -82,7 +82,14 @@ def test_another_run_is_refused_and_the_difference_shown(interrupted, change, sh
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("cpu capability", "SCALAR"), ("threads", 64), ("versions", {"torch": "1.0"}), ("machine", "pdp11")],
+    [
+        ("cpu capability", "SCALAR"),
+        ("threads", 64),
+        ("versions", {"torch": "1.0"}),
+        ("machine", "pdp11"),
+        ("source", "0123"),
+        ("source", "edited"),
+    ],
 )
 def test_another_machine_goes_on_with_a_warning_and_says_so(interrupted, monkeypatch, key, value):
     real = training.fingerprint()
