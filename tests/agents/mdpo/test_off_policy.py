@@ -170,9 +170,7 @@ def test_critics_and_value_learn_towards_their_targets(q):
         values = torch.cat(agent.critic(states, torch.tanh(u)), 1).min(1).values - 0.2 * log_q
         q_targets = rewards + discounts * agent.value_target.network(next_states).squeeze(1)
         expected_value = 0.5 * (agent.value_net.network(states).squeeze(1) - values).square().mean()
-        expected_critic = sum(
-            0.5 * (one.squeeze(1) - q_targets).square().mean() for one in agent.critic(states, taken)
-        )
+        expected_critic = sum(0.5 * (one.squeeze(1) - q_targets).square().mean() for one in agent.critic(states, taken))
     torch.manual_seed(9)
     critic_loss, value_loss, _ = agent._update(*batch)
     assert critic_loss.item() == pytest.approx(float(expected_critic), rel=1e-5)

@@ -265,7 +265,8 @@ def test_the_presets():
 
 
 @pytest.mark.parametrize(
-    "options", [{"divergence": "both"}, {"tsallis_q": 0.5}, {"tsallis_q": math.nan}, {"policy_steps": 0}, {"n_steps": 1}]
+    "options",
+    [{"divergence": "both"}, {"tsallis_q": 0.5}, {"tsallis_q": math.nan}, {"policy_steps": 0}, {"n_steps": 1}],
 )
 def test_what_cannot_be_is_refused(options):
     with pytest.raises(InvalidParameter, match=next(iter(options))):
