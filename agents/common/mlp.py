@@ -4,6 +4,7 @@ A stack holds ``n`` networks: weights ``[n, out, in]`` and biases ``[n, 1, out]`
 orientation. Every layer is one batched matrix product.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -72,7 +73,8 @@ class _ReluStack(torch.autograd.Function):
         parts, parameters = tensors[:n_parts], [_stack(tensor) for tensor in tensors[n_parts:]]
         weights, biases = parameters[:n_layers], parameters[n_layers:]
         n, batch = len(weights[0]), len(parts[0])
-        hidden = [torch.cat(parts, dim=1).expand(n, -1, -1)]
+        joined = parts[0] if n_parts == 1 else torch.cat(parts, dim=1)
+        hidden = [joined.expand(n, -1, -1)]
         for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
             buffer = WORKSPACE.take(n, batch, weight.shape[1])
             hidden.append(torch.baddbmm(bias, hidden[-1], weight.mT, out=buffer).relu_())
@@ -92,7 +94,9 @@ class _ReluStack(torch.autograd.Function):
         buffers, ctx.hidden = ctx.hidden, None
         n_layers, n_parts = len(buffers), len(ctx.widths)
         weights = [_stack(weight) for weight in ctx.saved_tensors[:n_layers]]
-        hidden, gradient = [buffer[:, : ctx.graded] for buffer in buffers], gradient[:, : ctx.graded]
+        hidden = buffers
+        if ctx.graded is not None:
+            hidden, gradient = [buffer[:, : ctx.graded] for buffer in buffers], gradient[:, : ctx.graded]
         of_weights: list[Tensor | None] = [None] * n_layers
         of_biases: list[Tensor | None] = [None] * n_layers
         for k in reversed(range(n_layers)):
@@ -104,13 +108,14 @@ class _ReluStack(torch.autograd.Function):
                 if k < n_layers - 1:
                     WORKSPACE.give(gradient)
                 gradient = before
-        of_parts = [
-            torch.bmm(gradient, columns).sum(0) if needed else None
-            for columns, needed in zip(weights[0].split(ctx.widths, 2), ctx.needs_input_grad[3:], strict=False)
-        ]
+        of_parts: list[Tensor | None] = [None] * n_parts
+        for part, end in enumerate(itertools.accumulate(ctx.widths)):
+            if ctx.needs_input_grad[3 + part]:
+                columns = weights[0][:, :, end - ctx.widths[part] : end]
+                of_parts[part] = torch.bmm(columns.mT, gradient.mT).sum(0).T  # few columns: fast this way round
         WORKSPACE.give(*buffers[1:], *([gradient] if n_layers > 1 else []))
         of_parameters = [
-            None if found is None else found.view_as(parameter)
+            found if found is None or found.dim() == parameter.dim() else found.view_as(parameter)
             for found, parameter in zip(of_weights + of_biases, ctx.saved_tensors, strict=True)
         ]
         return None, None, None, *of_parts, *of_parameters

@@ -57,7 +57,7 @@ class TanhGaussianActor(Actor):
         """
         weights = [layer.weight for layer in self._trunk] + [torch.cat([self.mu.weight, self.log_std.weight])]
         biases = [layer.bias for layer in self._trunk] + [torch.cat([self.mu.bias, self.log_std.bias])]
-        return stacked_mlp(features, weights, biases, self.activation_fn, graded)[0]
+        return stacked_mlp(features, weights, biases, self.activation_fn, graded).squeeze(0)
 
     def sample(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """A differentiable action in [-1, 1], ``[B, A]``, and its log-probability, ``[B]``.

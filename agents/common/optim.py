@@ -19,7 +19,7 @@ def set_gradients(loss: Tensor, parameters: Sequence[Tensor]) -> None:
     """
     for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
         old, parameter.grad = parameter.grad, gradient.contiguous()  # fused kernels read both in one order
-        if old is not None and old.device.type == "cpu" and old.dtype == torch.float32 and old.is_contiguous():
+        if old is not None and old.is_cpu and old.dtype == torch.float32 and old.is_contiguous():
             WORKSPACE.give(old)
 
 

@@ -35,7 +35,7 @@ class Workspace:
         for buffer in buffers:
             free = self._free.setdefault(buffer.numel(), [])
             if len(free) < self.keep:
-                free.append(buffer.detach())
+                free.append(buffer)
 
 
 WORKSPACE = Workspace()  # one for all networks: buffers of one size serve them in turn
