@@ -185,12 +185,13 @@ class MDPO(OffPolicyAgent):
         """
         gaussian = self.actor.gaussian(states)
         noise = torch.randn(len(states), gaussian.shape[1] // 2, device=states.device)
-        actor_loss, new_actions, log_q = self._actor_loss(states, gaussian, noise)
+        actor_loss, new_actions, log_q, first_values = self._actor_loss(states, gaussian, noise)
 
         # Q(s, a) -> r + gamma V'(s'), and V(s) -> min_i Q_i(s, a') - lambda ln_q pi(a'|s) with a' of the actor loss
         with torch.no_grad():
             q_targets = rewards + discounts * self.value_target.values(next_states)
-            v_targets = self.critic.q_values(states, new_actions).min(0).values - self.ent_coef * log_q
+            other_values = self.critic.q_values(states, new_actions, members=slice(1, None))
+            v_targets = torch.cat([first_values, other_values]).min(0).values - self.ent_coef * log_q
         values = self.critic.q_values(states, actions)
         critic_loss = 0.5 / len(states) * F.mse_loss(values, q_targets.expand_as(values), reduction="sum")
         value_loss = 0.5 * F.mse_loss(self.value_net.values(states), v_targets)
@@ -202,7 +203,7 @@ class MDPO(OffPolicyAgent):
             optimizer.step()
         return critic_loss.detach(), value_loss.detach(), actor_loss.detach()
 
-    def _actor_loss(self, states: Tensor, gaussian: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _actor_loss(self, states: Tensor, gaussian: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
         """E[c ln_q pi(a|s) + (lambda - c) q ln_q pi_old(a|s) - Q_1(s, a)] with c = 1 / t and a from pi.
 
         Args:
@@ -211,7 +212,7 @@ class MDPO(OffPolicyAgent):
             noise: standard normal, ``[B, A]``.
 
         Returns:
-            The loss, a ``[B, A]`` and ln_q pi(a|s) ``[B]``; the last two without gradient.
+            The loss and, without gradient, a ``[B, A]``, ln_q pi(a|s) ``[B]`` and Q_1(s, a) ``[1, B]``.
         """
         closeness = 1.0 / self.step_size
         pull = self.ent_coef - closeness
@@ -221,7 +222,8 @@ class MDPO(OffPolicyAgent):
                 old = self.policy.old_actor.gaussian(states)
         new_actions, log_prob, old_log_prob = log_probabilities(gaussian, noise, old)
         log_q = tsallis_log(log_prob, self.tsallis_q).sum(1)
-        loss = closeness * log_q - self.critic.q_values(states, new_actions, frozen=True, members=slice(0, 1))[0]
+        values = self.critic.q_values(states, new_actions, frozen=True, members=slice(0, 1))
+        loss = closeness * log_q - values[0]
         if old_log_prob is not None:
             loss = loss + pull * self.tsallis_q * tsallis_log(old_log_prob, self.tsallis_q).sum(1)
         loss = loss.mean()
@@ -229,7 +231,7 @@ class MDPO(OffPolicyAgent):
             mean, log_std = gaussian.chunk(2, dim=1)
             log_std = log_std.clamp(LOG_STD_MIN, LOG_STD_MAX)
             loss = loss + self.regularization * (mean.square().mean() + log_std.square().mean())
-        return loss, new_actions.detach(), log_q.detach()
+        return loss, new_actions.detach(), log_q.detach(), values.detach()
 
     def _record_metrics(self, metrics: list[float]) -> None:
         self._logger.record("train/n_updates", self._n_updates, exclude="tensorboard")

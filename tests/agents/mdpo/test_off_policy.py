@@ -125,11 +125,12 @@ def _expected_loss(c: float, entropy: float, q: float, regularization: float) ->
 def test_the_actor_loss_on_two_states_by_hand(step_size, ent_coef, q, regularization):
     agent = _two_state_agent(step_size=step_size, ent_coef=ent_coef, tsallis_q=q, regularization=regularization)
     states, noise = torch.eye(2), torch.tensor(NOISE).unsqueeze(1)
-    loss, actions, log_q = agent._actor_loss(states, agent.actor.gaussian(states), noise)
+    loss, actions, log_q, values = agent._actor_loss(states, agent.actor.gaussian(states), noise)
     assert loss.item() == pytest.approx(_expected_loss(1 / step_size, ent_coef, q, regularization), abs=1e-5)
     assert actions[0].item() == pytest.approx(math.tanh(0.5 + math.exp(-0.7) * 0.8), rel=1e-6)
     assert not actions.requires_grad
     assert not log_q.requires_grad
+    assert values[0, 1].item() == pytest.approx(-1 + 1.5 * actions[1].item(), rel=1e-5)
 
 
 def test_one_action_s_log_densities_in_numbers():
