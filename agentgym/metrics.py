@@ -95,7 +95,7 @@ class MetricsFile:
 
     def position(self) -> dict[str, Any]:
         """How far the tables are written, for :meth:`cut_back`."""
-        return {table.path.name: [table.count, table.columns] for table in (self.metrics, self.timing)}
+        return {table.path.name: [table.count, list(table.columns)] for table in (self.metrics, self.timing)}
 
     def cut_back(self, position: Mapping[str, Any]) -> None:
         """Drop what was logged after ``position``; a run that goes on will log it again."""

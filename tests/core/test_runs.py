@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from agentgym.errors import AskError, CorruptFile, UnknownId
-from agentgym.runs import MetricsFile, Run, RunConfig
+from agentgym.metrics import MetricsFile
+from agentgym.runs import Run, RunConfig
 from agentgym.settings import parse_settings, parse_values
 
 
@@ -41,12 +42,30 @@ def test_missing_and_damaged_runs(tmp_path):
 
 
 def test_metrics_gain_columns_and_keep_rows(tmp_path):
-    MetricsFile(tmp_path / "m.csv").write({"a": 1.0}, {}, step=10)
-    again = MetricsFile(tmp_path / "m.csv")  # another process goes on
+    MetricsFile(tmp_path).write({"a": 1.0}, {}, step=10)
+    again = MetricsFile(tmp_path)  # another process goes on
     again.write({"a": np.float32(2.0), "b": 0.1, "hidden": 5, "picture": object()}, {"hidden": ("csv",)}, step=20)
-    with (tmp_path / "m.csv").open() as file:
+    with (tmp_path / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert rows == [{"step": "10", "a": "1.0", "b": ""}, {"step": "20", "a": "2.0", "b": "0.1"}]
+
+
+def test_what_the_clock_says_stands_apart(tmp_path):
+    MetricsFile(tmp_path).write({"loss": 1.0, "time/fps": 30}, {}, step=10)
+    assert (tmp_path / "metrics.csv").read_text() == "step,loss\n10,1.0\n"
+    assert (tmp_path / "timing.csv").read_text() == "step,time/fps\n10,30\n"
+
+
+def test_metrics_are_cut_back_to_where_they_were(tmp_path):
+    metrics = MetricsFile(tmp_path)
+    metrics.write({"a": 1.0}, {}, step=10)
+    then, text = metrics.position(), (tmp_path / "metrics.csv").read_text()
+    metrics.write({"a": 2.0, "new": 3.0}, {}, step=20)
+    again = MetricsFile(tmp_path)
+    again.cut_back(then)
+    assert (tmp_path / "metrics.csv").read_text() == text
+    again.clear()
+    assert not (tmp_path / "metrics.csv").exists()
 
 
 def test_settings_as_typed():
