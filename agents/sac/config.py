@@ -1,13 +1,11 @@
 """SAC's hyperparameters."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
-from torch import nn
+from agentgym.agents.common.activations import ACTIVATIONS, Activation
 
 __all__ = ["SACConfig"]
-
-ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU, "gelu": nn.GELU}
 
 
 @dataclass
@@ -36,7 +34,7 @@ class SACConfig:
     actor_layers: tuple[int, ...] = (256, 256)
     critic_layers: tuple[int, ...] = (256, 256)
     n_critics: int = 2  # the smallest of their values is used
-    activation: Literal["relu", "tanh", "elu", "gelu"] = "relu"
+    activation: Activation = "relu"
 
     # Speed on a GPU (on a CPU both are slower or impossible)
     compile: bool = False  # torch.compile on the networks' passes

@@ -15,7 +15,8 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
 
-from agentgym.agents.sac.config import ACTIVATIONS, SACConfig
+from agentgym.agents.common.activations import ACTIVATIONS
+from agentgym.agents.sac.config import SACConfig
 from agentgym.agents.sac.sac import SAC
 from agentgym.errors import InvalidParameter, SpaceMismatch, UnknownId
 
