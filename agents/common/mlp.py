@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 from agentgym.agents.common.workspace import WORKSPACE
 
@@ -92,7 +93,7 @@ class _ReluStack(torch.autograd.Function):
         if ctx.hidden is None:
             raise RuntimeError("this graph was already differentiated: its buffers are in use again")
         buffers, ctx.hidden = ctx.hidden, None
-        n_layers, n_parts = len(buffers), len(ctx.widths)
+        n_layers, n_parts, batch = len(buffers), len(ctx.widths), buffers[0].shape[1]
         weights = [_stack(weight) for weight in ctx.saved_tensors[:n_layers]]
         hidden = buffers
         if ctx.graded is not None:
@@ -112,7 +113,9 @@ class _ReluStack(torch.autograd.Function):
         for part, end in enumerate(itertools.accumulate(ctx.widths)):
             if ctx.needs_input_grad[3 + part]:
                 columns = weights[0][:, :, end - ctx.widths[part] : end]
-                of_parts[part] = torch.bmm(columns.mT, gradient.mT).sum(0).T  # few columns: fast this way round
+                of_part = torch.bmm(columns.mT, gradient.mT).sum(0).T  # few columns: fast this way round
+                constant = batch - len(of_part)
+                of_parts[part] = F.pad(of_part, (0, 0, 0, constant)) if constant else of_part
         WORKSPACE.give(*buffers[1:], *([gradient] if n_layers > 1 else []))
         of_parameters = [
             found if found is None or found.dim() == parameter.dim() else found.view_as(parameter)

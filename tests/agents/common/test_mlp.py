@@ -96,3 +96,23 @@ def test_weights_changed_before_the_backward_pass_are_noticed():
         weights[0].add_(1)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.backward()
+
+
+def test_rows_without_gradient_are_constants_and_single_networks_need_no_axis():
+    """One pass over six rows of which four are graded, in parts, against a plain pass over those four."""
+    network = _networks(1, [5, 16, 3], nn.ReLU)[0]
+    layers = [layer for layer in network if isinstance(layer, nn.Linear)]
+    left, right = torch.randn(6, 2), torch.randn(6, 3, requires_grad=True)
+    outputs = stacked_mlp(
+        (left, right), [layer.weight for layer in layers], [layer.bias for layer in layers], graded=4
+    ).squeeze(0)
+    _close(outputs, network(torch.cat([left, right], 1)))
+    outputs[:4].square().sum().backward()
+    ours = [parameter.grad.clone() for parameter in network.parameters()]
+    network.zero_grad()
+    theirs = right.detach()[:4].requires_grad_()
+    network(torch.cat([left[:4], theirs], 1)).square().sum().backward()
+    for mine, parameter in zip(ours, network.parameters(), strict=True):
+        _close(mine, parameter.grad)
+    _close(right.grad[:4], theirs.grad)
+    assert not right.grad[4:].any()
