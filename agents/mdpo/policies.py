@@ -37,8 +37,7 @@ class StateValue(nn.Module):
 
     def values(self, features: Tensor) -> Tensor:
         """[B, D] to [B]."""
-        weights = [layer.weight.unsqueeze(0) for layer in self._layers]
-        biases = [layer.bias.view(1, 1, -1) for layer in self._layers]
+        weights, biases = [layer.weight for layer in self._layers], [layer.bias for layer in self._layers]
         return stacked_mlp(features, weights, biases, self.activation_fn)[0].squeeze(1)
 
 

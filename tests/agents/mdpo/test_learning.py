@@ -34,7 +34,7 @@ def test_off_policy_swings_pendulum_up_in_10_000_steps(seed):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize(("env", "mark"), [("CartPole-v1", 150), ("InvertedPendulum-v5", 50)])
+@pytest.mark.parametrize(("env", "mark"), [("CartPole-v1", 150), ("InvertedPendulum-v5", 30)])
 def test_on_policy_balances_poles_in_40_000_steps(env, mark, seed):
     """Samples of the policy are judged: the mode of some untrained policies balances CartPole already."""
     agent = OnPolicyMDPO("MlpPolicy", env, seed=seed, device="cpu", **OnPolicyMDPOConfig().to_kwargs())
