@@ -57,6 +57,10 @@ def _robust(task: str, parameters: str) -> Entry:
     )
 
 
+def _agent(name: str, target: str, summary: str) -> Entry:
+    return Entry("agent", name, f"agentgym.agents.{target}", summary, f"agentgym.agents.{target.split('.')[0]}")
+
+
 def _suite(name: str, target: str, summary: str) -> Entry:
     return Entry("suite", name, f"agentgym.evaluation.suites.{target}", summary, "agentgym.evaluation.suites")
 
@@ -68,23 +72,11 @@ OURS: tuple[Entry, ...] = (
     _robust("HumanoidStandup", "torso, right-foot and left-thigh masses"),
     _robust("InvertedPendulum", "pole and cart masses"),
     _robust("Walker2d", "friction, torso and thigh masses"),
-    Entry("agent", "sac", "agentgym.agents.sac.sac:SAC", "Soft Actor-Critic, fast on CPU", "agentgym.agents.sac"),
-    Entry(
-        "agent", "mdpo", "agentgym.agents.mdpo.off_policy:MDPO",
-        "Mirror Descent Policy Optimization, off-policy, continuous actions", "agentgym.agents.mdpo",
-    ),
-    Entry(
-        "agent", "mdpo-onpolicy", "agentgym.agents.mdpo.on_policy:OnPolicyMDPO",
-        "Mirror Descent Policy Optimization, on-policy", "agentgym.agents.mdpo",
-    ),
-    Entry(
-        "agent", "ppo", "agentgym.agents.baselines.ppo:PPO",
-        "Proximal Policy Optimization, Stable-Baselines3's", "agentgym.agents.baselines",
-    ),
-    Entry(
-        "agent", "trpo", "agentgym.agents.baselines.trpo:TRPO",
-        "Trust Region Policy Optimization, sb3-contrib's (extra: contrib)", "agentgym.agents.baselines",
-    ),
+    _agent("sac", "sac.sac:SAC", "Soft Actor-Critic, fast on CPU"),
+    _agent("mdpo", "mdpo.off_policy:MDPO", "Mirror Descent Policy Optimization, off-policy, continuous actions"),
+    _agent("mdpo-onpolicy", "mdpo.on_policy:OnPolicyMDPO", "Mirror Descent Policy Optimization, on-policy"),
+    _agent("ppo", "baselines.ppo:PPO", "Proximal Policy Optimization, Stable-Baselines3's"),
+    _agent("trpo", "baselines.trpo:TRPO", "Trust Region Policy Optimization, sb3-contrib's (extra: contrib)"),
     _suite("parameter-grid", "parameter_grid:ParameterGrid", "every cell of a grid over the uncertainty set"),
     _suite("perturbations", "perturbations:Perturbations", "observation, action, reward and dynamics, at intensities"),
     _suite("attacks", "attacks:Attacks", "observations moved by an adversary"),
