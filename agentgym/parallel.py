@@ -54,7 +54,10 @@ def map_tasks(
             then the number of its CPUs to use, or all of them for -1.
     """
     if workers == 1 and ray is None:
-        yield from (_run(function, index, task) for index, task in enumerate(tasks))
+        for index, task in enumerate(tasks):
+            with _one_thread():  # as in a worker: the last bits of a product depend on the number of threads
+                outcome = _run(function, index, task)
+            yield outcome
         return
     with tempfile.TemporaryDirectory() as started, _backend(ray):
         finished: set[int] = set()
@@ -113,6 +116,18 @@ def _run_in_worker(function: Callable[[Task], Result], index: int, task: Task, s
     if started and Path(started).is_dir():  # not on another machine of a cluster
         (Path(started) / str(index)).touch()
     return _run(function, index, task)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _run(function: Callable[[Task], Result], index: int, task: Task) -> Outcome[Result]:
