@@ -60,7 +60,7 @@ class Agent(BaseAlgorithm):
             if policy in (name, known):
                 return name
         name = policy if isinstance(policy, str) else policy.__name__
-        hint = f"Use stable_baselines3.{cls.__name__} for images, Dict observations and policies of your own."
+        hint = "For images, Dict observations and policies of your own take Stable-Baselines3's agents."
         raise UnknownId("policy", name, cls.policy_aliases, hint)
 
     # Environments
