@@ -39,6 +39,7 @@ STEPS = {
     "Hopper-v5": 40_000,
     "HalfCheetah-v5": 40_000,
 }
+DEFAULT_SEEDS = 5
 LONG_STEPS = 500_000  # on-policy agents once more
 LEARNING_STARTS = 1_000  # both off-policy agents
 EVALUATION_SEED = 20_000  # root of the evaluation episodes' seeds, the same for all runs
@@ -252,8 +253,8 @@ def main() -> None:
         append(options.rows, now, values)
         said = outcome.error or f"{values['mean_return']} in {values['seconds']} s"
         print(f"{number}/{len(waiting)} {now.agent} {now.env} {now.steps} seed {now.seed}: {said}", flush=True)
-        write_table(options, cells)
-    write_table(options, cells)
+        write_table(options)
+    write_table(options)
     print(f"{options.rows}\n{options.table}")
 
 
@@ -262,16 +263,17 @@ def finished(row: dict[str, str] | None) -> bool:
     return row is not None and not row["error"]
 
 
-def write_table(options: argparse.Namespace, cells: list[Cell]) -> None:
-    """Only runs of the plan: other settings are another protocol."""
+def write_table(options: argparse.Namespace) -> None:
+    """The whole table, whichever part of the plan this command runs; other budgets are another protocol."""
     known = read(options.rows)
-    planned = [known[c.key] for c in cells if c.key in known]
-    write_file(options.table, table(planned, options))
+    everything = {"agents": list(AGENTS), "envs": list(STEPS), "long_steps": options.long_steps or LONG_STEPS}
+    whole = argparse.Namespace(**{**vars(options), **everything, "seeds": max(options.seeds, DEFAULT_SEEDS)})
+    write_file(options.table, table([known[c.key] for c in queue(whole) if c.key in known], whole))
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5, help="seeds 0, 1, ... of every cell")
+    parser.add_argument("--seeds", type=int, default=DEFAULT_SEEDS, help="seeds 0, 1, ... of every cell")
     parser.add_argument("--agents", nargs="*", default=list(AGENTS), choices=list(AGENTS))
     parser.add_argument("--envs", nargs="*", default=list(STEPS), choices=list(STEPS))
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies the steps of the equal budget")
