@@ -28,16 +28,17 @@ class Collocation:
         self.z = self.reference * height / 2
         self.to_coefficients = np.linalg.inv(chebyshev.chebvander(self.reference, points - 1))
         antiderivative = chebyshev.chebint(self.to_coefficients)
-        self.weights = (chebyshev.chebval(1.0, antiderivative) - chebyshev.chebval(-1.0, antiderivative)) * height / 2
+        ends = np.asarray(chebyshev.chebval(np.array([-1.0, 1.0]), antiderivative))  # [Z, 2]
+        self.weights = (ends[:, 1] - ends[:, 0]) * height / 2
 
     def derivative(self, order: int) -> Array:
         """The matrix [Z, Z] that takes values to values of the derivative."""
         found = chebyshev.chebder(self.to_coefficients, order)
-        return chebyshev.chebval(self.reference, found).T * (2 / self.height) ** order
+        return np.asarray(chebyshev.chebval(self.reference, found).T * (2 / self.height) ** order, np.float64)
 
     def interpolation(self, z: Array) -> Array:
         """The matrix [N, Z] that takes values to values of the interpolating polynomial at heights ``z`` [N]."""
-        return chebyshev.chebval(2 * z / self.height, self.to_coefficients).T
+        return np.asarray(chebyshev.chebval(2 * z / self.height, self.to_coefficients).T, np.float64)
 
 
 class ClampedBasis:
@@ -59,4 +60,5 @@ class ClampedBasis:
     def derivative(self, order: int) -> Array:
         """Values [Z, Z - 2] of the polynomials' derivatives at the collocation points."""
         found = chebyshev.chebder(self._coefficients, order) if order else self._coefficients
-        return chebyshev.chebval(self.collocation.reference, found).T * (2 / self.collocation.height) ** order
+        values = chebyshev.chebval(self.collocation.reference, found).T
+        return np.asarray(values * (2 / self.collocation.height) ** order, np.float64)

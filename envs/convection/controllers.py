@@ -123,5 +123,3 @@ class Controller:
 def controllers(cell: Cell) -> dict[str, Any]:
     """All controllers of a cell by name."""
     return {name: Controller(cell, law) for name, law in CONTROLLERS.items()}
-
-

@@ -1,6 +1,6 @@
 """The single-environment door: one agent sets all heaters of one convection cell."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -84,7 +84,7 @@ class ConvectionEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
     * v0: first version.
     """
 
-    metadata: ClassVar[dict[str, Any]] = ConvectionVectorEnv.metadata
+    metadata = ConvectionVectorEnv.metadata
 
     def __init__(
         self, preset: str = "compact", device: str = "cpu", render_mode: str | None = None, **changes: Any
@@ -112,7 +112,7 @@ class ConvectionEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
             info["measures"] = {name: float(v[0]) for name, v in infos["measures"].items() if not name.startswith("_")}
         return observation[0], float(reward[0]), False, bool(truncated[0]), info
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """The cell's picture, uint8 [height, width, 3]; see Arguments."""
         frames = self.batch.render()
         return None if frames is None else frames[0]

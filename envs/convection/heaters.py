@@ -54,4 +54,3 @@ def segment_means(solver: Solver, heaters: int) -> np.ndarray:
 def lagged(before: Tensor, target: Tensor, time: float, lag: float) -> Tensor:
     """Heaters on their way from ``before`` to ``target``, a time ``time`` later, with time constant ``lag``."""
     return target + (before - target) * float(np.exp(-time / lag)) if lag > 0 else target
-

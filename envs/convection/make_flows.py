@@ -51,6 +51,7 @@ def write(path: Path, flow: Flow) -> None:
 
 
 def main() -> None:
+    """Entry point of the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--presets", nargs="*", default=list(PRESETS), choices=list(PRESETS))
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "flows")

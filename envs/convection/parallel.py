@@ -69,7 +69,7 @@ class ConvectionParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.flo
         observation, _, _, truncated, info = self.env.step(told)
         agents = self.agents
         rewards = dict(zip(agents, info["agent_rewards"].tolist(), strict=True))
-        shared = {name: info[name] for name in ("nusselt", "roll_pairs", "measures") if name in info}
+        shared: dict[str, Any] = {name: info[name] for name in ("nusselt", "roll_pairs", "measures") if name in info}
         if truncated:
             self.agents = []
         return (

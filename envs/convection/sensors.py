@@ -108,7 +108,7 @@ class NusseltNumbers:
         return 1 + (self._segments @ flux).T / self.diffusivity
 
     def published(self, readings: Tensor) -> Tensor:
-        """The formula of Vignon et al.'s released code, over the given probes' columns: [N] from [N, 3, heights, columns].
+        """The formula of Vignon et al.'s released code over these probes: [N] from [N, 3, heights, columns].
 
         It averages w T over the probes without quadrature weights, takes np.gradient of T with unit spacing, and has
         the top row first, which turns the sign of the conductive part. T counts from 0 as there: 1 at the top.

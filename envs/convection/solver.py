@@ -15,10 +15,10 @@ mean flow U(z), so its divergence vanishes by construction; the vorticity omega 
 Space: Fourier modes in x, dealiased by the 2/3 rule, Chebyshev collocation in z. Time: the three-stage IMEX Runge-Kutta
 scheme of Spalart, Moser and Rogers (J. Comput. Phys. 96, 1991, appendix), advection explicit, diffusion implicit.
 
-Each stage solves, for each wavenumber, (L - beta dt nu L^2) psi = R and (1 - beta dt kappa L) T = R. The inverses are formed once
-in float64 and kept already multiplied by what is needed next (omega, u, psi, and the diffusion term that the next stage
-carries), so that no ill-conditioned derivative is applied in float32. All products are dense matrix products: at these
-sizes they beat fast transforms on a CPU and suit a GPU.
+Each stage solves (L - beta dt nu L^2) psi = R and (1 - beta dt kappa L) T = R for each wavenumber. The inverses are
+formed once in float64 and kept already multiplied by what is needed next (omega, u, psi, and the diffusion term that
+the next stage carries), so that no ill-conditioned derivative is applied in float32. All products are dense matrix
+products: at these sizes they beat fast transforms on a CPU and suit a GPU.
 """
 
 import math
@@ -108,8 +108,8 @@ class Resolution:
 class State(NamedTuple):
     """Right-hand sides of the stage that comes next; with them a run goes on bit for bit.
 
-    ``vorticity`` [K, 2, N, Z - 2] (mean flow at wavenumber 0), ``temperature`` [K, 2, N, Z]: real and imaginary parts by
-    wavenumber for N worlds, on the points between the plates; the temperature's first and last entries are the plates'.
+    ``vorticity`` [K, 2, N, Z - 2] (mean flow at wavenumber 0), ``temperature`` [K, 2, N, Z]: real and imaginary parts
+    by wavenumber for N worlds, on the points between the plates; the temperature's first and last are the plates' own.
     """
 
     vorticity: Tensor

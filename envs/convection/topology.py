@@ -64,7 +64,8 @@ class Flow:
         kept = place < modes
 
         def on_grid(coefficients: Array) -> Array:
-            return chebyshev.chebval(solver.collocation.reference, np.moveaxis(coefficients, -1, 0))
+            values = chebyshev.chebval(solver.collocation.reference, np.moveaxis(coefficients, -1, 0))
+            return np.asarray(values, np.float64)
 
         stream, temperature = (np.zeros((modes, 2, count, solver.resolution.points)) for _ in range(2))
         stream[place[kept]] = on_grid(self.stream[kept])
@@ -118,7 +119,7 @@ def shifted(solver: Solver, state: State, distance: Array) -> State:
 
 
 def mirrored(state: State, which: NDArray[np.bool_]) -> State:
-    """The chosen worlds [N] as seen in a mirror, x to -x: T and w keep their sign, u, psi and the mean flow change it."""
+    """The chosen worlds [N] with x turned to -x: T and w keep their sign; u, psi and the mean flow change it."""
     chosen = torch.as_tensor(which, device=state.vorticity.device)[:, None]
     sign = torch.where(chosen, -1.0, 1.0).to(state.vorticity.dtype)
     momentum, heat = state

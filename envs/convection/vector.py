@@ -165,7 +165,7 @@ class ConvectionVectorEnv(VectorEnv):
         again = {"final_obs": final, "_final_obs": ended, "final_info": last, "_final_info": ended.copy()}
         return self.world.observe(), running | again
 
-    def render(self) -> tuple[NDArray[np.uint8], ...] | None:  # type: ignore[override]
+    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """Each world's picture, uint8 [height, width, 3]: temperature, velocity arrows and the heaters below."""
         if self.render_mode is None:
             return None

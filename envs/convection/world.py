@@ -13,7 +13,7 @@ from torch import Tensor
 from agentgym.envs.convection import heaters, topology
 from agentgym.envs.convection.presets import Cell
 from agentgym.envs.convection.sensors import NusseltNumbers, Probes
-from agentgym.envs.convection.solver import Solver, State
+from agentgym.envs.convection.solver import State
 from agentgym.errors import InvalidParameter
 from agentgym.seeding import restore, state_of, stream
 
