@@ -94,7 +94,8 @@ class World:
     # Episodes
 
     def seed(self, index: int, seed: int) -> None:
-        """Fix everything random in one world from here on."""
+        """Fix everything in one world from here on; its next episode does not go on from the last one."""
+        self._begun[index] = False
         self._streams[index] = {name: stream(seed, "convection", name) for name in ("start", "heaters")}
 
     def start(self, chosen: Sequence[int], kind: str | None = None) -> None:
@@ -235,4 +236,4 @@ class World:
 
 
 def _array(values: Tensor) -> Array:
-    return np.array(values.detach().cpu(), np.float64)
+    return values.detach().cpu().numpy().astype(np.float64)
