@@ -31,6 +31,7 @@ class Entry:
         summary: one line for ``agentgym list``.
         card: the module whose folder holds its card, README.md.
         vector_target: environments only, ``module:attribute`` of the natively batched form.
+        parallel_target: environments only, ``module:attribute`` of the PettingZoo form.
         kwargs: environments only, what the id passes to its class.
         max_episode_steps: environments only, the time limit in steps.
     """
@@ -41,6 +42,7 @@ class Entry:
     summary: str
     card: str
     vector_target: str | None = None
+    parallel_target: str | None = None
     kwargs: dict[str, Any] = field(default_factory=dict)
     max_episode_steps: int | None = None
 
