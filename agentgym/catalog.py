@@ -79,6 +79,8 @@ OURS: tuple[Entry, ...] = (
     _agent("mdpo-onpolicy", "mdpo.on_policy:OnPolicyMDPO", "Mirror Descent Policy Optimization, on-policy"),
     _agent("ppo", "baselines.ppo:PPO", "Proximal Policy Optimization, Stable-Baselines3's"),
     _agent("trpo", "baselines.trpo:TRPO", "Trust Region Policy Optimization, sb3-contrib's (extra: contrib)"),
+    _agent("shared-ppo", "marl.ppo:SharedPPO", "PPO, one policy for all agents of a joint environment"),
+    _agent("shared-mdpo", "marl.mdpo:SharedMDPO", "on-policy MDPO, one policy for all agents of a joint environment"),
     _suite("parameter-grid", "parameter_grid:ParameterGrid", "every cell of a grid over the uncertainty set"),
     _suite("perturbations", "perturbations:Perturbations", "observation, action, reward and dynamics, at intensities"),
     _suite("attacks", "attacks:Attacks", "observations moved by an adversary"),
