@@ -23,6 +23,9 @@ class ConvectionParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.flo
 
     Args:
         settings: those of the single environment.
+
+    Attributes:
+        agent_mirror: where each entry of an agent's observation stands in the mirrored world, and with which sign.
     """
 
     metadata: ClassVar[dict[str, Any]] = {**ConvectionEnv.metadata, "name": "convection_v0", "is_parallelizable": True}
@@ -32,6 +35,7 @@ class ConvectionParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.flo
         self.render_mode = self.env.render_mode
         self.possible_agents = [f"heater_{index}" for index in range(self.env.cell.heaters)]
         self.agents: list[str] = []
+        self.agent_mirror = self.env.agent_mirror
         seen = Box(-np.inf, np.inf, (self.env.agent_windows.shape[1],), np.float32)
         self.observation_spaces = dict.fromkeys(self.possible_agents, seen)
         self.action_spaces = {agent: Box(-1.0, 1.0, (1,), np.float32) for agent in self.possible_agents}

@@ -174,7 +174,7 @@ def test_the_plate_s_profile_is_what_the_blends_say():
         blend = 3 * s**2 - 2 * s**3
         left, right = (values[(own + neighbour) % HEATERS], values[own])[:: -neighbour]
         exact = np.where(near, left + (right - left) * blend, exact)
-    np.testing.assert_allclose(series, exact, atol=2e-5)
+    np.testing.assert_allclose(series, exact, atol=2e-4)  # 500 of its modes
     box = profile_coefficients(solver, HEATERS, 0.0) @ values
     np.testing.assert_allclose(segment_means(solver, HEATERS) @ box, values, atol=2e-2)  # a box's series converges slowly
 
@@ -220,12 +220,12 @@ def test_volume_and_plates_agree_when_nothing_changes_and_segments_average_to_th
 
 
 def test_episodes_are_cut_and_scored():
-    env = ConvectionEnv(actions=4, start="one-pair")
+    env = ConvectionEnv(actions=4, start="one-pair", noise=0.0)
     env.reset(seed=0)
     *_, info = [env.step(np.zeros(HEATERS)) for _ in range(4)][-1]
     assert info["measures"]["one_pair"] == 1.0
     assert info["measures"]["actions_to_one_pair"] == 0.0
-    assert info["measures"]["nusselt"] == pytest.approx(4.13, abs=0.05)
+    assert info["measures"]["nusselt"] == pytest.approx(4.137, abs=0.002)
     env = ConvectionEnv(actions=4)
     env.reset(seed=0)
     *_, truncated, info = [env.step(np.zeros(HEATERS)) for _ in range(4)][-1]
