@@ -34,7 +34,7 @@ class SharedPPOConfig:
     max_grad_norm: float = 0.5
 
     # Returns
-    gamma: float = 0.98  # discount a step
+    gamma: float = 0.99  # discount a step
     gae_lambda: float = 0.95
 
     # Networks
@@ -67,7 +67,7 @@ class SharedMDPOConfig:
     # Value
     value_epochs: int = 10
     value_batch_size: int = 1000  # samples
-    gamma: float = 0.98  # discount a step
+    gamma: float = 0.99  # discount a step
     gae_lambda: float = 0.95
 
     # Optimisation

@@ -46,8 +46,8 @@ class ConvectionEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
 
     ## Starting State
 
-    A cached steady flow of two pairs of rolls (``start``: "two-pair", "one-pair", "random", or "mixed": one pair in one
-    of ten episodes), shifted by a random distance, mirrored with probability one half, with smooth temperature noise.
+    A cached steady flow of two pairs of rolls (``start``: "two-pair", "one-pair", "random", or "mixed": two pairs
+    or one, as often), shifted by a random distance, mirrored with probability one half, with smooth temperature noise.
     ``reset(options={"start": ...})`` takes another flow this once.
 
     ## Episode End

@@ -62,7 +62,7 @@ class Cell:
     reward_scale: float = 0.1
 
     # Episodes
-    start: Start = "two-pair"  # "mixed": nine in ten two pairs, else one pair
+    start: Start = "two-pair"  # "mixed": one half each of two pairs and one pair
     carry_on: float = 0.0  # probability that an episode goes on from the end of the last one
     noise: float = 0.02  # standard deviation of the temperature noise at the start
 

@@ -115,9 +115,9 @@ class ConvectionVectorEnv(VectorEnv):
             ended = np.flatnonzero(self._over).tolist()
             raise RuntimeError(f'Worlds {ended} have ended: reset them with options={{"reset_mask": ...}} first.')
         restarting = self._over.copy()
-        outcome = self.world.act(commands)
+        outcome = self.world.act(commands, ~restarting)
         observation = outcome.observation
-        if restarting.any():  # this step only resets them: whatever they did in it is thrown away
+        if restarting.any():
             self._restart(np.flatnonzero(restarting))
             observation = np.where(restarting[:, None, None, None], self.world.observe(), observation)
         rewards, infos = self._rewards(outcome, ~restarting)

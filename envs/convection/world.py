@@ -20,7 +20,7 @@ from agentgym.seeding import restore, state_of, stream
 __all__ = ["Diverged", "Outcome", "World"]
 
 COURANT_LIMIT = math.sqrt(3.0)  # of the scheme on the imaginary axis
-TWO_PAIRS_SHARE = 0.9  # of the episodes that start "mixed"
+ONE_PAIR_SHARE = 0.5  # of the episodes that start "mixed"
 
 Array = NDArray[np.float64]
 
@@ -110,7 +110,7 @@ class World:
         noise = topology.temperature_noise(self.solver, draws, self.cell.noise)
         if not (self._begun[index] and carried < self.cell.carry_on):
             if kind == "mixed":
-                kind = "two-pair" if share < TWO_PAIRS_SHARE else "one-pair"
+                kind = "one-pair" if share < ONE_PAIR_SHARE else "two-pair"
             known = topology.initial_states(self.cell, kind, self.device)
             pick = int(choice * known.temperature.shape[2])
             flow = State(*(part[:, :, pick : pick + 1] for part in known))
@@ -133,8 +133,8 @@ class World:
 
     # Time
 
-    def act(self, commands: Array) -> Outcome:
-        """Hold commands [N, A], each from -1 to 1, for one action.
+    def act(self, commands: Array, active: NDArray[np.bool_]) -> Outcome:
+        """Hold commands [N, A], each from -1 to 1, for one action in the active worlds [N]; the others stay.
 
         Raises:
             Diverged: a flow is not finite any more, or too fast for the time step.
@@ -142,8 +142,13 @@ class World:
         told = np.where(self._broken, self._held, commands)
         with torch.no_grad():
             found = self.advance(self.state, self.warmth, self.solver.tensor(told))
-            self.elapsed += 1
-            self._check(found)
+            self.elapsed += active
+            self._check(found, active)
+            if not active.all():
+                still = torch.as_tensor(np.flatnonzero(~active), device=self.device)
+                for now, before in zip((*found.state, found.warmth), (*self.state, self.warmth), strict=True):
+                    axis = now.ndim - 2  # of worlds
+                    now.index_copy_(axis, still, before.index_select(axis, still))
             self.state, self.warmth = found.state, found.warmth
             return self._judge(found)
 
@@ -167,12 +172,12 @@ class World:
             state, warmth, mean_flux, mean_gradients, torch.stack(courants).amax(0), torch.stack(readings).mean(0)
         )
 
-    def _check(self, found: _Measured) -> None:
-        finite = torch.isfinite(found.flux).all(0)
-        if bool(finite.all()) and bool((found.courant < COURANT_LIMIT).all()):
-            return
+    def _check(self, found: _Measured, active: NDArray[np.bool_]) -> None:
         courant = found.courant.cpu().numpy()
-        lost = np.flatnonzero(~(finite.cpu().numpy() & (courant < COURANT_LIMIT)))
+        good = torch.isfinite(found.flux).all(0).cpu().numpy() & (courant < COURANT_LIMIT)
+        lost = np.flatnonzero(active & ~good)
+        if not len(lost):
+            return
         raise Diverged(
             f"The flow of world {', '.join(map(str, lost))} diverged at action {self.elapsed[lost[0]]} (Courant number "
             f"{courant[lost[0]]:.2f}, limit {COURANT_LIMIT:.2f}). Use a smaller time_step than {self.cell.time_step}."

@@ -172,11 +172,13 @@ def test_the_plate_s_profile_is_what_the_blends_say():
         near = np.abs(offset - edge) < joint
         s = (offset - edge + joint) / (2 * joint)
         blend = 3 * s**2 - 2 * s**3
-        left, right = (values[(own + neighbour) % HEATERS], values[own])[:: -neighbour]
+        left, right = (values[(own + neighbour) % HEATERS], values[own])[::-neighbour]
         exact = np.where(near, left + (right - left) * blend, exact)
     np.testing.assert_allclose(series, exact, atol=2e-4)  # 500 of its modes
     box = profile_coefficients(solver, HEATERS, 0.0) @ values
-    np.testing.assert_allclose(segment_means(solver, HEATERS) @ box, values, atol=2e-2)  # a box's series converges slowly
+    np.testing.assert_allclose(
+        segment_means(solver, HEATERS) @ box, values, atol=2e-2
+    )  # a box's series converges slowly
 
 
 def test_broken_heaters_do_not_obey_and_slow_ones_follow_late():
