@@ -4,8 +4,9 @@
     python benchmarks/convection_learning.py --table-only    # writes the tables from the rows there are
     python benchmarks/convection_learning.py --smoke         # tiny runs of everything, into the temporary folder
 
-Every run adds its rows to docs/results/convection_rows.csv at once; a run whose rows are there is not made again, and one
-that was cut in the middle goes on from its checkpoint in runs/convection. docs/results/convection.md has the protocol.
+Every run adds its rows to docs/results/convection_rows.csv at once; a run whose rows are there is not made again, and
+one that was cut in the middle goes on from its checkpoint in runs/convection. docs/results/convection.md has the
+protocol.
 """
 
 import argparse
@@ -149,8 +150,8 @@ HEADER = """# Control of convection: what was reached
 Written by `python benchmarks/convection_learning.py`; the raw rows are in [{raw}]({raw}). Do not edit by hand.
 
 **Protocol.** Box of aspect pi, standard Ra 8e4 (the published case), Pr 0.7, ten heaters. A run trains on the compact
-grid (48 x 33) for {simulations} simulations of {actions} actions, {worlds} worlds side by side, one half of the episodes
-starting from two pairs of rolls and one half from one, one thread. The **final** policy's mode is judged in
+grid (48 x 33) for {simulations} simulations of {actions} actions, {worlds} worlds side by side, one half of the
+episodes starting from two pairs of rolls and one half from one, one thread. The **final** policy's mode is judged in
 {judged} worlds from each start, the same for all: the figure is the true Nusselt number (volume mean, actuation
 included) over actions 101 to 200. Agents' cells: mean over seeds of that, its 95 % bootstrap interval over seeds, least
 and greatest seed. *merged*: share of worlds that end with one pair of rolls. Uncontrolled, two pairs have 4.94 and one
