@@ -93,6 +93,7 @@ OURS: tuple[Entry, ...] = (
     _suite("parameter-grid", "parameter_grid:ParameterGrid", "every cell of a grid over the uncertainty set"),
     _suite("perturbations", "perturbations:Perturbations", "observation, action, reward and dynamics, at intensities"),
     _suite("attacks", "attacks:Attacks", "observations moved by an adversary"),
+    _suite("convection", "convection:Convection", "other fluids, sensors, heaters, starts and boxes of convection"),
     _suite("transfer", "transfer:Transfer", "train x test matrix over agents"),
 )
 

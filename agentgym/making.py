@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import gymnasium
 from gymnasium.envs.registration import load_env_creator
@@ -12,7 +12,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from agentgym import catalog
 from agentgym.errors import AskError, UnknownId
 
-__all__ = ["check_id", "make_env", "make_native_batch", "parallel_env"]
+__all__ = ["check_id", "has_native_batch", "make_env", "make_native_batch", "parallel_env", "perturbed"]
+
+World = TypeVar("World", gymnasium.Env[Any, Any], VectorEnv[Any, Any, Any])
 
 # The core holds environments' names only; this is where their perturbations are found.
 PERTURB = "agentgym.envs.perturb"
@@ -75,15 +77,24 @@ def make_native_batch(env_id: str, env_kwargs: dict[str, Any] | None, num_envs: 
         UnknownId: there is no such environment.
         AskError: the environment refuses its keyword arguments.
     """
-    check_id(env_id)
-    entry_point = gymnasium.spec(env_id.rpartition(":")[2]).vector_entry_point
-    batch_class = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
-    if not (hasattr(batch_class, "get_state") and hasattr(batch_class, "set_state")):
+    if not has_native_batch(env_id):
         return None
     with _naming(env_id, env_kwargs):
         return gymnasium.make_vec(
             env_id, num_envs, "vector_entry_point", autoreset_mode=AutoresetMode.SAME_STEP, **(env_kwargs or {})
         )
+
+
+def has_native_batch(env_id: str) -> bool:
+    """Whether :func:`make_native_batch` makes one.
+
+    Raises:
+        UnknownId: there is no such environment.
+    """
+    check_id(env_id)
+    entry_point = gymnasium.spec(env_id.rpartition(":")[2]).vector_entry_point
+    batch_class = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    return hasattr(batch_class, "get_state") and hasattr(batch_class, "set_state")
 
 
 def parallel_env(env_id: str, **env_kwargs: Any) -> Any:
@@ -115,10 +126,10 @@ def _naming(env_id: str, env_kwargs: Mapping[str, Any] | None) -> Iterator[None]
         raise AskError(f"{env_id} cannot be made with {env_kwargs}: {error}") from error
 
 
-def perturbed(env: gymnasium.Env[Any, Any], configs: Sequence[Mapping[str, Any]]) -> gymnasium.Env[Any, Any]:
-    """``env`` with perturbations around it; ``env`` itself when there are none."""
+def perturbed(env: World, configs: Sequence[Mapping[str, Any]]) -> World:
+    """``env``, single or a batch, with perturbations around it; ``env`` itself when there are none."""
     if not configs:
         return env
     perturb = importlib.import_module(PERTURB)
-    wrapped: gymnasium.Env[Any, Any] = perturb.perturb(env, *(perturb.from_config(config) for config in configs))
+    wrapped: World = perturb.perturb(env, *(perturb.from_config(config) for config in configs))
     return wrapped

@@ -98,6 +98,21 @@ class Layout:
         done: Any = env.action_space
         return cls(seen, done, np.asarray(windows), _as_mirror(_attribute(env, "agent_mirror")))
 
+    @classmethod
+    def of_environment(cls, env: Any) -> Self:
+        """The layout of a Gymnasium ``Env`` or ``VectorEnv``, wrapped or not.
+
+        Raises:
+            InvalidParameter: it has no ``agent_windows``, or one that does not fit.
+        """
+        base = env.unwrapped
+        windows = getattr(base, "agent_windows", None)
+        if windows is None:
+            raise InvalidParameter("This environment has no agent_windows, so it is not one of several agents.")
+        seen = getattr(env, "single_observation_space", env.observation_space)
+        done = getattr(env, "single_action_space", env.action_space)
+        return cls(seen, done, np.asarray(windows), _as_mirror(getattr(base, "agent_mirror", None)))
+
     @property
     def agents(self) -> int:
         """A."""

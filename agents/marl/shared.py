@@ -16,7 +16,7 @@ from agentgym.agents.common import saving
 from agentgym.agents.marl.agents_as_envs import AgentsAsEnvs
 from agentgym.agents.marl.layout import Layout
 from agentgym.agents.marl.learner import SharedLearner
-from agentgym.errors import InvalidParameter
+from agentgym.errors import InvalidParameter, SpaceMismatch
 from agentgym.joint import JointEnv
 from agentgym.state import Inventory
 
@@ -107,6 +107,26 @@ class SharedAgent:
         self.learner.set_env(self._agents_of(env, self.layout, self.learner.verbose), force_reset)
 
     # Acting
+
+    def acting_in(self, env: Any) -> Self:
+        """The same policy for the agents of another joint environment, in which each sees as much as here.
+
+        Args:
+            env: single or batched; there may be more or fewer agents.
+
+        Raises:
+            InvalidParameter: it is no joint environment.
+            SpaceMismatch: its agents see or do something else.
+        """
+        layout = Layout.of_environment(env)
+        for what in ("own_observation_space", "own_action_space"):
+            own, its = getattr(self.layout, what), getattr(layout, what)
+            if own != its:
+                raise SpaceMismatch(f"This policy's {what[4:].replace('_', ' ')} is {own}; the environment's is {its}.")
+        agent = type(self).__new__(type(self))
+        agent.layout, agent.learner = layout, self.learner
+        agent.policy = JointPolicy(layout, self.learner.policy)
+        return agent
 
     def predict(
         self,

@@ -3,7 +3,6 @@
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Box
@@ -120,6 +119,6 @@ class Controller:
         )  # fmt: skip
 
 
-def controllers(cell: Cell) -> dict[str, Any]:
+def controllers(cell: Cell) -> dict[str, Controller]:
     """All controllers of a cell by name."""
     return {name: Controller(cell, law) for name, law in CONTROLLERS.items()}

@@ -7,6 +7,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from agentgym.envs.convection.controllers import Controller, controllers
 from agentgym.envs.convection.vector import ConvectionVectorEnv, checked_commands
 
 __all__ = ["ConvectionEnv"]
@@ -94,6 +95,11 @@ class ConvectionEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         self.observation_space, self.action_space = self.batch.single_observation_space, self.batch.single_action_space
         self.cell = self.batch.cell
         self.agent_windows, self.agent_mirror = self.batch.agent_windows, self.batch.agent_mirror
+
+    @property
+    def controllers(self) -> dict[str, Controller]:
+        """Controllers made by hand, by name; evaluations put them beside agents."""
+        return controllers(self.cell)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
