@@ -1,10 +1,11 @@
 """The peer of benchmarks/convection.py: Rayleigh-Benard convection with shenfun, run by an interpreter that has it.
 
 Wall-normal velocity and temperature by Chebyshev-Galerkin and Fourier in shenfun's IMEX-RK3, as in its own
-two-dimensional demo, with the rotational form of the advection, which is the cheaper of the demo's two. Nothing is
-written or plotted. It reads numbers of steps from standard input and answers with the seconds that they took.
+two-dimensional demo. Of its two forms of the advection, "standard" (u . grad u) is the default and "rotational"
+(omega x u) the cheaper. Nothing is written or plotted. It reads numbers of steps from standard input and answers with
+the seconds that they took, and the Nusselt number.
 
-    python benchmarks/peers/shenfun_convection.py COLUMNS POINTS
+    python benchmarks/peers/shenfun_convection.py COLUMNS POINTS FORM
 """
 
 import sys
@@ -39,7 +40,7 @@ PADDING = (1, 1.5)  # dealiased along x
 class Convection:
     """The published cell: height 2, length 2 pi, z first."""
 
-    def __init__(self, columns: int, points: int) -> None:
+    def __init__(self, columns: int, points: int, form: str) -> None:
         nu, kappa = np.sqrt(PRANDTL / RAYLEIGH), 1 / np.sqrt(PRANDTL * RAYLEIGH)
         vertical, horizontal = (-1, 1), (0, 2 * np.pi)
         wall, slip, free, still = (
@@ -57,7 +58,12 @@ class Convection:
         self.padded = space_u.get_dealiased(PADDING)
         self.mask, self.wavenumbers = space_w.get_mask_nyquist(), space_u.local_wavenumbers(scaled=True)[1]
         self.slope = Project(Dx(self.velocity[0], 0, 1), space_u)
+        self.form = form
         self.vorticity = Project(curl(self.velocity), space_free)
+        self.gradients = [
+            Project(Dx(self.velocity[part], axis, 1), space)
+            for part, axis, space in ((0, 0, space_u), (0, 1, space_w), (1, 0, space_free), (1, 1, space_u))
+        ]
         forcing = Dx(Dx(self.lamb[1], 0, 1), 1, 1) - Dx(self.lamb[0], 1, 2)
         self.equations = [
             IMEXRK3(
@@ -93,11 +99,16 @@ class Convection:
 
     def _advection(self) -> None:
         velocity = self.velocity.backward(padding_factor=PADDING)
-        vorticity = self.vorticity().backward(padding_factor=PADDING)
         temperature = self.temperature.backward(padding_factor=PADDING)
-        lamb = self.lamb.v
-        lamb[0] = self.padded.forward(-vorticity * velocity.v[1])
-        lamb[1] = self.padded.forward(vorticity * velocity.v[0])
+        w, u = velocity.v
+        if self.form == "rotational":
+            vorticity = self.vorticity().backward(padding_factor=PADDING)
+            self.lamb.v[0] = self.padded.forward(-vorticity * u)
+            self.lamb.v[1] = self.padded.forward(vorticity * w)
+        else:
+            wz, wx, uz, ux = (part().backward(padding_factor=PADDING) for part in self.gradients)
+            self.lamb.v[0] = self.padded.forward(w * wz + u * wx)
+            self.lamb.v[1] = self.padded.forward(w * uz + u * ux)
         self.lamb.mask_nyquist(self.mask)
         self.flux = velocity.function_space().forward(velocity * temperature, self.flux)
 
@@ -121,7 +132,7 @@ class Convection:
 
 
 def main() -> None:
-    flow = Convection(int(sys.argv[1]), int(sys.argv[2]))
+    flow = Convection(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
     for line in sys.stdin:
         start = time.perf_counter()
         for _ in range(int(line)):
