@@ -7,11 +7,12 @@ PIP := $(BIN)/pip install --quiet -c constraints.txt
 # One numerics thread a process: many small networks side by side are slower with more.
 TEST_WORKERS ?= auto
 DEMO_STEPS ?= 20000
+CONVECTION_STEPS ?= 40000
 # Small networks and a higher learning rate than SAC's defaults: enough to balance a pole, in a minute or two.
 TRAIN := $(BIN)/agentgym train sac --env agentgym/RobustInvertedPendulum-v0 --steps $(DEMO_STEPS) --threads 1 --overwrite \
 	--config.actor-layers 64 64 --config.critic-layers 64 64 --config.batch-size 128 --config.learning-rate 1e-3
 
-CONVECTION := --env agentgym/Convection-v0 --env-kwargs start=mixed --num-envs 32 --steps 40000 --threads 1 --overwrite
+CONVECTION := --env agentgym/Convection-v0 --env-kwargs start=mixed --num-envs 32 --steps $(CONVECTION_STEPS) --threads 1 --overwrite
 
 .PHONY: demo train-nominal train-randomised demo-convection train-shared train-single test test-slow lint format clean help
 
