@@ -57,6 +57,17 @@ def _robust(task: str, parameters: str) -> Entry:
     )
 
 
+def _text(name: str, summary: str) -> Entry:
+    return Entry(
+        "env",
+        f"agentgym/{name}-v0",
+        f"agentgym.envs.text.env:{name}Env",
+        summary,
+        "agentgym.envs.text",
+        vector_target=f"agentgym.envs.text.vector:{name}VectorEnv",
+    )
+
+
 def _agent(name: str, target: str, summary: str) -> Entry:
     return Entry("agent", name, f"agentgym.agents.{target}", summary, f"agentgym.agents.{target.split('.')[0]}")
 
@@ -72,6 +83,9 @@ OURS: tuple[Entry, ...] = (
     _robust("HumanoidStandup", "torso, right-foot and left-thigh masses"),
     _robust("InvertedPendulum", "pole and cart masses"),
     _robust("Walker2d", "friction, torso and thigh masses"),
+    _text("Household", "errands in generated homes, by text, with the shortest way known"),
+    _text("Archive", "questions answered with search, articles and sums, by text (extra: text)"),
+    _text("TextWorld", "TextWorld's generated games and challenges (extra: text)"),
     _agent("sac", "sac.sac:SAC", "Soft Actor-Critic, fast on CPU"),
     _agent("mdpo", "mdpo.off_policy:MDPO", "Mirror Descent Policy Optimization, off-policy, continuous actions"),
     _agent("mdpo-onpolicy", "mdpo.on_policy:OnPolicyMDPO", "Mirror Descent Policy Optimization, on-policy"),
