@@ -65,7 +65,7 @@ class TextEnv(gymnasium.Env[str, str]):
         render_mode: "ansi" (:meth:`render` gives the last command and observation) or None.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"]}  # type: ignore[misc]
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 4}  # type: ignore[misc]
 
     def __init__(self, world: World, admissible: bool = True, render_mode: str | None = None) -> None:
         if render_mode not in (None, "ansi"):
@@ -168,8 +168,9 @@ class TextEnv(gymnasium.Env[str, str]):
             seed, episode, turn = (int(snapshot[key]) for key in ("seed", "episode", "turn"))
             over, won = bool(snapshot["over"]), bool(snapshot["won"])
             command, text = (str(part) for part in snapshot["last"])
+            state = dict(snapshot["state"])
             self.world.begin(seed, episode)
-            self.world.set_state_values(snapshot["state"])
+            self.world.set_state_values(state)
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, InvalidParameter):
                 raise

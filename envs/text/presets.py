@@ -126,10 +126,10 @@ def sized(presets: Mapping[str, Size], what: str, name: str, dials: Mapping[str,
     known = {field.name: getattr(presets[name], field.name) for field in fields(presets[name])}
     for dial, value in dials.items():
         if dial not in known:
-            raise UnknownId(f"dial of a {what.split()[0]}", dial, known)
+            raise UnknownId(f"dial of the {what}", dial, known)
         right = isinstance(value, (int, float) if isinstance(known[dial], float) else type(known[dial]))
         if not right or isinstance(value, bool) != isinstance(known[dial], bool):
-            raise InvalidParameter(f"{dial} must be a {type(known[dial]).__name__}, not {value!r}.")
+            raise InvalidParameter(f"{dial} must be of type {type(known[dial]).__name__}, not {value!r}.")
     changed = replace(presets[name], **dials)
     changed.check()
     return changed

@@ -99,8 +99,10 @@ class TextVectorEnv(VectorEnv[Texts, Texts, np.ndarray]):
                 self._texts[n], rewards[n], terminated[n], truncated[n], infos[n] = world.step(action)
         self._over = terminated | truncated
         if self.autoreset_mode == AutoresetMode.SAME_STEP and self._over.any():
-            return tuple(self._texts), rewards, terminated, truncated, self._restart_at_once(infos)
-        return tuple(self._texts), rewards, terminated, truncated, _stacked(infos)
+            stacked = self._restart_at_once(infos)
+        else:
+            stacked = _stacked(infos)
+        return tuple(self._texts), rewards, terminated, truncated, stacked
 
     def render(self) -> tuple[Any, ...] | None:
         """Each world's text, as the single environment renders it."""

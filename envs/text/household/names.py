@@ -8,8 +8,6 @@ import zlib
 from functools import cache
 from typing import Literal, get_args
 
-from agentgym.envs.text.language import vocabulary
-
 __all__ = [
     "APPLIANCES",
     "ITEM_KINDS",
@@ -22,7 +20,6 @@ __all__ = [
     "can",
     "goals",
     "held_out",
-    "words_of_households",
 ]
 
 TaskKind = Literal["place", "light", "clean", "heat", "cool", "two"]
@@ -90,12 +87,3 @@ def goals(task: TaskKind, unseen: bool) -> tuple[tuple[str, str], ...]:
     """
     targets = ["desklamp"] if task == "light" else [kind for kind in RECEPTACLES if kind != APPLIANCES.get(task)]
     return tuple((i, t) for i in ITEM_KINDS if can(i, task) for t in targets if held_out(i, t) == unseen)
-
-
-@cache
-def words_of_households() -> tuple[str, ...]:
-    """The vocabulary: every word of observations and commands."""
-    from agentgym.envs.text.household.phrases import PHRASES
-    from agentgym.envs.text.language import REFUSALS
-
-    return vocabulary(ROOMS, RECEPTACLES, ITEM_KINDS, [LAMP], PHRASES, REFUSALS.values())

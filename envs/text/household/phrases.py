@@ -1,11 +1,11 @@
 """Every sentence that a household says and every command that it understands."""
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from agentgym.envs.text.household.names import ITEM_KINDS, LAMP, RECEPTACLES, ROOMS, TaskKind
-from agentgym.envs.text.language import Command, a, tidy
+from agentgym.envs.text.language import REFUSALS, Command, a, tidy, vocabulary
 
-__all__ = ["ARRIVE", "GOALS", "PHRASES", "parse", "task_sentence"]
+__all__ = ["ADJECTIVES", "CONDITION", "GOALS", "PHRASES", "parse", "task_sentence", "words_of_households"]
 
 TASK = "Your task: {}."
 ROOM = "You are in the {}. You see: {}."
@@ -87,3 +87,9 @@ def parse(command: str) -> Command | str:
             if link in linked and first in _NUMBERED and second in _NUMBERED:
                 return Command(verb, first, second)
     return "unparsable"
+
+
+@cache
+def words_of_households() -> tuple[str, ...]:
+    """The vocabulary: every word of observations and commands."""
+    return vocabulary(ROOMS, RECEPTACLES, ITEM_KINDS, [LAMP], PHRASES, REFUSALS.values())

@@ -15,7 +15,6 @@ from agentgym.envs.text.household.names import (
     TASKS,
     TaskKind,
     can,
-    words_of_households,
 )
 from agentgym.envs.text.household.phrases import (
     ADJECTIVES,
@@ -39,6 +38,7 @@ from agentgym.envs.text.household.phrases import (
     USE,
     parse,
     task_sentence,
+    words_of_households,
 )
 from agentgym.envs.text.language import Command, listed, refusal
 from agentgym.envs.text.presets import HOUSEHOLDS, Household, sized

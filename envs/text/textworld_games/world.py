@@ -3,6 +3,7 @@
 import re
 import string
 import tempfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,11 @@ class TextWorldWorld(World):
         path = compiled(self.game, self.settings, self.split, number, self.folder)
         if path != self._path:
             self.close_game()
-            self._env, self._path = self._textworld.start(str(path), self._asked), path
+            with warnings.catch_warnings():
+                # Jericho does not know the game's memory; TextWorld keeps its own account of score and facts.
+                warnings.filterwarnings("ignore", message=".*is not fully supported")
+                self._env = self._textworld.start(str(path), self._asked)
+            self._path = path
         self._state = self._env.reset()
         self._given, self._score = [], 0
         self.task, self.task_kind = self._state.objective, self.game
