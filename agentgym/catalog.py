@@ -86,6 +86,7 @@ OURS: tuple[Entry, ...] = (
     _text("Household", "errands in generated homes, by text, with the shortest way known"),
     _text("Archive", "questions answered with search, articles and sums, by text (extra: text)"),
     _text("TextWorld", "TextWorld's generated games and challenges (extra: text)"),
+    _text("ScienceWorld", "ScienceWorld's experiments (extra: scienceworld, and Java)"),
     _agent("sac", "sac.sac:SAC", "Soft Actor-Critic, fast on CPU"),
     _agent("mdpo", "mdpo.off_policy:MDPO", "Mirror Descent Policy Optimization, off-policy, continuous actions"),
     _agent("mdpo-onpolicy", "mdpo.on_policy:OnPolicyMDPO", "Mirror Descent Policy Optimization, on-policy"),

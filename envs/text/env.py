@@ -1,4 +1,4 @@
-"""The single-environment doors: a household, an archive and TextWorld's games."""
+"""The single-environment doors: a household, an archive, TextWorld's games and ScienceWorld."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,9 +9,10 @@ from agentgym.envs.text.archive.world import ArchiveWorld
 from agentgym.envs.text.door import TextEnv
 from agentgym.envs.text.household.names import TaskKind
 from agentgym.envs.text.household.world import HouseholdWorld
+from agentgym.envs.text.scienceworld_tasks.world import ScienceWorldWorld
 from agentgym.envs.text.textworld_games.world import TextWorldWorld
 
-__all__ = ["ArchiveEnv", "HouseholdEnv", "TextWorldEnv"]
+__all__ = ["ArchiveEnv", "HouseholdEnv", "ScienceWorldEnv", "TextWorldEnv"]
 
 
 class HouseholdEnv(TextEnv, EzPickle):
@@ -218,3 +219,55 @@ class TextWorldEnv(TextEnv, EzPickle):
     ) -> None:
         EzPickle.__init__(self, game, settings, split, games, max_turns, folder, admissible, render_mode)
         super().__init__(TextWorldWorld(game, settings, split, games, max_turns, folder), admissible, render_mode)
+
+
+class ScienceWorldEnv(TextEnv, EzPickle):
+    """
+    ## Description
+
+    ScienceWorld's thirty kinds of experiments (Wang et al., arXiv 2203.07540): boil, melt, grow, measure, mix, connect.
+    Needs the extra ``scienceworld`` and Java 9 or newer; each environment is a Java process.
+
+    A seed fixes an episode here, which it does not upstream: in version 1.2 the order and names of things hang on
+    Java's identity hashes. They are made constant for the process that this environment starts.
+
+    ## Action Space
+
+    ScienceWorld's actions. Asked "which one do you mean?", the answer is a number. "reset task" is refused.
+
+    The rest (info, ends, seeds, snapshots) is as in :class:`agentgym.envs.text.door.TextEnv`, but: the anchor is what
+    one sees and carries, and the score, so that states which differ elsewhere share it. A reward is a hundredth of the
+    points that a command brought, -1 to 1 over an episode; a wrong ``focus`` ends the episode with -1 in all.
+    :meth:`plan` is ScienceWorld's own way with ``gold=True`` and as long as nothing else was done, otherwise empty. A
+    snapshot is the commands given. There is no vocabulary.
+
+    ## Arguments
+
+    | Argument          | Default | Description                                                                       |
+    |-------------------|---------|-----------------------------------------------------------------------------------|
+    | `tasks`           | all     | ScienceWorld's task names to draw from, e.g. ["boil", "find-plant"]               |
+    | `simplifications` | "easy"  | ScienceWorld's, joined by commas; "" for none                                     |
+    | `split`           | "train" | Its train, development ("seen") or test ("unseen") variations                     |
+    | `max_turns`       | 100     | Commands after which an episode is truncated                                      |
+    | `gold`            | `False` | Whether its way to the goal is worked out at each reset: up to half a minute      |
+    | `admissible`      | `True`  | Whether info lists the valid commands: hundreds, which takes most of a step       |
+
+    ## Version History
+
+    * v0: on ScienceWorld 1.2.3.
+    """
+
+    world: ScienceWorldWorld
+
+    def __init__(
+        self,
+        tasks: Sequence[str] | None = None,
+        simplifications: str = "easy",
+        split: str = "train",
+        max_turns: int = 100,
+        gold: bool = False,
+        admissible: bool = True,
+        render_mode: str | None = None,
+    ) -> None:
+        EzPickle.__init__(self, tasks, simplifications, split, max_turns, gold, admissible, render_mode)
+        super().__init__(ScienceWorldWorld(tasks, simplifications, split, max_turns, gold), admissible, render_mode)

@@ -9,10 +9,10 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from agentgym.envs.text.door import Info, TextEnv
-from agentgym.envs.text.env import ArchiveEnv, HouseholdEnv, TextWorldEnv
+from agentgym.envs.text.env import ArchiveEnv, HouseholdEnv, ScienceWorldEnv, TextWorldEnv
 from agentgym.errors import InvalidAction, InvalidParameter
 
-__all__ = ["ArchiveVectorEnv", "HouseholdVectorEnv", "TextVectorEnv", "TextWorldVectorEnv"]
+__all__ = ["ArchiveVectorEnv", "HouseholdVectorEnv", "ScienceWorldVectorEnv", "TextVectorEnv", "TextWorldVectorEnv"]
 
 Texts = tuple[str, ...]
 
@@ -210,3 +210,12 @@ class TextWorldVectorEnv(TextVectorEnv):
         super().close_extras()
         if self._temporary is not None:
             self._temporary.cleanup()
+
+
+class ScienceWorldVectorEnv(TextVectorEnv):
+    """A batch of experiments, each in a Java process of its own; arguments as of ``ScienceWorldEnv``."""
+
+    def __init__(
+        self, num_envs: int = 1, autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP, **arguments: Any
+    ) -> None:
+        super().__init__(lambda: ScienceWorldEnv(**arguments), num_envs, autoreset_mode)
