@@ -64,6 +64,7 @@ class ScienceWorldWorld(World):
         self.max_command_length, self.max_command_words = 120, 120
         self.max_observation_length = self.max_observation_words = 16_384
         self._variations: dict[str, list[int]] = {}
+        self._given: list[str] = []
 
     @property
     def vocabulary(self) -> None:

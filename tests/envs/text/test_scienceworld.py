@@ -76,17 +76,11 @@ def test_a_wrong_focus_ends_the_episode_in_failure(env):
     assert total == pytest.approx(-1.0)
 
 
+BAD = {"": "empty", "x" * 121: "overlong", "dance": "unparsable", "é": "unparsable", "Reset  task": "impossible"}
+
+
 @java
-@pytest.mark.parametrize(
-    ("command", "problem"),
-    [
-        ("", "empty"),
-        ("x" * 121, "overlong"),
-        ("dance", "unparsable"),
-        ("é", "unparsable"),
-        ("Reset  task", "impossible"),
-    ],
-)
+@pytest.mark.parametrize(("command", "problem"), BAD.items())
 def test_bad_commands_change_nothing_and_say_so(env, command, problem):
     _, before = env.reset(seed=1)
     _, reward, terminated, _, info = env.step(command)
