@@ -1,9 +1,10 @@
 """Text steps and resets a second: our households against TextWorld, on one thread of one process.
 
 Both are played by the same random player, which takes admissible commands; without the list, commands recorded
-beforehand are given again. TextWorld is used as its own documentation has it (`textworld.start` on a compiled z-machine
-game, challenge "simple"), asked for nothing more than the case needs. Seconds are CPU seconds of the process, so that
-other work on the machine counts for neither; rounds are interleaved and the median counts.
+beforehand are given again (ours remembers how it understood a command). TextWorld is used as its own documentation has
+it (`textworld.start` on a compiled z-machine game, challenge "simple"), asked for nothing more than the case needs.
+Seconds are CPU seconds of the process, so that other work on the machine counts for neither; rounds are interleaved and
+the median counts.
 
 - "steps": the single environment's `step`, within episodes, resets not counted.
 - "reset": ours enters another home in every reset; TextWorld starts the same compiled game again (another game would
