@@ -3,6 +3,9 @@
 from importlib.metadata import version
 
 from agentgym.catalog import register_environments
+from agentgym.making import parallel_env
+
+__all__ = ["parallel_env"]
 
 __version__ = version("agentgym")
 

@@ -31,6 +31,7 @@ class Entry:
         summary: one line for ``agentgym list``.
         card: the module whose folder holds its card, README.md.
         vector_target: environments only, ``module:attribute`` of the natively batched form.
+        parallel_target: environments only, ``module:attribute`` of the PettingZoo form.
         kwargs: environments only, what the id passes to its class.
         max_episode_steps: environments only, the time limit in steps.
     """
@@ -41,6 +42,7 @@ class Entry:
     summary: str
     card: str
     vector_target: str | None = None
+    parallel_target: str | None = None
     kwargs: dict[str, Any] = field(default_factory=dict)
     max_episode_steps: int | None = None
 
@@ -83,6 +85,15 @@ OURS: tuple[Entry, ...] = (
     _robust("HumanoidStandup", "torso, right-foot and left-thigh masses"),
     _robust("InvertedPendulum", "pole and cart masses"),
     _robust("Walker2d", "friction, torso and thigh masses"),
+    Entry(
+        "env",
+        "agentgym/Convection-v0",
+        "agentgym.envs.convection.env:ConvectionEnv",
+        "Rayleigh-Benard convection: reduce the heat that the flow carries",
+        "agentgym.envs.convection",
+        vector_target="agentgym.envs.convection.vector:ConvectionVectorEnv",
+        parallel_target="agentgym.envs.convection.parallel:ConvectionParallelEnv",
+    ),
     _text("Household", "errands in generated homes, by text, with the shortest way known"),
     _text("Archive", "questions answered with search, articles and sums, by text (extra: text)"),
     _text("TextWorld", "TextWorld's generated games and challenges (extra: text)"),
@@ -92,9 +103,12 @@ OURS: tuple[Entry, ...] = (
     _agent("mdpo-onpolicy", "mdpo.on_policy:OnPolicyMDPO", "Mirror Descent Policy Optimization, on-policy"),
     _agent("ppo", "baselines.ppo:PPO", "Proximal Policy Optimization, Stable-Baselines3's"),
     _agent("trpo", "baselines.trpo:TRPO", "Trust Region Policy Optimization, sb3-contrib's (extra: contrib)"),
+    _agent("shared-ppo", "marl.ppo:SharedPPO", "PPO, one policy for all agents of a joint environment"),
+    _agent("shared-mdpo", "marl.mdpo:SharedMDPO", "on-policy MDPO, one policy for all agents of a joint environment"),
     _suite("parameter-grid", "parameter_grid:ParameterGrid", "every cell of a grid over the uncertainty set"),
     _suite("perturbations", "perturbations:Perturbations", "observation, action, reward and dynamics, at intensities"),
     _suite("attacks", "attacks:Attacks", "observations moved by an adversary"),
+    _suite("convection", "convection:Convection", "other fluids, sensors, heaters, starts and boxes of convection"),
     _suite("transfer", "transfer:Transfer", "train x test matrix over agents"),
 )
 

@@ -1,15 +1,20 @@
 """Environments as they are asked for by name: any Gymnasium id, its keyword arguments, perturbations around it."""
 
 import importlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import gymnasium
+from gymnasium.envs.registration import load_env_creator
+from gymnasium.vector import AutoresetMode, VectorEnv
 
 from agentgym import catalog
 from agentgym.errors import AskError, UnknownId
 
-__all__ = ["check_id", "make_env"]
+__all__ = ["check_id", "has_native_batch", "make_env", "make_native_batch", "parallel_env", "perturbed"]
+
+World = TypeVar("World", gymnasium.Env[Any, Any], VectorEnv[Any, Any, Any])
 
 # The core holds environments' names only; this is where their perturbations are found.
 PERTURB = "agentgym.envs.perturb"
@@ -51,17 +56,80 @@ def make_env(
         AskError: the environment refuses its keyword arguments.
     """
     check_id(env_id)
-    try:
+    with _naming(env_id, env_kwargs):
         env = gymnasium.make(env_id, disable_env_checker=True, **(env_kwargs or {}))
-    except TypeError as error:
-        raise AskError(f"{env_id} cannot be made with {env_kwargs}: {error}") from error
     return perturbed(env, perturbations)
 
 
-def perturbed(env: gymnasium.Env[Any, Any], configs: Sequence[Mapping[str, Any]]) -> gymnasium.Env[Any, Any]:
-    """``env`` with perturbations around it; ``env`` itself when there are none."""
+def make_native_batch(env_id: str, env_kwargs: dict[str, Any] | None, num_envs: int) -> VectorEnv | None:
+    """All worlds as one natively batched environment that starts over in the step of an episode's end.
+
+    Args:
+        env_id: a Gymnasium id, also ``module:Id``.
+        env_kwargs: keyword arguments of the environment.
+        num_envs: how many worlds.
+
+    Returns:
+        None where the id has no native batch, or one that cannot give its state away (``get_state()``) and be put back
+        (``set_state(state)``).
+
+    Raises:
+        UnknownId: there is no such environment.
+        AskError: the environment refuses its keyword arguments.
+    """
+    if not has_native_batch(env_id):
+        return None
+    with _naming(env_id, env_kwargs):
+        return gymnasium.make_vec(
+            env_id, num_envs, "vector_entry_point", autoreset_mode=AutoresetMode.SAME_STEP, **(env_kwargs or {})
+        )
+
+
+def has_native_batch(env_id: str) -> bool:
+    """Whether :func:`make_native_batch` makes one.
+
+    Raises:
+        UnknownId: there is no such environment.
+    """
+    check_id(env_id)
+    entry_point = gymnasium.spec(env_id.rpartition(":")[2]).vector_entry_point
+    batch_class = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    return hasattr(batch_class, "get_state") and hasattr(batch_class, "set_state")
+
+
+def parallel_env(env_id: str, **env_kwargs: Any) -> Any:
+    """The PettingZoo form, a ``ParallelEnv``, of an environment of the catalog.
+
+    Args:
+        env_id: its id.
+        env_kwargs: its keyword arguments.
+
+    Raises:
+        UnknownId: the catalog has no such environment.
+        AskError: it has no PettingZoo form, or refuses its keyword arguments.
+    """
+    entry = catalog.find("env", env_id)
+    if entry.parallel_target is None:
+        having = [other.id for other in catalog.entries("env") if other.parallel_target is not None]
+        raise AskError(f"{env_id} has no PettingZoo form. These have: {', '.join(having) or 'none so far'}.")
+    limit = {} if entry.max_episode_steps is None else {"max_episode_steps": entry.max_episode_steps}
+    with _naming(env_id, env_kwargs):
+        return catalog.resolve(entry.parallel_target)(**{**limit, **entry.kwargs, **env_kwargs})
+
+
+@contextmanager
+def _naming(env_id: str, env_kwargs: Mapping[str, Any] | None) -> Iterator[None]:
+    """Say which environment it is that refuses its arguments."""
+    try:
+        yield
+    except TypeError as error:
+        raise AskError(f"{env_id} cannot be made with {env_kwargs}: {error}") from error
+
+
+def perturbed(env: World, configs: Sequence[Mapping[str, Any]]) -> World:
+    """``env``, single or a batch, with perturbations around it; ``env`` itself when there are none."""
     if not configs:
         return env
     perturb = importlib.import_module(PERTURB)
-    wrapped: gymnasium.Env[Any, Any] = perturb.perturb(env, *(perturb.from_config(config) for config in configs))
+    wrapped: World = perturb.perturb(env, *(perturb.from_config(config) for config in configs))
     return wrapped

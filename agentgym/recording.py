@@ -2,7 +2,8 @@
 
 Simulators rarely give their whole state away, and what they give is not always enough (MuJoCo's warm start, a
 wrapper's memory). A deterministic, seeded environment needs none of it: reset with the same seed and stepped with the
-same actions it is where it was, wrappers and perturbations included.
+same actions it is where it was, wrappers and perturbations included. A natively batched environment whose worlds start
+over by themselves has no episodes to replay one by one; it gives its state away.
 """
 
 import hashlib
@@ -10,10 +11,11 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.vector import VectorEnv, VectorWrapper
 
 from agentgym.seeding import episode_seed
 
-__all__ = ["RecordedEnv"]
+__all__ = ["RecordedBatch", "RecordedEnv"]
 
 
 class RecordedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -76,3 +78,33 @@ class RecordedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         for action in state["actions"]:
             self.step(action)
         self.replayed_exactly = self._digest.hexdigest() == state["digest"]
+
+
+class RecordedBatch(VectorWrapper):
+    """The outermost wrapper of a natively batched training environment: seeds it, and puts it back by its own state.
+
+    Args:
+        env: what its future depends on is all in its ``get_state()``, nested dictionaries of arrays and plain JSON
+            values; ``set_state()`` puts that back into an environment made with the same arguments, reset or not.
+        root: seed of the run.
+    """
+
+    def __init__(self, env: VectorEnv, root: int) -> None:
+        super().__init__(env)
+        self.root = root
+        self.resets = 0
+        self._base: Any = env.unwrapped
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start all worlds. Their seeds follow from root and number of the reset; ``seed`` is not used."""
+        self.resets += 1
+        return self.env.reset(seed=episode_seed(self.root, self.resets - 1), options=options)
+
+    def state(self) -> dict[str, Any]:
+        """Where the worlds are."""
+        return {"resets": self.resets, "worlds": self._base.get_state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Put back what :meth:`state` gave."""
+        self.resets = state["resets"]
+        self._base.set_state(state["worlds"])

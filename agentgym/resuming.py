@@ -28,7 +28,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvWrapper
 from agentgym.checkpoints import Checkpoints, Saved
 from agentgym.errors import InvalidParameter, Stopped
 from agentgym.metrics import MetricsFile
-from agentgym.recording import RecordedEnv
+from agentgym.recording import RecordedBatch, RecordedEnv
 from agentgym.runs import PACKAGES, installed_version
 from agentgym.seeding import restore, state_of
 from agentgym.state import Inventory, Item
@@ -98,6 +98,10 @@ def _environments(env: VecEnv) -> Iterator[Item]:
         else:
             raise InvalidParameter(f"A run with {type(env).__name__} cannot be resumed: its state is not known.")
         env = env.venv
+    batch = getattr(env, "env", None)  # of a VecEnv around a Gymnasium VectorEnv
+    if isinstance(batch, RecordedBatch):
+        yield Item("env.batch", batch.state, batch.restore)
+        return
     if not isinstance(env, DummyVecEnv) or not all(isinstance(one, RecordedEnv) for one in env.envs):
         raise InvalidParameter(f"A run in {type(env).__name__} cannot be resumed: its environments are not recorded.")
     for one in env.envs:

@@ -10,16 +10,16 @@ from typing import Any
 
 import torch
 from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
-from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
 from torch.utils.tensorboard import SummaryWriter
 
 from agentgym import catalog
 from agentgym.checkpoints import Checkpoints, Saved
 from agentgym.errors import AskError
-from agentgym.making import make_env
+from agentgym.making import make_env, make_native_batch
 from agentgym.metrics import MetricsFile
 from agentgym.progress import TrainingProgress, bar
-from agentgym.recording import RecordedEnv
+from agentgym.recording import RecordedBatch, RecordedEnv
 from agentgym.resuming import Checkpointer, fingerprint, run_inventory
 from agentgym.runs import Run, RunConfig
 from agentgym.state import Inventory, Item
@@ -93,13 +93,25 @@ def build(config: RunConfig) -> Any:
     agent_class = catalog.load(catalog.find("agent", config.agent))
     if config.threads:
         torch.set_num_threads(config.threads)
+    settings = agent_class.Config(**config.config)
+    env = training_environments(config)
+    return agent_class("MlpPolicy", env, seed=config.seed, device=config.device, **settings.to_kwargs())
+
+
+def training_environments(config: RunConfig) -> VecEnv | RecordedBatch:
+    """The environments of a run: one native batch where it can be put back to where it was, else one after the other.
+
+    Perturbations are single environments' wrappers here, so with them there is no native batch.
+    """
+    if not config.perturbations:
+        batch = make_native_batch(config.env, config.env_kwargs, config.num_envs)
+        if batch is not None:
+            return RecordedBatch(batch, config.seed)  # agents wrap and monitor a VectorEnv themselves
 
     def maker(index: int) -> Callable[[], RecordedEnv]:
         return lambda: RecordedEnv(make_env(config.env, config.env_kwargs, config.perturbations), config.seed, index)
 
-    env = VecMonitor(DummyVecEnv([maker(index) for index in range(config.num_envs)]))
-    settings = agent_class.Config(**config.config)
-    return agent_class("MlpPolicy", env, seed=config.seed, device=config.device, **settings.to_kwargs())
+    return VecMonitor(DummyVecEnv([maker(index) for index in range(config.num_envs)]))
 
 
 class _Session:
@@ -142,8 +154,8 @@ class _Session:
         self.run.write_record(record)
 
     def _inexact_replays(self) -> list[str]:
-        envs = self.agent.get_env().unwrapped.envs
-        return [f"environment {env.index} did not answer as it had" for env in envs if not env.replayed_exactly]
+        replayed = getattr(self.agent.get_env().unwrapped, "envs", [])  # a native batch is put back without a replay
+        return [f"environment {env.index} did not answer as it had" for env in replayed if not env.replayed_exactly]
 
     def finish(self) -> Run:
         """Learn up to the run's number of steps and write what was learned."""

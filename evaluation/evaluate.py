@@ -1,7 +1,7 @@
 """Put agents through suites: common random numbers, one row an episode, nothing lost when something fails."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,12 @@ import numpy as np
 
 from agentgym import catalog
 from agentgym.checkpoint import MANIFEST
-from agentgym.errors import AskError, SpaceMismatch
+from agentgym.errors import AskError, SpaceMismatch, UnknownId
+from agentgym.evaluation.batches import play_batches
 from agentgym.evaluation.conditions import Condition, Subject, Suite
 from agentgym.evaluation.rollout import LANES, Job, play_episodes
 from agentgym.evaluation.table import AgentRecord, Evaluation, Row, Scene
-from agentgym.making import make_env
+from agentgym.making import has_native_batch, make_env
 from agentgym.parallel import map_tasks
 from agentgym.progress import bar
 from agentgym.runs import Run, provenance
@@ -52,6 +53,7 @@ def evaluate(
     ray: str | None = None,
     deterministic: bool = True,
     progress: bool = True,
+    controllers: Sequence[str] = (),
 ) -> Evaluation:
     """Evaluate agents under every condition of the suites.
 
@@ -67,20 +69,25 @@ def evaluate(
         ray: address of a Ray cluster to use instead.
         deterministic: evaluate the policy's mode; otherwise samples of it.
         progress: show a progress bar.
+        controllers: names of hand-made controllers that the environment brings along, to stand beside the agents.
 
     Raises:
-        UnknownId: no such suite, setting or environment.
+        UnknownId: no such suite, setting, environment or controller.
         SpaceMismatch: an agent has other spaces than the environment.
         AskError: a suite has no meaning for the environment, or no environment is given and none is shared.
     """
     if episodes < 1:
         raise AskError(f"episodes is {episodes}; it must be at least 1.")
     contestants = _contestants(agents)
+    if not contestants and not controllers:
+        raise AskError("There is no agent to evaluate.")
     chosen = [load_suite(suite) for suite in ([suites] if isinstance(suites, str | Suite) else suites)]
     env = env or _shared_environment(contestants)
     env_kwargs = dict(env_kwargs or {})
     probe = make_env(env, env_kwargs)
     try:
+        contestants += _brought_along(probe, env, controllers)
+        _check_names(contestants)
         for contestant in contestants:
             _check_spaces(contestant, probe, env)
         scale = None
@@ -124,15 +131,24 @@ def _contestants(agents: Any) -> list[_Contestant]:
     if isinstance(agents, str | Path) or hasattr(agents, "predict"):
         agents = [agents]
     named = agents.items() if isinstance(agents, Mapping) else ((None, agent) for agent in agents)
-    found = [_contestant(name, agent) for name, agent in named]
-    names = [contestant.record.name for contestant in found]
-    if not found:
-        raise AskError("There is no agent to evaluate.")
+    return [_contestant(name, agent) for name, agent in named]
+
+
+def _brought_along(probe: gymnasium.Env[Any, Any], env: str, names: Sequence[str]) -> list[_Contestant]:
+    """The environment's own controllers of these names."""
+    known: dict[str, Any] = getattr(probe.unwrapped, "controllers", {})
+    for name in names:
+        if name not in known:
+            raise UnknownId(f"controller of {env}", name, known)
+    return [_Contestant(AgentRecord(name, "controller", "", ""), known[name], None) for name in names]
+
+
+def _check_names(contestants: list[_Contestant]) -> None:
+    names = [contestant.record.name for contestant in contestants]
     if twice := {name for name in names if names.count(name) > 1}:
         raise AskError(
             f"Two agents have the name {twice.pop()!r}. Give names: evaluate({{'first': ..., 'second': ...}}, ...)."
         )
-    return found
 
 
 def _contestant(name: str | None, agent: Any) -> _Contestant:
@@ -196,7 +212,7 @@ def _observation_scale(
     jobs = [Job(condition, e, episode_seed(seed, e)) for e in range(CALIBRATION_EPISODES)]
     seen: list[np.ndarray] = []
     for contestant in contestants:
-        for row in play_episodes(contestant.agent, contestant.record.name, jobs, watch=seen.append):
+        for row in _play_jobs(contestant.agent, contestant.record.name, jobs, watch=seen.append):
             if row.error:
                 raise AskError(f"{contestant.record.name} cannot play a nominal episode in {env}: {row.error}")
     return np.concatenate(seen).astype(np.float64).std(axis=0)
@@ -253,4 +269,11 @@ def _play_task(task: _Task) -> list[Row]:
     for condition in {job.condition.name: job.condition for job in task.jobs}.values():
         if condition.attack is not None:
             attacks[condition.name] = catalog.resolve("agentgym.evaluation.attacks:from_config")(condition.attack)
-    return list(play_episodes(agent, task.name, task.jobs, attacks, deterministic=task.deterministic))
+    return list(_play_jobs(agent, task.name, task.jobs, attacks=attacks, deterministic=task.deterministic))
+
+
+def _play_jobs(agent: Any, name: str, jobs: list[Job], **how: Any) -> Iterator[Row]:
+    """Side by side in single environments, or in batches where an environment is natively batched."""
+    batched = {env: has_native_batch(env) for env in {job.condition.env for job in jobs}}
+    yield from play_episodes(agent, name, [job for job in jobs if not batched[job.condition.env]], **how)
+    yield from play_batches(agent, name, [job for job in jobs if batched[job.condition.env]], **how)

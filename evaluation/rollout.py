@@ -17,7 +17,7 @@ from agentgym.evaluation.table import Row
 from agentgym.making import make_env, perturbed
 from agentgym.seeding import stream
 
-__all__ = ["LANES", "Job", "play_episodes"]
+__all__ = ["LANES", "Job", "message", "play_episodes"]
 
 LANES = 32
 
@@ -44,6 +44,7 @@ class _Lane:
     def start(self, job: Job) -> None:
         """Begin an episode; what the environment raises goes to the caller."""
         self.job, self.total, self.length = job, 0.0, 0
+        self.measures: dict[str, Any] = {}
         self.generator = stream(job.seed, "attack")
         self.env = None  # dropping the last job's wrapper undoes what it changed in the simulator
         base = self._base(job.condition)
@@ -60,6 +61,7 @@ class _Lane:
         assert self.env is not None
         self.observation, reward, terminated, truncated, info = self.env.step(action)
         self.total += float(info.get("true_reward", reward))
+        self.measures = info.get("measures", {})
         self.length += 1
         self.fresh = False
         return terminated or truncated
@@ -71,7 +73,8 @@ class _Lane:
         if error:
             self.close()
         score = float("nan") if error else self.total
-        return Row(agent, job.condition.name, job.episode, job.seed, score, self.length, error)
+        measures = {} if error else {name: float(value) for name, value in self.measures.items()}
+        return Row(agent, job.condition.name, job.episode, job.seed, score, self.length, error, measures=measures)
 
     def close(self) -> None:
         for env in self.bases.values():
@@ -118,7 +121,7 @@ def play_episodes(
                     try:
                         lane.start(job)
                     except Exception as error:
-                        yield lane.finish(name, _message(error))
+                        yield lane.finish(name, message(error))
             busy = [lane for lane in all_lanes if lane.job is not None]
             if not busy:
                 return
@@ -134,7 +137,7 @@ def play_episodes(
                     if lane.step(action):
                         yield lane.finish(name)
                 except Exception as error:
-                    yield lane.finish(name, _message(error))
+                    yield lane.finish(name, message(error))
     finally:
         for lane in all_lanes:
             lane.close()
@@ -163,5 +166,6 @@ def _blank(space: gymnasium.Space[Any]) -> Any:
     return np.zeros(space.shape or (), space.dtype)
 
 
-def _message(error: Exception) -> str:
+def message(error: Exception) -> str:
+    """An error in one line of a row."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -57,6 +57,7 @@ class Row:
 
     ``episode_return`` is the undiscounted sum of the environment's true rewards (never of perturbed ones), and NaN
     where ``error`` says why there is none; ``note`` tells what else happened (a worker that died and was replaced).
+    ``measures`` is what the environment said of the whole episode in ``info["measures"]``, by name.
     """
 
     agent: str
@@ -67,6 +68,7 @@ class Row:
     length: int
     error: str = ""
     note: str = ""
+    measures: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -131,7 +133,7 @@ class Evaluation:
             raise CorruptFile(f"{folder} holds a damaged evaluation ({error}). Run agentgym evaluate again.") from error
 
 
-COLUMNS = ("agent", "condition", "episode", "seed", "return", "length", "error", "note")
+COLUMNS = ("agent", "condition", "episode", "seed", "return", "length", "error", "note", "measures")
 
 
 def _as_csv(rows: list[Row]) -> str:
@@ -139,7 +141,8 @@ def _as_csv(rows: list[Row]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in rows:
-        writer.writerow(asdict(row).values())  # floats by repr: read back bit for bit
+        measures = json.dumps(row.measures) if row.measures else ""
+        writer.writerow({**asdict(row), "measures": measures}.values())  # floats by repr: read back bit for bit
     return text.getvalue()
 
 
@@ -154,6 +157,7 @@ def _from_csv(text: str) -> list[Row]:
             length=int(line["length"]),
             error=line["error"],
             note=line["note"],
+            measures=json.loads(line["measures"] or "{}"),
         )
         for line in csv.DictReader(io.StringIO(text))
     ]

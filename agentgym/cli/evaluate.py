@@ -14,11 +14,13 @@ Examples:
 agentgym evaluate runs/hopper --suite perturbations --episodes 10 --workers 2
 
 agentgym evaluate runs/nominal runs/randomised --suite parameter-grid:points=7 perturbations:levels=2 attacks
+
+agentgym evaluate runs/shared --suite convection --controllers zero merge-then-low
 """
 
 
 def evaluate(
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = (),
     suite: tuple[str, ...] = ("perturbations",),
     env: str | None = None,
     env_kwargs: tuple[str, ...] = (),
@@ -27,6 +29,7 @@ def evaluate(
     workers: int = 1,
     ray: str | None = None,
     stochastic: bool = False,
+    controllers: tuple[str, ...] = (),
     out: Path | None = None,
     report: bool = True,
 ) -> None:
@@ -42,6 +45,7 @@ def evaluate(
         workers: processes on this machine.
         ray: address of a Ray cluster to use instead ("auto" finds a running one).
         stochastic: sample the policy instead of taking its mode.
+        controllers: hand-made controllers that the environment brings along, to stand beside the agents.
         out: folder of the results; by default reports/<runs>.
         report: write report.html (needs the extra "report").
     """
@@ -62,8 +66,9 @@ def evaluate(
         workers,
         ray,
         deterministic=not stochastic,
+        controllers=controllers,
     )
-    folder = result.write(out or Path("reports") / "-".join(run.name for run in runs))
+    folder = result.write(out or Path("reports") / "-".join(run.name for run in runs or map(Path, controllers)))
     write_summary(result, folder / "summary.csv")
     print_summary(result)
     print(f"rows: {folder / 'rows.csv'}")

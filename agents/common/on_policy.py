@@ -93,9 +93,14 @@ class OnPolicyAgent(Agent, OnPolicyAlgorithm):
             self.policy.observe(observations.reshape(-1, *observations.shape[2:]))
         return complete
 
+    @property
+    def steps_per_iteration(self) -> int:
+        """By how much ``num_timesteps`` grows from one update to the next."""
+        return self.n_steps * self.n_envs
+
     def dump_logs(self, iteration: int = 0) -> None:
         """Write the log; iterations count from the run's start, whichever call of ``learn`` this is."""
-        super().dump_logs(self.num_timesteps // (self.n_steps * self.n_envs))
+        super().dump_logs(self.num_timesteps // self.steps_per_iteration)
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         modules, variables = super()._get_torch_save_params()

@@ -111,7 +111,8 @@ class VectorEnvAdapter(VecEnv):
         if attr_name != "render_mode" and isinstance(base, (SyncVectorEnv, AsyncVectorEnv)):
             values: Sequence[Any] = base.get_attr(attr_name)
         else:
-            values = [getattr(self.env, attr_name)] * self.num_envs
+            owner = self.env if hasattr(self.env, attr_name) else base  # a wrapper does not pass attributes on
+            values = [getattr(owner, attr_name)] * self.num_envs
         return [values[index] for index in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:

@@ -98,7 +98,7 @@ class OnPolicyMDPO(OnPolicyAgent):
 
     def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
         """t_k = 1 - (k - 1) / K: what remained when the batch's collection began, so never 0 at an update."""
-        super()._update_current_progress_remaining(num_timesteps - self.n_steps * self.n_envs, total_timesteps)
+        super()._update_current_progress_remaining(num_timesteps - self.steps_per_iteration, total_timesteps)
 
     @property
     def mirror_step_size(self) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from agentgym.batching import reset_mask, world_seeds
 from agentgym.envs.robust import env as single
 from agentgym.envs.robust.batched_tasks import Outcome, batched_task
 from agentgym.envs.robust.env import RobustEnv, checked_action
@@ -122,8 +123,8 @@ class RobustVectorEnv(VectorEnv):
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Start an episode in every world, or in those of ``options["reset_mask"]``."""
-        seeds = self._seeds(seed)
-        chosen = np.flatnonzero(self._mask(options))
+        seeds = world_seeds(seed, self.num_envs)
+        chosen = np.flatnonzero(reset_mask(options, self.num_envs))
         settings: list[dict[str, Any] | None] = [None] * self.num_envs
         if options is not None and "parameters" in options:
             given = self._per_world(options["parameters"])
@@ -273,22 +274,6 @@ class RobustVectorEnv(VectorEnv):
                     f"not of shape {np.shape(value)}."
                 )
         return [{name: column[index] for name, column in columns.items()} for index in range(self.num_envs)]
-
-    def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
-        if seed is None:
-            return [None] * self.num_envs
-        seeds: list[int | None] = [*range(seed, seed + self.num_envs)] if isinstance(seed, int) else list(seed)
-        if len(seeds) != self.num_envs:
-            raise ValueError(f"There are {self.num_envs} worlds but {len(seeds)} seeds: give one a world, or an int.")
-        return seeds
-
-    def _mask(self, options: dict[str, Any] | None) -> np.ndarray:
-        if options is None or "reset_mask" not in options:
-            return np.ones(self.num_envs, dtype=bool)
-        mask = np.asarray(options["reset_mask"])
-        if mask.dtype != bool or mask.shape != (self.num_envs,) or not mask.any():
-            raise ValueError(f"reset_mask must be a bool array of shape ({self.num_envs},) with at least one True.")
-        return mask
 
 
 def _column(mask: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -27,6 +27,7 @@ class Cell:
         failed: how many episodes were not finished.
         error: what the first of them says.
         note: what else the rows tell, each note once.
+        measures: means of what the environment measured over the finished episodes that have a value, by name.
     """
 
     condition: str
@@ -37,6 +38,7 @@ class Cell:
     failed: int
     error: str
     note: str
+    measures: dict[str, float]
 
 
 @dataclass
@@ -126,7 +128,16 @@ def _cell(condition: str, scene: Scene, rows: list[Row], means: Iterator[Estimat
         failed=len(failed),
         error=failed[0].error if failed else "" if finished else "no episode was played",
         note="; ".join(dict.fromkeys(row.note for row in rows if row.note)),
+        measures=_measures(finished),
     )
+
+
+def _measures(rows: list[Row]) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        for name, value in row.measures.items():
+            found.setdefault(name, []).extend([] if math.isnan(value) else [value])
+    return {name: sum(values) / len(values) if values else math.nan for name, values in found.items()}
 
 
 def _check(agents: list[str], evaluation: Evaluation, rows: dict[tuple[str, str], list[Row]]) -> None:

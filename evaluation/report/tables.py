@@ -44,34 +44,45 @@ def _summary_row(panel: Panel, agent: str, nominal: Estimate | None) -> str:
 
 COLUMNS = (
     "tab", "plot", "condition", "agent", "mean", "low", "high", "least", "greatest", "episodes", "failed", "steps",
-    "error or note",
 )  # fmt: skip
-TEXTS = (0, 1, 2, 3, 12)
+NOTE = "error or note"
 
 
 def conditions_table(panels: list[Panel]) -> str:
-    """One row an agent and condition."""
+    """One row an agent and condition; what the environment measured has a column each."""
     rows = []
     for record in _records(panels):
-        cells = [_text(str(value)) if index in TEXTS else _number(float(value)) for index, value in enumerate(record)]
-        rows.append(f"<tr{' class=failed' if record[10] else ''}>{''.join(cells)}</tr>")
-    return _table([name.capitalize() for name in COLUMNS], "".join(rows), "Every condition", "conditions")
+        cells = [_text(value) if isinstance(value, str) else _number(float(value)) for value in record.values()]
+        rows.append(f"<tr{' class=failed' if record['failed'] else ''}>{''.join(cells)}</tr>")
+    heads = [name.replace("_", " ").capitalize() for name in _columns(panels)]
+    return _table(heads, "".join(rows), "Every condition", "conditions")
 
 
 def conditions_csv(panels: list[Panel]) -> str:
     """The same rows, with all digits; an unknown number is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(_columns(panels))
     for record in _records(panels):
-        writer.writerow("" if isinstance(value, float) and math.isnan(value) else value for value in record)
+        writer.writerow("" if isinstance(value, float) and math.isnan(value) else value for value in record.values())
     return text.getvalue()
 
 
-def _records(panels: list[Panel]) -> Iterator[list[str | float]]:
+def _measures(panels: list[Panel]) -> list[str]:
+    return list(dict.fromkeys(name for panel in panels for _, cell in panel.all_cells() for name in cell.measures))
+
+
+def _columns(panels: list[Panel]) -> list[str]:
+    return [*COLUMNS, *_measures(panels), NOTE]
+
+
+def _records(panels: list[Panel]) -> Iterator[dict[str, str | float]]:
+    measures = _measures(panels)
     for panel in panels:
         for agent, cell in panel.all_cells():
-            yield [panel.tab, panel.name, cell.condition, agent, *_numbers(cell), cell.error or cell.note]
+            known: list[str | float] = [panel.tab, panel.name, cell.condition, agent, *_numbers(cell)]
+            measured = {name: cell.measures.get(name, math.nan) for name in measures}
+            yield {**dict(zip(COLUMNS, known, strict=True)), **measured, NOTE: cell.error or cell.note}
 
 
 def _numbers(cell: Cell) -> list[float]:

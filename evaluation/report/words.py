@@ -48,6 +48,7 @@ def hover(agent: str, cell: Cell) -> str:
     if cell.returns:
         lines.append(f"return {number(cell.mean.value)} {interval(cell.mean)}".rstrip())
         lines.append(f"{_count(len(cell.returns), 'episode')} of {number(cell.length)} steps")
+        lines += [f"{escape(name)} {number(value)}" for name, value in cell.measures.items()]
     if cell.failed:
         lines.append(f"{_count(cell.failed, 'episode')} failed")
     if cell.error:

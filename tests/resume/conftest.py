@@ -9,6 +9,7 @@ import torch
 
 from agentgym.checkpoints import Checkpoints
 from agentgym.runs import Run, RunConfig
+from tests.agents.marl import ring
 
 SMALL = {
     "sac": {
@@ -21,7 +22,11 @@ SMALL = {
         "actor_layers": (32, 32), "critic_layers": (32, 32),
     },
     "mdpo-onpolicy": {"n_steps": 32, "value_batch_size": 32},
+    "shared-ppo": {"n_steps": 32, "batch_size": 80, "n_epochs": 2},
+    "shared-mdpo": {"n_steps": 32, "value_batch_size": 80, "policy_steps": 5, "value_epochs": 2},
 }  # fmt: skip
+RING = {"env": "tests/Ring-v0", "env_kwargs": {}, "perturbations": []}  # natively batched, several agents
+ring.register()
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +39,8 @@ def small_run():
             [{"type": "ObservationNoise", "std": 0.01}, {"type": "StickyAction", "probability": 0.2}],
             num_envs=num_envs, steps=steps, seed=3, threads=1, checkpoint_every=every, config=dict(SMALL[agent]),
         )  # fmt: skip
-        return dataclasses.replace(config, **changes)
+        joint = RING if agent.startswith("shared-") else {}
+        return dataclasses.replace(config, **{**joint, **changes})
 
     return make
 

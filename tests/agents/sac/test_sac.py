@@ -223,7 +223,7 @@ def test_unsupported_options_are_refused_at_once(options, error, says):
 def test_unknown_names_and_spaces_are_refused():
     with pytest.raises(UnknownId, match="Pendulum-v1"):
         _small("Pendulums-v1")
-    with pytest.raises(UnknownId, match="MlpPolicy.*Stable-Baselines3"):
+    with pytest.raises(UnknownId, match=r"MlpPolicy.*Stable-Baselines3"):
         SAC("CnnPolicy", "Pendulum-v1")
     with pytest.raises(ValueError, match="MultiInputPolicy"):
         _small(Shapes(spaces.Dict({"a": spaces.Box(-1, 1, (2,))})))

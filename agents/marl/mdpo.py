@@ -1,0 +1,30 @@
+"""On-policy MDPO with one policy for all agents."""
+
+from typing import Any, ClassVar
+
+from agentgym.agents.marl.config import SharedMDPOConfig
+from agentgym.agents.marl.learner import SharedLearner
+from agentgym.agents.marl.shared import SharedAgent
+from agentgym.agents.marl.symmetry import MirrorInvariantMirrorDescent
+from agentgym.agents.mdpo.on_policy import OnPolicyMDPO
+
+__all__ = ["SharedMDPO"]
+
+
+class _Learner(SharedLearner, OnPolicyMDPO):
+    catalog_name: ClassVar[str] = "shared-mdpo"
+    policy_aliases: ClassVar[dict[str, Any]] = {"MlpPolicy": MirrorInvariantMirrorDescent}
+
+    policy: MirrorInvariantMirrorDescent
+
+
+class SharedMDPO(SharedAgent):
+    """On-policy Mirror Descent Policy Optimization with parameters shared by all agents.
+
+    Arguments are those of :class:`~agentgym.agents.marl.shared.SharedAgent` and, by keyword, of
+    :class:`~agentgym.agents.mdpo.on_policy.OnPolicyMDPO`.
+    """
+
+    catalog_name: ClassVar[str] = "shared-mdpo"
+    Config = SharedMDPOConfig
+    Learner = _Learner

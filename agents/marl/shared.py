@@ -1,0 +1,264 @@
+"""An agent on joint spaces that acts, for every agent in them, by one policy on that agent's window."""
+
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from pettingzoo import ParallelEnv
+from stable_baselines3.common.distributions import DiagGaussianDistribution
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from torch import Tensor
+
+from agentgym import checkpoint
+from agentgym.agents.common import saving
+from agentgym.agents.marl.agents_as_envs import AgentsAsEnvs
+from agentgym.agents.marl.layout import Layout
+from agentgym.agents.marl.learner import SharedLearner
+from agentgym.errors import InvalidParameter, SpaceMismatch
+from agentgym.joint import JointEnv
+from agentgym.state import Inventory
+
+__all__ = ["JointPolicy", "SharedAgent"]
+
+
+class SharedAgent:
+    """All agents of a joint environment act by one policy, which learns from the steps of all (parameter sharing).
+
+    From the outside it is an agent in Stable-Baselines3's shape on the joint spaces. ``num_timesteps``, the argument of
+    :meth:`learn` and everything logged or scheduled count steps of joint environments: one step of one world is one
+    step, whatever the number of its agents. ``n_steps``, too, is steps of every world.
+
+    Args:
+        policy: ``"MlpPolicy"``.
+        env: a joint environment, single or batched (see the card for the attributes that make one), its id, or a
+            PettingZoo ``ParallelEnv``.
+        mirror: keep policy and value mirror-invariant where the environment says what its mirror is.
+        **keywords: those of the learner's constructor; ``Config.to_kwargs()`` gives them.
+
+    Attributes:
+        layout: what of the joint spaces belongs to which agent.
+        learner: the agent on one agent's spaces that does the learning.
+        policy: the policy on joint observations.
+
+    Raises:
+        InvalidParameter: the environment is not a joint one, or its attributes do not fit together.
+    """
+
+    catalog_name: ClassVar[str]
+    Config: ClassVar[type]
+    Learner: ClassVar[type[SharedLearner]]
+
+    def __init__(self, policy: Any, env: Any, mirror: bool = True, **keywords: Any) -> None:
+        venv = self._wrap_env(env, keywords.get("verbose", 0))
+        layout = Layout.of(venv)
+        pair = layout.to_json()["mirror"] if mirror else None
+        keywords["policy_kwargs"] = {**(keywords.get("policy_kwargs") or {}), "mirror": pair}
+        self._take(layout, self.Learner(policy, AgentsAsEnvs(venv, layout), **keywords))
+        self.action_space.seed(keywords.get("seed"))
+
+    def _take(self, layout: Layout, learner: SharedLearner) -> None:
+        self.layout, self.learner = layout, learner
+        self.policy = JointPolicy(layout, learner.policy)
+        learner.caller = self
+
+    # Spaces and environments
+
+    @property
+    def observation_space(self) -> Any:
+        """The joint observations: a Box of floats."""
+        return self.layout.observation_space
+
+    @property
+    def action_space(self) -> Any:
+        """The joint actions: a Box [A] or [A, a]."""
+        return self.layout.action_space
+
+    @property
+    def n_envs(self) -> int:
+        """The number of worlds."""
+        return self.learner.n_envs // self.layout.agents
+
+    @classmethod
+    def _wrap_env(cls, env: Any, verbose: int = 0) -> VecEnv:
+        return cls.Learner._wrap_env(JointEnv(env) if isinstance(env, ParallelEnv) else env, verbose)
+
+    @classmethod
+    def _agents_of(cls, env: Any, layout: Layout, verbose: int = 0) -> AgentsAsEnvs:
+        venv = cls._wrap_env(env, verbose)
+        layout.require_same(Layout.of(venv))
+        return AgentsAsEnvs(venv, layout)
+
+    def get_env(self) -> VecEnv | None:
+        """The joint environments."""
+        return None if self.learner.env is None else self.learner.agents.venv
+
+    def get_vec_normalize_env(self) -> VecNormalize | None:
+        """The ``VecNormalize`` around the joint environments, if there is one."""
+        return self.learner.get_vec_normalize_env()
+
+    def set_env(self, env: Any, force_reset: bool = True) -> None:
+        """Go on with other joint environments of the same layout and number.
+
+        Raises:
+            SpaceMismatch: their spaces, windows or mirror are others.
+        """
+        self.learner.set_env(self._agents_of(env, self.layout, self.learner.verbose), force_reset)
+
+    # Acting
+
+    def acting_in(self, env: Any) -> Self:
+        """The same policy for the agents of another joint environment, in which each sees as much as here.
+
+        Args:
+            env: single or batched; there may be more or fewer agents.
+
+        Raises:
+            InvalidParameter: it is no joint environment.
+            SpaceMismatch: its agents see or do something else.
+        """
+        layout = Layout.of_environment(env)
+        for what in ("own_observation_space", "own_action_space"):
+            own, its = getattr(self.layout, what), getattr(layout, what)
+            if own != its:
+                raise SpaceMismatch(f"This policy's {what[4:].replace('_', ' ')} is {own}; the environment's is {its}.")
+        agent = type(self).__new__(type(self))
+        agent.layout, agent.learner = layout, self.learner
+        agent.policy = JointPolicy(layout, self.learner.policy)
+        return agent
+
+    def predict(
+        self,
+        observation: np.ndarray,
+        state: Any = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, Any]:
+        """All agents' actions for joint observations.
+
+        Args:
+            observation: of one world or, with an axis before, of n.
+            state, episode_start: not used; the policy has no memory.
+            deterministic: the policy's mode instead of a sample.
+
+        Returns:
+            joint actions of one world or of n, and ``state``.
+
+        Raises:
+            InvalidParameter: another shape, or entries that are not finite.
+        """
+        observation, shape = np.asarray(observation), self.observation_space.shape
+        single = observation.shape == shape
+        if not single and observation.shape[1:] != shape:
+            raise InvalidParameter(f"Joint observations are {list(shape)} or [n, ...], not {list(observation.shape)}.")
+        if not np.isfinite(observation).all():
+            raise InvalidParameter("The observation has entries that are not finite.")
+        windows = self.layout.split(observation[None] if single else observation)
+        actions, _ = self.learner.predict(windows, deterministic=deterministic)
+        joint = self.layout.join(actions)
+        return (joint[0] if single else joint), state
+
+    # Learning
+
+    def learn(self, total_timesteps: int, *arguments: Any, **keywords: Any) -> Self:
+        """Train for ``total_timesteps`` steps of joint environments; arguments as in Stable-Baselines3.
+
+        Callbacks get this agent as their ``model``.
+
+        Raises:
+            FloatingPointError: a loss, observation or reward became NaN or infinite.
+        """
+        self.learner.learn(total_timesteps, *arguments, **keywords)
+        return self
+
+    def set_random_seed(self, seed: int | None = None) -> None:
+        """Seed the global generators, the environments and the action space."""
+        self.learner.set_random_seed(seed)
+        self.action_space.seed(seed)
+
+    @property
+    def num_timesteps(self) -> int:
+        """Steps of joint environments so far."""
+        return self.learner.num_timesteps
+
+    @property
+    def ep_info_buffer(self) -> Any:
+        """Returns and lengths of the last episodes, those of worlds."""
+        return self.learner.ep_info_buffer
+
+    @property
+    def logger(self) -> Logger:
+        """The logger, with the latest update's metrics in it."""
+        return self.learner.logger
+
+    def set_logger(self, logger: Logger) -> None:
+        """Log there from now on."""
+        self.learner.set_logger(logger)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the policy is."""
+        return self.learner.device
+
+    # Saving
+
+    def inventory(self) -> Inventory:
+        """The state that the rest of a run depends on."""
+        return self.learner.inventory()
+
+    def save(self, path: Path | str) -> None:
+        """Write the agent as the folder ``path`` (safetensors and JSON), layout included.
+
+        Raises:
+            OSError: the disk is full or not writable; an older folder is untouched.
+        """
+        contents = saving.contents(self.learner)
+        contents.values["joint"] = self.layout.to_json()
+        checkpoint.write(path, contents)
+
+    @classmethod
+    def load(cls, path: Path | str, env: Any = None, device: torch.device | str = "auto", **arguments: Any) -> Self:
+        """Read an agent that :meth:`save` wrote. No generator is seeded by it.
+
+        Args:
+            path: the folder.
+            env: to go on learning; not needed to predict.
+            device: where its tensors go.
+            arguments: constructor arguments of the learner to have otherwise than when it was saved.
+
+        Raises:
+            FileNotFoundError: there is no such folder.
+            CorruptFile: it is damaged, or another class's.
+            SpaceMismatch: ``env`` has another layout.
+        """
+        layout = Layout.from_json(saving.read(path).values.get("joint"))
+        agents = None if env is None else cls._agents_of(env, layout)
+        agent = cls.__new__(cls)
+        agent._take(layout, cls.Learner.load(path, agents, device, **arguments))
+        return agent
+
+
+class JointPolicy:
+    """A policy for one agent, applied to all agents of joint observations; gradients flow to the observations.
+
+    Args:
+        layout: which entries each agent sees.
+        own: the policy on windows [B, F].
+    """
+
+    def __init__(self, layout: Layout, own: Any) -> None:
+        self.own, self.agents = own, layout.agents
+        self._windows = torch.as_tensor(layout.windows, dtype=torch.int64, device=own.device)
+
+    def get_distribution(self, observations: Tensor) -> DiagGaussianDistribution:
+        """The distribution of joint actions [n, A * a] for joint observations [n, ...]."""
+        windows = observations.flatten(1)[:, self._windows].flatten(0, 1)
+        own: Any = self.own.get_distribution(windows)
+        means = own.distribution.mean.reshape(len(observations), -1)
+        joint = DiagGaussianDistribution(means.shape[1])
+        return joint.proba_distribution(means, self.own.log_std.repeat(self.agents))
+
+    def set_training_mode(self, mode: bool) -> None:
+        """As :meth:`stable_baselines3.common.policies.BasePolicy.set_training_mode`."""
+        self.own.set_training_mode(mode)

@@ -1,0 +1,263 @@
+"""Learning to control convection at the published budget: shared policies, a single agent, and hand-made controllers.
+
+    python benchmarks/convection_learning.py --jobs 2        # runs what is missing, then writes the tables
+    python benchmarks/convection_learning.py --table-only    # writes the tables from the rows there are
+    python benchmarks/convection_learning.py --smoke         # tiny runs of everything, into the temporary folder
+
+Every run adds its rows to docs/results/convection_rows.csv at once; a run whose rows are there is not made again, and
+one that was cut in the middle goes on from its checkpoint in runs/convection. docs/results/convection.md has the
+protocol.
+"""
+
+import argparse
+import csv
+import math
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agentgym.checkpoint import write_file
+from agentgym.envs.convection.controllers import CONTROLLERS, controllers
+from agentgym.envs.convection.vector import ConvectionVectorEnv
+from agentgym.evaluation.evaluate import load_agent
+from agentgym.parallel import map_tasks
+from agentgym.runs import Run, RunConfig, provenance
+from agentgym.stats import bootstrap_interval
+from agentgym.training import resume, train
+
+SIMULATIONS, ACTIONS = 350, 200  # Vignon et al. 2023
+WORLDS = 32  # side by side in training
+TRAINING = {"start": "mixed"}
+AGENTS: dict[str, dict[str, Any]] = {
+    "shared-ppo": {},
+    "shared-mdpo": {},
+    # One agent for all heaters: the same samples of worlds, so a tenth of the samples of heaters.
+    "ppo": {"n_steps": 25, "batch_size": 100, "gamma": 0.99, "learning_rate": 1e-3, "anneal_learning_rate": True},
+}
+GRIDS: dict[str, dict[str, Any]] = {
+    "48 x 33": {},
+    "96 x 64": {"columns": 96, "points": 64, "time_step": 0.05},
+}
+STARTS = ("two-pair", "one-pair")
+EVALUATION_WORLDS, EVALUATION_SEED = 8, 777
+COLUMNS = (
+    "agent", "seed", "grid", "start", "simulations", "nusselt", "one_pair", "actions_to_one_pair", "nusselt_one_pair",
+    "seconds", "error", "created", "git", "versions",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One agent with one seed, or one controller (seed -1), on all grids and starts."""
+
+    agent: str
+    seed: int
+    simulations: int
+    grids: tuple[str, ...]
+    runs: Path
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What makes two rows the same run's."""
+        return self.agent, str(self.seed), str(self.simulations)
+
+
+def play(cell: Cell) -> list[dict[str, Any]]:
+    """Train (or go on training) and judge: one row a grid and start."""
+    seconds = 0.0
+    make: Callable[[Any], Any]
+    if cell.agent in CONTROLLERS:
+        make = lambda chosen: controllers(chosen)[cell.agent]  # noqa: E731
+    else:
+        run = trained(cell)
+        agent, seconds = load_agent(run.final), run.record()["seconds"]
+        make = lambda _: agent  # noqa: E731
+    rows = []
+    for grid in cell.grids:
+        for start in STARTS:
+            env = ConvectionVectorEnv(EVALUATION_WORLDS, autoreset_mode="Disabled", start=start, **GRIDS[grid])
+            rows.append({"grid": grid, "start": start, "seconds": round(seconds), **judged(env, make(env.cell))})
+    return rows
+
+
+def trained(cell: Cell) -> Run:
+    """The finished run."""
+    folder = cell.runs / f"{cell.agent}-{cell.simulations}-seed{cell.seed}"
+    steps = cell.simulations * ACTIONS
+    if (folder / "config.json").is_file():
+        run = Run.open(folder)
+        return run if run.record()["finished_steps"] == steps else resume(folder, progress=False)
+    config = RunConfig(
+        cell.agent, "agentgym/Convection-v0", env_kwargs=TRAINING, num_envs=WORLDS, steps=steps, seed=cell.seed,
+        device="cpu", threads=1, checkpoint_every=10_000, config=AGENTS[cell.agent],
+    )  # fmt: skip
+    return train(config, folder.name, folder.parent, progress=False)
+
+
+def judged(env: ConvectionVectorEnv, agent: Any) -> dict[str, float]:
+    """One episode in every world, with the policy's mode: the means over worlds of what the environment measures."""
+    observation, _ = env.reset(seed=EVALUATION_SEED)
+    state, first = None, np.ones(env.num_envs, bool)
+    while True:
+        actions, state = agent.predict(observation, state=state, episode_start=first, deterministic=True)
+        observation, _, _, truncated, infos = env.step(np.clip(actions, -1, 1))
+        first = truncated
+        if truncated.all():
+            break
+    names = ("nusselt", "one_pair", "actions_to_one_pair", "nusselt_one_pair")
+    return {name: _mean(infos["measures"][name]) for name in names}
+
+
+def _mean(values: np.ndarray) -> float:
+    """The mean over the worlds that have a value; NaN where none has."""
+    known = values[~np.isnan(values)]
+    return round(float(known.mean()), 4) if len(known) else math.nan
+
+
+# Rows
+
+
+def append(path: Path, cell: Cell, rows: list[dict[str, Any]]) -> None:
+    """Add a run's rows, with the header where the file is new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh, about = not path.exists(), provenance()
+    versions = " ".join(f"{name}={version}" for name, version in about["versions"].items())
+    stamp = {"created": about["created"], "git": about["git"] or "", "versions": versions}
+    own = {"agent": cell.agent, "seed": cell.seed, "simulations": cell.simulations}
+    with path.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
+        if fresh:
+            writer.writeheader()
+        writer.writerows({**own, **row, **stamp} for row in rows)
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """All rows."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+# The tables
+
+HEADER = """# Control of convection: what was reached
+
+Written by `python benchmarks/convection_learning.py`; the raw rows are in [{raw}]({raw}). Do not edit by hand.
+
+**Protocol.** Box of aspect pi, standard Ra 8e4 (the published case), Pr 0.7, ten heaters. A run trains on the compact
+grid (48 x 33) for {simulations} simulations of {actions} actions, {worlds} worlds side by side, one half of the
+episodes starting from two pairs of rolls and one half from one, one thread. The **final** policy's mode is judged in
+{judged} worlds from each start, the same for all: the figure is the true Nusselt number (volume mean, actuation
+included) over actions 101 to 200. Agents' cells: mean over seeds of that, its 95 % bootstrap interval over seeds, least
+and greatest seed. *merged*: share of worlds that end with one pair of rolls. Uncontrolled, two pairs have 4.94 and one
+pair has 4.14: only below 4.14 did control do more than change the number of rolls.
+"""
+
+
+def tables(rows: list[dict[str, str]], options: argparse.Namespace) -> str:
+    """docs/results/convection.md."""
+    rows = [row for row in rows if row["simulations"] in ("0", str(options.simulations))]
+    parts = [
+        HEADER.format(
+            raw=options.rows.name, simulations=options.simulations, actions=ACTIONS, worlds=WORLDS,
+            judged=EVALUATION_WORLDS,
+        )
+    ]  # fmt: skip
+    for grid in GRIDS:
+        own = [row for row in rows if row["grid"] == grid]
+        if own:
+            parts += [f"## Judged on {grid}\n", _table(own)]
+    failed = [row for row in rows if row["error"]]
+    lines = [f"- {row['agent']}, seed {row['seed']}: {row['error']}" for row in failed]
+    parts += ["## Runs that failed\n", "\n".join(lines) if lines else "None."]
+    learned = {(row["agent"], row["seed"]): float(row["seconds"] or 0) for row in rows if row["seed"] != "-1"}
+    made = sorted({row["git"] for row in rows}), sorted({row["versions"] for row in rows})
+    parts += [
+        "\n## What made this\n",
+        f"- {len(learned)} runs, {sum(learned.values()) / 3600:.1f} hours on one core each, which other work shared: "
+        f"{'; '.join(made[1])}; revisions {', '.join(made[0])}",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _table(rows: list[dict[str, str]]) -> str:
+    lines = [
+        "| agent | seeds | from two pairs | least, greatest | merged | actions to one pair | from one pair |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for agent in (*AGENTS, *CONTROLLERS):
+        own = [row for row in rows if row["agent"] == agent and not row["error"]]
+        if not own:
+            continue
+        two, one = ([row for row in own if row["start"] == start] for start in STARTS)
+        scores = [float(row["nusselt"]) for row in two]
+        ends = f"{min(scores):.3f}, {max(scores):.3f}" if len(scores) > 1 else ""
+        merged = np.mean([float(row["one_pair"]) for row in two])
+        taken = _mean(np.array([float(row["actions_to_one_pair"]) for row in two]))
+        lines.append(
+            f"| {agent} | {len(scores) if agent in AGENTS else ''} | {_estimate(scores)} | {ends} | {merged:.0%} "
+            f"| {'' if math.isnan(taken) else f'{taken:.0f}'} | {_estimate([float(row['nusselt']) for row in one])} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _estimate(scores: list[float]) -> str:
+    if len(scores) == 1:
+        return f"{scores[0]:.3f}"
+    found = bootstrap_interval(scores, np.mean)
+    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+
+# The command
+
+
+def main() -> None:
+    options = arguments()
+    grids = tuple(options.grids)
+    cells = [Cell(name, -1, 0, grids, options.runs) for name in CONTROLLERS] if options.controllers else []
+    cells += [
+        Cell(agent, seed, options.simulations, grids, options.runs)
+        for seed in options.seeds
+        for agent in options.agents
+    ]
+    known = {(row["agent"], row["seed"], row["simulations"]) for row in read(options.rows) if not row["error"]}
+    waiting = [] if options.table_only else [cell for cell in cells if cell.key not in known]
+    print(f"{len(cells)} runs in the plan, {len(cells) - len(waiting)} there already", flush=True)
+    for outcome in map_tasks(play, waiting, options.jobs):
+        cell = waiting[outcome.index]
+        rows = outcome.value or [{"grid": grids[0], "start": STARTS[0], "error": outcome.error}]
+        append(options.rows, cell, rows)
+        said = outcome.error or " ".join(f"{row['start']} {row['nusselt']:.3f} ({row['grid']})" for row in rows)
+        print(f"{cell.agent} seed {cell.seed}: {said}", flush=True)
+        write_file(options.table, tables(read(options.rows), options))
+    write_file(options.table, tables(read(options.rows), options))
+    print(f"{options.rows}\n{options.table}")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--agents", nargs="*", default=list(AGENTS), choices=list(AGENTS))
+    parser.add_argument("--grids", nargs="*", default=list(GRIDS), choices=list(GRIDS), help="to be judged on")
+    parser.add_argument("--simulations", type=int, default=SIMULATIONS, help=f"of {ACTIONS} actions, a run")
+    parser.add_argument("--controllers", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--jobs", type=int, default=2, help="runs side by side, one thread each")
+    parser.add_argument("--runs", type=Path, default=Path("runs/convection"), help="where the trained agents are kept")
+    parser.add_argument("--out", type=Path, default=Path("docs/results"))
+    parser.add_argument("--table-only", action="store_true", help="make no run")
+    parser.add_argument("--smoke", action="store_true", help="tiny runs of everything, into the temporary folder")
+    options = parser.parse_args()
+    if options.smoke:
+        options.out = Path(tempfile.gettempdir()) / "convection_learning"
+        options.runs, options.simulations, options.seeds, options.grids = options.out / "runs", 5, [0], ["48 x 33"]
+    options.rows, options.table = options.out / "convection_rows.csv", options.out / "convection.md"
+    return options
+
+
+if __name__ == "__main__":
+    main()

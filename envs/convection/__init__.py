@@ -1,0 +1,1 @@
+"""Rayleigh-Benard convection under control: see README.md."""

@@ -1,0 +1,132 @@
+"""The single-environment door: one agent sets all heaters of one convection cell."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+
+from agentgym.envs.convection.controllers import Controller, controllers
+from agentgym.envs.convection.vector import ConvectionVectorEnv, checked_commands
+
+__all__ = ["ConvectionEnv"]
+
+
+class ConvectionEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
+    """
+    ## Description
+
+    Rayleigh-Benard convection: a fluid layer, heated from below and cooled from above, turns over in rolls that carry
+    heat. Ten heaters along the bottom plate can be made warmer or cooler, without net heat; the task is to reduce the
+    heat that the flow carries, the Nusselt number (Vignon et al., Physics of Fluids 35, 065146, 2023, arXiv
+    2304.02370). Two-dimensional Boussinesq equations in a periodic box, no-slip isothermal plates, solved by
+    Fourier-Chebyshev collocation with an IMEX Runge-Kutta scheme (solver.py).
+
+    Without control the box holds two pairs of rolls (Nusselt number 4.94) or one (4.14); both are stable. A policy has
+    changed more than the number of rolls only if it goes below 4.14.
+
+    ## Action Space
+
+    `Box(-1, 1, (A,), float32)`, one command a heater (A = 10). The mean is taken off, then all are divided by one
+    number, at least 1, so that none is beyond 1; times 0.75 they are the heaters' departures from the plate's mean
+    temperature, in units of the plates' temperature difference. They are held for 1.5 free-fall times.
+    Anything beyond [-1, 1], NaN or another shape raises :class:`agentgym.errors.InvalidAction`.
+
+    ## Observation Space
+
+    `Box(-inf, inf, (3, heights, columns), float32)`: 1.5 u, 1.5 w and 2 T at five heights above the middle of every
+    heater (`compact`), T counted from the mean of the plates. Shifting the flow by a heater shifts the columns exactly.
+    `agent_windows` [A, F] says which entries of the flattened observation each heater's own agent sees, itself in the
+    middle; `agent_mirror` how such a window looks in the mirrored world.
+
+    ## Rewards
+
+    0.1 (4.5 - Nusselt number), the number being the volume's true one, averaged over the action's solver steps.
+    ``info["agent_rewards"]`` [A] mixes in each heater's own with ``local_weight`` (0 by default).
+
+    ## Starting State
+
+    A cached steady flow of two pairs of rolls (``start``: "two-pair", "one-pair", "random", or "mixed": two pairs
+    or one, as often), shifted by a random distance, mirrored with probability one half, with smooth temperature noise.
+    ``reset(options={"start": ...})`` takes another flow this once.
+
+    ## Episode End
+
+    Truncation after 200 actions. A flow that the time step cannot follow raises
+    :class:`agentgym.envs.convection.world.Diverged`.
+
+    ``info`` has ``nusselt`` (true, mean over the action), ``roll_pairs`` and ``agent_rewards``; at the end also
+    ``measures`` (see :meth:`agentgym.envs.convection.score.EpisodeScore.measures`).
+
+    ## Arguments
+
+    `preset` ("compact" or "vignon2023"), `device`, `render_mode` ("rgb_array"), and any setting of
+    :class:`agentgym.envs.convection.presets.Cell` by name: `rayleigh`, `prandtl`, `length`, `heaters`, `dead`, `stuck`,
+    `lag`, `window`, `start`, ...
+
+    ```python
+    >>> import gymnasium as gym, agentgym
+    >>> env = gym.make("agentgym/Convection-v0", start="one-pair")
+    >>> observation, info = env.reset(seed=0)
+    >>> observation.shape
+    (3, 5, 10)
+
+    ```
+
+    ## Vectorized environment
+
+    ``gym.make_vec("agentgym/Convection-v0", num_envs=32)`` makes a
+    :class:`agentgym.envs.convection.vector.ConvectionVectorEnv`, many times faster a world;
+    ``agentgym.parallel_env("agentgym/Convection-v0")`` the PettingZoo form, an agent a heater.
+
+    ## Version History
+
+    * v0: first version.
+    """
+
+    metadata = ConvectionVectorEnv.metadata
+
+    def __init__(
+        self, preset: str = "compact", device: str = "cpu", render_mode: str | None = None, **changes: Any
+    ) -> None:
+        self.batch = ConvectionVectorEnv(1, preset, AutoresetMode.DISABLED, device, render_mode, **changes)
+        self.render_mode = render_mode
+        self.observation_space, self.action_space = self.batch.single_observation_space, self.batch.single_action_space
+        self.cell = self.batch.cell
+        self.agent_windows, self.agent_mirror = self.batch.agent_windows, self.batch.agent_mirror
+
+    @property
+    def controllers(self) -> dict[str, Controller]:
+        """Controllers made by hand, by name; evaluations put them beside agents."""
+        return controllers(self.cell)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Start an episode; see Starting State for ``options``."""
+        super().reset(seed=seed)
+        observation, _ = self.batch.reset(seed=seed, options=options)
+        return observation[0], {}
+
+    def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Hold the action [A] for one action time."""
+        commands = checked_commands(action, (self.cell.heaters,))
+        observation, reward, _, truncated, infos = self.batch.step(commands[None])
+        info = {name: infos[name][0] for name in ("nusselt", "roll_pairs", "agent_rewards")}
+        if "measures" in infos:
+            info["measures"] = {name: float(v[0]) for name, v in infos["measures"].items() if not name.startswith("_")}
+        return observation[0], float(reward[0]), False, bool(truncated[0]), info
+
+    def render(self) -> NDArray[np.uint8] | None:
+        """The cell's picture, uint8 [height, width, 3]; see Arguments."""
+        frames = self.batch.render()
+        return None if frames is None else frames[0]
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything that the future depends on, as nested dictionaries of arrays and plain values."""
+        return self.batch.get_state()
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Put back what :meth:`get_state` gave."""
+        self.batch.set_state(state)

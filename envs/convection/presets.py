@@ -1,0 +1,146 @@
+"""Everything that can be chosen about a convection cell, and the named choices with their sources."""
+
+import math
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, get_args
+
+import torch
+
+from agentgym.envs.convection.solver import Fluid, Resolution
+from agentgym.errors import InvalidParameter, UnknownId
+
+__all__ = ["PRESETS", "Cell", "Nusselt", "Start", "cell"]
+
+Nusselt = Literal["volume", "plates", "vignon2023"]
+Start = Literal["two-pair", "one-pair", "random", "mixed"]
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One convection cell under control. Lengths in half heights of the published box, times in free-fall times.
+
+    Attributes: see the comments; each is a keyword argument of the environments.
+    """
+
+    # Fluid and box
+    rayleigh: float = 8e4  # in the usual definition, with the height as its length
+    prandtl: float = 0.7
+    height: float = 2.0
+    length: float = 2 * math.pi  # periodic
+
+    # Numerics
+    columns: int = 48  # X; wavenumbers below X / 3 are kept
+    points: int = 33  # Z, Chebyshev points from plate to plate
+    time_step: float = 0.075
+    precision: str = "float32"  # or float64
+
+    # Heaters
+    heaters: int = 10  # A, side by side along the bottom plate
+    amplitude: float = 0.75  # largest departure from the plate's mean, in plate temperature differences
+    joint: float = 0.1  # half width of the blend between neighbours
+    action_time: float = 1.5  # an action is held for so long
+    actions: int = 200  # an episode has so many
+
+    # What goes wrong with heaters
+    dead: int = 0  # heaters whose command counts as 0; which ones is drawn for each episode
+    stuck: int = 0  # heaters that hold one command, drawn for each episode, whatever they are told
+    lag: float = 0.0  # time constant with which heaters follow their command
+
+    # Sensors: u, w, T on `heights` above every heater
+    heights: tuple[float, ...] = (-0.75, -0.375, 0.0, 0.375, 0.75)  # in half heights
+    columns_per_heater: int = 1
+    window: int = 0  # heaters that an agent sees, itself in the middle; 0: as many as there are
+    averaged_steps: int = 1  # observations are means over so many last solver steps
+    temperature_offset: float = 0.0  # T is shown as 2 (T - offset), T from the mean of the plates
+
+    # Reward: scale (offset - Nusselt number)
+    nusselt: Nusselt = "volume"
+    local_weight: float = 0.0  # of the heater's own Nusselt number in an agent's reward
+    reward_offset: float = 4.5
+    reward_scale: float = 0.1
+
+    # Episodes
+    start: Start = "two-pair"  # "mixed": one half each of two pairs and one pair
+    carry_on: float = 0.0  # probability that an episode goes on from the end of the last one
+    noise: float = 0.02  # standard deviation of the temperature noise at the start
+
+    def __post_init__(self) -> None:
+        Fluid(self.rayleigh, self.prandtl, self.height, self.length)
+        self._at_least(1, "heaters", "actions", "columns_per_heater", "averaged_steps")
+        self._at_least(0, "dead", "stuck", "lag", "window", "noise", "amplitude", "joint")
+        for name, known in (("nusselt", get_args(Nusselt)), ("start", get_args(Start)), ("precision", DTYPES)):
+            if getattr(self, name) not in known:
+                raise UnknownId(name, str(getattr(self, name)), known)
+        if self.dead + self.stuck > self.heaters or self.window > self.heaters:
+            raise InvalidParameter(f"dead + stuck, and window, can be at most the number of heaters, {self.heaters}.")
+        if not 0 <= self.carry_on <= 1 or not 0 <= self.local_weight <= 1:
+            raise InvalidParameter("carry_on and local_weight must lie between 0 and 1.")
+        if abs(self.action_time / self.time_step - self.steps_per_action) > 1e-6:
+            raise InvalidParameter(f"action_time {self.action_time} is no multiple of time_step {self.time_step}.")
+        if self.averaged_steps > self.steps_per_action:
+            raise InvalidParameter(f"averaged_steps is {self.averaged_steps}; an action has {self.steps_per_action}.")
+        if not self.heights or any(abs(height) >= 1 for height in self.heights):
+            raise InvalidParameter(f"heights are {self.heights}; they must lie between -1 and 1, plates excluded.")
+
+    def _at_least(self, least: int, *names: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= least):
+                raise InvalidParameter(f"{name} is {value}; it must be at least {least}.")
+
+    @property
+    def fluid(self) -> Fluid:
+        """What flows in which box."""
+        return Fluid(self.rayleigh, self.prandtl, self.height, self.length)
+
+    def resolution(self, device: torch.device) -> Resolution:
+        """How it is resolved."""
+        return Resolution(self.columns, self.points, self.time_step, DTYPES[self.precision], device)
+
+    @property
+    def steps_per_action(self) -> int:
+        """Solver steps in an action."""
+        return round(self.action_time / self.time_step)
+
+    @property
+    def seen_heaters(self) -> int:
+        """How many heaters an agent's window spans."""
+        return self.window or self.heaters
+
+
+def _released_heights() -> tuple[float, ...]:
+    """Every eighth of 64 Gauss-Chebyshev points, from the top, as the released code picks its probes."""
+    return tuple(math.cos(math.pi * (8 * j + 0.5) / 64) for j in range(8))
+
+
+PRESETS: dict[str, Cell] = {
+    # Our own: the published box on a grid that two cores can train on, the true Nusselt number, no local reward.
+    "compact": Cell(),
+    # Vignon et al., Physics of Fluids 35, 065146 (2023), arXiv 2304.02370, and the code released with it
+    # (KTH-FlowAI/DeepReinforcementLearning_RayleighBenard2D_Control). Its Ra = 1e4 lacks the factor height^3 = 8.
+    "vignon2023": Cell(
+        columns=96, points=64, time_step=0.05, joint=0.03, heights=_released_heights(), columns_per_heater=3,
+        averaged_steps=4, temperature_offset=-0.7, nusselt="vignon2023", local_weight=0.0015, reward_offset=2.6726,
+        reward_scale=1.0, carry_on=0.1,
+    ),
+}  # fmt: skip
+
+
+def cell(preset: str = "compact", **changes: Any) -> Cell:
+    """A named cell with changes.
+
+    Raises:
+        UnknownId: no preset, or no setting, of that name.
+        InvalidParameter: a value that cannot be.
+    """
+    if preset not in PRESETS:
+        raise UnknownId("convection preset", preset, PRESETS)
+    known = [field.name for field in fields(Cell)]
+    for name in changes:
+        if name not in known:
+            raise UnknownId("setting of a convection cell", name, known)
+    if "heights" in changes:
+        changes["heights"] = tuple(changes["heights"])
+    return replace(PRESETS[preset], **changes)

@@ -1,0 +1,152 @@
+"""Flows to start from: cached ones, brought to any cell; and what can be done to a flow without solving anything."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import as_file, files
+
+import numpy as np
+import torch
+from numpy.polynomial import chebyshev
+from numpy.typing import NDArray
+from torch import Tensor
+
+from agentgym.envs.convection.presets import PRESETS, Cell
+from agentgym.envs.convection.solver import Fluid, Resolution, Solver, State
+
+__all__ = ["Flow", "initial_states", "mirrored", "roll_pairs", "shifted", "solver_for", "temperature_noise"]
+
+SETTLING_TIME = 150.0  # free-fall times in which a cached flow becomes another cell's
+NOISE_MODES = 4  # wavenumbers, and half waves over the height, of the noise at the start
+
+Array = NDArray[np.float64]
+
+
+@lru_cache(maxsize=16)
+def _solver(fluid: Fluid, resolution: Resolution) -> Solver:
+    return Solver(fluid, resolution)
+
+
+def solver_for(cell: Cell, device: torch.device) -> Solver:
+    """The solver of a cell; cells of the same fluid and resolution share its matrices."""
+    return _solver(cell.fluid, cell.resolution(device))
+
+
+@dataclass(frozen=True)
+class Flow:
+    """N flows in Fourier modes along x and Chebyshev coefficients along z: a state without a grid.
+
+    Attributes:
+        stream: [K, 2, N, C].
+        mean_flow: [N, C].
+        temperature: [K, 2, N, C].
+    """
+
+    stream: Array
+    mean_flow: Array
+    temperature: Array
+
+    @classmethod
+    def of(cls, solver: Solver, state: State) -> "Flow":
+        """The flow of a state."""
+        fields, to_coefficients = solver.fields(state), solver.collocation.to_coefficients
+        plates = state.temperature[..., [0, -1]].double().cpu().numpy()
+        stream, velocity, between = (
+            part.double().cpu().numpy() for part in (fields.stream, fields.velocity_x, fields.temperature)
+        )
+        temperature = np.concatenate((plates[..., :1], between, plates[..., 1:]), axis=-1)
+        inner = to_coefficients[:, 1:-1].T
+        return cls(stream @ inner, velocity[0, 0] @ inner, temperature @ to_coefficients.T)
+
+    def state(self, solver: Solver, repeats: int = 1) -> State:
+        """The flow on a solver's grid, ``repeats`` times side by side along its box."""
+        modes, count = len(solver.wavenumbers), self.stream.shape[2]
+        place = repeats * np.arange(len(self.stream))
+        kept = place < modes
+
+        def on_grid(coefficients: Array) -> Array:
+            values = chebyshev.chebval(solver.collocation.reference, np.moveaxis(coefficients, -1, 0))
+            return np.asarray(values, np.float64)
+
+        stream, temperature = (np.zeros((modes, 2, count, solver.resolution.points)) for _ in range(2))
+        stream[place[kept]] = on_grid(self.stream[kept])
+        temperature[place[kept]] = on_grid(self.temperature[kept])
+        return solver.state(stream[..., 1:-1], on_grid(self.mean_flow)[:, 1:-1], temperature)
+
+
+def initial_states(cell: Cell, kind: str, device: torch.device) -> State:
+    """All cached flows of a kind ("two-pair", "one-pair", "random") as states of a cell.
+
+    A cell of other fluid, box or grid than a preset's gets the compact preset's flow, repeated along a longer box and
+    left alone for :data:`SETTLING_TIME` (random flows, which are not steady anyway, are not left to settle).
+    """
+    return _initial_states(solver_for(cell, device), kind)
+
+
+@lru_cache(maxsize=32)
+def _initial_states(solver: Solver, kind: str) -> State:
+    for name, preset in PRESETS.items():
+        grid = (solver.resolution.columns, solver.resolution.points)
+        if preset.fluid == solver.fluid and (preset.columns, preset.points) == grid:
+            return _cached(name, kind).state(solver)
+    repeats = max(1, round(solver.fluid.length / solver.fluid.height * 2.0 / PRESETS["compact"].length))
+    state = _cached("compact", kind).state(solver, repeats)
+    if kind != "random":
+        with torch.no_grad():
+            for _ in range(round(SETTLING_TIME / solver.resolution.time_step)):
+                state, _ = solver.step(state)
+    return state
+
+
+@lru_cache
+def _cached(preset: str, kind: str) -> Flow:
+    with as_file(files("agentgym.envs.convection") / "flows" / f"{preset}-{kind}.npz") as path, np.load(path) as found:
+        return Flow(found["stream"], found["mean_flow"], found["temperature"])
+
+
+# Symmetries: they act on right-hand sides as on fields, since the equations are linear in them
+
+
+def shifted(solver: Solver, state: State, distance: Array) -> State:
+    """Every world [N] moved by its own distance along x."""
+    angle = np.outer(solver.wavenumbers, distance)[..., None]
+    cosine, sine = solver.tensor(np.cos(angle)), solver.tensor(np.sin(angle))
+
+    def turn(part: Tensor) -> Tensor:
+        real, imaginary = part[:, 0], part[:, 1]
+        return torch.stack((real * cosine + imaginary * sine, imaginary * cosine - real * sine), dim=1)
+
+    return State(turn(state.vorticity), turn(state.temperature))
+
+
+def mirrored(state: State, which: NDArray[np.bool_]) -> State:
+    """The chosen worlds [N] with x turned to -x: T and w keep their sign; u, psi and the mean flow change it."""
+    chosen = torch.as_tensor(which, device=state.vorticity.device)[:, None]
+    sign = torch.where(chosen, -1.0, 1.0).to(state.vorticity.dtype)
+    momentum, heat = state
+    return State(
+        torch.stack((momentum[:, 0] * sign, momentum[:, 1]), dim=1), torch.stack((heat[:, 0], heat[:, 1] * sign), dim=1)
+    )
+
+
+def temperature_noise(solver: Solver, generator: np.random.Generator, deviation: float) -> Tensor:
+    """What a smooth random temperature adds to one world's ``State.temperature``: [K, 2, 1, Z], zero on the plates."""
+    modes = min(NOISE_MODES, len(solver.wavenumbers) - 1)
+    scale = deviation * np.sqrt(2.0 / (modes * NOISE_MODES))  # so that the field has this standard deviation
+    draws = scale * generator.standard_normal((modes, 2, NOISE_MODES))
+    height = (solver.collocation.reference + 1) / 2
+    waves = np.sin(np.pi * np.outer(np.arange(1, NOISE_MODES + 1), height))
+    waves[:, [0, -1]] = 0.0
+    points = solver.resolution.points
+    temperature = np.zeros((len(solver.wavenumbers), 2, 1, points))
+    temperature[1 : modes + 1, :, 0] = draws @ waves
+    still = np.zeros((*temperature.shape[:-1], points - 2))
+    return solver.state(still, still[0, 0], temperature).temperature
+
+
+def roll_pairs(solver: Solver, state: State) -> NDArray[np.int64]:
+    """How many pairs of rolls each world [N] has: the strongest wavenumber of w on the mid line."""
+    middle = solver.collocation.interpolation(np.zeros(1))[0, 1:-1]
+    stream = solver.fields(state).stream @ solver.tensor(middle)  # [K, 2, N]
+    strength = stream.norm(dim=1) * solver.tensor(solver.wavenumbers)[:, None]
+    found: NDArray[np.int64] = strength.argmax(dim=0).cpu().numpy()
+    return found

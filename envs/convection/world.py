@@ -1,0 +1,244 @@
+"""N convection cells under control: episodes as arrays in and arrays out, without Gymnasium."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from agentgym.envs.convection import heaters, topology
+from agentgym.envs.convection.presets import Cell
+from agentgym.envs.convection.sensors import NusseltNumbers, Probes
+from agentgym.envs.convection.solver import State
+from agentgym.errors import InvalidParameter
+from agentgym.seeding import restore, state_of, stream
+
+__all__ = ["Diverged", "Outcome", "World"]
+
+COURANT_LIMIT = math.sqrt(3.0)  # of the scheme on the imaginary axis
+ONE_PAIR_SHARE = 0.5  # of the episodes that start "mixed"
+
+Array = NDArray[np.float64]
+
+
+class Diverged(RuntimeError):
+    """The flow of a world left what the time step can follow; the message names the world and says what to do."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an action did to N worlds.
+
+    Attributes:
+        observation: float32 [N, 3, heights, columns].
+        nusselt: [N], the volume's Nusselt number, mean over the action.
+        rewarded: [N], the Nusselt number that the reward is made of.
+        local: [N, A], the same of each heater's segment.
+        roll_pairs: [N], how many pairs of rolls there are now.
+    """
+
+    observation: NDArray[np.float32]
+    nusselt: Array
+    rewarded: Array
+    local: Array
+    roll_pairs: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Sums over an action's solver steps, and the readings at its end; all differentiable."""
+
+    state: State
+    warmth: Tensor
+    flux: Tensor
+    gradients: Tensor
+    courant: Tensor
+    readings: Tensor
+
+
+class World:
+    """N cells with their own flows, heaters and random streams.
+
+    Args:
+        cell: what all of them are.
+        count: N.
+        device: where the flows live.
+
+    Attributes:
+        state: the flows.
+        warmth: [N, A], each heater's temperature in units of the amplitude.
+        elapsed: [N], actions since the episode began.
+    """
+
+    def __init__(self, cell: Cell, count: int, device: torch.device) -> None:
+        self.cell, self.count, self.device = cell, count, device
+        self.solver = topology.solver_for(cell, device)
+        self.probes, self.numbers = Probes(cell, self.solver), NusseltNumbers(cell, self.solver)
+        profile = heaters.profile_coefficients(self.solver, cell.heaters, cell.joint)
+        self._profile = self.solver.tensor(cell.amplitude * profile)
+        self._plate = torch.zeros(len(profile), 1, dtype=self._profile.dtype, device=device)
+        self._plate[0] = 0.5
+        first = topology.initial_states(cell, "two-pair", device)
+        self.state = State(*(part[:, :, [0] * count].clone() for part in first))
+        self.warmth = torch.zeros(count, cell.heaters, dtype=self._profile.dtype, device=device)
+        self.elapsed = np.zeros(count, np.int64)
+        self._broken = np.zeros((count, cell.heaters), bool)  # heaters that do not obey
+        self._held = np.zeros((count, cell.heaters))  # the commands that those hold
+        self._begun = np.zeros(count, bool)
+        self._streams: list[dict[str, np.random.Generator]] = [{} for _ in range(count)]
+
+    # Episodes
+
+    def seed(self, index: int, seed: int) -> None:
+        """Fix everything in one world from here on; its next episode does not go on from the last one."""
+        self._begun[index] = False
+        self._streams[index] = {name: stream(seed, "convection", name) for name in ("start", "heaters")}
+
+    def start(self, chosen: Sequence[int], kind: str | None = None) -> None:
+        """Begin an episode in the chosen worlds, from the cell's kind of flow or the one that is given."""
+        with torch.no_grad():
+            for index in chosen:
+                self._start(index, kind or self.cell.start)
+
+    def _start(self, index: int, kind: str) -> None:
+        draws = self._streams[index]["start"]
+        share, carried, roll, mirror, choice = draws.random(5)
+        noise = topology.temperature_noise(self.solver, draws, self.cell.noise)
+        if not (self._begun[index] and carried < self.cell.carry_on):
+            if kind == "mixed":
+                kind = "one-pair" if share < ONE_PAIR_SHARE else "two-pair"
+            known = topology.initial_states(self.cell, kind, self.device)
+            pick = int(choice * known.temperature.shape[2])
+            flow = State(*(part[:, :, pick : pick + 1] for part in known))
+            flow = topology.shifted(self.solver, flow, np.array([roll * self.cell.length]))
+            flow = topology.mirrored(flow, np.array([mirror < 0.5]))
+            self.state.vorticity[:, :, index] = flow.vorticity[:, :, 0]
+            self.state.temperature[:, :, index] = (flow.temperature + noise)[:, :, 0]
+        self.warmth[index] = 0.0
+        self.elapsed[index] = 0
+        self._begun[index] = True
+        self._break_heaters(index)
+
+    def _break_heaters(self, index: int) -> None:
+        draws, cell = self._streams[index]["heaters"], self.cell
+        order, held = draws.permutation(cell.heaters), draws.uniform(-1, 1, cell.heaters)
+        dead, stuck = order[: cell.dead], order[cell.dead : cell.dead + cell.stuck]
+        self._broken[index], self._held[index] = False, 0.0
+        self._broken[index, np.concatenate((dead, stuck))] = True
+        self._held[index, stuck] = held[stuck]
+
+    # Time
+
+    def act(self, commands: Array, active: NDArray[np.bool_]) -> Outcome:
+        """Hold commands [N, A], each from -1 to 1, for one action in the active worlds [N]; the others stay.
+
+        Raises:
+            Diverged: a flow is not finite any more, or too fast for the time step.
+        """
+        told = np.where(self._broken, self._held, commands)
+        with torch.no_grad():
+            found = self.advance(self.state, self.warmth, self.solver.tensor(told))
+            self.elapsed += active
+            self._check(found, active)
+            if not active.all():
+                still = torch.as_tensor(np.flatnonzero(~active), device=self.device)
+                for now, before in zip((*found.state, found.warmth), (*self.state, self.warmth), strict=True):
+                    axis = now.ndim - 2  # of worlds
+                    now.index_copy_(axis, still, before.index_select(axis, still))
+            self.state, self.warmth = found.state, found.warmth
+            return self._judge(found)
+
+    def advance(self, state: State, warmth: Tensor, commands: Tensor) -> _Measured:
+        """The same as a pure function of flows, heaters and commands, differentiable in all of them."""
+        cell, steps = self.cell, self.cell.steps_per_action
+        target = heaters.balanced(commands)
+        fluxes, gradients, courants, readings = [], [], [], []
+        for step in range(steps):
+            if cell.lag > 0 or step == 0:
+                warmth = heaters.lagged(warmth, target, cell.time_step, cell.lag)
+                state = self.solver.heated(state, self._plate + self._profile @ warmth.T)
+            state, report = self.solver.step(state)
+            fluxes.append(report.flux)
+            gradients.append(report.gradients)
+            courants.append(report.courant)
+            if step >= steps - cell.averaged_steps:
+                readings.append(self.probes.read(state))
+        mean_flux, mean_gradients = torch.stack(fluxes).mean(0), torch.stack(gradients).mean(0)
+        return _Measured(
+            state, warmth, mean_flux, mean_gradients, torch.stack(courants).amax(0), torch.stack(readings).mean(0)
+        )
+
+    def _check(self, found: _Measured, active: NDArray[np.bool_]) -> None:
+        courant = found.courant.cpu().numpy()
+        good = torch.isfinite(found.flux).all(0).cpu().numpy() & (courant < COURANT_LIMIT)
+        lost = np.flatnonzero(active & ~good)
+        if not len(lost):
+            return
+        raise Diverged(
+            f"The flow of world {', '.join(map(str, lost))} diverged at action {self.elapsed[lost[0]]} (Courant number "
+            f"{courant[lost[0]]:.2f}, limit {COURANT_LIMIT:.2f}). Use a smaller time_step than {self.cell.time_step}."
+        )
+
+    def _judge(self, found: _Measured) -> Outcome:
+        volume = self.numbers.volume(found.flux)
+        match self.cell.nusselt:
+            case "volume":
+                rewarded, local = volume, self.numbers.segments(found.flux)
+            case "plates":
+                rewarded, local = self.numbers.plates(found.gradients), self.numbers.segments(found.flux)
+            case "vignon2023":
+                per = self.cell.columns_per_heater
+                parts = found.readings.split(per, dim=3)
+                rewarded = self.numbers.published(found.readings)
+                local = torch.stack([self.numbers.published(part) for part in parts], dim=1)
+        return Outcome(
+            self._as_seen(found.readings), _array(volume), _array(rewarded), _array(local),
+            topology.roll_pairs(self.solver, found.state),
+        )  # fmt: skip
+
+    def observe(self) -> NDArray[np.float32]:
+        """The observation of the flows as they are, float32 [N, 3, heights, columns]."""
+        with torch.no_grad():
+            return self._as_seen(self.probes.read(self.state))
+
+    def _as_seen(self, readings: Tensor) -> NDArray[np.float32]:
+        seen: NDArray[np.float32] = self.probes.scaled(readings).float().cpu().numpy()
+        return seen
+
+    # Saving
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything that the worlds' future depends on, as arrays and plain values."""
+        return {
+            "vorticity": _array(self.state.vorticity), "temperature": _array(self.state.temperature),
+            "warmth": _array(self.warmth), "elapsed": self.elapsed.copy(), "broken": self._broken.copy(),
+            "held": self._held.copy(), "begun": self._begun.copy(),
+            "streams": [{name: state_of(draws) for name, draws in each.items()} for each in self._streams],
+        }  # fmt: skip
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Put back what :meth:`get_state` gave.
+
+        Raises:
+            InvalidParameter: it is another cell's or another number of worlds'.
+        """
+        shapes = {name: np.shape(state[name]) for name in ("vorticity", "temperature", "warmth")}
+        own = {"vorticity": self.state.vorticity, "temperature": self.state.temperature, "warmth": self.warmth}
+        if any(shapes[name] != tuple(part.shape) for name, part in own.items()):
+            raise InvalidParameter("The state is of another number of worlds, or of a cell with another grid.")
+        self.state = State(self.solver.tensor(state["vorticity"]), self.solver.tensor(state["temperature"]))
+        self.warmth = self.solver.tensor(state["warmth"])
+        self.elapsed, self._broken = np.array(state["elapsed"]), np.array(state["broken"])
+        self._held, self._begun = np.array(state["held"]), np.array(state["begun"])
+        for index, each in enumerate(state["streams"]):
+            self._streams[index] = {name: stream(0, name) for name in each}
+            for name, saved in each.items():
+                restore(self._streams[index][name], saved)
+
+
+def _array(values: Tensor) -> Array:
+    return values.detach().cpu().numpy().astype(np.float64)

@@ -1,0 +1,98 @@
+"""Episodes of natively batched environments: all of a condition's at once, in one batch.
+
+Where a batch of worlds costs little more than one (a solver that works on arrays), this is what makes a suite
+affordable. A condition's fluid, masses or box are the batch's; its episodes are the worlds.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from agentgym.evaluation.conditions import Condition
+from agentgym.evaluation.rollout import LANES, Job, message
+from agentgym.evaluation.table import Row
+from agentgym.making import make_native_batch, perturbed
+from agentgym.seeding import stream
+
+__all__ = ["play_batches"]
+
+
+def play_batches(
+    agent: Any,
+    name: str,
+    jobs: Sequence[Job],
+    attacks: Mapping[str, Any] | None = None,
+    deterministic: bool = True,
+    watch: Any = None,
+) -> Iterator[Row]:
+    """Play every job; arguments as for :func:`agentgym.evaluation.rollout.play_episodes`.
+
+    Where something fails in a batch, its episodes are played again one by one, so that only the guilty ones are lost.
+    """
+    for _, group in itertools.groupby(jobs, key=lambda job: job.condition.name):
+        for chunk in _chunks(list(group)):
+            condition = chunk[0].condition
+            attack = (attacks or {}).get(condition.name)
+            try:
+                yield from _play(agent, name, condition, chunk, attack, deterministic, watch)
+            except Exception as error:
+                if len(chunk) == 1:
+                    yield _failed(name, chunk[0], error)
+                    continue
+                for job in chunk:
+                    yield from play_batches(agent, name, [job], attacks, deterministic, watch)
+
+
+def _chunks(jobs: list[Job]) -> Iterator[list[Job]]:
+    for first in range(0, len(jobs), LANES):
+        yield jobs[first : first + LANES]
+
+
+def _failed(name: str, job: Job, error: Exception) -> Row:
+    return Row(name, job.condition.name, job.episode, job.seed, float("nan"), 0, message(error))
+
+
+def _play(
+    agent: Any, name: str, condition: Condition, jobs: Sequence[Job], attack: Any, deterministic: bool, watch: Any
+) -> list[Row]:
+    """One batch from reset to the end of its last episode."""
+    made: Any = make_native_batch(condition.env, dict(condition.env_kwargs), len(jobs))
+    env: Any = perturbed(made, condition.perturbations)
+    try:
+        player = agent.acting_in(env) if hasattr(agent, "acting_in") else agent
+        generators = [stream(job.seed, "attack") for job in jobs]
+        observations, _ = env.reset(seed=[job.seed for job in jobs], options=dict(condition.options) or None)
+        rows: dict[int, Row] = {}
+        totals, starts, state, length = np.zeros(len(jobs)), np.ones(len(jobs), bool), None, 0
+        while len(rows) < len(jobs):
+            if watch is not None:
+                watch(observations)
+            seen = observations if attack is None else attack.perturb(player, observations, generators)
+            actions, state = player.predict(seen, state=state, episode_start=starts, deterministic=deterministic)
+            observations, rewards, terminated, truncated, infos = env.step(actions)
+            starts, length = terminated | truncated, length + 1
+            for index, job in enumerate(jobs):
+                if index in rows:
+                    continue  # its next episode, which nobody asked for
+                totals[index] += _shown(infos, "true_reward", index, rewards[index])
+                if starts[index]:
+                    measures = _shown(infos, "measures", index, {})
+                    rows[index] = Row(
+                        name, condition.name, job.episode, job.seed, float(totals[index]), length, measures=measures
+                    )
+        return list(rows.values())
+    finally:
+        env.close()
+
+
+def _shown(infos: Mapping[str, Any], name: str, world: int, otherwise: Any) -> Any:
+    """What a step's infos say of one world; an episode's last step stands in ``final_info``."""
+    for found in (infos.get("final_info", {}), infos):
+        if name in found and found[f"_{name}"][world]:
+            value = found[name]
+            if not isinstance(value, dict):
+                return value[world]
+            return {key: float(part[world]) for key, part in value.items() if not key.startswith("_")}
+    return otherwise

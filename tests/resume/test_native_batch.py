@@ -1,0 +1,74 @@
+"""Runs in one natively batched environment that gives its state away: chosen by itself, resumed bit for bit."""
+
+import shutil
+import warnings
+
+import numpy as np
+import pytest
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from agentgym.recording import RecordedBatch
+from agentgym.training import build, resume, train, training_environments
+
+from .conftest import RING, differing, everything
+
+
+@pytest.mark.parametrize(
+    ("agent", "changes"),
+    [
+        ("shared-ppo", RING),
+        ("shared-mdpo", RING),
+        ("ppo", RING),
+        ("mdpo-onpolicy", RING),
+        ("sac", RING),
+        ("ppo", {**RING, "env": "tests/RingOneReward-v0"}),
+        ("shared-ppo", {**RING, "perturbations": [{"type": "ObservationNoise", "std": 0.01}]}),  # no native batch
+    ],
+)
+def test_stopped_and_resumed_is_never_stopped(agent, changes, small_run, tmp_path):
+    config = small_run(agent, num_envs=2, steps=384, every=192, **changes)
+    whole = train(config, "whole", tmp_path, progress=False)
+    half = tmp_path / "half"
+    shutil.copytree(whole.path, half)
+    shutil.rmtree(half / "final")
+    shutil.rmtree(half / "checkpoints" / "0000000384")
+    (half / "record.json").unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # "goes on, but not bit for bit"
+        run = resume(half, progress=False)
+    assert run.record()["resumes"][0]["exact"] is True
+    assert differing(everything(whole.path), everything(half)) == []
+
+
+def test_equal_budgets_for_one_agent_and_for_several(small_run, tmp_path):
+    """Steps are those of environments, whatever the number of agents in them."""
+    found = {}
+    for agent in ("ppo", "shared-ppo"):
+        run = train(small_run(agent, num_envs=2, steps=256, every=100, **RING), agent, tmp_path, progress=False)
+        lines = (run.path / "metrics.csv").read_text().splitlines()
+        steps = lines[0].split(",").index("time/total_timesteps")
+        iterations = lines[0].split(",").index("time/iterations")
+        found[agent] = [[line.split(",")[column] for column in (steps, iterations)] for line in lines[1:-1]]
+        found[agent].append([path.name for path in sorted((run.path / "checkpoints").glob("0*"))])
+    assert found["ppo"] == found["shared-ppo"]
+    assert found["ppo"][-1] == ["0000000128", "0000000256"]
+
+
+def test_a_native_batch_is_taken_where_it_can_be_put_back(small_run):
+    assert isinstance(training_environments(small_run("ppo", **RING)), RecordedBatch)
+    noisy = {**RING, "perturbations": [{"type": "ObservationNoise", "std": 0.01}]}
+    assert isinstance(training_environments(small_run("ppo", **noisy)).unwrapped, DummyVecEnv)
+    no_state = {**RING, "env": "agentgym/RobustInvertedPendulum-v0"}  # natively batched, without get_state
+    assert isinstance(training_environments(small_run("ppo", **no_state)).unwrapped, DummyVecEnv)
+
+
+def test_every_world_of_every_run_has_draws_of_its_own(small_run):
+    """The runs' seeds are neighbours; their worlds' must not be."""
+    starts = []
+    for seed in (3, 4):
+        env = build(small_run("ppo", num_envs=3, seed=seed, **RING)).get_env()
+        starts += [env.reset(), env.reset()]
+    rows = np.concatenate(starts).reshape(12, -1)
+    assert len(np.unique(rows, axis=0)) == 12
+    again = build(small_run("ppo", num_envs=3, seed=3, **RING)).get_env()
+    np.testing.assert_array_equal(again.reset(), starts[0])
