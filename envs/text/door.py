@@ -95,6 +95,11 @@ class TextEnv(gymnasium.Env[str, str]):
         """Commands after which an episode is truncated."""
         return self.world.max_turns
 
+    @property
+    def begun(self) -> bool:
+        """Whether there has been a reset."""
+        return self._root is not None
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, Info]:
         """Start an episode; ``options`` are not used."""
         super().reset(seed=seed)

@@ -1,7 +1,7 @@
 """The batched doors: N text worlds stepped in one loop."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,8 @@ class TextVectorEnv(VectorEnv[Texts, Texts, np.ndarray]):
             raise InvalidParameter(f"num_envs must be at least 1, not {num_envs!r}.")
         self.num_envs = num_envs
         self.worlds = [make() for _ in range(num_envs)]
+        self._make = make
+        self._demonstrating: TextEnv | None = None
         first = self.worlds[0]
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**first.metadata, "autoreset_mode": self.autoreset_mode}
@@ -104,13 +106,47 @@ class TextVectorEnv(VectorEnv[Texts, Texts, np.ndarray]):
             stacked = _stacked(infos)
         return tuple(self._texts), rewards, terminated, truncated, stacked
 
+    def get_state(self) -> dict[str, Any]:
+        """Where all worlds are, as plain JSON values: each world's snapshot, None before its first reset."""
+        begun = [world.begun for world in self.worlds]
+        return {
+            "worlds": [
+                world.snapshot() if is_begun else None for world, is_begun in zip(self.worlds, begun, strict=True)
+            ],
+            "texts": list(self._texts),
+            "over": self._over.tolist(),
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go back to where :meth:`get_state` was, also in another batch made with the same arguments.
+
+        Raises:
+            InvalidParameter: it is the state of other worlds.
+        """
+        for world, taken in zip(self.worlds, state["worlds"], strict=True):
+            if taken is not None:
+                world.restore(taken)
+        self._texts, self._over = list(state["texts"]), np.array(state["over"], dtype=bool)
+
+    def demonstrations(self, seeds: Iterable[int], expert: str = "oracle", random_share: float = 0.0) -> Iterator[Any]:
+        """Expert episodes, as :func:`agentgym.envs.text.demonstrations.demonstrations` shows them, in a world apart.
+
+        Raises:
+            InvalidParameter: the expert is unknown or does not know these worlds, or the share is not in [0, 1).
+        """
+        from agentgym.envs.text.demonstrations import demonstrations
+
+        if self._demonstrating is None:
+            self._demonstrating = self._make()
+        yield from demonstrations(self._demonstrating, seeds, expert, random_share)  # type: ignore[arg-type]
+
     def render(self) -> tuple[Any, ...] | None:
         """Each world's text, as the single environment renders it."""
         return tuple(world.render() for world in self.worlds)
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close the worlds."""
-        for world in self.worlds:
+        for world in [*self.worlds, *([self._demonstrating] if self._demonstrating else [])]:
             world.close()
 
     def _restart_at_once(self, infos: list[Info | None]) -> Info:
