@@ -159,6 +159,8 @@ class LanguageAgent:
         heard.init_callback(self)  # type: ignore[arg-type]
         if self.settings.imitation_batches and not self.imitated:
             self._imitate()
+        if self.iteration == 0:
+            self.learner.begin()
         heard.on_training_start(locals(), globals())
         while self.num_timesteps < self._total_timesteps:
             heard.on_rollout_start()
@@ -178,7 +180,7 @@ class LanguageAgent:
             self.num_timesteps += took_part
             return heard.on_step()
 
-        sampler = Sampler(self.generator, settings.temperature)
+        sampler = Sampler(self.generator)
         episodes: list[Episode] = []
         for first in range(0, settings.tasks, groups):
             seeds = [episode_seed(self.seed, 2, self.iteration, first + number) for number in range(groups)]
@@ -268,7 +270,7 @@ class LanguageAgent:
             )
         fresh = state is None or bool(episode_start)
         conversation = Conversation(self.policy) if fresh or state is None else state
-        sampler = Sampler(self.generator, self.settings.temperature, deterministic)
+        sampler = Sampler(self.generator, deterministic)
         limit = self.settings.max_command_tokens
         return conversation.answer(observation, commands if self.choosing else None, limit, sampler), conversation
 

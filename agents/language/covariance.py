@@ -1,6 +1,6 @@
 """Clip-Cov and KL-Cov: keep entropy by holding back the few decisions whose covariance drives it down."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -35,7 +35,6 @@ class ClipCov(Plugin):
     share: float = 0.0002
     low: float = 1.0
     high: float = 5.0
-    dropped: float = field(default=0.0, init=False)
 
     def surrogate(self, terms: Terms) -> Tensor:
         """The loss, 0 where a decision was drawn."""
@@ -46,12 +45,8 @@ class ClipCov(Plugin):
         order = torch.randperm(len(places), generator=terms.generator)[:count].to(places.device)
         drawn = torch.zeros_like(eligible.flatten())
         drawn[places[order]] = True
-        self.dropped = count / max(1, int(terms.mask.sum()))
+        self.numbers["dropped"] = count / max(1, int(terms.mask.sum()))
         return torch.where(drawn.view_as(eligible), 0.0, terms.loss)
-
-    def metrics(self) -> dict[str, float]:
-        """dropped: the share of the last minibatch's decisions."""
-        return {"dropped": self.dropped}
 
 
 @dataclass

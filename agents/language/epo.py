@@ -54,7 +54,6 @@ class EPO(Plugin):
     per_decision: bool = True
     sums: list[float] = field(default_factory=list, init=False)  # at each turn: of the iterations' mean entropies
     counts: list[int] = field(default_factory=list, init=False)  # at each turn: how many iterations reached it
-    numbers: dict[str, float] = field(default_factory=dict, init=False)
 
     def beta(self, iteration: int) -> float:
         """1 - 0.2 (1 - exp(-2 p)) in the first half, 0.8 exp(-3 p) in the second; p is the progress in the half."""
@@ -116,10 +115,6 @@ class EPO(Plugin):
                 self.counts.append(0)
             self.sums[turn] += mean * is_seen
             self.counts[turn] += is_seen
-
-    def metrics(self) -> dict[str, float]:
-        """beta, penalty, outside (the share of decisions outside the band), of the last minibatch."""
-        return self.numbers
 
     def state(self) -> dict[str, Any]:
         """The history."""

@@ -1,6 +1,6 @@
 """Which episodes to learn from: SimpleTIR's and Dr.BoT's filters; and the penalty on commands that cannot be done."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -20,16 +20,11 @@ class SimpleTIR(Plugin):
     """
 
     STOP_AT_VOID: ClassVar[bool] = True
-    dropped: float = field(default=0.0, init=False)
 
     def keep(self, batch: Batch) -> Tensor:
         """Episodes without void turns."""
-        self.dropped = float(batch.void.float().mean())
+        self.numbers["dropped"] = float(batch.void.float().mean())
         return (~batch.void)[:, None].expand_as(batch.mask)
-
-    def metrics(self) -> dict[str, float]:
-        """dropped: the share of episodes."""
-        return {"dropped": self.dropped}
 
 
 @dataclass
@@ -46,7 +41,6 @@ class DrBoT(Plugin):
 
     groups: float = 0.75
     repetitions: int = 10
-    dropped: float = field(default=0.0, init=False)
 
     def keep(self, batch: Batch) -> Tensor:
         """The episodes that pass."""
@@ -58,12 +52,8 @@ class DrBoT(Plugin):
         best = torch.zeros(len(numbers), dtype=torch.bool, device=deviation.device)
         best[of_group.argsort(descending=True, stable=True)[:count]] = True
         passing = passing & best[place]
-        self.dropped = float((~passing).float().mean())
+        self.numbers["dropped"] = float((~passing).float().mean())
         return passing[:, None].expand_as(batch.mask)
-
-    def metrics(self) -> dict[str, float]:
-        """dropped: the share of episodes."""
-        return {"dropped": self.dropped}
 
 
 @dataclass

@@ -37,6 +37,13 @@ class Learner:
             policy.parameters(), settings.learning_rate, betas=(0.9, 0.95), weight_decay=settings.weight_decay
         )
 
+        self.begin()
+
+    def begin(self) -> None:
+        """Show the plug-ins the policy, which is about to start its first iteration."""
+        for plugin in self.plugins.values():
+            plugin.begin(self.policy)
+
     def update(self, batch: Batch, iteration: int) -> dict[str, float]:
         """One iteration: the order is SPEAR's, which leaves out what no plug-in asks for.
 
@@ -52,6 +59,7 @@ class Learner:
         """
         plugins = list(self.plugins.values())
         for plugin in plugins:
+            plugin.numbers = {}
             plugin.shape_rewards(batch, iteration)
         for plugin in plugins:
             if (kept := plugin.keep(batch)) is not None:
@@ -74,7 +82,7 @@ class Learner:
             plugin.finish(batch, iteration)
         numbers |= measures.metrics()
         for name, plugin in self.plugins.items():
-            numbers |= {f"{name}/{key}": value for key, value in plugin.metrics().items()}
+            numbers |= {f"{name}/{key}": value for key, value in plugin.numbers.items()}
         return numbers
 
     def _learn_from_new(self, batch: Batch, iteration: int, measures: UpdateMeasures) -> dict[str, float]:

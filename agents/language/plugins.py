@@ -1,11 +1,12 @@
 """The hooks through which methods change the core, and how a method is asked for by name."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from agentgym.agents.language.policy import Policy
 from agentgym.agents.language.trajectory import Batch
 from agentgym.catalog import resolve
 from agentgym.errors import UnknownId
@@ -67,18 +68,25 @@ class Replay:
     surrogate: "Plugin | None"
 
 
+@dataclass
 class Plugin:
     """One method's part in an iteration. A method overrides the hooks that it changes; all others do nothing.
 
     A plug-in is a dataclass of its hyperparameters. What it remembers from iteration to iteration is in :meth:`state`.
 
     Attributes:
+        numbers: of this iteration, for the log; empty at its start.
         PRESETS: named settings, "paper" and "as_released" where these differ.
         STOP_AT_VOID: whether a turn without any command ends the episode.
     """
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {}
     STOP_AT_VOID: ClassVar[bool] = False
+
+    numbers: dict[str, float] = field(default_factory=dict, init=False, repr=False)
+
+    def begin(self, policy: Policy) -> None:
+        """See the policy before the first iteration."""
 
     def shape_rewards(self, batch: Batch, iteration: int) -> None:
         """Change ``batch.rewards`` before anything is computed from them."""
@@ -108,10 +116,6 @@ class Plugin:
 
     def finish(self, batch: Batch, iteration: int) -> None:
         """See the iteration's whole batch, with advantages, after all gradient steps."""
-
-    def metrics(self) -> dict[str, float]:
-        """Numbers of this iteration, for the log."""
-        return {}
 
     def state(self) -> dict[str, Any]:
         """All that the plug-in remembers: nested dictionaries and lists of arrays and plain values."""

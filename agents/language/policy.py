@@ -37,18 +37,15 @@ class Sampler:
 
     Args:
         generator: on the CPU, so that a run draws the same on every device.
-        temperature: logits are divided by it, here and in :func:`judged`.
         deterministic: take the likeliest instead.
     """
 
-    def __init__(
-        self, generator: torch.Generator | None, temperature: float = 1.0, deterministic: bool = False
-    ) -> None:
-        self.generator, self.temperature, self.deterministic = generator, temperature, deterministic
+    def __init__(self, generator: torch.Generator | None, deterministic: bool = False) -> None:
+        self.generator, self.deterministic = generator, deterministic
 
     def draw(self, logits: Tensor) -> tuple[list[int], list[float], list[float]]:
         """From logits [n, K]: what was drawn, its log-probability, and the entropy, of each row."""
-        scaled = logits.float().cpu() / self.temperature
+        scaled = logits.float().cpu()
         if self.deterministic:
             drawn = scaled.argmax(-1)
         else:

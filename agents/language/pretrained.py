@@ -154,7 +154,7 @@ class PretrainedSession(Session):
                 input_ids=fed, attention_mask=read, position_ids=positions, past_key_values=cache, use_cache=True
             )
             cache = out.past_key_values
-            tokens, logps, entropies = sampler.draw(out.logits[:, -1])
+            tokens, logps, entropies = sampler.draw(out.logits[:, -1] / self.policy.temperature)
             for lane, token, logp, entropy in zip(lanes, tokens, logps, entropies, strict=True):
                 decision = said[lane]
                 if closing not in decision.ids[-1:]:

@@ -73,7 +73,6 @@ class Spear(Plugin):
     stored: list[Stored] = field(default_factory=list, init=False)
     means: list[float] = field(default_factory=list, init=False)
     deviations: list[float] = field(default_factory=list, init=False)
-    numbers: dict[str, float] = field(default_factory=dict, init=False)
 
     # Bonus
 
@@ -96,7 +95,7 @@ class Spear(Plugin):
 
     def replay(self, iteration: int, generator: torch.Generator) -> Replay | None:
         """If there is enough above the baseline: recalibrate, draw, and empty the buffer."""
-        self.numbers = {"buffer": float(len(self.stored)), "replayed": 0.0}
+        self.numbers |= {"buffer": float(len(self.stored)), "replayed": 0.0}
         if not self.means:
             return None
         mean, deviation = self.baseline()
@@ -140,10 +139,6 @@ class Spear(Plugin):
         first = [int((group == number).nonzero()[0, 0]) for number in group.unique()]
         self.means = [*self.means, *means[first].tolist()][-self.baseline_groups :]
         self.deviations = [*self.deviations, *deviations[first].tolist()][-self.baseline_groups :]
-
-    def metrics(self) -> dict[str, float]:
-        """buffer, above_baseline, baseline, replayed, age, advantage, admitted."""
-        return self.numbers
 
     def state(self) -> dict[str, Any]:
         """Buffer and baselines."""

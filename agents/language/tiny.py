@@ -161,7 +161,7 @@ class TinySession(Session):
         active = list(lanes)
         for _ in range(limit):
             states = self._advance(active)
-            tokens, logps, entropies = sampler.draw(self.policy.token_logits(states))
+            tokens, logps, entropies = sampler.draw(self.policy.token_logits(states) / self.policy.temperature)
             for lane, token, logp, entropy in zip(active, tokens, logps, entropies, strict=True):
                 decision = said[lane]
                 decision.ids.append(token)
@@ -186,7 +186,7 @@ class TinySession(Session):
         hidden = hidden if len(lanes) == len(self.waiting) else hidden[rows]
         commands = _commands(options, self.device)
         logits = self.policy.chooser(hidden, lengths[:, None] - 1, commands[:, None])[:, 0]
-        chosen, logps, entropies = sampler.draw(logits)
+        chosen, logps, entropies = sampler.draw(logits / self.policy.temperature)
         decisions = []
         for lane, mine, choice, logp, entropy in zip(lanes, options, chosen, logps, entropies, strict=True):
             ids = [*mine[choice], END]
