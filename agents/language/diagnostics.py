@@ -132,7 +132,7 @@ class Alarms:
         }
         for name in [name for name, heard in found.items() if heard and name not in self.warned]:
             self.warned.append(name)
-            warnings.warn(f"{name}: {_ADVICE[name]}", stacklevel=3)
+            warnings.warn(f"{name}: {_ADVICE[name]}", stacklevel=2)
         return {name: float(heard) for name, heard in found.items()}
 
     def state(self) -> dict[str, Any]:

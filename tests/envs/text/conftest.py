@@ -14,7 +14,7 @@ def make(request, game_folder):
     """Makes one kind of text world, single or batched, by its id; with short episodes, so that they end in tests."""
     arguments = {"max_turns": 7}
     if request.param == "TextWorld":
-        pytest.importorskip("textworld")
+        pytest.importorskip("textworld", reason="needs the extra text, and a C compiler: pip install textworld")
         arguments |= {"games": 2, "folder": game_folder}
 
     def made(num_envs=None, **more):

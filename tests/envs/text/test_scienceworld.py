@@ -9,7 +9,7 @@ import pytest
 from agentgym.envs.text.env import ScienceWorldEnv
 from agentgym.errors import AskError, InvalidParameter, MissingExtra, UnknownId
 
-pytest.importorskip("scienceworld")
+pytest.importorskip("scienceworld", reason="needs the extra scienceworld, and Java: pip install scienceworld")
 java = pytest.mark.skipif(shutil.which("java") is None, reason="there is no java")
 TASKS = ["find-living-thing", "chemistry-mix"]
 

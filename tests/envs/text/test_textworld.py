@@ -8,7 +8,7 @@ from agentgym.envs.text.env import TextWorldEnv
 from agentgym.envs.text.presets import TEXTWORLD
 from agentgym.errors import InvalidParameter, MissingExtra, UnknownId
 
-textworld = pytest.importorskip("textworld")
+textworld = pytest.importorskip("textworld", reason="needs the extra text, and a C compiler: pip install textworld")
 
 
 @pytest.fixture
