@@ -57,7 +57,8 @@ class Rollout:
             The episodes in order of worlds; none if ``on_step`` said stop.
 
         Raises:
-            InvalidParameter: worlds with equal seeds began differently, or there are no commands to choose from.
+            InvalidParameter: worlds with equal seeds began differently, there are no commands to choose from, or a
+                first observation is longer than the context.
         """
         count = self.env.num_envs
         each: Any = [seed for seed in seeds for _ in range(self.group_size)]
@@ -103,11 +104,17 @@ class Rollout:
                 )
 
     def _full(self, lane: "_Lane") -> bool:
-        """Whether a command may not fit into the context any more; the episode then ends here."""
-        need = self.limit if not self.choosing else max(map(len, lane.options()), default=0) + 1
-        if len(lane.episode.ids) + need > self.policy.context:
-            lane.episode.ended = "overlong"
-        return bool(lane.episode.ended)
+        """Whether a command may not fit into the context any more; the episode then ends with its last command."""
+        need = max(map(len, lane.options())) + 1 if self.choosing else self.limit
+        if len(lane.episode.ids) + need <= self.policy.context:
+            return False
+        if not lane.episode.turns:
+            raise InvalidParameter(
+                f"The first observation has {len(lane.episode.ids)} tokens, and the context {self.policy.context}: "
+                "choose a larger context."
+            )
+        lane.end_overlong()
+        return True
 
     def _decide(
         self, active: "list[_Lane]", session: Session, sampler: Sampler
@@ -172,6 +179,13 @@ class _Lane:
         turn.reward, turn.valid, turn.problem = reward, bool(info.get("valid", True)), info.get("problem")
         episode.won = bool(info.get("won", terminated and reward > 0))
         episode.ended = "terminated" if terminated else "truncated" if truncated else ""
+
+    def end_overlong(self) -> None:
+        """Forget the observation to which there is no room for an answer."""
+        last = self.episode.turns[-1].positions[-1] + 1
+        end = self.episode.ids.index(self.policy.closing, last - 1) + 1
+        del self.episode.ids[end:], self.episode.sampled[end:]
+        self.episode.ended = "overlong"
 
     def _put(self, ids: list[int], own: bool) -> None:
         self.session.read(self.number, ids)

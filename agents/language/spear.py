@@ -85,7 +85,7 @@ class Spear(Plugin):
     def shape_rewards(self, batch: Batch, iteration: int) -> None:
         """Add ``bonus * w(t) * min(1, 0.1 * turns)`` to each episode's last reward: every turn is a tool call."""
         added = self.bonus * self.bonus_weight(iteration) * (0.1 * batch.turns).clamp(max=1)
-        batch.rewards[torch.arange(len(batch)), batch.turns - 1] += added
+        batch.rewards[torch.arange(len(batch), device=added.device), batch.turns - 1] += added
 
     # Replay
 

@@ -9,7 +9,7 @@ import pytest
 
 from agentgym.checkpoints import Checkpoints
 from agentgym.runs import RunConfig
-from agentgym.training import resume, train
+from agentgym.training import resume, train, training_environments
 
 from .conftest import differing
 
@@ -53,3 +53,12 @@ def test_stopped_and_resumed_is_never_stopped(actions, tmp_path):
         run = resume(half, progress=False)
     assert run.record()["resumes"][0]["exact"] is True
     assert differing(ending(whole.path), ending(half)) == []
+
+
+def test_seeds_in_a_list_are_taken_as_they_are():
+    def texts(seed):
+        return training_environments(RunConfig("grpo", "agentgym/Household-v0", num_envs=3)).reset(seed=seed)[0]
+
+    alike = texts([7, 7, 8])
+    assert alike[0] == alike[1] != alike[2]
+    assert texts(1) == texts(2)  # a number is not used: those seeds follow from the run's

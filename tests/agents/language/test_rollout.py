@@ -140,9 +140,13 @@ def test_worlds_that_wait_to_be_started_are_refused():
 
 
 def test_a_full_context_ends_the_episode():
-    for one in played(small(context=60)):
-        assert one.ended == "overlong"
-        assert len(one.ids) - 1 <= 60 + 40  # the observation that did not fit was read last
+    for actions in MODES:
+        for one in played(small(context=90, actions=actions)):
+            assert one.ended == "overlong"
+            assert len(one.ids) <= 90
+            assert one.ids[-1] == END
+    with pytest.raises(InvalidParameter, match="larger context"):
+        played(small(context=20))
 
 
 def test_commands_must_be_listed():

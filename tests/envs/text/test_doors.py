@@ -276,3 +276,27 @@ def test_the_ids_are_made_as_every_other():
     assert env.reset(seed=0)[1]["task_kind"] == "place"
     with pytest.raises(InvalidParameter):
         gym.make_vec("agentgym/Household-v0", num_envs=0)
+
+
+def test_a_batch_gives_its_state_away(make):
+    batch, other = make(3), make(3)
+    other.unwrapped.set_state(json.loads(json.dumps(other.unwrapped.get_state())))  # before the first reset
+    batch.reset(seed=[4, 4, 9])
+    for command in ("look", "go to armchair 1", "look"):
+        batch.step([command] * 3)
+    other.unwrapped.set_state(json.loads(json.dumps(batch.unwrapped.get_state())))
+    for _ in range(9):  # past the episodes' ends
+        left, right = batch.step(["look"] * 3), other.step(["look"] * 3)
+        assert left[0] == right[0]
+        for one, another in zip(left[1:4], right[1:4], strict=True):
+            np.testing.assert_array_equal(one, another)
+
+
+def test_a_batch_shows_demonstrations_beside_its_worlds(make):
+    batch = make(2)
+    observations, _ = batch.reset(seed=[1, 2])
+    shown = list(batch.unwrapped.demonstrations([5, 6], "oracle", 0.2))
+    assert [one.seed for one in shown] == [5, 6]
+    assert all(one.rows for one in shown)
+    assert batch.unwrapped.worlds[0].render_mode is None
+    assert batch.unwrapped.get_state()["texts"] == list(observations)
