@@ -5,10 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import gymnasium
 import torch
-from gymnasium import spaces
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import VectorEnv
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import Logger, configure
 from stable_baselines3.common.utils import get_device, safe_mean
@@ -27,6 +25,7 @@ from agentgym.agents.language.policies import make_policy, saved_policy
 from agentgym.agents.language.policy import Policy, Sampler
 from agentgym.agents.language.rollout import Rollout
 from agentgym.agents.language.trajectory import Batch, Episode, collate
+from agentgym.agents.language.worlds import batch_of
 from agentgym.errors import CorruptFile, InvalidParameter, SpaceMismatch
 from agentgym.seeding import entropy, episode_seed
 from agentgym.state import Inventory, Item
@@ -60,7 +59,7 @@ class LanguageAgent:
         self, policy: str, env: Any, seed: int | None = None, device: torch.device | str = "auto", **settings: Any
     ) -> None:
         self.settings = self.Config(**{"policy": policy, **settings})
-        self._build(_batch_of(env, self.settings), seed, device, None)
+        self._build(batch_of(env, self.settings.episodes), seed, device, None)
 
     def _build(
         self, env: VectorEnv | None, seed: int | None, device: torch.device | str, saved: saving.SavedAgent | None
@@ -122,7 +121,7 @@ class LanguageAgent:
         Raises:
             SpaceMismatch, InvalidParameter: they do not fit.
         """
-        batch = _batch_of(env, self.settings)
+        batch = batch_of(env, self.settings.episodes)
         if (batch.single_observation_space, batch.single_action_space) != (self.observation_space, self.action_space):
             raise SpaceMismatch("The environment's texts may be longer, or of other characters, than the agent's.")
         self._take_env(batch)
@@ -358,44 +357,10 @@ class LanguageAgent:
             raise CorruptFile(f"{path} holds an agent {saved.name!r}, not {cls.catalog_name!r}.")
         agent = cls.__new__(cls)
         agent.settings = cls.Config(**{"policy": saved.policy, **saved.arguments["options"], **settings})
-        batch = None if env is None else _batch_of(env, agent.settings)
+        batch = None if env is None else batch_of(env, agent.settings.episodes)
         agent._build(batch, saved.arguments["seed"], device, saved)
         saving.restore(agent, saved)  # type: ignore[arg-type]
         return agent
-
-
-def _batch_of(env: Any, settings: LanguageConfig) -> VectorEnv:
-    """A batch of worlds from whatever was given.
-
-    Raises:
-        SpaceMismatch: its observations or actions are no texts.
-    """
-    if isinstance(env, VecEnv):
-        raise SpaceMismatch("Language agents take Gymnasium environments, single or batched, not a VecEnv.")
-    if isinstance(env, gymnasium.Env):
-        spec = env.spec
-        if spec is None:
-            raise InvalidParameter("A single environment without a spec cannot be copied: give a VectorEnv.")
-        env = _made(spec.id, settings.episodes, dict(spec.kwargs))
-    elif isinstance(env, str):
-        env = _made(env, settings.episodes, {})
-    if not all(isinstance(space, spaces.Text) for space in (env.single_observation_space, env.single_action_space)):
-        raise SpaceMismatch(
-            f"Language agents read and write texts; this environment has {env.single_observation_space} and "
-            f"{env.single_action_space}. Other agents: agentgym list agents"
-        )
-    return env
-
-
-def _made(env_id: str, count: int, arguments: dict[str, Any]) -> VectorEnv:
-    batched = gymnasium.spec(env_id).vector_entry_point is not None
-    if batched:
-        return gymnasium.make_vec(
-            env_id, count, "vector_entry_point", autoreset_mode=AutoresetMode.SAME_STEP, **arguments
-        )
-    return gymnasium.make_vec(
-        env_id, count, "sync", vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP}, **arguments
-    )
 
 
 def _callbacks(callback: Any, progress_bar: bool) -> BaseCallback:

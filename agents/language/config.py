@@ -3,9 +3,9 @@
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from agentgym.agents.language.advantages import Over
-from agentgym.agents.language.surrogate import Aggregation
-from agentgym.errors import InvalidParameter
+from agentgym.agents.language.advantages import ESTIMATORS, Over
+from agentgym.agents.language.surrogate import AGGREGATIONS, Aggregation
+from agentgym.errors import InvalidParameter, UnknownId
 
 __all__ = [
     "DRBOT",
@@ -83,6 +83,9 @@ class LanguageConfig:
         for name in ("temperature", "learning_rate", "imitation_rate", "max_grad_norm"):
             if not getattr(self, name) > 0:
                 raise InvalidParameter(f"{name} must be above 0, not {getattr(self, name)!r}.")
+        for name, known in (("actions", ("choose", "write")), ("advantage", ESTIMATORS), ("aggregation", AGGREGATIONS)):
+            if getattr(self, name) not in known:
+                raise UnknownId(name, str(getattr(self, name)), known)
         if self.minibatches > self.tasks * self.group_size:
             raise InvalidParameter(f"{self.minibatches} minibatches cannot be made of {self.episodes} episodes.")
 

@@ -1,8 +1,9 @@
 """Policies by name, made for an environment or read back from a saved agent."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from gymnasium.vector import VectorEnv
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
 from agentgym.agents.language.config import LanguageConfig
 from agentgym.agents.language.policy import Policy
@@ -25,12 +26,23 @@ def make_policy(settings: LanguageConfig, env: VectorEnv) -> Policy:
         from agentgym.agents.language.pretrained import PretrainedPolicy
 
         return PretrainedPolicy.read(settings.policy, settings.context, settings.temperature)
-    words = getattr(env.unwrapped, "vocabulary", None)
+    words = _words_of(env)
     if words is None:
         raise InvalidParameter(
             "The environment cannot list its words (vocabulary), by which a tiny policy reads: take a pretrained one."
         )
     return _tiny(settings, tuple(words))
+
+
+def _words_of(env: VectorEnv) -> Sequence[str] | None:
+    """What the worlds list as their vocabulary; None where they list none."""
+    base = env.unwrapped
+    try:
+        if isinstance(base, SyncVectorEnv | AsyncVectorEnv):
+            return base.get_attr("vocabulary")[0]
+        return base.vocabulary  # type: ignore[attr-defined]
+    except AttributeError:
+        return None
 
 
 def saved_policy(settings: LanguageConfig, description: dict[str, Any]) -> Policy:

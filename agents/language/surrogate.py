@@ -1,13 +1,14 @@
 """The clipped surrogate loss of each decision, and how the losses of many become one number."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-__all__ = ["Aggregation", "aggregate", "clipped_surrogate"]
+__all__ = ["AGGREGATIONS", "Aggregation", "aggregate", "clipped_surrogate"]
 
 Aggregation = Literal["decisions", "episodes", "fixed"]
+AGGREGATIONS: tuple[Aggregation, ...] = get_args(Aggregation)
 
 
 def clipped_surrogate(

@@ -100,6 +100,7 @@ class Chooser(nn.Module):
         self.embedding = model.embedding
         self.place = nn.Parameter(0.02 * torch.randn(MAX_COMMAND_WORDS, width))
         self.mix = nn.Parameter(0.02 * torch.randn(MAX_COMMAND_WORDS, width, width) + torch.eye(width) / 2)
+        self.norm = nn.LayerNorm(width)  # on the scale of the states that it is matched with
         self.query, self.key, self.value = (nn.Linear(width, width, bias=False) for _ in range(3))
         self.key.weight.data.copy_(self.query.weight.data)
         self.score = nn.Sequential(nn.Linear(3 * width, 2 * width), nn.GELU(), nn.Linear(2 * width, 1))
@@ -121,7 +122,7 @@ class Chooser(nn.Module):
         summed = functional.embedding_bag(
             index.reshape(-1, words), table.flatten(0, 1), mode="sum", per_sample_weights=weights.reshape(-1, words)
         )
-        return summed.reshape(*commands.shape[:-1], -1)
+        return self.norm(summed.reshape(*commands.shape[:-1], -1))
 
     def forward(self, states: Tensor, at: Tensor, commands: Tensor) -> Tensor:
         """Logits [B, T, C] of commands [B, T, C, W] in turns that are decided at places [B, T] of states [B, L, D]."""

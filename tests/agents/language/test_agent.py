@@ -163,6 +163,8 @@ def test_loading_to_go_on(tmp_path):
         ({"tasks": 3}, InvalidParameter, "multiple"),
         ({"group_size": 3, "tasks": 8}, InvalidParameter, "groups"),
         ({"methods": ("spaer",)}, UnknownId, "spear"),
+        ({"advantage": "gipgo"}, UnknownId, "gigpo"),
+        ({"aggregation": "token"}, UnknownId, "decisions"),
     ],
 )
 def test_bad_settings(settings, error, said):
@@ -177,10 +179,18 @@ def test_environments_without_texts_are_refused():
         GRPO("tiny", DummyVecEnv([lambda: gymnasium.make("CartPole-v1")]), **SMALL)
 
 
+def test_unknown_ids_are_named():
+    with pytest.raises(UnknownId, match="Household"):
+        GRPO("tiny", "agentgym/Houshold-v0", **SMALL)
+
+
 def test_a_single_environment_or_an_id_becomes_a_batch():
     env = gymnasium.make("agentgym/Household-v0", size="tiny", max_turns=3)
     assert GRPO("tiny", env, seed=0, device="cpu", **SMALL).learn(1).n_envs == 8
     assert GRPO("tiny", "agentgym/Household-v0", seed=0, device="cpu", **SMALL).n_envs == 8
+    for wrapped in (gymnasium.wrappers.TimeLimit(env, 3), gymnasium.wrappers.RecordEpisodeStatistics(env)):
+        with pytest.raises(InvalidParameter, match="copied"):
+            GRPO("tiny", wrapped, **SMALL)
 
 
 def test_alarms_are_heard_once():

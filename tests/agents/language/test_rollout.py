@@ -134,6 +134,16 @@ def test_how_worlds_start_again_does_not_matter(mode):
     assert [one.ids for one in found] == [one.ids for one in played(small())]
 
 
+def test_gymnasiums_own_batch_does_as_well():
+    env = gymnasium.make_vec(
+        "agentgym/Household-v0", 8, "sync", vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP},
+        size="tiny", max_turns=6,
+    )  # fmt: skip
+    found = played(small(env=env))
+    assert [one.ids for one in found] == [one.ids for one in played(small())]
+    assert [one.ended for one in found] == [one.ended for one in played(small())]
+
+
 def test_worlds_that_wait_to_be_started_are_refused():
     with pytest.raises(InvalidParameter, match="start again"):
         small(env=homes(mode=AutoresetMode.DISABLED))
