@@ -71,8 +71,6 @@ class Learner:
         for plugin in plugins:
             advantages = plugin.modulate(batch, advantages)
         batch.advantages = advantages * batch.mask
-        for plugin in plugins:
-            plugin.observe(batch, iteration)
         measures = UpdateMeasures()
         numbers = self._learn_from_new(batch, iteration, measures)
         for plugin in plugins:

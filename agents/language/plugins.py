@@ -107,9 +107,6 @@ class Plugin:
         """A scalar to add to a minibatch's loss; ``logp`` and ``entropy`` [B, U] are differentiable."""
         return None
 
-    def observe(self, batch: Batch, iteration: int) -> None:
-        """See the iteration's whole batch, with advantages, before the gradient steps."""
-
     def replay(self, iteration: int, generator: torch.Generator) -> Replay | None:
         """Old episodes for steps of their own after those on the new ones."""
         return None
