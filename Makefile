@@ -11,10 +11,13 @@ DEMO_STEPS ?= 20000
 TRAIN := $(BIN)/agentgym train sac --env agentgym/RobustInvertedPendulum-v0 --steps $(DEMO_STEPS) --threads 1 --overwrite \
 	--config.actor-layers 64 64 --config.critic-layers 64 64 --config.batch-size 128 --config.learning-rate 1e-3
 
-.PHONY: demo train-nominal train-randomised test test-slow lint format clean help
+CONVECTION := --env agentgym/Convection-v0 --env-kwargs start=mixed --num-envs 32 --steps 40000 --threads 1 --overwrite
+
+.PHONY: demo train-nominal train-randomised demo-convection train-shared train-single test test-slow lint format clean help
 
 help:
 	@echo "make demo       train two agents, find out where they break, write reports/demo/report.html (minutes)"
+	@echo "make demo-convection   the same for convection: one policy for ten heaters (ten minutes)"
 	@echo "make test       every fast test"
 	@echo "make test-slow  the long learning tests as well"
 	@echo "make lint       ruff, mypy, import-linter"
@@ -42,6 +45,21 @@ train-nominal: $(VENV)/.ready
 
 train-randomised: $(VENV)/.ready
 	$(TRAIN) --name demo-randomised --env-kwargs randomize=uniform
+
+demo-convection: $(VENV)/.ready
+	@$(MAKE) --no-print-directory --jobs 2 train-shared train-single
+	$(BIN)/agentgym evaluate runs/convection-shared runs/convection-single --out reports/convection --workers 2 \
+		--suite convection --episodes 4 --controllers zero merge-then-low-T
+	$(BIN)/agentgym play runs/convection-shared --env-kwargs start=two-pair --controllers zero \
+		--video reports/convection/controlled.mp4
+	@echo "Open reports/convection/report.html in a browser; watch reports/convection/controlled.mp4."
+
+train-shared: $(VENV)/.ready
+	$(BIN)/agentgym train shared-ppo $(CONVECTION) --name convection-shared
+
+train-single: $(VENV)/.ready
+	$(BIN)/agentgym train ppo $(CONVECTION) --name convection-single --config.n-steps 25 --config.batch-size 100 \
+		--config.gamma 0.99 --config.learning-rate 1e-3 --config.anneal-learning-rate
 
 test: $(VENV)/.ready-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TEST_WORKERS) --dist worksteal -m "not slow"

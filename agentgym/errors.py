@@ -54,3 +54,6 @@ class Stopped(Exception):
     def __init__(self, signal_number: int, step: int, run: str) -> None:
         super().__init__(f"stopped by signal {signal_number} at step {step}")
         self.signal_number, self.step, self.run = signal_number, step, run
+
+    def __reduce__(self) -> tuple[type["Stopped"], tuple[int, int, str]]:  # from a worker to its parent
+        return Stopped, (self.signal_number, self.step, self.run)

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from agentgym.errors import MissingExtra
+from agentgym.errors import MissingExtra, Stopped
 
 __all__ = ["Outcome", "map_tasks"]
 
@@ -45,6 +45,8 @@ def map_tasks(
     function: Callable[[Task], Result], tasks: Sequence[Task], workers: int = 1, ray: str | None = None
 ) -> Iterator[Outcome[Result]]:
     """Apply ``function`` to every task; outcomes come in the order in which they finish.
+
+    A task that was stopped by a signal (:class:`agentgym.errors.Stopped`) stops the map.
 
     Args:
         function: importable or a closure; it runs with one numerics thread in each worker process.
@@ -133,6 +135,8 @@ def _one_thread() -> Iterator[None]:
 def _run(function: Callable[[Task], Result], index: int, task: Task) -> Outcome[Result]:
     try:
         return Outcome(index, function(task))
+    except Stopped:  # a signal is for all tasks, not for one
+        raise
     except Exception as error:
         return Outcome(index, None, error=_line(error))
 

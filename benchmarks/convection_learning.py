@@ -32,11 +32,12 @@ from agentgym.training import resume, train
 SIMULATIONS, ACTIONS = 350, 200  # Vignon et al. 2023
 WORLDS = 32  # side by side in training
 TRAINING = {"start": "mixed"}
+GAMMA = 0.998  # merging rolls costs for some forty actions: with 0.99 half of the pilot's runs never did it
 AGENTS: dict[str, dict[str, Any]] = {
-    "shared-ppo": {},
-    "shared-mdpo": {},
+    "shared-ppo": {"gamma": GAMMA},
+    "shared-mdpo": {"gamma": GAMMA},
     # One agent for all heaters: the same samples of worlds, so a tenth of the samples of heaters.
-    "ppo": {"n_steps": 25, "batch_size": 100, "gamma": 0.99, "learning_rate": 1e-3, "anneal_learning_rate": True},
+    "ppo": {"n_steps": 25, "batch_size": 100, "gamma": GAMMA, "learning_rate": 1e-3, "anneal_learning_rate": True},
 }
 GRIDS: dict[str, dict[str, Any]] = {
     "48 x 33": {},
@@ -155,7 +156,9 @@ episodes starting from two pairs of rolls and one half from one, one thread. The
 {judged} worlds from each start, the same for all: the figure is the true Nusselt number (volume mean, actuation
 included) over actions 101 to 200. Agents' cells: mean over seeds of that, its 95 % bootstrap interval over seeds, least
 and greatest seed. *merged*: share of worlds that end with one pair of rolls. Uncontrolled, two pairs have 4.94 and one
-pair has 4.14: only below 4.14 did control do more than change the number of rolls.
+pair has 4.14: only below 4.14 did control do more than change the number of rolls. The settings (discount {gamma},
+starts) were chosen in a pilot with other seeds (0 to 3); everything else is the agents' default, but for the single
+agent's 25 steps an iteration, minibatches of 100 and annealed learning rate of 1e-3.
 """
 
 
@@ -165,7 +168,7 @@ def tables(rows: list[dict[str, str]], options: argparse.Namespace) -> str:
     parts = [
         HEADER.format(
             raw=options.rows.name, simulations=options.simulations, actions=ACTIONS, worlds=WORLDS,
-            judged=EVALUATION_WORLDS,
+            judged=EVALUATION_WORLDS, gamma=GAMMA,
         )
     ]  # fmt: skip
     for grid in GRIDS:
@@ -241,7 +244,7 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--seeds", type=int, nargs="*", default=[10, 11, 12, 13, 14], help="0 to 3 were the pilot's")
     parser.add_argument("--agents", nargs="*", default=list(AGENTS), choices=list(AGENTS))
     parser.add_argument("--grids", nargs="*", default=list(GRIDS), choices=list(GRIDS), help="to be judged on")
     parser.add_argument("--simulations", type=int, default=SIMULATIONS, help=f"of {ACTIONS} actions, a run")

@@ -1,4 +1,4 @@
-"""Films of a trained agent."""
+"""Films of one episode, by a trained agent and by controllers that its environment brings along."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,8 +6,9 @@ from typing import Any
 
 import imageio.v3 as imageio
 import numpy as np
+from PIL import Image, ImageDraw
 
-from agentgym.errors import AskError
+from agentgym.errors import AskError, UnknownId
 from agentgym.evaluation.evaluate import load_agent
 from agentgym.making import make_env
 from agentgym.runs import Run
@@ -15,42 +16,64 @@ from agentgym.runs import Run
 __all__ = ["film", "write_film"]
 
 STRIP_FRAMES = 8
+GIF_FRAMES, GIF_COLOURS = 80, 64  # at most; a GIF is large for what it shows
 
 
 def film(
-    run: Path | str,
+    run: Path | str | None,
     env: str | None = None,
     env_kwargs: Mapping[str, Any] | None = None,
     perturbations: Sequence[dict[str, Any]] = (),
     steps: int = 500,
     seed: int = 0,
-) -> tuple[list[np.ndarray], int, float]:
-    """Play one episode and keep its frames.
+    controllers: Sequence[str] = (),
+) -> tuple[list[np.ndarray], int, dict[str, float]]:
+    """The same episode by several: the environment's own controllers, then a run's agent, one below the other.
 
     Returns:
-        frames (uint8 ``[height, width, 3]``), frames a second, the undiscounted return of what was played.
+        frames (uint8 ``[height, width, 3]``), frames a second, and each one's undiscounted return of what was played.
 
     Raises:
-        AskError: the environment cannot be drawn on this machine.
+        UnknownId: the environment has no such controller.
+        AskError: the environment cannot be drawn on this machine, or nobody is to be filmed.
     """
-    opened = Run.open(run)
-    agent = load_agent(opened.final)
-    kwargs = dict(opened.config.env_kwargs if env_kwargs is None else env_kwargs)
-    world = make_env(env or opened.config.env, {**kwargs, "render_mode": "rgb_array"}, perturbations)
+    opened = None if run is None else Run.open(run)
+    name = env or (opened.config.env if opened else None)
+    if name is None or not (opened or controllers):
+        raise AskError("Name a run, or controllers (--controllers) and their environment (--env).")
+    kwargs = dict((opened.config.env_kwargs if opened else {}) if env_kwargs is None else env_kwargs)
+    world = make_env(name, {**kwargs, "render_mode": "rgb_array"}, perturbations)
     try:
-        observation, _ = world.reset(seed=seed)
-        frames, score, state, over = [_draw(world)], 0.0, None, False
-        while not over and len(frames) <= steps:
-            action, state = agent.predict(
-                observation, state=state, episode_start=np.array([len(frames) == 1]), deterministic=True
-            )
-            observation, reward, terminated, truncated, info = world.step(action)
-            score += float(info.get("true_reward", reward))
-            over = terminated or truncated
-            frames.append(_draw(world))
-        return frames, int(world.metadata.get("render_fps", 30)), score
+        players = _controllers(world, name, controllers)
+        if opened:
+            players[opened.name] = load_agent(opened.final)
+        played = {who: _play(world, player, steps, seed) for who, player in players.items()}
+        frames = _stacked({who: seen for who, (seen, _) in played.items()})
+        return frames, int(world.metadata.get("render_fps", 30)), {who: score for who, (_, score) in played.items()}
     finally:
         world.close()
+
+
+def _controllers(world: Any, env: str, names: Sequence[str]) -> dict[str, Any]:
+    known: dict[str, Any] = getattr(world.unwrapped, "controllers", {})
+    for name in names:
+        if name not in known:
+            raise UnknownId(f"controller of {env}", name, known)
+    return {name: known[name] for name in names}
+
+
+def _play(world: Any, player: Any, steps: int, seed: int) -> tuple[list[np.ndarray], float]:
+    observation, _ = world.reset(seed=seed)
+    frames, score, state, over = [_draw(world)], 0.0, None, False
+    while not over and len(frames) <= steps:
+        action, state = player.predict(
+            observation, state=state, episode_start=np.array([len(frames) == 1]), deterministic=True
+        )
+        observation, reward, terminated, truncated, info = world.step(action)
+        score += float(info.get("true_reward", reward))
+        over = terminated or truncated
+        frames.append(_draw(world))
+    return frames, score
 
 
 def _draw(world: Any) -> np.ndarray:
@@ -64,6 +87,23 @@ def _draw(world: Any) -> np.ndarray:
     return np.asarray(frame)
 
 
+def _stacked(films: Mapping[str, list[np.ndarray]]) -> list[np.ndarray]:
+    """One film as it is; several below each other with their names, the shorter ones held at their end."""
+    if len(films) == 1:
+        return next(iter(films.values()))
+    length = max(map(len, films.values()))
+    return [
+        np.concatenate([_captioned(film[min(index, len(film) - 1)], who) for who, film in films.items()])
+        for index in range(length)
+    ]
+
+
+def _captioned(frame: np.ndarray, text: str) -> np.ndarray:
+    image = Image.fromarray(frame)
+    ImageDraw.Draw(image).text((image.width - 12, 4), text, fill=(20, 20, 20), anchor="ra", font_size=16)
+    return np.asarray(image)
+
+
 def write_film(frames: Sequence[np.ndarray], fps: int, path: Path | str) -> None:
     """Write frames as a video (.mp4, .gif), or as a strip of a few of them side by side (.png)."""
     path = Path(path)
@@ -72,6 +112,10 @@ def write_film(frames: Sequence[np.ndarray], fps: int, path: Path | str) -> None
         chosen = np.linspace(0, len(frames) - 1, min(STRIP_FRAMES, len(frames))).astype(int)
         imageio.imwrite(path, np.concatenate([frames[i] for i in chosen], axis=1))
     elif path.suffix == ".gif":
-        imageio.imwrite(path, np.stack(frames), duration=1000 / fps, loop=0)
+        every = -(-len(frames) // GIF_FRAMES)
+        images = [Image.fromarray(frame).quantize(GIF_COLOURS, dither=Image.Dither.NONE) for frame in frames[::every]]
+        images[0].save(
+            path, save_all=True, append_images=images[1:], duration=1000 * every / fps, loop=0, optimize=True
+        )
     else:
         imageio.imwrite(path, np.stack(frames), fps=fps, codec="libx264", macro_block_size=2)

@@ -17,15 +17,18 @@ Examples:
 agentgym play runs/hopper --video hopper.mp4
 
 agentgym play runs/hopper --video heavy.png --env-kwargs 'parameters={"torso_mass": 3.0}'
+
+agentgym play runs/shared --controllers zero --video both.mp4
 """
 
 
 def play(
-    run: Annotated[Path, tyro.conf.Positional],
+    run: Annotated[Path | None, tyro.conf.Positional] = None,
     video: Path = Path("play.mp4"),
     env: str | None = None,
     env_kwargs: tuple[str, ...] = (),
     perturb: tuple[str, ...] = (),
+    controllers: tuple[str, ...] = (),
     steps: int = 500,
     seed: int = 0,
 ) -> None:
@@ -37,6 +40,7 @@ def play(
         env: another environment with the same spaces.
         env_kwargs: the environment's keyword arguments, KEY=VALUE; those of the training otherwise.
         perturb: perturbations around it from the inside out, NAME or NAME:KEY=VALUE,KEY=VALUE.
+        controllers: hand-made controllers that the environment brings along, filmed above the agent.
         steps: at most this many steps.
         seed: of the episode.
     """
@@ -47,9 +51,11 @@ def play(
     if video.suffix not in (".mp4", ".gif", ".png"):
         raise AskError(f"{video} ends in {video.suffix!r}; --video takes .mp4, .gif or .png.")
     configs = [{"type": kind, **values} for kind, values in map(parse_settings, perturb)]
-    frames, fps, score = film(run, env, parse_values(env_kwargs) if env_kwargs else None, configs, steps, seed)
+    kwargs = parse_values(env_kwargs) if env_kwargs else None
+    frames, fps, scores = film(run, env, kwargs, configs, steps, seed, controllers)
     write_film(frames, fps, video)
-    print(f"{video}: {len(frames)} frames, return {score:.6g}")
+    returns = ", ".join(f"{score:.6g} ({name})" for name, score in scores.items())
+    print(f"{video}: {len(frames)} frames, return {returns}")
 
 
 def main(arguments: list[str]) -> None:

@@ -53,6 +53,8 @@ class Painter:
         below.set(xlim=(0, length), ylim=(-1.15, 1.15), xlabel="x", ylabel="heating")
         below.set_xticks(np.linspace(0, length, self.cell.heaters + 1), minor=True)
         below.grid(which="minor", axis="x", linewidth=0.4)
+        self._canvas.draw()
+        self._figure.set_layout_engine("none")  # laid out once: it takes longer than a frame
 
     def frame(self, world: World, index: int, title: str | None = None) -> NDArray[np.uint8]:
         """A picture of one world, uint8 [height, width, 3]."""

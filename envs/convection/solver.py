@@ -207,31 +207,31 @@ class Solver:
             flow = [self._mean_flow(implicit * nu, carried * nu)]
             flow += [self._clamped(k, implicit * nu, carried * nu) for k in self.wavenumbers[1:]]
             heat = [self._heat(k, implicit * kappa, carried * kappa) for k in self.wavenumbers]
-            self._flow_stages.append([self.tensor(np.stack(part).swapaxes(1, 2)) for part in zip(*flow, strict=True)])
-            self._heat_stages.append([self.tensor(np.stack(part).swapaxes(1, 2)) for part in zip(*heat, strict=True)])
+            self._flow_stages.append(self.tensor(np.stack(flow).swapaxes(1, 2)))
+            self._heat_stages.append(self.tensor(np.stack(heat).swapaxes(1, 2)))
 
-    def _clamped(self, k: float, implicit: float, carried: float) -> tuple[np.ndarray, ...]:
-        """Carry, omega, u, psi from R: (L - implicit L^2) psi = R, psi = d psi / dz = 0 on the plates."""
+    def _clamped(self, k: float, implicit: float, carried: float) -> np.ndarray:
+        """Rows for carry, omega, u, psi from R: (L - implicit L^2) psi = R, psi = d psi / dz = 0 on the plates."""
         value, slope, second, fourth = self._basis
         laplacian = second - k**2 * value
         squared = fourth - 2 * k**2 * second + k**4 * value
         inverse = np.linalg.inv(laplacian - implicit * squared)
         carry = np.eye(len(inverse)) + carried * squared @ inverse
-        return carry, laplacian @ inverse, -slope @ inverse, value @ inverse
+        return np.concatenate((carry, laplacian @ inverse, -slope @ inverse, value @ inverse))
 
-    def _mean_flow(self, implicit: float, carried: float) -> tuple[np.ndarray, ...]:
+    def _mean_flow(self, implicit: float, carried: float) -> np.ndarray:
         """The same for wavenumber 0: (1 - implicit d2/dz2) U = R, U = 0 on the plates; there is no psi."""
         slope, second = (self.collocation.derivative(order)[1:-1, 1:-1] for order in (1, 2))
         inverse = np.linalg.inv(np.eye(len(second)) - implicit * second)
         carry = np.eye(len(inverse)) + carried * second @ inverse
-        return carry, -slope @ inverse, inverse, np.zeros_like(inverse)
+        return np.concatenate((carry, -slope @ inverse, inverse, np.zeros_like(inverse)))
 
-    def _heat(self, k: float, implicit: float, carried: float) -> tuple[np.ndarray, ...]:
-        """Carry [Z, Z] and T [Z - 2, Z] from R: (1 - implicit L) T = R between the plates, T = R on them."""
+    def _heat(self, k: float, implicit: float, carried: float) -> np.ndarray:
+        """Rows for carry (Z) and T (Z - 2) from R: (1 - implicit L) T = R between the plates, T = R on them."""
         laplacian = self.collocation.derivative(2) - k**2 * np.eye(self.resolution.points)
         laplacian[[0, -1]] = 0.0
         inverse = np.linalg.inv(np.eye(len(laplacian)) - implicit * laplacian)
-        return np.eye(len(laplacian)) + carried * laplacian @ inverse, inverse[1:-1]
+        return np.concatenate((np.eye(len(laplacian)) + carried * laplacian @ inverse, inverse[1:-1]))
 
     @cached_property
     def _basis(self) -> tuple[np.ndarray, ...]:
@@ -283,16 +283,17 @@ class Solver:
         """Advance all worlds by one time step."""
         earlier = None
         for stage in range(3):
-            right, fields = self._solve(state, (stage + 2) % 3)
+            carry, fields = self._solve(state, (stage + 2) % 3)
             latest, flux, u = self._advection(fields)
             if stage == 0:
                 report = self._report(state, fields, flux, u)
-            right.vorticity.add_(latest.vorticity, alpha=GAMMA[stage])
-            right.temperature[..., 1:-1].add_(latest.temperature, alpha=GAMMA[stage])
+            momentum = torch.add(carry.vorticity, latest.vorticity, alpha=GAMMA[stage])
+            heat = carry.temperature.clone()
+            heat[..., 1:-1].add_(latest.temperature, alpha=GAMMA[stage])
             if earlier is not None:
-                right.vorticity.add_(earlier.vorticity, alpha=ZETA[stage])
-                right.temperature[..., 1:-1].add_(earlier.temperature, alpha=ZETA[stage])
-            state, earlier = right, latest
+                momentum.add_(earlier.vorticity, alpha=ZETA[stage])
+                heat[..., 1:-1].add_(earlier.temperature, alpha=ZETA[stage])
+            state, earlier = State(momentum, heat), latest
         return state, report
 
     def _solve(self, state: State, stage: int) -> tuple[State, Fields]:
@@ -300,8 +301,8 @@ class Solver:
         modes, _, worlds, inner = state.vorticity.shape
         momentum = state.vorticity.reshape(modes, 2 * worlds, inner)
         heat = state.temperature.reshape(modes, 2 * worlds, inner + 2)
-        carry, *flow = (torch.bmm(momentum, part) for part in self._flow_stages[stage])
-        carry_heat, temperature = (torch.bmm(heat, part) for part in self._heat_stages[stage])
+        carry, *flow = torch.bmm(momentum, self._flow_stages[stage]).split(inner, dim=2)
+        carry_heat, temperature = torch.bmm(heat, self._heat_stages[stage]).split([inner + 2, inner], dim=2)
         shape = (modes, 2, worlds, -1)
         fields = Fields(*(part.reshape(shape) for part in (*flow, temperature)))
         return State(carry.reshape(shape), carry_heat.reshape(shape)), fields

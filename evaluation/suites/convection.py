@@ -32,8 +32,9 @@ class Convection(Suite):
     """Shifts of Rayleigh and Prandtl number, worse sensors, worse heaters, unseen flows at the start, longer boxes.
 
     An episode also gives measures (a column of rows.csv and of the report's table of all conditions) that tell how long
-    it took to one pair of rolls from what control did inside a state. A longer box has as many heaters more; an agent
-    whose observation has a fixed size cannot act there, and its rows say so.
+    it took to one pair of rolls from what control did inside a state. A longer box has as many heaters more, and each
+    heater's agent sees as much of it as before; an agent whose observation has a fixed size cannot act there, and its
+    rows say so.
 
     Args:
         parts: which of fluid, sensors, heaters, start and box.
@@ -96,7 +97,7 @@ class Convection(Suite):
             scene = Scene("Box", "length of the box", "matrix", {"test": f"{times * cell.length / math.pi:g} π"})
             yield _condition(
                 subject, f"box: {times} times as long", scene, length=times * cell.length, heaters=times * cell.heaters,
-                columns=times * cell.columns,
+                columns=times * cell.columns, window=cell.seen_heaters,
             )  # fmt: skip
 
 

@@ -3,6 +3,7 @@ import signal
 
 import pytest
 
+from agentgym.errors import Stopped
 from agentgym.parallel import map_tasks
 
 try:
@@ -58,3 +59,12 @@ def test_ray_gives_the_same(monkeypatch):
     found = outcomes([1, 2, 3, -1], workers=2, ray="local")
     assert [outcome.value for outcome in found] == [1, 4, None, None]
     assert "worker process died twice" in found[3].error
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_signal_stops_the_whole_map(workers):
+    def stopped(task):
+        raise Stopped(15, task, "runs/x")
+
+    with pytest.raises(Stopped, match="signal 15"):
+        list(map_tasks(stopped, [1, 2], workers=workers))
