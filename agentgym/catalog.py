@@ -59,6 +59,17 @@ def _robust(task: str, parameters: str) -> Entry:
     )
 
 
+def _text(name: str, summary: str) -> Entry:
+    return Entry(
+        "env",
+        f"agentgym/{name}-v0",
+        f"agentgym.envs.text.env:{name}Env",
+        summary,
+        "agentgym.envs.text",
+        vector_target=f"agentgym.envs.text.vector:{name}VectorEnv",
+    )
+
+
 def _agent(name: str, target: str, summary: str) -> Entry:
     return Entry("agent", name, f"agentgym.agents.{target}", summary, f"agentgym.agents.{target.split('.')[0]}")
 
@@ -83,6 +94,10 @@ OURS: tuple[Entry, ...] = (
         vector_target="agentgym.envs.convection.vector:ConvectionVectorEnv",
         parallel_target="agentgym.envs.convection.parallel:ConvectionParallelEnv",
     ),
+    _text("Household", "errands in generated homes, by text, with the shortest way known"),
+    _text("Archive", "questions answered with search, articles and sums, by text (extra: text)"),
+    _text("TextWorld", "TextWorld's generated games and challenges (extra: text)"),
+    _text("ScienceWorld", "ScienceWorld's experiments (extra: scienceworld, and Java)"),
     _agent("sac", "sac.sac:SAC", "Soft Actor-Critic, fast on CPU"),
     _agent("mdpo", "mdpo.off_policy:MDPO", "Mirror Descent Policy Optimization, off-policy, continuous actions"),
     _agent("mdpo-onpolicy", "mdpo.on_policy:OnPolicyMDPO", "Mirror Descent Policy Optimization, on-policy"),
@@ -90,6 +105,12 @@ OURS: tuple[Entry, ...] = (
     _agent("trpo", "baselines.trpo:TRPO", "Trust Region Policy Optimization, sb3-contrib's (extra: contrib)"),
     _agent("shared-ppo", "marl.ppo:SharedPPO", "PPO, one policy for all agents of a joint environment"),
     _agent("shared-mdpo", "marl.mdpo:SharedMDPO", "on-policy MDPO, one policy for all agents of a joint environment"),
+    _agent("grpo", "language.methods:GRPO", "language agent: group-relative policy optimisation"),
+    _agent("dr-grpo", "language.methods:DrGRPO", "language agent: GRPO without its two biases"),
+    _agent("rloo", "language.methods:RLOO", "language agent: leave-one-out baselines"),
+    _agent("gigpo", "language.methods:GiGPO", "language agent: groups of episodes and of turns in equal states"),
+    _agent("spear", "language.methods:SPEAR", "language agent: GRPO with self-imitation that fades in"),
+    _agent("epo", "language.methods:EPO", "language agent: GRPO with a band around earlier entropies"),
     _suite("parameter-grid", "parameter_grid:ParameterGrid", "every cell of a grid over the uncertainty set"),
     _suite("perturbations", "perturbations:Perturbations", "observation, action, reward and dynamics, at intensities"),
     _suite("attacks", "attacks:Attacks", "observations moved by an adversary"),

@@ -96,9 +96,13 @@ class RecordedBatch(VectorWrapper):
         self._base: Any = env.unwrapped
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start all worlds. Their seeds follow from root and number of the reset; ``seed`` is not used."""
+        """Start all worlds. Their seeds follow from root and number of the reset; a number as ``seed`` is not used.
+
+        A list of seeds, one a world, is: who learns from groups of equal worlds chooses them.
+        """
         self.resets += 1
-        return self.env.reset(seed=episode_seed(self.root, self.resets - 1), options=options)
+        chosen: Any = list(seed) if isinstance(seed, list | tuple) else episode_seed(self.root, self.resets - 1)
+        return self.env.reset(seed=chosen, options=options)
 
     def state(self) -> dict[str, Any]:
         """Where the worlds are."""

@@ -94,8 +94,12 @@ def build(config: RunConfig) -> Any:
     if config.threads:
         torch.set_num_threads(config.threads)
     settings = agent_class.Config(**config.config)
+    if config.num_envs == 1:  # an agent that learns from groups of episodes says how many worlds it plays side by side
+        config.num_envs = getattr(settings, "worlds", 1)
     env = training_environments(config)
-    return agent_class("MlpPolicy", env, seed=config.seed, device=config.device, **settings.to_kwargs())
+    return agent_class(
+        getattr(settings, "policy", "MlpPolicy"), env, seed=config.seed, device=config.device, **settings.to_kwargs()
+    )
 
 
 def training_environments(config: RunConfig) -> VecEnv | RecordedBatch:

@@ -11,7 +11,7 @@ __all__ = ["check_same_spaces", "space_from_json", "space_to_json"]
 
 
 def space_to_json(space: spaces.Space) -> dict[str, Any]:
-    """A Box, Discrete, MultiDiscrete, MultiBinary or Dict space as JSON values.
+    """A Box, Discrete, MultiDiscrete, MultiBinary, Text or Dict space as JSON values.
 
     Raises:
         InvalidParameter: another kind of space.
@@ -27,10 +27,13 @@ def space_to_json(space: spaces.Space) -> dict[str, Any]:
             return {"kind": "MultiDiscrete", "dtype": str(space.dtype), **ranges}
         case spaces.MultiBinary():
             return {"kind": "MultiBinary", "n": space.n if isinstance(space.n, int) else [int(n) for n in space.n]}
+        case spaces.Text():
+            lengths = {"min_length": int(space.min_length), "max_length": int(space.max_length)}
+            return {"kind": "Text", "characters": "".join(sorted(space.character_set)), **lengths}
         case spaces.Dict():
             return {"kind": "Dict", "spaces": [[key, space_to_json(part)] for key, part in space.spaces.items()]}
     raise InvalidParameter(
-        f"{space} cannot be saved: flatten it to a Box, Discrete, Multi... or Dict space in a wrapper"
+        f"{space} cannot be saved: flatten it to a Box, Discrete, Multi..., Text or Dict space in a wrapper"
     )
 
 
@@ -64,6 +67,10 @@ def _read(values: dict[str, Any]) -> spaces.Space:
             return spaces.MultiDiscrete(np.array(values["nvec"]), dtype=dtype.type, start=np.array(values["start"]))
         case "MultiBinary":
             return spaces.MultiBinary(values["n"])
+        case "Text":
+            return spaces.Text(
+                values["max_length"], min_length=values["min_length"], charset=frozenset(values["characters"])
+            )
         case "Dict":
             return spaces.Dict({key: _read(part) for key, part in values["spaces"]})
     raise ValueError(f"unknown kind {values['kind']!r}")

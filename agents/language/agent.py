@@ -1,0 +1,376 @@
+"""Language agents from the outside: Stable-Baselines3's shape around rollout and learner."""
+
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from gymnasium.vector import VectorEnv
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.logger import Logger, configure
+from stable_baselines3.common.utils import get_device, safe_mean
+from stable_baselines3.common.vec_env import VecEnv
+
+from agentgym import checkpoint
+from agentgym.agents.common import saving
+from agentgym.agents.common.vector_env import VectorEnvAdapter
+from agentgym.agents.language.config import LanguageConfig
+from agentgym.agents.language.conversation import Conversation
+from agentgym.agents.language.diagnostics import Alarms, measure_rollout
+from agentgym.agents.language.imitation import demonstrated
+from agentgym.agents.language.learner import Learner
+from agentgym.agents.language.plugins import make_plugins
+from agentgym.agents.language.policies import make_policy, saved_policy
+from agentgym.agents.language.policy import Policy, Sampler
+from agentgym.agents.language.rollout import Rollout
+from agentgym.agents.language.trajectory import Batch, Episode, collate
+from agentgym.agents.language.worlds import batch_of
+from agentgym.errors import CorruptFile, InvalidParameter, SpaceMismatch
+from agentgym.seeding import entropy, episode_seed
+from agentgym.state import Inventory, Item
+
+__all__ = ["LanguageAgent"]
+
+
+class LanguageAgent:
+    """Learns to act by text, from groups of episodes of one task each.
+
+    An iteration plays ``tasks * group_size`` episodes to their ends and learns from them. ``num_timesteps`` counts
+    environment steps (turns); ``learn`` ends with the iteration that reaches its number.
+
+    Args:
+        policy: "tiny", or the folder of a Hugging Face causal language model.
+        env: a batch of text worlds (``gymnasium.make_vec``), a single one, or an id.
+        seed: of everything random; None draws one.
+        device: "auto", "cpu" or "cuda".
+        **settings: fields of :class:`LanguageConfig`.
+
+    Raises:
+        SpaceMismatch: the environment is not one of texts.
+        InvalidParameter: settings, or number of worlds and groups, do not fit.
+        MissingExtra: the policy needs transformers, and it is not installed.
+    """
+
+    catalog_name: ClassVar[str]
+    Config: ClassVar[type[LanguageConfig]] = LanguageConfig
+
+    def __init__(
+        self, policy: str, env: Any, seed: int | None = None, device: torch.device | str = "auto", **settings: Any
+    ) -> None:
+        self.settings = self.Config(**{"policy": policy, **settings})
+        self._build(batch_of(env, self.settings.episodes), seed, device, None)
+
+    def _build(
+        self, env: VectorEnv | None, seed: int | None, device: torch.device | str, saved: saving.SavedAgent | None
+    ) -> None:
+        if self.settings.policy != "tiny" and self.choosing:
+            raise InvalidParameter('A pretrained policy writes commands: set actions="write" (--config.actions write).')
+        self.device = get_device(device)
+        self.seed = entropy() if seed is None else seed
+        self.generator = torch.Generator().manual_seed(episode_seed(self.seed, 0))
+        self.policy: Policy
+        if saved is None:
+            assert env is not None
+            self.observation_space, self.action_space = env.single_observation_space, env.single_action_space
+            with torch.random.fork_rng(devices=[]):  # initial weights of this seed, and nobody else's generator moved
+                torch.manual_seed(episode_seed(self.seed, 1))
+                self.policy = make_policy(self.settings, env)
+        else:
+            self.observation_space, self.action_space = saved.observation_space, saved.action_space
+            self.policy = saved_policy(self.settings, saved.values["texts"])
+        self.policy.to(self.device)
+        self.learner = Learner(self.policy, self.settings, make_plugins(self.settings.methods), self.generator)
+        self.alarms = Alarms()
+        self.num_timesteps = self._total_timesteps = self._n_updates = self._episode_num = 0
+        self.iteration, self.imitated = 0, False
+        self.ep_info_buffer: deque[dict[str, float]] = deque(maxlen=100)
+        self._logger: Logger | None = None
+        self.env: VectorEnvAdapter | None = None
+        self.n_envs = self.settings.episodes
+        if env is not None:
+            self._take_env(env)
+
+    def _take_env(self, env: VectorEnv) -> None:
+        if self.settings.episodes % env.num_envs:
+            raise InvalidParameter(
+                f"{self.settings.episodes} episodes an iteration ({self.settings.tasks} tasks x "
+                f"{self.settings.group_size}) are not a multiple of {env.num_envs} worlds: change --num-envs."
+            )
+        self.env, self.n_envs = VectorEnvAdapter(env), env.num_envs
+        stop_at_void = any(plugin.STOP_AT_VOID for plugin in self.learner.plugins.values())
+        self.rollout = Rollout(
+            env, self.policy, self.settings.group_size, self.choosing,
+            self.settings.max_command_tokens, stop_at_void,
+        )  # fmt: skip
+
+    @property
+    def choosing(self) -> bool:
+        """Whether commands are chosen from the admissible ones."""
+        return self.settings.actions == "choose"
+
+    # Environments and the log
+
+    def get_env(self) -> VecEnv | None:
+        """The worlds."""
+        return self.env
+
+    def set_env(self, env: Any, force_reset: bool = True) -> None:
+        """Go on in other worlds with the same spaces.
+
+        Raises:
+            SpaceMismatch, InvalidParameter: they do not fit.
+        """
+        batch = batch_of(env, self.settings.episodes)
+        if (batch.single_observation_space, batch.single_action_space) != (self.observation_space, self.action_space):
+            raise SpaceMismatch("The environment's texts may be longer, or of other characters, than the agent's.")
+        self._take_env(batch)
+
+    @property
+    def logger(self) -> Logger:
+        """Where measurements go."""
+        if self._logger is None:
+            self._logger = configure(None, [])
+        return self._logger
+
+    def set_logger(self, logger: Logger) -> None:
+        """Log there from now on."""
+        self._logger = logger
+
+    # Learning
+
+    def learn(
+        self, total_timesteps: int, callback: Any = None, log_interval: int | None = 1,
+        reset_num_timesteps: bool = True, progress_bar: bool = False,
+    ) -> Self:  # fmt: skip
+        """Train for at least ``total_timesteps`` environment steps, in whole iterations; arguments as in SB3.
+
+        Raises:
+            InvalidParameter: there is no environment, or it does not fit.
+            FloatingPointError: a loss became NaN or infinite.
+        """
+        if self.env is None:
+            raise InvalidParameter("There is no environment to learn in: load(folder, env=...), or set_env(env).")
+        if reset_num_timesteps:
+            self.num_timesteps = 0
+        self._total_timesteps = self.num_timesteps + total_timesteps
+        heard = _callbacks(callback, progress_bar)
+        heard.init_callback(self)  # type: ignore[arg-type]
+        if self.settings.imitation_batches and not self.imitated:
+            self._imitate()
+        if self.iteration == 0:
+            self.learner.begin()
+        heard.on_training_start(locals(), globals())
+        while self.num_timesteps < self._total_timesteps:
+            heard.on_rollout_start()
+            episodes = self._play(heard)
+            if not episodes:  # a callback said stop
+                break
+            heard.on_rollout_end()
+            self._learn_from(episodes, log_interval)
+        heard.on_training_end()
+        return self
+
+    def _play(self, heard: BaseCallback) -> list[Episode]:
+        """The iteration's episodes, as many at a time as there are worlds."""
+        settings, groups = self.settings, self.n_envs // self.settings.group_size
+
+        def on_step(took_part: int) -> bool:
+            self.num_timesteps += took_part
+            return heard.on_step()
+
+        sampler = Sampler(self.generator)
+        episodes: list[Episode] = []
+        for first in range(0, settings.tasks, groups):
+            seeds = [episode_seed(self.seed, 2, self.iteration, first + number) for number in range(groups)]
+            played = self.rollout.play(seeds, sampler, first, on_step)
+            if not played:
+                return []
+            episodes += played
+        return episodes
+
+    def _learn_from(self, episodes: list[Episode], log_interval: int | None) -> None:
+        batch = collate(episodes, self.choosing)
+        measured = measure_rollout(episodes, batch)
+        for value, turns in zip(batch.returns().tolist(), batch.turns.tolist(), strict=True):
+            self.ep_info_buffer.append({"r": value, "l": turns})
+        measured |= self.learner.update(batch.to(self.device), self.iteration)
+        measured |= self.alarms.check(measured)
+        self.iteration += 1
+        self._n_updates += self.settings.epochs * self.settings.minibatches
+        self._episode_num += len(episodes)
+        for name, value in measured.items():
+            self.logger.record(name, value)
+        if log_interval and self.iteration % log_interval == 0:
+            self.logger.record("rollout/ep_rew_mean", safe_mean([info["r"] for info in self.ep_info_buffer]))
+            self.logger.record("rollout/ep_len_mean", safe_mean([info["l"] for info in self.ep_info_buffer]))
+            self.logger.record("time/iterations", self.iteration)
+            self.logger.record("time/total_timesteps", self.num_timesteps)
+            self.logger.dump(self.num_timesteps)
+
+    def _imitate(self) -> None:
+        """Learn from demonstrations; seeds that training never uses."""
+        settings = self.settings
+        loss = 0.0
+        for number, batch in enumerate(self.demonstrations(settings.imitation_batches)):
+            loss = self.learner.imitate(batch.to(self.device))
+            self.logger.record("imitation/loss", loss)
+            if number % 10 == 9:
+                self.logger.dump(0)
+        self.learner.optimizer.state.clear()  # what Adam remembers of imitation would misjudge the first updates
+        self.imitated = True
+
+    def demonstrations(self, batches: int) -> Iterator[Batch]:
+        """Expert episodes of the environment, a batch at a time.
+
+        Raises:
+            InvalidParameter: the environment has no ``demonstrations`` method.
+        """
+        assert self.env is not None
+        show = getattr(self.env.env.unwrapped, "demonstrations", None)
+        if show is None:
+            raise InvalidParameter("The environment has no demonstrations: set imitation_batches to 0.")
+        settings = self.settings
+        for number in range(batches):
+            seeds = [episode_seed(self.seed, 3, number, index) for index in range(settings.imitation_size)]
+            shown = show(seeds, settings.imitation_expert, settings.imitation_random)
+            yield demonstrated(self.policy, shown, self.choosing)
+
+    # Acting
+
+    def predict(
+        self,
+        observation: str,
+        state: Conversation | None = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+        commands: list[str] | None = None,
+    ) -> tuple[str, Conversation]:
+        """The next command in one episode.
+
+        Args:
+            observation: what the environment said last.
+            state: what the last call gave back; None at an episode's start.
+            episode_start: true starts a new episode, whatever ``state`` is.
+            deterministic: the likeliest command (or words) instead of a sample.
+            commands: the admissible commands; needed where the agent chooses among them.
+
+        Returns:
+            The command, and the state for the next call.
+
+        Raises:
+            InvalidParameter: the observation is no string, or commands are missing.
+        """
+        if not isinstance(observation, str):
+            raise InvalidParameter(f"An observation is a string, not {type(observation).__name__}.")
+        if self.choosing and not commands:
+            raise InvalidParameter(
+                'This agent chooses among commands: predict(..., commands=info["admissible_commands"]).'
+            )
+        fresh = state is None or bool(episode_start)
+        conversation = Conversation(self.policy) if fresh or state is None else state
+        sampler = Sampler(self.generator, deterministic)
+        limit = self.settings.max_command_tokens
+        return conversation.answer(observation, commands if self.choosing else None, limit, sampler), conversation
+
+    # Saving
+
+    def inventory(self) -> Inventory:
+        """All that the rest of a run depends on."""
+        counters = (*saving.COUNTERS, "iteration", "imitated")
+
+        def set_counters(state: dict[str, Any]) -> None:
+            for name in counters:
+                setattr(self, name, state[name])
+
+        def set_episodes(state: list[dict[str, float]]) -> None:
+            self.ep_info_buffer = deque(state, maxlen=self.ep_info_buffer.maxlen)
+
+        def set_generator(state: torch.Tensor) -> None:
+            self.generator.set_state(state)
+
+        optimizer, generator = self.learner.optimizer, self.generator
+        return Inventory(
+            [
+                Item("policy", self.policy.state_dict, self.policy.load_state_dict),
+                Item(
+                    "policy.optimizer",
+                    lambda: saving.optimizer_state(optimizer),
+                    lambda state: saving.restore_optimizer(optimizer, state),
+                ),
+                Item("methods", self.learner.plugin_states, self.learner.restore_plugins),
+                Item("alarms", self.alarms.state, self.alarms.restore),
+                Item("counters", lambda: {name: getattr(self, name) for name in counters}, set_counters),
+                Item("ep_info_buffer", lambda: list(self.ep_info_buffer), set_episodes),
+                Item("random.language", generator.get_state, set_generator),
+            ]
+        )
+
+    # What :mod:`agentgym.agents.common.saving` writes
+
+    saved_arguments: ClassVar[tuple[str, ...]] = ("seed", "options")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The settings, as constructor arguments."""
+        return {**self.settings.to_kwargs(), "methods": list(self.settings.methods)}
+
+    @property
+    def policy_name(self) -> str:
+        """What the policy was asked for by."""
+        return self.settings.policy
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """The policy's."""
+        return self.learner.optimizer
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        return ["policy", "optimizer"], []
+
+    def save(self, path: Path | str) -> None:
+        """Write the agent as the folder ``path`` (safetensors and JSON).
+
+        Raises:
+            OSError: the disk is full or not writable; an older folder is untouched.
+        """
+        contents = saving.contents(self)  # type: ignore[arg-type]
+        contents.values["texts"] = self.policy.description()
+        checkpoint.write(path, contents)
+
+    @classmethod
+    def load(cls, path: Path | str, env: Any = None, device: torch.device | str = "auto", **settings: Any) -> Self:
+        """Read an agent that :meth:`save` wrote.
+
+        Args:
+            path: the folder.
+            env: to go on learning; not needed to predict.
+            device: where its tensors go.
+            settings: to have otherwise than when it was saved.
+
+        Raises:
+            FileNotFoundError: there is no such folder.
+            CorruptFile: it is damaged, or another class's.
+        """
+        saved = saving.read(path)
+        if saved.name != cls.catalog_name:
+            raise CorruptFile(f"{path} holds an agent {saved.name!r}, not {cls.catalog_name!r}.")
+        agent = cls.__new__(cls)
+        agent.settings = cls.Config(**{"policy": saved.policy, **saved.arguments["options"], **settings})
+        batch = None if env is None else batch_of(env, agent.settings.episodes)
+        agent._build(batch, saved.arguments["seed"], device, saved)
+        saving.restore(agent, saved)  # type: ignore[arg-type]
+        return agent
+
+
+def _callbacks(callback: Any, progress_bar: bool) -> BaseCallback:
+    """One callback from none, one or a list.
+
+    Raises:
+        InvalidParameter: a progress bar of Stable-Baselines3's is asked for.
+    """
+    if progress_bar:
+        raise InvalidParameter("Language agents have no progress_bar here: pass a callback.")
+    if callback is None:
+        return CallbackList([])
+    return CallbackList(callback) if isinstance(callback, list) else callback

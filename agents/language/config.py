@@ -1,0 +1,145 @@
+"""Hyperparameters of the language agents. Sources are in the card."""
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from agentgym.agents.language.advantages import ESTIMATORS, Over
+from agentgym.agents.language.surrogate import AGGREGATIONS, Aggregation
+from agentgym.errors import InvalidParameter, UnknownId
+
+__all__ = [
+    "DRBOT",
+    "DrGRPOConfig",
+    "EPOConfig",
+    "GRPOConfig",
+    "GiGPOConfig",
+    "LanguageConfig",
+    "RLOOConfig",
+    "SPEARConfig",
+]
+
+# Dr.BoT's settings beside its filters (arXiv 2509.22601): LanguageConfig(**DRBOT).
+DRBOT: dict[str, Any] = {
+    "advantage": "dr-grpo", "aggregation": "fixed", "clip_low": 0.2, "clip_high": 0.28, "clip_dual": 10.0,
+    "methods": ("dr-bot",),
+}  # fmt: skip
+
+
+@dataclass
+class LanguageConfig:
+    """What all language agents are set by. The defaults are for a tiny policy in a household, from scratch."""
+
+    # Policy
+    policy: str = "tiny"  # "tiny", from scratch; or the folder of a Hugging Face causal language model
+    actions: Literal["choose", "write"] = "choose"  # among the admissible commands, or freely
+    width: int = 64  # of the tiny policy
+    layers: int = 2
+    heads: int = 4
+    context: int = 2048  # the most tokens of an episode
+    max_command_tokens: int = 12  # of a written command, its end included
+    temperature: float = 1.0  # of sampling and learning
+
+    # Collection
+    tasks: int = 16  # an iteration
+    group_size: int = 8  # episodes of each task
+
+    # Advantages
+    advantage: Literal["grpo", "dr-grpo", "rloo", "gigpo", "gigpo-mean"] = "grpo"
+    group_statistics: Over = "episodes"
+    gamma: float = 0.95  # GiGPO: discount a turn
+    step_weight: float = 1.0  # GiGPO: of the advantage within equal states
+
+    # Update
+    learning_rate: float = 5e-4
+    warmup_iterations: int = 3  # the learning rate rises from 0
+    decay_iterations: int = 0  # ... and falls along a cosine until this one; 0: it stays
+    final_rate: float = 0.2  # the factor to which it falls
+    epochs: int = 2
+    minibatches: int = 2
+    clip_low: float = 0.2
+    clip_high: float = 0.28
+    clip_dual: float | None = None
+    aggregation: Aggregation = "decisions"
+    fixed_length: int = 32  # divisor of the aggregation "fixed", decisions
+    max_grad_norm: float = 1.0
+    weight_decay: float = 0.01
+    skip_dead: bool = True  # episodes whose advantages are all 0 cost no pass; bonuses then do not see them
+
+    # Methods: NAME or NAME:KEY=VALUE,KEY=VALUE, in this order
+    methods: tuple[str, ...] = ("entropy:weight=0.005",)
+
+    # Imitation before the first iteration, where the environment has demonstrations
+    imitation_batches: int = 0
+    imitation_size: int = 64  # episodes a batch
+    imitation_rate: float = 1e-3
+    imitation_expert: Literal["explorer", "oracle"] = "explorer"
+    imitation_random: float = 0.3  # the share of turns in which another command than the expert's is given
+
+    def __post_init__(self) -> None:
+        self.methods = tuple(self.methods)
+        for name in ("tasks", "group_size", "epochs", "minibatches", "width", "layers", "heads", "context"):
+            if getattr(self, name) < 1:
+                raise InvalidParameter(f"{name} must be at least 1, not {getattr(self, name)!r}.")
+        for name in ("temperature", "learning_rate", "imitation_rate", "max_grad_norm"):
+            if not getattr(self, name) > 0:
+                raise InvalidParameter(f"{name} must be above 0, not {getattr(self, name)!r}.")
+        for name, known in (("actions", ("choose", "write")), ("advantage", ESTIMATORS), ("aggregation", AGGREGATIONS)):
+            if getattr(self, name) not in known:
+                raise UnknownId(name, str(getattr(self, name)), known)
+        if self.minibatches > self.tasks * self.group_size:
+            raise InvalidParameter(f"{self.minibatches} minibatches cannot be made of {self.episodes} episodes.")
+
+    @property
+    def episodes(self) -> int:
+        """Episodes an iteration; by default as many worlds are stepped side by side."""
+        return self.tasks * self.group_size
+
+    @property
+    def worlds(self) -> int:
+        """How many environments a run takes where it is not told."""
+        return self.episodes
+
+    def to_kwargs(self) -> dict[str, Any]:
+        """Keyword arguments for the agents' constructors; the policy is their first argument."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "policy"}
+
+
+@dataclass
+class GRPOConfig(LanguageConfig):
+    """GRPO (arXiv 2402.03300), without a penalty on the distance from a reference."""
+
+
+@dataclass
+class DrGRPOConfig(LanguageConfig):
+    """Dr.GRPO (arXiv 2503.20783): no division by the standard deviation, a fixed divisor of lengths."""
+
+    advantage: Literal["grpo", "dr-grpo", "rloo", "gigpo", "gigpo-mean"] = "dr-grpo"
+    aggregation: Aggregation = "fixed"
+
+
+@dataclass
+class RLOOConfig(LanguageConfig):
+    """RLOO (arXiv 2402.14740): leave-one-out baselines."""
+
+    advantage: Literal["grpo", "dr-grpo", "rloo", "gigpo", "gigpo-mean"] = "rloo"
+
+
+@dataclass
+class GiGPOConfig(LanguageConfig):
+    """GiGPO (arXiv 2505.10978): a second, step-level group of turns in equal states."""
+
+    advantage: Literal["grpo", "dr-grpo", "rloo", "gigpo", "gigpo-mean"] = "gigpo"
+
+
+@dataclass
+class SPEARConfig(LanguageConfig):
+    """GRPO with SPEAR's self-imitation (arXiv 2509.22601), sizes for a tiny policy's batches."""
+
+    methods: tuple[str, ...] = ("entropy:weight=0.005", "spear")
+
+
+@dataclass
+class EPOConfig(LanguageConfig):
+    """GRPO with EPO's entropy band (arXiv 2509.22576) in place of the plain bonus, at the same weight."""
+
+    methods: tuple[str, ...] = ("epo:weight=0.005",)

@@ -1,0 +1,71 @@
+"""Policies by name, made for an environment or read back from a saved agent."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
+
+from agentgym.agents.language.config import LanguageConfig
+from agentgym.agents.language.policy import Policy
+from agentgym.agents.language.tiny import TinyPolicy
+from agentgym.agents.language.vocabulary import Vocabulary
+from agentgym.errors import CorruptFile, InvalidParameter
+
+__all__ = ["make_policy", "saved_policy"]
+
+
+def make_policy(settings: LanguageConfig, env: VectorEnv) -> Policy:
+    """A policy with initial weights.
+
+    Raises:
+        InvalidParameter: a tiny policy, and the environment cannot list its words.
+        MissingExtra: a pretrained one, and transformers is not installed.
+        FileNotFoundError: there is no model at that path.
+    """
+    if settings.policy != "tiny":
+        from agentgym.agents.language.pretrained import PretrainedPolicy
+
+        return PretrainedPolicy.read(settings.policy, settings.context, settings.temperature)
+    words = _words_of(env)
+    if words is None:
+        raise InvalidParameter(
+            "The environment cannot list its words (vocabulary), by which a tiny policy reads: take a pretrained one."
+        )
+    return _tiny(settings, tuple(words))
+
+
+def _words_of(env: VectorEnv) -> Sequence[str] | None:
+    """What the worlds list as their vocabulary; None where they list none."""
+    base = env.unwrapped
+    try:
+        if isinstance(base, SyncVectorEnv | AsyncVectorEnv):
+            return base.get_attr("vocabulary")[0]
+        return base.vocabulary  # type: ignore[attr-defined]
+    except AttributeError:
+        return None
+
+
+def saved_policy(settings: LanguageConfig, description: dict[str, Any]) -> Policy:
+    """A policy whose weights are still to be put back.
+
+    Args:
+        settings: of the saved agent.
+        description: what the policy's ``description()`` gave.
+
+    Raises:
+        CorruptFile: the description is damaged.
+    """
+    try:
+        if settings.policy == "tiny":
+            return _tiny(settings, tuple(description["words"]))
+        from agentgym.agents.language.pretrained import PretrainedPolicy
+
+        return PretrainedPolicy.described(description, settings.context, settings.temperature)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptFile(f"the saved agent does not describe its policy ({error!r})") from error
+
+
+def _tiny(settings: LanguageConfig, words: tuple[str, ...]) -> TinyPolicy:
+    return TinyPolicy(
+        Vocabulary(words), settings.width, settings.layers, settings.heads, settings.context, settings.temperature
+    )

@@ -1,0 +1,146 @@
+"""A small causal transformer, from scratch: whole sequences for learning, step by step with a cache for acting."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["Cache", "Transformer"]
+
+
+class Cache:
+    """Keys, values and last hidden states of everything read so far, a row a lane.
+
+    What lies behind a lane's length is left over from padding or from other lanes' longer chunks; it is written over
+    before anything may look at it.
+
+    Attributes:
+        keys, values: one tensor [N, S, H, d] a layer.
+        hidden: [N, S, D], the last layer's normalised states.
+        lengths: int64 [N].
+    """
+
+    def __init__(self, model: "Transformer", lanes: int, size: int, device: torch.device) -> None:
+        shape = (lanes, size, model.heads, model.width // model.heads)
+        self.keys = [torch.zeros(shape, device=device) for _ in model.blocks]
+        self.values = [torch.zeros(shape, device=device) for _ in model.blocks]
+        self.hidden = torch.zeros(lanes, size, model.width, device=device)
+        self.lengths = torch.zeros(lanes, dtype=torch.int64, device=device)
+
+
+class Transformer(nn.Module):
+    """Pre-norm blocks, rotary positions on half of each head, tied input and output embeddings.
+
+    Args:
+        tokens: how many there are.
+        width: of the states.
+        layers, heads: of attention.
+    """
+
+    def __init__(self, tokens: int, width: int, layers: int, heads: int) -> None:
+        super().__init__()
+        self.width, self.heads = width, heads
+        self.embedding = nn.Embedding(tokens, width)
+        self.blocks = nn.ModuleList(_Block(width, heads) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        # With N(0, 1) embeddings a tied head gives huge logits, and CPU arithmetic meets denormal numbers.
+        nn.init.normal_(self.embedding.weight, std=0.1)
+        for block in self.layers():
+            for last in (block.out, block.down):
+                nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * layers))
+
+    def layers(self) -> "list[_Block]":
+        """The blocks, first to last."""
+        return [block for block in self.blocks if isinstance(block, _Block)]
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """States [B, L, D] of whole sequences [B, L], each padded at its end."""
+        states = self.embedding(ids)
+        positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+        turn = _rotation(positions, self.width // self.heads)
+        for block in self.layers():
+            query, key, value = block.project(states, turn)
+            mixed = functional.scaled_dot_product_attention(
+                query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), is_causal=True
+            )
+            states = block.finish(states, mixed.transpose(1, 2))
+        return self.norm(states)
+
+    def extend(self, cache: Cache, lanes: Tensor, ids: Tensor, counts: Sequence[int]) -> Tensor:
+        """Read a chunk of further tokens.
+
+        Args:
+            cache: is written to.
+            lanes: int64 [n], whose chunks these are; ascending.
+            ids: [n, S], padded at the end.
+            counts: how many of each row are tokens.
+
+        Returns:
+            [n, D]: the state of each row's last token.
+        """
+        start = cache.lengths[lanes]
+        positions = start[:, None] + torch.arange(ids.shape[1], device=ids.device)
+        added = torch.as_tensor(counts, device=ids.device)
+        reach = int((start + ids.shape[1]).max())
+        every = len(lanes) == len(cache.lengths)
+        # [n, 1, S, reach]: a token sees what stands at its own position and before.
+        seen = (torch.arange(reach, device=ids.device) <= positions[..., None])[:, None]
+        states = self.embedding(ids)
+        turn = _rotation(positions, self.width // self.heads)
+        rows = lanes[:, None]
+        for layer, block in enumerate(self.layers()):
+            query, key, value = block.project(states, turn)
+            cache.keys[layer][rows, positions] = key
+            cache.values[layer][rows, positions] = value
+            keys, values = cache.keys[layer][:, :reach], cache.values[layer][:, :reach]
+            if not every:
+                keys, values = keys[lanes], values[lanes]
+            mixed = functional.scaled_dot_product_attention(
+                query.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2), attn_mask=seen
+            )
+            states = block.finish(states, mixed.transpose(1, 2))
+        states = self.norm(states)
+        cache.hidden[rows, positions] = states
+        cache.lengths[lanes] = start + added
+        return states[torch.arange(len(lanes), device=ids.device), added - 1]
+
+    def logits(self, states: Tensor) -> Tensor:
+        """[..., tokens] from states [..., D], by the input embeddings."""
+        return functional.linear(states, self.embedding.weight)
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def project(self, states: Tensor, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values [B, S, H, d]."""
+        query, key, value = self.qkv(self.before(states)).chunk(3, dim=-1)
+        shape = (*states.shape[:2], self.heads, -1)
+        return _rotated(query.reshape(shape), turn), _rotated(key.reshape(shape), turn), value.reshape(shape)
+
+    def finish(self, states: Tensor, mixed: Tensor) -> Tensor:
+        """The block's output from its attention's [B, S, H, d]."""
+        states = states + self.out(mixed.flatten(-2))
+        return states + self.down(functional.gelu(self.up(self.between(states))))
+
+
+def _rotation(positions: Tensor, head: int) -> tuple[Tensor, Tensor]:
+    """Cosines and sines [B, S, 1, head / 4] for rotary positions (Su et al., arXiv 2104.09864) on half of a head."""
+    rates = 10_000.0 ** (-torch.arange(head // 4, device=positions.device) / max(1, head // 4))
+    angles = positions[..., None, None] * rates
+    return angles.cos(), angles.sin()
+
+
+def _rotated(heads: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
+    cos, sin = turn
+    quarter = cos.shape[-1]
+    first, second, rest = heads.split([quarter, quarter, heads.shape[-1] - 2 * quarter], dim=-1)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin, rest], dim=-1)

@@ -1,0 +1,1 @@
+"""Worlds of text for language agents: see README.md."""

@@ -1,0 +1,1 @@
+"""Archive: questions over a generated corpus, answered with tools."""

@@ -1,0 +1,211 @@
+"""The single-environment door to any text world."""
+
+from typing import Any, ClassVar
+
+import gymnasium
+from gymnasium.error import ResetNeeded
+from gymnasium.spaces import Text
+
+from agentgym.envs.text.world import World
+from agentgym.errors import InvalidAction, InvalidParameter
+from agentgym.seeding import entropy
+
+__all__ = ["Info", "TextEnv"]
+
+Info = dict[str, Any]
+
+
+class TextEnv(gymnasium.Env[str, str]):
+    """A :class:`agentgym.envs.text.world.World` as a Gymnasium environment of strings.
+
+    What every text world of this family has in common is said here; the rest in each environment's own manual.
+
+    ## Action Space
+
+    ``Text``: a command. The space holds commands of plain characters that are not too long; **any** Python string is
+    taken. One that is empty, too long, no command, or not possible now changes nothing, costs a turn and gets an
+    observation that says so. What is no string raises :class:`agentgym.errors.InvalidAction`.
+
+    ## Observation Space
+
+    ``Text``: short English sentences. The first observation of an episode has the task in it.
+
+    ## Info
+
+    At reset and after each step:
+
+    | Key                   | Value                                                                               |
+    |-----------------------|-------------------------------------------------------------------------------------|
+    | `task`, `task_kind`   | what is to be done in this episode, in words, and its kind                          |
+    | `turn`                | how many commands have been given                                                   |
+    | `valid`               | whether the last command was understood and possible                                |
+    | `problem`             | None, "empty", "overlong", "unparsable", "impossible", or "failed" (a tool's fault) |
+    | `won`                 | whether the task is done                                                            |
+    | `anchor`              | a hashable key of the world's state: equal keys in one episode, equal states        |
+    | `admissible_commands` | commands that would be carried out now (without ``admissible=False``)               |
+    | `shortest`            | at reset only: how many commands :meth:`plan` has                                   |
+
+    ## Rewards
+
+    1 for the command that does the task, else 0 (in TextWorld what a command adds to the score).
+
+    ## Episode End
+
+    Terminated when the task is done (or, in an archive, answered wrongly); truncated when ``max_turns`` commands have
+    been given and it is not. A further step raises Gymnasium's ``ResetNeeded``.
+
+    ## Seeds
+
+    ``reset(seed=s)`` fixes the episode's world and all that happens in it; resets without a seed go on to further
+    episodes of the same seed. Two environments with equal arguments, reset with equal seeds, are the same world.
+
+    Args:
+        world: the world.
+        admissible: whether ``info`` has ``admissible_commands``.
+        render_mode: "ansi" (:meth:`render` gives the last command and observation) or None.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 4}  # type: ignore[misc]
+
+    def __init__(self, world: World, admissible: bool = True, render_mode: str | None = None) -> None:
+        if render_mode not in (None, "ansi"):
+            raise InvalidParameter(f'render_mode must be None or "ansi", not {render_mode!r}.')
+        self.world = world
+        self.admissible = admissible
+        self.render_mode = render_mode
+        self.observation_space = Text(world.max_observation_length, charset=world.characters)
+        self.action_space = Text(world.max_command_length, charset=world.characters)
+        self._root: int | None = None
+        self._episode = -1
+        self._turn = 0
+        self._over = True
+        self._won = False
+        self._last = ("", "")
+
+    @property
+    def vocabulary(self) -> tuple[str, ...] | None:
+        """Every word (:func:`agentgym.envs.text.language.words`) of observations and useful commands, sorted.
+
+        None where they cannot be listed (TextWorld).
+        """
+        return self.world.vocabulary
+
+    @property
+    def max_turns(self) -> int:
+        """Commands after which an episode is truncated."""
+        return self.world.max_turns
+
+    @property
+    def begun(self) -> bool:
+        """Whether there has been a reset."""
+        return self._root is not None
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, Info]:
+        """Start an episode; ``options`` are not used."""
+        super().reset(seed=seed)
+        if seed is not None:
+            self._root, self._episode = seed, -1
+        elif self._root is None:
+            self._root = entropy()
+        self._episode += 1
+        text = self.world.begin(self._root, self._episode)
+        self._turn, self._over, self._won, self._last = 0, False, False, ("", text)
+        info = self._info(None)
+        info["shortest"] = self.world.distance()
+        return text, info
+
+    def step(self, action: str) -> tuple[str, float, bool, bool, Info]:
+        """Give one command.
+
+        Raises:
+            InvalidAction: the action is no string.
+            ResetNeeded: there is no episode, or it has ended.
+        """
+        if not isinstance(action, str):
+            raise InvalidAction(f"An action is a command, a string, not {action!r} of type {type(action).__name__}.")
+        if self._over:
+            raise ResetNeeded("The episode has ended, or none was begun: call reset first.")
+        text, problem, reward, terminated, won = self.world.act(action)
+        self._turn += 1
+        truncated = not terminated and self._turn >= self.world.max_turns
+        self._over, self._won = terminated or truncated, won
+        self._last = (action, text)
+        return text, reward, terminated, truncated, self._info(problem)
+
+    def plan(self) -> list[str]:
+        """The oracle's commands from here to success; it knows all that the agent cannot see."""
+        return [] if self._won else self.world.plan()
+
+    def distance(self) -> int:
+        """How many commands :meth:`plan` has: in a household the fewest possible."""
+        return 0 if self._won else self.world.distance()
+
+    def snapshot(self) -> dict[str, Any]:
+        """Where the episode is, as plain JSON values that share nothing with the environment.
+
+        Raises:
+            ResetNeeded: there is no episode.
+        """
+        if self._root is None:
+            raise ResetNeeded("There is no episode to take a snapshot of: call reset first.")
+        return {
+            "world": self.world.fingerprint, "seed": self._root, "episode": self._episode, "turn": self._turn,
+            "over": self._over, "won": self._won, "last": list(self._last), "state": self.world.state_values(),
+        }  # fmt: skip
+
+    def restore(self, snapshot: dict[str, Any]) -> tuple[str, Info]:
+        """Go back to a snapshot, also one of another environment with equal arguments, or one read from JSON.
+
+        Returns:
+            The observation that was last given and the info of that moment (``valid`` and ``problem`` as after a good
+            command).
+
+        Raises:
+            InvalidParameter: the snapshot is of a world with other arguments or is not whole. The environment then
+                needs a reset.
+        """
+        self._over = True
+        if not isinstance(snapshot, dict) or snapshot.get("world") != self.world.fingerprint:
+            raise InvalidParameter(
+                f"The snapshot is not one of a world made with the same arguments: {self.world.fingerprint}."
+            )
+        try:
+            seed, episode, turn = (int(snapshot[key]) for key in ("seed", "episode", "turn"))
+            over, won = bool(snapshot["over"]), bool(snapshot["won"])
+            command, text = (str(part) for part in snapshot["last"])
+            state = dict(snapshot["state"])
+            self.world.begin(seed, episode)
+            self.world.set_state_values(state)
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, InvalidParameter):
+                raise
+            raise InvalidParameter(f"The snapshot is not whole ({type(error).__name__}: {error}).") from error
+        self._root, self._episode, self._turn = seed, episode, turn
+        self._over, self._won, self._last = over, won, (command, text)
+        return text, self._info(None)
+
+    def render(self) -> str | None:
+        """The last command and observation, with render_mode "ansi"."""
+        if self.render_mode is None:
+            return None
+        command, text = self._last
+        return f"> {command}\n{text}" if command else text
+
+    def close(self) -> None:
+        """Give back what the world holds."""
+        self.world.close()
+
+    def _info(self, problem: str | None) -> Info:
+        world = self.world
+        info: Info = {
+            "task": world.task,
+            "task_kind": world.task_kind,
+            "turn": self._turn,
+            "valid": problem is None or problem == "failed",
+            "problem": problem,
+            "won": self._won,
+            "anchor": world.anchor(),
+        }
+        if self.admissible:
+            info["admissible_commands"] = [] if self._over else world.commands()
+        return info

@@ -1,0 +1,1 @@
+"""Household: six kinds of errands in generated homes."""

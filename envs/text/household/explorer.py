@@ -1,0 +1,56 @@
+"""An expert that knows only what it has seen: it looks for things, and once it knows enough takes the shortest way.
+
+An oracle walks straight to a thing that a newcomer cannot know of, so that imitating it teaches to guess. This one can
+be imitated from what it saw.
+"""
+
+from agentgym.envs.text.household.home import IN_HAND, NOWHERE
+from agentgym.envs.text.household.oracle import NO_WAY, commands, go_to, next_room, shortest
+from agentgym.envs.text.household.world import HouseholdWorld
+
+__all__ = ["Explorer"]
+
+
+class Explorer:
+    """Chooses commands for one episode of a household, whoever gives the commands.
+
+    Args:
+        world: a household whose episode has just begun.
+    """
+
+    def __init__(self, world: HouseholdWorld) -> None:
+        self._world = world
+        self._rooms: set[int] = set()
+        self._looked_into: set[int] = set()
+
+    def command(self) -> str:
+        """What to do now. To be asked in every turn: it also takes in what is seen in this one."""
+        home, state = self._world.home, self._world.state
+        self._rooms.add(state.room)
+        if state.at != NOWHERE and state.opened[state.at]:
+            self._looked_into.add(state.at)
+        items = [n for n in home.wanted if state.where[n] == IN_HAND or state.where[n] in self._looked_into]
+        stand = [n for n, room in enumerate(home.room_of) if room in self._rooms]
+        # Where the lamp is cannot be seen from afar.
+        places = [n for n in stand if n in self._looked_into] if home.task == "light" else stand
+        turns, way = shortest(home, state, items, places)
+        if turns < NO_WAY:
+            return next(commands(home, state, way))
+        return self._search(stand)
+
+    def _search(self, stand: list[int]) -> str:
+        """On to the nearest receptacle not looked into, or the nearest room not entered."""
+        home, state = self._world.home, self._world.state
+        unknown = [n for n in stand if n not in self._looked_into]
+        rooms = [n for n in range(len(home.rooms)) if n not in self._rooms and self._rooms.intersection(home.exits[n])]
+        place = min(unknown, key=lambda n: (home.steps_between(state.room, state.at, n), n), default=None)
+        room = min(rooms, key=lambda n: (home.apart[state.room][n], n), default=None)
+        # One of the two is left: with everything looked into, all that is needed would be known.
+        if place is None or (
+            room is not None and home.apart[state.room][room] < home.steps_between(state.room, state.at, place)
+        ):
+            assert room is not None
+            return f"go to {home.rooms[next_room(home, state.room, room)]}"
+        if place == state.at:
+            return f"open {home.receptacles[place]}"
+        return next(go_to(home, state.room, state.at, place))

@@ -1,0 +1,1 @@
+"""TextWorld's generated games and challenges as text worlds."""

@@ -1,0 +1,95 @@
+"""Making TextWorld's games: its challenges and its own generator, compiled for the z-machine."""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from agentgym.envs.text.presets import TEXTWORLD
+from agentgym.errors import InvalidParameter, MissingExtra, UnknownId
+from agentgym.seeding import stream
+
+__all__ = ["checked_settings", "compiled", "load_textworld"]
+
+# TextWorld's cooking challenge has a split of its own over ingredients and their preparation.
+COOKING_SPLITS = {"train": "train", "seen": "valid", "unseen": "test"}
+
+
+def load_textworld() -> Any:
+    """The textworld module.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        import textworld
+        import textworld.challenges
+    except ImportError as error:
+        raise MissingExtra("textworld", "text") from error
+    return textworld
+
+
+def checked_settings(game: str, settings: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The preset's settings with some of them changed.
+
+    Raises:
+        UnknownId: there is no such game, or the game has no such setting.
+        InvalidParameter: a setting is of another type than the preset's.
+    """
+    if game not in TEXTWORLD:
+        raise UnknownId("TextWorld game", str(game), TEXTWORLD)
+    known = dict(TEXTWORLD[game])
+    for name, value in (settings or {}).items():
+        if name not in known:
+            raise UnknownId(f"setting of the TextWorld game {game}", str(name), known)
+        if type(value) is not type(known[name]):
+            raise InvalidParameter(f"{name} must be of type {type(known[name]).__name__}, not {value!r}.")
+        known[name] = value
+    return known
+
+
+def compiled(game: str, settings: Mapping[str, Any], split: str, number: int, folder: Path) -> Path:
+    """The file of one game, compiled into ``folder`` unless it is there already (one to two seconds).
+
+    Equal arguments give the same game, byte for byte.
+
+    Args:
+        game: a key of :data:`agentgym.envs.text.presets.TEXTWORLD`.
+        settings: as :func:`checked_settings` gives them.
+        split: "train", "seen" and "unseen" have different games.
+        number: which game of the split.
+        folder: where games are kept.
+
+    Raises:
+        InvalidParameter: TextWorld refuses the settings.
+    """
+    textworld = load_textworld()
+    said = json.dumps([textworld.version.__version__, game, dict(settings), split, number], sort_keys=True)
+    path = folder / f"{game}-{hashlib.blake2b(said.encode(), digest_size=8).hexdigest()}.z8"
+    # The .json beside it is written first, so that the .z8 is the last to appear.
+    if path.exists():
+        return path
+    options = textworld.GameOptions()
+    options.seeds = int(stream(number, "textworld", split).integers(1, 2**16))
+    options.path = str(path)
+    with warnings.catch_warnings():
+        # Some challenges play the game once to record the way to win; see the world's begin.
+        warnings.filterwarnings("ignore", message=".*is not fully supported")
+        try:
+            made = _made(textworld, game, settings, split, options)
+        except (ValueError, AssertionError) as error:
+            raise InvalidParameter(f"TextWorld cannot make {game} with {dict(settings)}: {error}") from error
+        textworld.generator.compile_game(made, options)
+    return path
+
+
+def _made(textworld: Any, game: str, settings: Mapping[str, Any], split: str, options: Any) -> Any:
+    if game == "custom":
+        options.nb_rooms, options.nb_objects = settings["rooms"], settings["objects"]
+        options.quest_length = settings["quest_length"]
+        return textworld.generator.make_game(options)
+    make = textworld.challenges.CHALLENGES[f"tw-{game.replace('-', '_')}"][1]
+    more = {"split": COOKING_SPLITS[split]} if game == "cooking" else {}
+    return make({**settings, **more}, options)

@@ -1,0 +1,163 @@
+"""TextWorld's games behind the interface of this family's worlds."""
+
+import re
+import string
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from agentgym.envs.text.language import refusal
+from agentgym.envs.text.textworld_games.games import checked_settings, compiled, load_textworld
+from agentgym.envs.text.world import Answer, World
+from agentgym.errors import InvalidParameter
+from agentgym.seeding import stream
+
+__all__ = ["TextWorldWorld"]
+
+# The large letters of the title, which every game prints first.
+_TITLE = re.compile(r"^[\s_|\\/$>-]*$")
+_BLANK_LINES = re.compile(r"\n{3,}")
+
+
+class TextWorldWorld(World):
+    """One game at a time. The manual is the docstring of :class:`agentgym.envs.text.env.TextWorldEnv`.
+
+    Args:
+        game: a name of :data:`agentgym.envs.text.presets.TEXTWORLD`.
+        settings: what to change of its settings.
+        split: "train", "seen" or "unseen".
+        games: how many games there are; an episode plays one of them.
+        max_turns: commands after which an episode is truncated.
+        folder: where compiled games are kept; None stands for a temporary one.
+
+    Raises:
+        MissingExtra: textworld is not installed.
+        UnknownId: there is no such game, setting or split.
+        InvalidParameter: a setting is refused.
+    """
+
+    verbs = ("look", "go", "take", "put", "open", "close", "examine", "inventory", "insert", "drop", "unlock", "lock")
+    characters = frozenset(string.printable)
+
+    def __init__(
+        self,
+        game: str = "simple",
+        settings: Mapping[str, Any] | None = None,
+        split: str = "train",
+        games: int = 10,
+        max_turns: int = 50,
+        folder: str | Path | None = None,
+    ) -> None:
+        super().__init__(split)
+        self._textworld = load_textworld()
+        self.game, self.settings = game, checked_settings(game, settings)
+        for name, value in (("games", games), ("max_turns", max_turns)):
+            if not isinstance(value, int) or value < 1:
+                raise InvalidParameter(f"{name} must be a whole number of at least 1, not {value!r}.")
+        self.games, self.max_turns = games, max_turns
+        self.max_command_length, self.max_command_words = 100, 100
+        self.max_observation_length = self.max_observation_words = 8192
+        self._temporary = tempfile.TemporaryDirectory(prefix="agentgym-textworld-") if folder is None else None
+        self.folder = Path(self._temporary.name if self._temporary else folder or "")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._asked = self._textworld.EnvInfos(
+            admissible_commands=True, facts=True, policy_commands=True, won=True, lost=True, objective=True
+        )
+        self._env: Any = None
+        self._path: Path | None = None
+        self._given: list[str] = []
+
+    @property
+    def vocabulary(self) -> None:
+        """None: a game's words cannot be listed beforehand."""
+        return
+
+    @property
+    def fingerprint(self) -> str:
+        """Game, settings, split and number of games."""
+        return repr((self.game, self.settings, self.split, self.games))
+
+    def begin(self, seed: int, episode: int) -> str:
+        """Start the game that this seed and episode draw."""
+        number = int(stream(seed, "textworld game", self.split, episode).integers(self.games))
+        path = compiled(self.game, self.settings, self.split, number, self.folder)
+        if path != self._path:
+            self.close_game()
+            with warnings.catch_warnings():
+                # Jericho does not know the game's memory; TextWorld keeps its own account of score and facts.
+                warnings.filterwarnings("ignore", message=".*is not fully supported")
+                self._env = self._textworld.start(str(path), self._asked)
+            self._path = path
+        self._state = self._env.reset()
+        self._given, self._score = [], 0
+        self.task, self.task_kind = self._state.objective, self.game
+        return _clean(self._state.feedback)
+
+    def act(self, command: str) -> Answer:
+        """Give the game one command."""
+        if len(command) > self.max_command_length:
+            return Answer(refusal("overlong"), "overlong", 0.0, False, False)
+        command = " ".join(command.split())
+        if not command:
+            return Answer(refusal("empty"), "empty", 0.0, False, False)
+        if not (command.isascii() and command.isprintable()):
+            return Answer(refusal("unparsable"), "unparsable", 0.0, False, False)
+        before = self._state
+        self._state, score, over = self._env.step(command)
+        self._given.append(command)
+        reward, self._score = float(score - self._score), score
+        # The game takes further wordings ("n" for "go north"), so that a change counts as well.
+        known = command.lower() in (known.lower() for known in before.admissible_commands)
+        problem = None if known or self._state.facts != before.facts or over else "impossible"
+        return Answer(_clean(self._state.feedback), problem, reward, bool(over), bool(self._state.won))
+
+    def commands(self) -> list[str]:
+        """TextWorld's admissible commands, sorted."""
+        return list(self._state.admissible_commands)
+
+    def anchor(self) -> frozenset[str]:
+        """The facts that hold."""
+        return frozenset(self._state.facts)
+
+    def plan(self) -> list[str]:
+        """TextWorld's own way to win from here; empty too when the game cannot be won any more."""
+        return list(self._state.policy_commands or [])
+
+    def distance(self) -> int:
+        """How many commands the plan has."""
+        return len(self.plan())
+
+    def state_values(self) -> dict[str, Any]:
+        """The commands given: a game is deterministic, and they lead back here."""
+        return {"commands": self._given.copy()}
+
+    def set_state_values(self, values: dict[str, Any]) -> None:
+        """Give the commands again."""
+        commands = values.get("commands")
+        if not isinstance(commands, list) or not all(isinstance(command, str) for command in commands):
+            raise InvalidParameter("A snapshot of a TextWorld game has a list of commands.")
+        for command in commands:
+            self.act(command)
+
+    def close_game(self) -> None:
+        """End the interpreter of the game that is on."""
+        if self._env is not None:
+            self._env.close()
+            self._env = None
+
+    def close(self) -> None:
+        """End the game and delete the temporary folder."""
+        self.close_game()
+        self._path = None
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+
+def _clean(text: str) -> str:
+    """Without the title, the prompt with the status line behind it, and runs of blank lines."""
+    text = text[: text.rindex("\n>")] if "\n>" in text else text
+    lines = [line for line in text.split("\n") if line == "" or not _TITLE.match(line)]
+    text = _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip()
+    return text.encode("ascii", "replace").decode() or "Nothing is said."

@@ -1,0 +1,215 @@
+"""The agents from outside: learning, acting, saving, bad input."""
+
+import warnings
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from agentgym import catalog
+from agentgym.agents.common.saving import load_agent
+from agentgym.agents.language.config import DRBOT, LanguageConfig
+from agentgym.agents.language.diagnostics import Alarms
+from agentgym.agents.language.methods import GRPO, SPEAR
+from agentgym.agents.language.plugins import PLUGINS
+from agentgym.errors import CorruptFile, InvalidParameter, SpaceMismatch, UnknownId
+
+from .worlds import SMALL, homes, small
+
+AGENTS = ("grpo", "dr-grpo", "rloo", "gigpo", "spear", "epo")
+
+
+def play(agent, seed=11, deterministic=False):
+    env = homes(1).unwrapped.worlds[0]
+    observation, info = env.reset(seed=seed)
+    state, said = None, []
+    for _ in range(4):
+        commands = info["admissible_commands"] if agent.choosing else None
+        command, state = agent.predict(observation, state, deterministic=deterministic, commands=commands)
+        said.append(command)
+        observation, _, terminated, truncated, info = env.step(command)
+        if terminated or truncated:
+            break
+    return said
+
+
+@pytest.mark.parametrize("actions", ["choose", "write"])
+@pytest.mark.parametrize("name", AGENTS)
+def test_every_agent_learns_and_is_saved(name, actions, tmp_path):
+    agent_class = catalog.load(catalog.find("agent", name))
+    agent = small(agent_class, actions=actions).learn(60)
+    assert agent.num_timesteps >= 60
+    assert agent.iteration >= 1
+    agent.save(tmp_path / "saved")
+    loaded = load_agent(tmp_path / "saved", device="cpu")
+    assert type(loaded) is agent_class
+    assert all(torch.equal(a, b) for a, b in zip(agent.policy.parameters(), loaded.policy.parameters(), strict=True))
+    assert play(loaded, deterministic=True) == play(agent, deterministic=True)
+
+
+def test_all_methods_together():
+    agent = small(methods=tuple(PLUGINS), skip_dead=False).learn(60)
+    assert all(parameter.isfinite().all() for parameter in agent.policy.parameters())
+
+
+def test_dr_bot_is_a_setting():
+    assert small(**DRBOT).learn(30).iteration == 1
+
+
+def test_equal_seeds_learn_equally():
+    first, second, other = (small(seed=seed).learn(60) for seed in (3, 3, 4))
+    left, right = (list(agent.policy.parameters()) for agent in (first, second))
+    assert all(torch.equal(a, b) for a, b in zip(left, right, strict=True))
+    assert not torch.equal(left[0], next(other.policy.parameters()))
+
+
+def test_making_an_agent_moves_no_generator():
+    before = torch.get_rng_state()
+    small()
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_fewer_worlds_are_played_in_turns():
+    whole, halves = small(env=homes(8)), small(env=homes(4))
+    heard = []
+    for agent in (whole, halves):
+        agent.learn(1)
+        heard.append((agent.iteration, agent._episode_num))
+    assert heard[0] == heard[1] == (1, 8)
+
+
+def test_good_choices_become_likelier():
+    """Rewards by hand: the first command of every list is good."""
+    agent = small(learning_rate=3e-3, warmup_iterations=0, methods=(), epochs=2)
+    shares = []
+    for _ in range(12):
+        from agentgym.agents.language.policy import Sampler
+        from agentgym.agents.language.trajectory import collate
+
+        episodes = agent.rollout.play([1, 2], Sampler(agent.generator))
+        for one in episodes:
+            for turn in one.turns:
+                turn.reward = float(turn.choice == 0)
+        made = collate(episodes, True)
+        shares.append(float(made.rewards.sum() / made.turns.sum()))
+        agent.learner.update(made, agent.iteration)
+        agent.iteration += 1
+    assert np.mean(shares[-3:]) > np.mean(shares[:3]) + 0.2
+
+
+def test_imitation_learns_the_experts_commands():
+    agent = small(imitation_batches=12, imitation_size=16, imitation_rate=1e-2)
+    losses = [agent.learner.imitate(made) for made in agent.demonstrations(12)]
+    assert np.mean(losses[-3:]) < np.mean(losses[:3]) - 0.1
+
+
+@pytest.mark.parametrize("actions", ["choose", "write"])
+def test_imitation_is_the_first_thing(actions):
+    agent = small(imitation_batches=2, imitation_size=4, actions=actions).learn(1)
+    assert agent.imitated
+
+
+def test_callbacks_hear_and_stop():
+    from stable_baselines3.common.callbacks import BaseCallback
+
+    class Stop(BaseCallback):
+        def _on_step(self):
+            return self.n_calls < 3
+
+    agent = small().learn(10_000, callback=Stop())
+    assert agent.iteration == 0
+    assert 0 < agent.num_timesteps <= 24
+
+
+def test_predict_needs_its_commands():
+    agent = small()
+    with pytest.raises(InvalidParameter, match="admissible_commands"):
+        agent.predict("You are at a shelf.")
+    with pytest.raises(InvalidParameter, match="string"):
+        agent.predict(np.zeros(3), commands=["look"])
+    with pytest.raises(InvalidParameter, match="larger context"):
+        small(context=20).predict("You are here. " * 30, commands=["look"])
+
+
+def test_predict_acts_as_the_rollout_did():
+    from agentgym.agents.language.policy import Sampler
+
+    agent = small()
+    episodes = agent.rollout.play([11, 12], Sampler(None, deterministic=True))
+    assert play(agent, 11, deterministic=True) == [turn.command for turn in episodes[0].turns][:4]
+
+
+def test_loading_to_go_on(tmp_path):
+    agent = small(SPEAR).learn(30)
+    agent.save(tmp_path / "saved")
+    went_on = SPEAR.load(tmp_path / "saved", env=homes(), device="cpu").learn(30, reset_num_timesteps=False)
+    assert went_on.num_timesteps > agent.num_timesteps
+    with pytest.raises(InvalidParameter, match="no environment"):
+        SPEAR.load(tmp_path / "saved", device="cpu").learn(1)
+    with pytest.raises(CorruptFile, match="spear"):
+        GRPO.load(tmp_path / "saved")
+    with pytest.raises(SpaceMismatch):
+        agent.set_env(homes(size="house"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "said"),
+    [
+        ({"tasks": 0}, InvalidParameter, "tasks"),
+        ({"learning_rate": float("nan")}, InvalidParameter, "learning_rate"),
+        ({"minibatches": 99}, InvalidParameter, "minibatches"),
+        ({"tasks": 3}, InvalidParameter, "multiple"),
+        ({"group_size": 3, "tasks": 8}, InvalidParameter, "groups"),
+        ({"methods": ("spaer",)}, UnknownId, "spear"),
+        ({"advantage": "gipgo"}, UnknownId, "gigpo"),
+        ({"aggregation": "token"}, UnknownId, "decisions"),
+    ],
+)
+def test_bad_settings(settings, error, said):
+    with pytest.raises(error, match=said):
+        small(**settings)
+
+
+def test_environments_without_texts_are_refused():
+    with pytest.raises(SpaceMismatch, match="texts"):
+        GRPO("tiny", gymnasium.make_vec("CartPole-v1", 8), **SMALL)
+    with pytest.raises(SpaceMismatch, match="VecEnv"):
+        GRPO("tiny", DummyVecEnv([lambda: gymnasium.make("CartPole-v1")]), **SMALL)
+
+
+def test_unknown_ids_are_named():
+    with pytest.raises(UnknownId, match="Household"):
+        GRPO("tiny", "agentgym/Houshold-v0", **SMALL)
+
+
+def test_a_single_environment_or_an_id_becomes_a_batch():
+    env = gymnasium.make("agentgym/Household-v0", size="tiny", max_turns=3)
+    assert GRPO("tiny", env, seed=0, device="cpu", **SMALL).learn(1).n_envs == 8
+    assert GRPO("tiny", "agentgym/Household-v0", seed=0, device="cpu", **SMALL).n_envs == 8
+    for wrapped in (gymnasium.wrappers.TimeLimit(env, 3), gymnasium.wrappers.RecordEpisodeStatistics(env)):
+        with pytest.raises(InvalidParameter, match="copied"):
+            GRPO("tiny", wrapped, **SMALL)
+
+
+def test_alarms_are_heard_once():
+    alarms = Alarms()
+    good = {"rollout/success": 0.9, "entropy/mean": 1.0, "rollout/void_episodes": 0.0, "rollout/repeated_commands": 0.0}
+    alarms.check(good)
+    bad = {**good, "rollout/success": 0.0, "entropy/mean": 0.01}
+    with pytest.warns(UserWarning, match="entropy_collapse"):
+        found = [alarms.check(bad) for _ in range(5)]
+    assert found[-1]["alarm/entropy_collapse"] == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        alarms.check(bad)
+
+
+def test_the_defaults_fit_together():
+    assert LanguageConfig().worlds == 128
+    for name in AGENTS:
+        agent_class = catalog.load(catalog.find("agent", name))
+        assert agent_class.catalog_name == name
+        assert "arXiv" in agent_class.__doc__
+        agent_class.Config(**agent_class.Config().to_kwargs())

@@ -1,0 +1,118 @@
+"""An iteration's update: what is learned from, replay's own steps, measures."""
+
+import pytest
+import torch
+
+from agentgym.agents.language.diagnostics import UpdateMeasures, measure_rollout
+from agentgym.agents.language.plugins import Plugin, Replay
+from agentgym.agents.language.policy import Sampler
+from agentgym.agents.language.reference import KLToReference
+from agentgym.agents.language.schedules import learning_rate_factor
+from agentgym.agents.language.trajectory import collate
+
+from .batches import batch, close, episode
+from .worlds import small
+
+
+def played(agent, seed=0):
+    return collate(agent.rollout.play([1, 2], Sampler(torch.Generator().manual_seed(seed))), agent.choosing)
+
+
+def likelihood(agent, made):
+    with torch.no_grad():
+        logp, _ = agent.policy.evaluate_decisions(made)
+    return (logp * made.mask).sum().item()
+
+
+@pytest.mark.parametrize(("weight", "moves"), [(1.0, True), (0.0, False)])
+def test_replay_has_steps_of_its_own(weight, moves):
+    agent = small(methods=(), weight_decay=0.0, learning_rate=1e-3, warmup_iterations=0)
+    made = played(agent)
+    made.advantages = torch.ones_like(made.advantages) * made.mask
+    before = likelihood(agent, made)
+    agent.learner._learn_from_old(Replay(made, weight, None), iteration=0)
+    assert (likelihood(agent, made) > before) is moves
+
+
+class DropEverything(Plugin):
+    def surrogate(self, terms):
+        return torch.zeros_like(terms.loss) * terms.logp
+
+
+def test_replay_has_a_surrogate_of_its_own():
+    agent = small(methods=(), weight_decay=0.0, learning_rate=1e-3, warmup_iterations=0)
+    made = played(agent)
+    made.advantages = torch.ones_like(made.advantages) * made.mask
+    before = likelihood(agent, made)
+    agent.learner._learn_from_old(Replay(made, 1.0, DropEverything()), iteration=0)
+    assert likelihood(agent, made) == before
+
+
+def test_dead_groups_are_not_passed_through_the_model():
+    agent = small(methods=())
+    made = played(agent)
+    made.rewards[:] = 0.0
+    made.rewards[:4, 0] = torch.tensor([1.0, 0.0, 0.0, 0.0])
+    assert agent.learner.update(made, 0)["train/episodes"] == 4
+    everything = small(methods=(), skip_dead=False)
+    assert everything.learner.update(played(everything), 0)["train/episodes"] == 8
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_step():
+    agent = small(methods=())
+    made = played(agent)
+    made.rewards[0, 0] = float("nan")
+    weights = [parameter.clone() for parameter in agent.policy.parameters()]
+    with pytest.raises(FloatingPointError, match="learning_rate"):
+        agent.learner.update(made, 0)
+    assert all(torch.equal(a, b) for a, b in zip(weights, agent.policy.parameters(), strict=True))
+
+
+def test_the_reference_is_the_policy_before_the_first_iteration():
+    agent = small(methods=("kl",))
+    (method,) = agent.learner.plugins.values()
+    assert isinstance(method, KLToReference)
+    made = played(agent)
+    logp, entropy = agent.policy.evaluate_decisions(made)
+    close(method.loss(made, logp, entropy, 0), 0.0)
+    shifted = logp - 1.0 * made.mask
+    close(method.loss(made, shifted, entropy, 0), 0.01 * (2.7182818 - 1 - 1))
+
+
+def test_learning_rate_factor():
+    factors = [learning_rate_factor(t, warmup=2, decay=12, final=0.2) for t in (0, 1, 2, 7, 12, 99)]
+    assert factors == pytest.approx([1 / 3, 2 / 3, 1.0, 0.6, 0.2, 0.2])
+    assert learning_rate_factor(1000, 0, 0, 0.2) == 1.0
+
+
+def test_rollouts_are_measured():
+    episodes = [
+        episode(0, (0.0, 1.0), entropies=[1.0, 2.0]), episode(0, (1.0,), entropies=[3.0]),
+        episode(1, (0.0, 0.0), problems=["unparsable", "impossible"]), episode(1, (0.0,), ended="overlong"),
+    ]  # fmt: skip
+    for one in episodes:
+        for turn in one.turns:
+            turn.command = "look"
+    found = measure_rollout(episodes, batch(*episodes))
+    wanted = {
+        "rollout/success": 0.5, "rollout/dead_groups_failed": 0.5, "rollout/dead_groups_solved": 0.5,
+        "rollout/invalid_turns": 2 / 6, "rollout/void_episodes": 0.25, "rollout/overlong_episodes": 0.25,
+        "rollout/repeated_commands": 1.0, "entropy/mean": 9 / 6, "entropy/turn_0": 6 / 4, "entropy/turn_1": 1.5,
+    }  # fmt: skip
+    for name, value in wanted.items():
+        assert found[name] == pytest.approx(value), name
+
+
+def test_updates_are_measured():
+    made = batch(episode(0, (0.0, 0.0), logps=[-1.0, -2.0]), episode(0, (0.0, 0.0), logps=[-1.0, -1.0]))
+    made.advantages = torch.tensor([[1.0, 1.0], [-1.0, -1.0]])
+    measures = UpdateMeasures()
+    clipped = torch.tensor([[True, False], [False, False]])
+    measures.add(made, torch.tensor([[-1.5, -2.0], [-2.0, -1.0]]), clipped, last_epoch=True)
+    found = measures.metrics()
+    assert found["train/logp_gap"] == pytest.approx(1.0)
+    assert found["train/clip_fraction"] == pytest.approx(0.25)
+    assert found["clip_fraction/turn_0"] == pytest.approx(0.5)
+    assert found["clip_fraction/turn_1"] == 0.0
+    assert found["train/displacement_positive"] == pytest.approx(-0.25)
+    assert found["train/displacement_negative"] == pytest.approx(-0.5)
