@@ -13,6 +13,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from pettingzoo import ParallelEnv
 
+from agentgym.batching import world_seeds
 from agentgym.seeding import restore, state_of
 
 AGENTS = 5
@@ -73,7 +74,8 @@ class RingVectorEnv(VectorEnv):
 
     def reset(self, *, seed=None, options=None):
         if seed is not None:
-            self.generators = [np.random.default_rng(np.random.SeedSequence(seed + i)) for i in range(self.num_envs)]
+            seeds = world_seeds(seed, self.num_envs)
+            self.generators = [np.random.default_rng(np.random.SeedSequence(each)) for each in seeds]
         self.x = np.stack([start(generator) for generator in self.generators])
         self.elapsed[:] = 0
         return observe(self.x), {}
