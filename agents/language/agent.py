@@ -17,6 +17,7 @@ from agentgym.agents.common import saving
 from agentgym.agents.common.vector_env import VectorEnvAdapter
 from agentgym.agents.language.config import LanguageConfig
 from agentgym.agents.language.conversation import Conversation
+from agentgym.agents.language.denormals import flushing_denormals
 from agentgym.agents.language.diagnostics import Alarms, measure_rollout
 from agentgym.agents.language.imitation import demonstrated
 from agentgym.agents.language.learner import Learner
@@ -139,6 +140,7 @@ class LanguageAgent:
 
     # Learning
 
+    @flushing_denormals()
     def learn(
         self, total_timesteps: int, callback: Any = None, log_interval: int | None = 1,
         reset_num_timesteps: bool = True, progress_bar: bool = False,
@@ -238,6 +240,7 @@ class LanguageAgent:
 
     # Acting
 
+    @flushing_denormals()
     def predict(
         self,
         observation: str,

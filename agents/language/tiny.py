@@ -37,7 +37,6 @@ class TinyPolicy(Policy):
         super().__init__()
         if width % (4 * heads):
             raise InvalidParameter(f"width must be a multiple of 4 x heads, not {width} with {heads} heads.")
-        torch.set_flush_denormal(True)  # small weights and gradients otherwise make CPU arithmetic many times slower
         self.vocabulary, self.context, self.temperature = vocabulary, context, temperature
         self.opening, self.prompt, self.closing = [BEGIN], [ACT], END
         self.model = Transformer(len(vocabulary), width, layers, heads)

@@ -11,6 +11,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from agentgym import catalog
 from agentgym.agents.common.saving import load_agent
 from agentgym.agents.language.config import DRBOT, LanguageConfig
+from agentgym.agents.language.denormals import flushing_denormals
 from agentgym.agents.language.diagnostics import Alarms
 from agentgym.agents.language.methods import GRPO, SPEAR
 from agentgym.agents.language.plugins import PLUGINS
@@ -213,3 +214,14 @@ def test_the_defaults_fit_together():
         assert agent_class.catalog_name == name
         assert "arXiv" in agent_class.__doc__
         agent_class.Config(**agent_class.Config().to_kwargs())
+
+
+def test_arithmetic_outside_is_left_as_it_was():
+    """Denormals are flushed while the agent computes, and never for the rest of the process."""
+    smallest = torch.tensor([1e-40])
+    with flushing_denormals():
+        assert (smallest * 1.0).item() == 0.0
+        with flushing_denormals():
+            pass
+        assert (smallest * 1.0).item() == 0.0
+    assert (smallest * 1.0).item() > 0.0
