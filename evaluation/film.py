@@ -16,7 +16,7 @@ from agentgym.runs import Run
 __all__ = ["film", "write_film"]
 
 STRIP_FRAMES = 8
-GIF_FRAMES, GIF_COLOURS = 80, 64  # at most; a GIF is large for what it shows
+GIF_FRAMES, GIF_COLOURS = 40, 48  # at most; a GIF is large for what it shows
 
 
 def film(

@@ -46,7 +46,7 @@ class Painter:
         grid = np.meshgrid(self._arrow_x, self._arrow_z)
         zero = np.zeros_like(grid[0])
         self._arrows = above.quiver(*grid, zero, zero, scale=28, width=0.0016, color="#202020")
-        self._title = above.set_title("", loc="left", fontsize=10)
+        self._title = above.set_title("t", loc="left", fontsize=10)  # takes its room
         above.set_ylabel("z")
         (self._profile,) = below.plot(self._x, np.zeros_like(self._x), color=matplotlib.colormaps["RdBu_r"](0.9))
         below.axhline(0.0, color="#808080", linewidth=0.6)
