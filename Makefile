@@ -18,7 +18,7 @@ CONVECTION := --env agentgym/Convection-v0 --env-kwargs start=mixed --num-envs 3
 
 help:
 	@echo "make demo       train two agents, find out where they break, write reports/demo/report.html (minutes)"
-	@echo "make demo-convection   the same for convection: one policy for ten heaters (a quarter of an hour)"
+	@echo "make demo-convection   the same for convection: one policy for ten heaters"
 	@echo "make test       every fast test"
 	@echo "make test-slow  the long learning tests as well"
 	@echo "make lint       ruff, mypy, import-linter"
