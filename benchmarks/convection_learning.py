@@ -4,9 +4,9 @@
     python benchmarks/convection_learning.py --table-only    # writes the tables from the rows there are
     python benchmarks/convection_learning.py --smoke         # tiny runs of everything, into the temporary folder
 
-Every run adds its rows to docs/results/convection_rows.csv at once; a run whose rows are there is not made again, and
-one that was cut in the middle goes on from its checkpoint in runs/convection. docs/results/convection.md has the
-protocol.
+Every run adds its rows to docs/results/convection_rows.csv at once; a run whose rows are there is not made again, one
+that lacks a grid is judged on it, and one that was cut in the middle goes on from its checkpoint in runs/convection.
+docs/results/convection.md has the protocol.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import csv
 import math
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Cell:
-    """One agent with one seed, or one controller (seed -1), on all grids and starts."""
+    """One agent with one seed, or one controller (seed -1), on some grids and from all starts."""
 
     agent: str
     seed: int
@@ -61,10 +61,10 @@ class Cell:
     grids: tuple[str, ...]
     runs: Path
 
-    @property
-    def key(self) -> tuple[str, ...]:
-        """What makes two rows the same run's."""
-        return self.agent, str(self.seed), str(self.simulations)
+    def without(self, known: set[tuple[str, ...]]) -> "Cell":
+        """What is still to be judged, where ``known`` has (agent, seed, simulations, grid) of the rows there are."""
+        own = self.agent, str(self.seed), str(self.simulations)
+        return replace(self, grids=tuple(grid for grid in self.grids if (*own, grid) not in known))
 
 
 def play(cell: Cell) -> list[dict[str, Any]]:
@@ -228,12 +228,14 @@ def main() -> None:
         for seed in options.seeds
         for agent in options.agents
     ]
-    known = {(row["agent"], row["seed"], row["simulations"]) for row in read(options.rows) if not row["error"]}
-    waiting = [] if options.table_only else [cell for cell in cells if cell.key not in known]
+    known = {
+        (row["agent"], row["seed"], row["simulations"], row["grid"]) for row in read(options.rows) if not row["error"]
+    }
+    waiting = [] if options.table_only else [cell for cell in (one.without(known) for one in cells) if cell.grids]
     print(f"{len(cells)} runs in the plan, {len(cells) - len(waiting)} there already", flush=True)
     for outcome in map_tasks(play, waiting, options.jobs):
         cell = waiting[outcome.index]
-        rows = outcome.value or [{"grid": grids[0], "start": STARTS[0], "error": outcome.error}]
+        rows = outcome.value or [{"grid": cell.grids[0], "start": STARTS[0], "error": outcome.error}]
         append(options.rows, cell, rows)
         said = outcome.error or " ".join(f"{row['start']} {row['nusselt']:.3f} ({row['grid']})" for row in rows)
         print(f"{cell.agent} seed {cell.seed}: {said}", flush=True)
