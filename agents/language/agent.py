@@ -22,7 +22,7 @@ from agentgym.agents.language.diagnostics import Alarms, measure_rollout
 from agentgym.agents.language.imitation import demonstrated
 from agentgym.agents.language.learner import Learner
 from agentgym.agents.language.plugins import make_plugins
-from agentgym.agents.language.policies import make_policy, saved_policy
+from agentgym.agents.language.policies import begin_like, make_policy, saved_policy
 from agentgym.agents.language.policy import Policy, Sampler
 from agentgym.agents.language.rollout import Rollout
 from agentgym.agents.language.trajectory import Batch, Episode, collate
@@ -77,6 +77,8 @@ class LanguageAgent:
             with torch.random.fork_rng(devices=[]):  # initial weights of this seed, and nobody else's generator moved
                 torch.manual_seed(episode_seed(self.seed, 1))
                 self.policy = make_policy(self.settings, env)
+            if self.settings.start:
+                begin_like(self.policy, self.settings.start)
         else:
             self.observation_space, self.action_space = saved.observation_space, saved.action_space
             self.policy = saved_policy(self.settings, saved.values["texts"])

@@ -32,6 +32,7 @@ class LanguageConfig:
     # Policy
     policy: str = "tiny"  # "tiny", from scratch; or the folder of a Hugging Face causal language model
     actions: Literal["choose", "write"] = "choose"  # among the admissible commands, or freely
+    start: str = ""  # the folder of a saved language agent with whose weights to begin
     width: int = 64  # of the tiny policy
     layers: int = 2
     heads: int = 4

@@ -1,17 +1,19 @@
 """Policies by name, made for an environment or read back from a saved agent."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
+from agentgym.agents.common.saving import load_agent
 from agentgym.agents.language.config import LanguageConfig
 from agentgym.agents.language.policy import Policy
 from agentgym.agents.language.tiny import TinyPolicy
 from agentgym.agents.language.vocabulary import Vocabulary
 from agentgym.errors import CorruptFile, InvalidParameter
 
-__all__ = ["make_policy", "saved_policy"]
+__all__ = ["begin_like", "make_policy", "saved_policy"]
 
 
 def make_policy(settings: LanguageConfig, env: VectorEnv) -> Policy:
@@ -63,6 +65,22 @@ def saved_policy(settings: LanguageConfig, description: dict[str, Any]) -> Polic
         return PretrainedPolicy.described(description, settings.context, settings.temperature)
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptFile(f"the saved agent does not describe its policy ({error!r})") from error
+
+
+def begin_like(policy: Policy, folder: Path | str) -> None:
+    """Give a policy the weights of a saved agent's, trained by whichever method.
+
+    Raises:
+        FileNotFoundError, CorruptFile: there is no agent in that folder, or it is damaged.
+        InvalidParameter: its policy is another one.
+    """
+    donor = getattr(load_agent(folder, device="cpu"), "policy", None)
+    if not isinstance(donor, Policy) or donor.description() != policy.description():
+        raise InvalidParameter(f"start={folder}: the agent there has another policy, or reads other words.")
+    try:
+        policy.load_state_dict(donor.state_dict())
+    except RuntimeError as error:
+        raise InvalidParameter(f"start={folder}: the policy there has another width, layers or heads.") from error
 
 
 def _tiny(settings: LanguageConfig, words: tuple[str, ...]) -> TinyPolicy:
