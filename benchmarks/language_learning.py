@@ -220,18 +220,15 @@ def tables(rows: list[dict[str, str]], options: argparse.Namespace) -> str:
 
 
 def _table(rows: list[dict[str, str]]) -> str:
-    lines = [
-        "| method | seeds | sampled | greedy | turns | sampled, against GRPO | greedy, against GRPO |",
-        "|---" * 7 + "|",
-    ]
+    ways = ("sampled", "greedy")
+    names = ("method", "seeds", *ways, "turns", *(f"{how}, against GRPO" for how in ways))
+    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
     scores = {(row["agent"], row["seed"]): row for row in rows}
     for agent in (START, *AGENTS):
         seeds = sorted({row["seed"] for row in rows if row["agent"] == agent})
         if not seeds:
             continue
-        cells = [
-            _estimate([100 * float(scores[agent, seed][how]) for seed in seeds], "%") for how in ("sampled", "greedy")
-        ]
+        cells = [_estimate([100 * float(scores[agent, seed][how]) for seed in seeds], " %") for how in ways]
         cells.append(f"{np.mean([float(scores[agent, seed]['turns']) for seed in seeds]):.1f}")
         shared = [seed for seed in seeds if ("grpo", seed) in scores] if agent not in (START, "grpo") else []
         for how in ways:
