@@ -65,6 +65,14 @@ def test_a_saved_agent_is_where_another_begins(tmp_path):
         small(start=str(tmp_path / "nowhere"))
 
 
+def test_a_progress_bar_tells_of_the_imitation_too(capsys, monkeypatch):
+    monkeypatch.setattr("agentgym.progress.SECONDS_BETWEEN_LINES", 0)
+    small(imitation_batches=2).learn(30, progress_bar=True)
+    said = capsys.readouterr().err
+    assert "imitation 2/2, loss " in said
+    assert "steps/s" in said
+
+
 def test_all_methods_together():
     agent = small(methods=tuple(PLUGINS), skip_dead=False).learn(60)
     assert all(parameter.isfinite().all() for parameter in agent.policy.parameters())
