@@ -265,7 +265,8 @@ def draw(rows: list[dict[str, str]], path: Path) -> None:
         axis.set(xlabel="environment steps", ylabel=label)
         axis.grid(alpha=0.3)
     axes[0].set_ylim(0, 1)
-    axes[0].legend()
+    if axes[0].lines:
+        axes[0].legend()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 
