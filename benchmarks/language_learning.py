@@ -37,11 +37,11 @@ from agentgym.stats import bootstrap_interval
 from agentgym.training import resume, train
 
 ENV = "agentgym/Household-v0"
-WORLD: dict[str, Any] = {"size": "small", "tasks": ["place", "clean", "heat", "cool"]}
-STEPS = 200_000  # environment steps a run
-IMITATION = 500  # batches of 64 demonstrations
-RATE = 1.5e-4
-ITERATIONS = 100  # about as many as a run has: the length of the methods' schedules
+WORLD: dict[str, Any] = {"size": "tiny", "tasks": ["place", "clean", "heat", "cool"]}
+STEPS = 250_000  # environment steps a run
+IMITATION = 250  # batches of 64 demonstrations
+RATE = 3e-4
+ITERATIONS = 200  # about as many as a run has: the length of the methods' schedules
 AGENTS: dict[str, dict[str, Any]] = {
     "grpo": {},
     "spear": {"methods": ["entropy:weight=0.005", f"spear:bonus_length={ITERATIONS},weight_length={ITERATIONS // 2}"]},
@@ -184,8 +184,8 @@ HEADER = """# Language agents in households: what was learned
 Written by `python benchmarks/language_learning.py`; raw rows: [{rows}]({rows}), curves: [{curves}]({curves}). Do not
 edit by hand.
 
-**Protocol.** `{env}` with {world}: six receptacles, five items, all doors closed, 20 turns; reward 1 for
-success and nothing else. The tiny policy (2 layers of width 64), which chooses among the admissible commands. A seed's
+**Protocol.** `{env}` with {world}: four receptacles, nothing closed, three items,
+12 turns; reward 1 for success and nothing else. The tiny policy (2 layers of width 64), which chooses among the admissible commands. A seed's
 start, shared by all methods: {imitation} batches of 64 demonstrations by the explorer, which knows what it has seen,
 with 30 % random turns. From it {steps:,} environment steps, 16 tasks x 8 episodes an iteration, learning rate {rate};
 schedules are {iterations} iterations long (SPEAR's replay fades in over half of that). All else is default, so GRPO,

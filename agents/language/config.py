@@ -51,7 +51,7 @@ class LanguageConfig:
     step_weight: float = 1.0  # GiGPO: of the advantage within equal states
 
     # Update
-    learning_rate: float = 1.5e-4
+    learning_rate: float = 3e-4
     warmup_iterations: int = 3  # the learning rate rises from 0
     decay_iterations: int = 0  # ... and falls along a cosine until this one; 0: it stays
     final_rate: float = 0.2  # the factor to which it falls
