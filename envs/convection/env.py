@@ -33,11 +33,11 @@ class ConvectionEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
     temperature, in units of the plates' temperature difference. They are held for 1.5 free-fall times.
     Anything beyond [-1, 1], NaN or another shape raises :class:`agentgym.errors.InvalidAction`.
 
-    With ``residual_on`` the action corrects a controller made by hand: carried out is clip(command + action, -1, 1). The
-    command is the named controller's answer, itself within [-1, 1], to the observation that was returned last, before
-    any wrapper; so an action of zeros is that controller. There are the controllers that keep no count of their own and
-    act alike at every heater, "proportional-middle", "proportional-low" and "proportional-low-T"; "zero", the default,
-    leaves actions as they are.
+    With ``residual_on`` the action corrects a controller made by hand: carried out is clip(command + action, -1, 1).
+    The command is the named controller's answer, itself within [-1, 1], to the observation that was returned last,
+    before any wrapper; so an action of zeros is that controller. It takes those that keep no count of their own and act
+    alike at every heater: "proportional-middle", "proportional-low", "proportional-low-T". With "zero", the default,
+    actions are the commands.
 
     ## Observation Space
 
