@@ -7,6 +7,8 @@ in the middle of an odd number with itself.
     even(z) = (f(z) + f(-z)) / 2,    odd(z) = (f(z) - f(-z)) / 2,    f(z) = even(z) + odd(z),   f(-z) = even(z) - odd(z)
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -44,6 +46,7 @@ def at_pairs(even: Tensor, odd: Tensor) -> Tensor:
     return torch.stack((even + odd, even - odd), dim=-2)
 
 
-def joined(first: Tensor, mirrored: Tensor, points: int) -> Tensor:
+def joined(halves: Sequence[Tensor], points: int) -> Tensor:
     """Values [..., P] from those on the first half and at its mirror images, [..., h] each."""
+    first, mirrored = halves
     return torch.cat((first, mirrored[..., : points // 2].flip(-1)), dim=-1)

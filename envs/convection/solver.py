@@ -226,7 +226,7 @@ class Solver:
         for stage in range(3):
             implicit = BETA[stage] * self.resolution.time_step
             nu, kappa = self.fluid.viscosity, self.fluid.diffusivity
-            flow = [self._mean_flow(implicit * nu)] + [self._clamped(k, implicit * nu) for k in self.wavenumbers[1:]]
+            flow = [self._mean_flow(implicit * nu), *(self._clamped(k, implicit * nu) for k in self.wavenumbers[1:])]
             heat = [blocks(self._heat(k, implicit * kappa)) for k in self.wavenumbers]
             self._flow_stages.append(self._by_part(flow))
             self._heat_stages.append(self._by_part(heat))
@@ -236,21 +236,21 @@ class Solver:
         return self.tensor(np.stack(matrices, axis=1).swapaxes(2, 3)).flatten(0, 1)
 
     def _clamped(self, k: float, implicit: float) -> np.ndarray:
-        """Rows for omega, u, psi from R: (L - implicit L^2) psi = R, psi = d psi / dz = 0 on the plates."""
+        """[2, 3 h, h] for omega, u, psi from R: (L - implicit L^2) psi = R, psi = d psi / dz = 0 on the plates."""
         value, slope, second, fourth = self._basis
         laplacian = second - k**2 * value
         inverse = np.linalg.inv(laplacian - implicit * (fourth - 2 * k**2 * second + k**4 * value))
         return np.concatenate([blocks(rows @ inverse) for rows in (laplacian, -slope, value)], axis=1)
 
     def _mean_flow(self, implicit: float) -> np.ndarray:
-        """The same for wavenumber 0: (1 - implicit d2/dz2) U = R, U = 0 on the plates; there is no psi."""
+        """The same for wavenumber 0: (1 - implicit d2/dz2) U = R, U = 0 on the plates; there is no psi. Odd U first."""
         slope, second = (self.collocation.derivative(order)[1:-1, 1:-1] for order in (1, 2))
         inverse = np.linalg.inv(np.eye(len(second)) - implicit * second)
         rows = (-slope @ inverse, inverse, np.zeros_like(inverse))
         return np.concatenate([blocks(each) for each in rows], axis=1)[::-1]
 
     def _heat(self, k: float, implicit: float) -> np.ndarray:
-        """From R (Z) to T (Z - 2): (1 - implicit L) T = R between the plates, T = R on them."""
+        """The matrix from R (Z) to T (Z - 2): (1 - implicit L) T = R between the plates, T = R on them."""
         laplacian = self.collocation.derivative(2) - k**2 * np.eye(self.resolution.points)
         laplacian[[0, -1]] = 0.0
         return np.asarray(np.linalg.inv(np.eye(len(laplacian)) - implicit * laplacian)[1:-1])
@@ -294,7 +294,7 @@ class Solver:
         """The fields of a state between two steps."""
         shape = state.vorticity.shape
         found = self._solve(self._split(state), 2)[1]
-        return Fields(*(joined(*part.unbind(-2), shape[-1]).reshape(shape) for part in found))
+        return Fields(*(joined(part.unbind(-2), shape[-1]).reshape(shape) for part in found))
 
     def values(self, coefficients: Tensor) -> Tensor:
         """A spectral field [K, 2, N, ...] at the columns: [X, N, ...]."""
@@ -328,9 +328,10 @@ class Solver:
         return _Parts(split(momentum, self._signs * self._upside_down), split(heat, self._signs))
 
     def _join(self, parts: _Parts, like: State) -> State:
-        (first, second), (cool, warm) = parts
-        momentum = joined(first + second, (first - second) * self._upside_down, like.vorticity.shape[-1])
-        heat = joined(cool + warm, cool - warm, like.temperature.shape[-1])
+        first, second = parts.vorticity
+        momentum = joined((first + second, (first - second) * self._upside_down), like.vorticity.shape[-1])
+        even, odd = parts.temperature
+        heat = joined((even + odd, even - odd), like.temperature.shape[-1])
         return State(momentum.reshape(like.vorticity.shape), heat.reshape(like.temperature.shape))
 
     def _solve(self, parts: _Parts, stage: int) -> tuple[Fields, Fields]:
@@ -338,9 +339,10 @@ class Solver:
         shape = (2, *parts.vorticity.shape[1:3], -1)
         flow = torch.bmm(parts.vorticity.flatten(0, 1), self._flow_stages[stage]).reshape(shape)
         temperature = torch.bmm(parts.temperature.flatten(0, 1), self._heat_stages[stage]).reshape(shape)
-        vorticity, (odd, even), stream = found = flow.chunk(3, dim=-1)
+        vorticity, velocity, stream = flow.chunk(3, dim=-1)
+        odd, even = velocity
         fields = Fields(at_pairs(*vorticity), at_pairs(even, odd), at_pairs(*stream), at_pairs(*temperature))
-        return Fields(*found, temperature), fields
+        return Fields(vorticity, velocity, stream, temperature), fields
 
     def _advection(self, fields: Fields) -> tuple[_Parts, Tensor, Tensor]:
         """One time step's worth of advection and buoyancy between the plates, as right-hand sides; w T; u.
@@ -370,10 +372,8 @@ class Solver:
     def _report(self, state: State, fields: Fields, flux: Tensor, u: Tensor) -> StepReport:
         modes, _, worlds, _ = state.vorticity.shape
         lift = flux.reshape(2 * modes, worlds, -1) @ self._weights
-        plates, between = (
-            state.temperature[0, 0][:, :: self.resolution.points - 1],
-            fields.temperature[0, :worlds].flatten(1),
-        )
+        plates = state.temperature[0, 0, :, :: self.resolution.points - 1]
+        between = fields.temperature[0, :worlds].flatten(1)
         gradients = between @ self._slopes_between + plates @ self._slopes_plates
         speed = u.detach().abs().amax(0).reshape(worlds, -1).amax(1)
         return StepReport(lift, gradients, speed * (self.wavenumbers[-1] * self.resolution.time_step))

@@ -25,11 +25,10 @@ def values(grid):
 
 def test_parts_add_up_to_the_field_and_are_even_and_odd(grid, values):
     even, odd = split(values, SIGNS)
-    first, mirrored = at_pairs(even, odd).unbind(-2)
-    torch.testing.assert_close(joined(first, mirrored, len(grid.z)), values)
-    whole = joined(even, even, len(grid.z)) + joined(odd, -odd, len(grid.z))
+    torch.testing.assert_close(joined(at_pairs(even, odd).unbind(-2), len(grid.z)), values)
+    whole = joined((even, even), len(grid.z)) + joined((odd, -odd), len(grid.z))
     torch.testing.assert_close(whole, values)
-    alone, nothing = split(joined(even, even, len(grid.z)), SIGNS)
+    alone, nothing = split(joined((even, even), len(grid.z)), SIGNS)
     torch.testing.assert_close(alone, even)
     assert float(nothing.abs().max()) < 1e-15
 
@@ -43,7 +42,7 @@ def test_blocks_do_what_the_matrix_does(grid, values, order, inner):
     )
     if order == 1:  # parity turns
         even, odd = odd, even
-    found = joined(*at_pairs(even, odd).unbind(-2), len(matrix))
+    found = joined(at_pairs(even, odd).unbind(-2), len(matrix))
     np.testing.assert_allclose(found, values.numpy() @ matrix.T, atol=1e-11)
 
 
