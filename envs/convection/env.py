@@ -33,6 +33,12 @@ class ConvectionEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
     temperature, in units of the plates' temperature difference. They are held for 1.5 free-fall times.
     Anything beyond [-1, 1], NaN or another shape raises :class:`agentgym.errors.InvalidAction`.
 
+    With ``residual_on`` the action corrects a controller made by hand: carried out is clip(command + action, -1, 1).
+    The command is the named controller's answer, itself within [-1, 1], to the observation that was returned last,
+    before any wrapper; so an action of zeros is that controller. It takes those that keep no count of their own and act
+    alike at every heater: "proportional-middle", "proportional-low", "proportional-low-T". With "zero", the default,
+    actions are the commands.
+
     ## Observation Space
 
     `Box(-inf, inf, (3, heights, columns), float32)`: 1.5 u, 1.5 w and 2 T at five heights above the middle of every
@@ -63,7 +69,7 @@ class ConvectionEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
 
     `preset` ("compact" or "vignon2023"), `device`, `render_mode` ("rgb_array"), and any setting of
     :class:`agentgym.envs.convection.presets.Cell` by name: `rayleigh`, `prandtl`, `length`, `heaters`, `dead`, `stuck`,
-    `lag`, `window`, `start`, ...
+    `lag`, `window`, `start`, `residual_on`, ...
 
     ```python
     >>> import gymnasium as gym, agentgym

@@ -9,10 +9,12 @@ import torch
 from agentgym.envs.convection.solver import Fluid, Resolution
 from agentgym.errors import InvalidParameter, UnknownId
 
-__all__ = ["PRESETS", "Cell", "Nusselt", "Start", "cell"]
+__all__ = ["PRESETS", "Cell", "Nusselt", "ResidualBase", "Start", "cell"]
 
 Nusselt = Literal["volume", "plates", "vignon2023"]
 Start = Literal["two-pair", "one-pair", "random", "mixed"]
+# Controllers that answer to the observation alone, and alike at every heater (controllers.py)
+ResidualBase = Literal["zero", "proportional-middle", "proportional-low", "proportional-low-T"]
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -48,6 +50,9 @@ class Cell:
     stuck: int = 0  # heaters that hold one command, drawn for each episode, whatever they are told
     lag: float = 0.0  # time constant with which heaters follow their command
 
+    # What actions mean: corrections of this controller's commands; those of "zero" are the commands themselves
+    residual_on: ResidualBase = "zero"
+
     # Sensors: u, w, T on `heights` above every heater
     heights: tuple[float, ...] = (-0.75, -0.375, 0.0, 0.375, 0.75)  # in half heights
     columns_per_heater: int = 1
@@ -70,7 +75,10 @@ class Cell:
         Fluid(self.rayleigh, self.prandtl, self.height, self.length)
         self._at_least(1, "heaters", "actions", "columns_per_heater", "averaged_steps")
         self._at_least(0, "dead", "stuck", "lag", "window", "noise", "amplitude", "joint")
-        for name, known in (("nusselt", get_args(Nusselt)), ("start", get_args(Start)), ("precision", DTYPES)):
+        for name, known in (
+            ("nusselt", get_args(Nusselt)), ("start", get_args(Start)), ("precision", DTYPES),
+            ("residual_on", get_args(ResidualBase)),
+        ):  # fmt: skip
             if getattr(self, name) not in known:
                 raise UnknownId(name, str(getattr(self, name)), known)
         if self.dead + self.stuck > self.heaters or self.window > self.heaters:

@@ -16,9 +16,10 @@ Space: Fourier modes in x, dealiased by the 2/3 rule, Chebyshev collocation in z
 scheme of Spalart, Moser and Rogers (J. Comput. Phys. 96, 1991, appendix), advection explicit, diffusion implicit.
 
 Each stage solves (L - beta dt nu L^2) psi = R and (1 - beta dt kappa L) T = R for each wavenumber. The inverses are
-formed once in float64 and kept already multiplied by what is needed next (omega, u, psi, and the diffusion term that
-the next stage carries), so that no ill-conditioned derivative is applied in float32. All products are dense matrix
-products: at these sizes they beat fast transforms on a CPU and suit a GPU.
+formed once in float64 and kept already multiplied by what is needed next (omega, u, psi), so that no ill-conditioned
+derivative is applied in float32; the diffusion term that the next stage carries follows from omega - R and T - R. All
+products are dense matrix products: at these sizes they beat fast transforms on a CPU and suit a GPU. The equations are
+the same upside down, so along z a step works on even and odd parts, two matrices of a quarter of the size (parity.py).
 """
 
 import math
@@ -31,6 +32,7 @@ import torch
 from torch import Tensor
 
 from agentgym.envs.convection.chebyshev import ClampedBasis, Collocation
+from agentgym.envs.convection.parity import at_pairs, blocks, joined, over_pairs, split
 from agentgym.errors import InvalidParameter
 
 __all__ = ["Fields", "Fluid", "Resolution", "Solver", "State", "StepReport"]
@@ -41,6 +43,9 @@ ALPHA = (29 / 96, -3 / 40, 1 / 6)
 BETA = (37 / 160, 5 / 24, 1 / 6)
 GAMMA = (8 / 15, 5 / 12, 3 / 4)
 ZETA = (0.0, -17 / 60, -5 / 12)
+# The weight of the solution, as against the right-hand side, in what each stage carries over from the one before it:
+# R + (ALPHA + BETA) dt D f, where f solves f - BETA dt D f = R, is R + CARRIED (f - R).
+CARRIED = tuple(1 + ALPHA[stage] / BETA[stage - 1] for stage in range(3))
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,17 @@ class Fields(NamedTuple):
     temperature: Tensor
 
 
+class _Parts(NamedTuple):
+    """Right-hand sides within a step, by symmetry: [2, K, 2 N, h], and [2, K, 2 N, h + 1] with plates.
+
+    In the first part omega, psi, w and T are even in z, u and the mean flow odd; in the second the other way round.
+    Rows are the real parts of all worlds, then the imaginary ones.
+    """
+
+    vorticity: Tensor
+    temperature: Tensor
+
+
 class StepReport(NamedTuple):
     """What a step tells of its beginning.
 
@@ -165,7 +181,8 @@ class Solver:
 
     def tensor(self, values: np.ndarray) -> Tensor:
         """A constant with the solver's dtype, on its device."""
-        return torch.as_tensor(values, dtype=self.resolution.dtype, device=self.resolution.device).contiguous()
+        values = np.ascontiguousarray(values)
+        return torch.as_tensor(values, dtype=self.resolution.dtype, device=self.resolution.device)
 
     # Matrices
 
@@ -186,52 +203,57 @@ class Solver:
         self._analysis = self.tensor(analysis)
         self._to_values = self.tensor(synthesis)
         self._to_slopes = self.tensor(self.synthesis(self.x, derivative=True))
-        self._dt_gradient = self.tensor(dt * gradient)
-        # Products with a velocity vanish on the plates: inner points are enough for their z-derivative.
-        inner = -dt * self.collocation.derivative(1)[1:-1, 1:-1].T
-        vertical = np.repeat(inner[None], len(self.wavenumbers), axis=0)
-        vertical[0] = dt * np.eye(len(inner))  # the mean flow gains <w omega> itself
-        self._dt_vertical_vorticity = self.tensor(vertical)
-        self._dt_vertical = self.tensor(inner)
-        self._weights = self.tensor(self.collocation.weights[1:-1])
+        self._dt_gradient = self.tensor(dt / 2 * gradient)  # sums over pairs of points are twice the parts
+        # Products with a velocity vanish on the plates: inner points are enough for their z-derivative, which takes
+        # odd parts to even ones and even to odd.
+        vertical = blocks(-dt / 2 * self.collocation.derivative(1)[1:-1, 1:-1])[::-1]
+        mean_flow = blocks(dt / 2 * np.eye(self.resolution.points - 2))[::-1]  # it gains <w omega> itself
+        by_mode = np.stack([mean_flow, *[vertical] * (len(self.wavenumbers) - 1)], axis=1)
+        self._dt_vertical = self.tensor(vertical.swapaxes(1, 2))
+        self._dt_vertical_vorticity = self.tensor(by_mode.swapaxes(2, 3)).flatten(0, 1)
+        self._weights = self.tensor(over_pairs(self.collocation.weights[1:-1]))
         slopes = self.collocation.derivative(1)[[0, -1]]  # of T on the plates
-        self._slopes_between, self._slopes_plates = self.tensor(slopes[:, 1:-1].T), self.tensor(slopes[:, [0, -1]].T)
+        self._slopes_between = self.tensor(over_pairs(slopes[:, 1:-1].T))
+        self._slopes_plates = self.tensor(slopes[:, [0, -1]].T)
+        self._signs = self.tensor(np.array([1.0, -1.0]).reshape(2, 1, 1, 1))
+        upside_down = np.ones((len(self.wavenumbers), 1, 1))
+        upside_down[0] = -1.0  # the mean flow counts as even where it is odd
+        self._upside_down = self.tensor(upside_down)
 
     def _build_stages(self) -> None:
-        """For each stage, matrices [K, inputs, outputs] from right-hand sides to fields and the carried diffusion."""
+        """For each stage, matrices [2 K, inputs, outputs] from right-hand sides to fields."""
         self._flow_stages, self._heat_stages = [], []
         for stage in range(3):
             implicit = BETA[stage] * self.resolution.time_step
-            carried = implicit + ALPHA[(stage + 1) % 3] * self.resolution.time_step
             nu, kappa = self.fluid.viscosity, self.fluid.diffusivity
-            flow = [self._mean_flow(implicit * nu, carried * nu)]
-            flow += [self._clamped(k, implicit * nu, carried * nu) for k in self.wavenumbers[1:]]
-            heat = [self._heat(k, implicit * kappa, carried * kappa) for k in self.wavenumbers]
-            self._flow_stages.append(self.tensor(np.stack(flow).swapaxes(1, 2)))
-            self._heat_stages.append(self.tensor(np.stack(heat).swapaxes(1, 2)))
+            flow = [self._mean_flow(implicit * nu), *(self._clamped(k, implicit * nu) for k in self.wavenumbers[1:])]
+            heat = [blocks(self._heat(k, implicit * kappa)) for k in self.wavenumbers]
+            self._flow_stages.append(self._by_part(flow))
+            self._heat_stages.append(self._by_part(heat))
 
-    def _clamped(self, k: float, implicit: float, carried: float) -> np.ndarray:
-        """Rows for carry, omega, u, psi from R: (L - implicit L^2) psi = R, psi = d psi / dz = 0 on the plates."""
+    def _by_part(self, matrices: list[np.ndarray]) -> Tensor:
+        """Matrices [2, outputs, inputs] of all wavenumbers as [2 K, inputs, outputs]."""
+        return self.tensor(np.stack(matrices, axis=1).swapaxes(2, 3)).flatten(0, 1)
+
+    def _clamped(self, k: float, implicit: float) -> np.ndarray:
+        """[2, 3 h, h] for omega, u, psi from R: (L - implicit L^2) psi = R, psi = d psi / dz = 0 on the plates."""
         value, slope, second, fourth = self._basis
         laplacian = second - k**2 * value
-        squared = fourth - 2 * k**2 * second + k**4 * value
-        inverse = np.linalg.inv(laplacian - implicit * squared)
-        carry = np.eye(len(inverse)) + carried * squared @ inverse
-        return np.concatenate((carry, laplacian @ inverse, -slope @ inverse, value @ inverse))
+        inverse = np.linalg.inv(laplacian - implicit * (fourth - 2 * k**2 * second + k**4 * value))
+        return np.concatenate([blocks(rows @ inverse) for rows in (laplacian, -slope, value)], axis=1)
 
-    def _mean_flow(self, implicit: float, carried: float) -> np.ndarray:
-        """The same for wavenumber 0: (1 - implicit d2/dz2) U = R, U = 0 on the plates; there is no psi."""
+    def _mean_flow(self, implicit: float) -> np.ndarray:
+        """The same for wavenumber 0: (1 - implicit d2/dz2) U = R, U = 0 on the plates; there is no psi. Odd U first."""
         slope, second = (self.collocation.derivative(order)[1:-1, 1:-1] for order in (1, 2))
         inverse = np.linalg.inv(np.eye(len(second)) - implicit * second)
-        carry = np.eye(len(inverse)) + carried * second @ inverse
-        return np.concatenate((carry, -slope @ inverse, inverse, np.zeros_like(inverse)))
+        rows = (-slope @ inverse, inverse, np.zeros_like(inverse))
+        return np.concatenate([blocks(each) for each in rows], axis=1)[::-1]
 
-    def _heat(self, k: float, implicit: float, carried: float) -> np.ndarray:
-        """Rows for carry (Z) and T (Z - 2) from R: (1 - implicit L) T = R between the plates, T = R on them."""
+    def _heat(self, k: float, implicit: float) -> np.ndarray:
+        """The matrix from R (Z) to T (Z - 2): (1 - implicit L) T = R between the plates, T = R on them."""
         laplacian = self.collocation.derivative(2) - k**2 * np.eye(self.resolution.points)
         laplacian[[0, -1]] = 0.0
-        inverse = np.linalg.inv(np.eye(len(laplacian)) - implicit * laplacian)
-        return np.concatenate((np.eye(len(laplacian)) + carried * laplacian @ inverse, inverse[1:-1]))
+        return np.asarray(np.linalg.inv(np.eye(len(laplacian)) - implicit * laplacian)[1:-1])
 
     @cached_property
     def _basis(self) -> tuple[np.ndarray, ...]:
@@ -270,7 +292,9 @@ class Solver:
 
     def fields(self, state: State) -> Fields:
         """The fields of a state between two steps."""
-        return self._solve(state, 2)[1]
+        shape = state.vorticity.shape
+        found = self._solve(self._split(state), 2)[1]
+        return Fields(*(joined(part.unbind(-2), shape[-1]).reshape(shape) for part in found))
 
     def values(self, coefficients: Tensor) -> Tensor:
         """A spectral field [K, 2, N, ...] at the columns: [X, N, ...]."""
@@ -281,56 +305,75 @@ class Solver:
 
     def step(self, state: State) -> tuple[State, StepReport]:
         """Advance all worlds by one time step."""
-        earlier = None
+        parts, earlier = self._split(state), None
         for stage in range(3):
-            carry, fields = self._solve(state, (stage + 2) % 3)
+            solved, fields = self._solve(parts, stage - 1)
             latest, flux, u = self._advection(fields)
             if stage == 0:
                 report = self._report(state, fields, flux, u)
-            momentum = torch.add(carry.vorticity, latest.vorticity, alpha=GAMMA[stage])
-            heat = carry.temperature.clone()
-            heat[..., 1:-1].add_(latest.temperature, alpha=GAMMA[stage])
+            momentum = torch.lerp(parts.vorticity, solved.vorticity, CARRIED[stage])
+            momentum[:, 0] = torch.lerp(parts.vorticity[:, 0], solved.velocity_x[:, 0], CARRIED[stage])  # mean flow
+            heat = torch.lerp(parts.temperature[..., 1:], solved.temperature, CARRIED[stage])
+            momentum.add_(latest.vorticity, alpha=GAMMA[stage])
+            heat.add_(latest.temperature, alpha=GAMMA[stage])
             if earlier is not None:
                 momentum.add_(earlier.vorticity, alpha=ZETA[stage])
-                heat[..., 1:-1].add_(earlier.temperature, alpha=ZETA[stage])
-            state, earlier = State(momentum, heat), latest
-        return state, report
+                heat.add_(earlier.temperature, alpha=ZETA[stage])
+            plates = parts.temperature[..., :1]
+            parts, earlier = _Parts(momentum, torch.cat((plates, heat), dim=-1)), latest
+        return self._join(parts, state), report
 
-    def _solve(self, state: State, stage: int) -> tuple[State, Fields]:
-        """The stage's fields, and what of its diffusion the next right-hand side carries."""
-        modes, _, worlds, inner = state.vorticity.shape
-        momentum = state.vorticity.reshape(modes, 2 * worlds, inner)
-        heat = state.temperature.reshape(modes, 2 * worlds, inner + 2)
-        carry, *flow = torch.bmm(momentum, self._flow_stages[stage]).split(inner, dim=2)
-        carry_heat, temperature = torch.bmm(heat, self._heat_stages[stage]).split([inner + 2, inner], dim=2)
-        shape = (modes, 2, worlds, -1)
-        fields = Fields(*(part.reshape(shape) for part in (*flow, temperature)))
-        return State(carry.reshape(shape), carry_heat.reshape(shape)), fields
+    def _split(self, state: State) -> _Parts:
+        momentum, heat = (part.flatten(1, 2) for part in state)
+        return _Parts(split(momentum, self._signs * self._upside_down), split(heat, self._signs))
 
-    def _advection(self, fields: Fields) -> tuple[State, Tensor, Tensor]:
+    def _join(self, parts: _Parts, like: State) -> State:
+        first, second = parts.vorticity
+        momentum = joined((first + second, (first - second) * self._upside_down), like.vorticity.shape[-1])
+        even, odd = parts.temperature
+        heat = joined((even + odd, even - odd), like.temperature.shape[-1])
+        return State(momentum.reshape(like.vorticity.shape), heat.reshape(like.temperature.shape))
+
+    def _solve(self, parts: _Parts, stage: int) -> tuple[Fields, Fields]:
+        """The stage's fields, by part [2, K, 2 N, h] and at pairs of points [K, 2 N, 2, h]."""
+        shape = (2, *parts.vorticity.shape[1:3], -1)
+        flow = torch.bmm(parts.vorticity.flatten(0, 1), self._flow_stages[stage]).reshape(shape)
+        temperature = torch.bmm(parts.temperature.flatten(0, 1), self._heat_stages[stage]).reshape(shape)
+        vorticity, velocity, stream = flow.chunk(3, dim=-1)
+        odd, even = velocity
+        fields = Fields(at_pairs(*vorticity), at_pairs(even, odd), at_pairs(*stream), at_pairs(*temperature))
+        return Fields(vorticity, velocity, stream, temperature), fields
+
+    def _advection(self, fields: Fields) -> tuple[_Parts, Tensor, Tensor]:
         """One time step's worth of advection and buoyancy between the plates, as right-hand sides; w T; u.
 
-        w T is [2 K, N (Z - 2)] by wavenumber, u is [X, N (Z - 2)].
+        w T is [2 K, N * 2 h] by wavenumber, u is [X, N * 2 h], both at pairs of points.
         """
-        modes, _, worlds, inner = fields.stream.shape
-        flat, rows = (2 * modes, worlds * inner), (modes, 2 * worlds, inner)
-        u = self._to_values @ fields.velocity_x.reshape(flat)
-        w = self._to_slopes @ fields.stream.reshape(flat)
-        vorticity = self._to_values @ fields.vorticity.reshape(flat)
-        temperature = self._to_values @ fields.temperature.reshape(flat)
-        lifted = self._analysis @ (w * vorticity)
-        flux = self._analysis @ (w * temperature)
+        modes, rows, _, half = fields.stream.shape
+        vorticity, u, stream, temperature = (field.reshape(2 * modes, -1) for field in fields)
+        u, w = self._to_values @ u, self._to_slopes @ stream
+        vorticity, temperature = self._to_values @ vorticity, self._to_values @ temperature
+        lifted, flux = self._analysis @ (w * vorticity), self._analysis @ (w * temperature)
         momentum = self._dt_gradient @ torch.addcmul(temperature, u, vorticity, value=-1.0)
-        momentum = torch.baddbmm(momentum.reshape(rows), lifted.reshape(rows), self._dt_vertical_vorticity)
-        heat = (self._dt_gradient @ (u * temperature)).reshape(-1, inner)
-        heat = torch.addmm(heat, flux.reshape(-1, inner), self._dt_vertical, beta=-1.0)
-        shape = (modes, 2, worlds, inner)
-        return State(momentum.reshape(shape), heat.reshape(shape)), flux, u
+        heat = self._dt_gradient @ (u * temperature)
+        shape = (modes, rows, 2, half)
+        momentum, heat = self._sums(momentum.reshape(shape)), self._sums(heat.reshape(shape))
+        # the z-derivatives of odd parts are even, those of even parts odd
+        lifted, upward = self._sums(lifted.reshape(shape), -1), self._sums(flux.reshape(shape), -1)
+        momentum = torch.baddbmm(momentum.flatten(0, 1), lifted.flatten(0, 1), self._dt_vertical_vorticity)
+        heat = torch.baddbmm(heat.flatten(1, 2), upward.flatten(1, 2), self._dt_vertical, beta=-1.0)
+        return _Parts(momentum.unflatten(0, (2, modes)), heat.unflatten(1, (modes, rows))), flux, u
+
+    def _sums(self, values: Tensor, sign: float = 1) -> Tensor:
+        """Twice the parts [2, K, 2 N, h] of values at pairs of points [K, 2 N, 2, h]; with -1 the odd one first."""
+        first, mirrored = values.unbind(-2)
+        return torch.addcmul(first, mirrored, self._signs, value=sign)
 
     def _report(self, state: State, fields: Fields, flux: Tensor, u: Tensor) -> StepReport:
-        modes, _, worlds, inner = fields.stream.shape
-        lift = flux.reshape(2 * modes, worlds, inner) @ self._weights
-        plates, between = state.temperature[0, 0][:, [0, -1]], fields.temperature[0, 0]
+        modes, _, worlds, _ = state.vorticity.shape
+        lift = flux.reshape(2 * modes, worlds, -1) @ self._weights
+        plates = state.temperature[0, 0, :, :: self.resolution.points - 1]
+        between = fields.temperature[0, :worlds].flatten(1)
         gradients = between @ self._slopes_between + plates @ self._slopes_plates
-        speed = u.detach().reshape(-1, worlds, inner).abs().amax(dim=(0, 2))
+        speed = u.detach().abs().amax(0).reshape(worlds, -1).amax(1)
         return StepReport(lift, gradients, speed * (self.wavenumbers[-1] * self.resolution.time_step))

@@ -11,6 +11,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from agentgym.batching import merge_info, reset_mask, world_seeds
+from agentgym.envs.convection.controllers import controllers
 from agentgym.envs.convection.presets import Cell, cell
 from agentgym.envs.convection.render import Painter
 from agentgym.envs.convection.score import EpisodeScore
@@ -71,6 +72,8 @@ class ConvectionVectorEnv(VectorEnv):
         self.score = EpisodeScore(num_envs, self.cell.actions)
         self._seeds: list[int | None] = [None] * num_envs
         self._over = np.zeros(num_envs, bool)
+        self._base = None if self.cell.residual_on == "zero" else controllers(self.cell)[self.cell.residual_on]
+        self._shown = np.zeros(self.observation_space.shape or (), np.float32)  # the last observation, which it reads
         self._painter: Painter | None = None
 
     @property
@@ -94,14 +97,18 @@ class ConvectionVectorEnv(VectorEnv):
                 self._seeds[index] = entropy() if given is None else given
                 self.world.seed(index, self._seeds[index])  # type: ignore[arg-type]
         self._restart(chosen, start)
-        return self.world.observe(), {}
+        observation = self.world.observe()
+        self._shown = observation.copy()
+        return observation, {}
 
     def _restart(self, chosen: NDArray[np.int64], start: str | None = None) -> None:
         self.world.start(chosen.tolist(), start)
         self._over[chosen] = False
 
     def step(self, actions: Any) -> StepResult:
-        """Hold the actions [N, A] for one action time; ended worlds restart as the autoreset mode says.
+        """Hold the actions [N, A], or what ``residual_on`` makes of them, for one action time.
+
+        Ended worlds restart as the autoreset mode says.
 
         Raises:
             InvalidAction: another shape, or a NaN or infinite entry, or one beyond [-1, 1].
@@ -115,7 +122,7 @@ class ConvectionVectorEnv(VectorEnv):
             ended = np.flatnonzero(self._over).tolist()
             raise RuntimeError(f'Worlds {ended} have ended: reset them with options={{"reset_mask": ...}} first.')
         restarting = self._over.copy()
-        outcome = self.world.act(commands, ~restarting)
+        outcome = self.world.act(self._corrected(commands), ~restarting)
         observation = outcome.observation
         if restarting.any():
             self._restart(np.flatnonzero(restarting))
@@ -128,7 +135,14 @@ class ConvectionVectorEnv(VectorEnv):
             self._add_measures(infos, truncated)
         if truncated.any() and self.autoreset_mode == AutoresetMode.SAME_STEP:
             observation, infos = self._restart_at_once(observation, infos, truncated)
+        self._shown = observation.copy()
         return observation, rewards, np.zeros(self.num_envs, bool), truncated, infos
+
+    def _corrected(self, actions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Commands [N, A]: the base controller's, which are within [-1, 1] already, plus the actions, cut again."""
+        if self._base is None:
+            return actions
+        return np.clip(self._base.predict(self._shown)[0] + actions, -1.0, 1.0)
 
     def _rewards(self, outcome: Outcome, active: NDArray[np.bool_]) -> tuple[NDArray[np.float64], dict[str, Any]]:
         """The global reward [N], and what ``info`` says of the action."""
@@ -174,9 +188,10 @@ class ConvectionVectorEnv(VectorEnv):
 
     def get_state(self) -> dict[str, Any]:
         """Everything that the future depends on, as nested dictionaries of arrays and plain values."""
+        shown = {} if self._base is None else {"shown": self._shown.copy()}
         return {
             "world": self.world.get_state(), "over": self._over.copy(), "seeds": list(self._seeds),
-            "nusselt": self.score.nusselt.copy(), "pairs": self.score.pairs.copy(),
+            "nusselt": self.score.nusselt.copy(), "pairs": self.score.pairs.copy(), **shown,
         }  # fmt: skip
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -188,6 +203,8 @@ class ConvectionVectorEnv(VectorEnv):
         self.world.set_state(state["world"])
         self._over, self._seeds = np.array(state["over"]), list(state["seeds"])
         self.score.nusselt, self.score.pairs = np.array(state["nusselt"]), np.array(state["pairs"])
+        if self._base is not None:
+            self._shown = np.array(state["shown"])
 
 
 def torch_device(name: str) -> torch.device:

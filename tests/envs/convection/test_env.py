@@ -1,5 +1,7 @@
 """The doors: spaces, seeds, symmetry, batch against single, episodes, faults, bad input."""
 
+from typing import get_args
+
 import gymnasium
 import numpy as np
 import pytest
@@ -9,15 +11,17 @@ from gymnasium.vector import AutoresetMode
 from pettingzoo.test import parallel_api_test, parallel_seed_test
 from stable_baselines3.common.env_checker import check_env as check_for_stable_baselines
 
+from agentgym.envs.convection.controllers import controllers
 from agentgym.envs.convection.env import ConvectionEnv
 from agentgym.envs.convection.parallel import ConvectionParallelEnv
-from agentgym.envs.convection.presets import PRESETS, cell
+from agentgym.envs.convection.presets import PRESETS, ResidualBase, cell
 from agentgym.envs.convection.sensors import mirrored_window, windows
 from agentgym.envs.convection.vector import ConvectionVectorEnv
 from agentgym.envs.convection.world import Diverged
 from agentgym.errors import InvalidAction, InvalidParameter, UnknownId
 
 HEATERS = 10
+RESIDUAL = {"residual_on": "proportional-low-T"}
 BROKEN = {"dead": 2, "stuck": 1, "lag": 0.5}
 
 
@@ -26,14 +30,16 @@ def commands(seed, *shape):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_gymnasium_and_stable_baselines_accept_it(preset):
-    env = gymnasium.make("agentgym/Convection-v0", preset=preset, render_mode="rgb_array")
+@pytest.mark.parametrize("settings", [{}, RESIDUAL])
+def test_gymnasium_and_stable_baselines_accept_it(preset, settings):
+    env = gymnasium.make("agentgym/Convection-v0", preset=preset, render_mode="rgb_array", **settings)
     check_env(env.unwrapped)
     check_for_stable_baselines(env.unwrapped, skip_render_check=True)
 
 
 def test_pettingzoo_accepts_it():
     parallel_api_test(ConvectionParallelEnv(actions=6), num_cycles=20)
+    parallel_api_test(ConvectionParallelEnv(actions=6, **RESIDUAL), num_cycles=20)
     parallel_seed_test(lambda: ConvectionParallelEnv(actions=6, **BROKEN), num_cycles=10)
 
 
@@ -93,7 +99,9 @@ def _rolled_and_mirrored(observation, heaters, mirror, per):
 
 
 @pytest.mark.parametrize(("heaters", "mirror"), [(1, False), (3, False), (0, True), (4, True)])
-@pytest.mark.parametrize("changes", [{}, {"columns_per_heater": 3, "local_weight": 0.3, "nusselt": "vignon2023"}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"columns_per_heater": 3, "local_weight": 0.3, "nusselt": "vignon2023"}, RESIDUAL]
+)
 def test_moved_and_mirrored_worlds_give_moved_and_mirrored_numbers(heaters, mirror, changes):
     """States, observations and rewards, in double precision, over three actions from a developing flow."""
     from agentgym.envs.convection.solver import State
@@ -109,6 +117,9 @@ def test_moved_and_mirrored_worlds_give_moved_and_mirrored_numbers(heaters, mirr
         return State(*mirrored(state, np.array([mirror])))
 
     second.world.state = moved(first.world.state)
+    # A residual's controller looks at the last observation, which is in single precision.
+    second._shown = _rolled_and_mirrored(first._shown, heaters, mirror, settings.columns_per_heater).copy()
+    tolerance = 1e-5 if changes == RESIDUAL else 1e-10
     for step in range(3):
         told = commands(step, 1, HEATERS).astype(float)
         turned = np.roll(told, heaters, axis=1)
@@ -116,11 +127,11 @@ def test_moved_and_mirrored_worlds_give_moved_and_mirrored_numbers(heaters, mirr
         other = second.step(turned[:, ::-1] if mirror else turned)
         expected = _rolled_and_mirrored(one[0], heaters, mirror, settings.columns_per_heater)
         np.testing.assert_allclose(other[0], expected, atol=1e-6)  # observations are float32
-        np.testing.assert_allclose(other[1], one[1], atol=1e-10)
+        np.testing.assert_allclose(other[1], one[1], atol=tolerance)
         agents = np.roll(one[4]["agent_rewards"], heaters, axis=1)
-        np.testing.assert_allclose(other[4]["agent_rewards"], agents[:, ::-1] if mirror else agents, atol=1e-10)
+        np.testing.assert_allclose(other[4]["agent_rewards"], agents[:, ::-1] if mirror else agents, atol=tolerance)
         for part, same in zip(second.world.state, moved(first.world.state), strict=True):
-            torch.testing.assert_close(part, same, atol=1e-10, rtol=0)
+            torch.testing.assert_close(part, same, atol=tolerance, rtol=0)
 
 
 @pytest.mark.parametrize("settings", [{}, {"columns_per_heater": 3}, {"window": 5}, {"window": 9, "heaters": 12}])
@@ -197,6 +208,27 @@ def test_broken_heaters_do_not_obey_and_slow_ones_follow_late():
     np.testing.assert_allclose(slow.world.warmth.numpy()[0], told * (1 - np.exp(-1.0)), rtol=1e-12)
 
 
+@pytest.mark.parametrize("base", get_args(ResidualBase))
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+def test_corrections_are_added_to_the_controller_s_commands(base, mode):
+    """Also over ends of episodes: zeros are the controller bit for bit, others are added and cut."""
+    settings = {"actions": 3, "start": "mixed", "autoreset_mode": mode, "averaged_steps": 4}
+    plain, residual = ConvectionVectorEnv(2, **settings), ConvectionVectorEnv(2, **settings, residual_on=base)
+    controller = controllers(plain.cell)[base]
+    seen, other = plain.reset(seed=4)[0], residual.reset(seed=4)[0]
+    for step in range(8):
+        correction = commands(step, 2, HEATERS) * (step % 2)
+        told = np.clip(controller.predict(seen)[0] + correction.astype(float), -1, 1)
+        seen, reward, _, truncated, _ = plain.step(told)
+        other, same, *_ = residual.step(correction)
+        assert seen.tobytes() == other.tobytes()
+        assert reward.tobytes() == same.tobytes()
+        other[:] = np.nan  # the caller's own copy
+        if mode == AutoresetMode.DISABLED and truncated.any():
+            seen = plain.reset(options={"reset_mask": truncated})[0]
+            residual.reset(options={"reset_mask": truncated})
+
+
 def test_the_published_nusselt_formula_gives_the_published_numbers():
     """Its two offsets were 2.6726 and 2.6788 for the two-pair state; one pair gives 2.05 for a true 4.136."""
     for start, published, true in (("two-pair", 2.678, 4.935), ("one-pair", 2.054, 4.136)):
@@ -234,8 +266,9 @@ def test_episodes_are_cut_and_scored():
     assert np.isnan(info["measures"]["actions_to_one_pair"])
 
 
-def test_a_state_put_back_goes_on_bit_for_bit():
-    settings = {"actions": 4, "autoreset_mode": "SameStep", "start": "mixed", "carry_on": 0.5, **BROKEN}
+@pytest.mark.parametrize("residual", [{}, RESIDUAL, {**RESIDUAL, "averaged_steps": 4}])
+def test_a_state_put_back_goes_on_bit_for_bit(residual):
+    settings = {"actions": 4, "autoreset_mode": "SameStep", "start": "mixed", "carry_on": 0.5, **BROKEN, **residual}
     first, second = ConvectionVectorEnv(2, **settings), ConvectionVectorEnv(2, **settings)
     first.reset(seed=3)
     for step in range(3):
@@ -299,6 +332,8 @@ def test_bad_actions_change_nothing(action, says):
         ({"raleigh": 1e4}, UnknownId, "rayleigh"),
         ({"rayleigh": -1.0}, InvalidParameter, "positive"),
         ({"start": "three-pair"}, UnknownId, "two-pair"),
+        ({"residual_on": "proportional-lo"}, UnknownId, "proportional-low"),
+        ({"residual_on": "merge-then-low"}, UnknownId, "proportional-low"),
         ({"dead": 8, "stuck": 4}, InvalidParameter, "at most"),
         ({"time_step": 0.07}, InvalidParameter, "multiple"),
         ({"heights": (0.0, 1.0)}, InvalidParameter, "between -1 and 1"),
