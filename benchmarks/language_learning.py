@@ -184,16 +184,16 @@ HEADER = """# Language agents in households: what was learned
 Written by `python benchmarks/language_learning.py`; raw rows: [{rows}]({rows}), curves: [{curves}]({curves}). Do not
 edit by hand.
 
-**Protocol.** `{env}` with {world}: four receptacles, nothing closed, three items,
-12 turns; reward 1 for success and nothing else. The tiny policy (2 layers of width 64), which chooses among the admissible commands. A seed's
-start, shared by all methods: {imitation} batches of 64 demonstrations by the explorer, which knows what it has seen,
-with 30 % random turns. From it {steps:,} environment steps, 16 tasks x 8 episodes an iteration, learning rate {rate};
+**Protocol.** `{env}` with {world}: four receptacles, nothing closed, three items, 12 turns; reward 1 for success and
+nothing else. The tiny policy (2 layers of width 64), which chooses among the admissible commands. A seed's start,
+shared by all methods: {imitation} batches of 64 demonstrations by the explorer, which knows what it has seen, with 30
+% random turns. From it {steps:,} environment steps, 16 tasks x 8 episodes an iteration, learning rate {rate};
 schedules are {iterations} iterations long (SPEAR's replay fades in over half of that). All else is default, so GRPO,
 GiGPO and SPEAR carry an entropy bonus of 0.005, and EPO its own at the same weight, with alpha 1, so that leaving the
-band weighs as much as the bonus. The **final** policy is judged in {episodes} homes whose
-pairs of item and target were never trained (*unseen*; *seen*: trained pairs in other homes), one episode each, the
-same for all. Cells: mean over seeds and its 95 % bootstrap interval over seeds; against GRPO: mean over seeds of the
-difference from GRPO with the same seed and start, in points.
+band weighs as much as the bonus. The **final** policy is judged in {episodes} homes whose pairs of item and target
+were never trained (*unseen*; *seen*: trained pairs in other homes), one episode each, the same for all. Cells: mean
+over seeds and its 95 % bootstrap interval over seeds; against GRPO: mean over seeds of the difference from GRPO with
+the same seed and start, in points.
 """
 
 
