@@ -55,6 +55,7 @@ AGENTS = {
         {"n_steps": 25, "batch_size": 100, "gamma": GAMMA, "learning_rate": 1e-3, "anneal_learning_rate": True},
     ),
 }
+STUDIED = ["shared-ppo", "shared-mdpo", "ppo"]  # the residual's pilot did not merge rolls: on request
 GRIDS: dict[str, dict[str, Any]] = {
     "48 x 33": {},
     "96 x 64": {"columns": 96, "points": 64, "time_step": 0.05},
@@ -268,7 +269,7 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="*", default=[10, 11, 12, 13, 14], help="0 to 3 were the pilot's")
-    parser.add_argument("--agents", nargs="*", default=list(AGENTS), choices=list(AGENTS))
+    parser.add_argument("--agents", nargs="*", default=STUDIED, choices=list(AGENTS))
     parser.add_argument("--grids", nargs="*", default=list(GRIDS), choices=list(GRIDS), help="to be judged on")
     parser.add_argument("--simulations", type=int, default=SIMULATIONS, help=f"of {ACTIONS} actions, a run")
     parser.add_argument("--controllers", action=argparse.BooleanOptionalAction, default=True)
