@@ -1,4 +1,4 @@
-"""What every natively batched environment asks of ``reset``, a seed a world and which worlds; infos in and out of batches."""
+"""What natively batched environments share: a seed a world, which worlds to reset, infos of one world and of all."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -59,8 +59,8 @@ def split_infos(infos: dict[str, Any], count: int) -> list[dict[str, Any]]:
 def join_infos(infos: Sequence[dict[str, Any] | None]) -> dict[str, Any]:
     """One dictionary an environment (None: it tells nothing) as Gymnasium's ``VectorEnv._add_info`` joins them.
 
-    Numbers become arrays of their type, dictionaries are joined in turn, everything else arrays of objects; each has its
-    mask ``_key``. Observations and infos of ended episodes stand under ``final_obs`` and ``final_info`` where they did.
+    Numbers become arrays of their type, dictionaries are joined in turn, everything else becomes arrays of objects;
+    each has its mask ``_key``.
     """
     joined: dict[str, Any] = {}
     for key in dict.fromkeys(key for info in infos if info is not None for key in info):
