@@ -266,8 +266,8 @@ class LanguageAgent:
             InvalidParameter: an observation is no string, commands are missing, or a single episode has become longer
                 than the policy's context.
         """
-        single = isinstance(observation, str)
-        seen = [observation] if isinstance(observation, str) else list(observation or ())
+        single = not isinstance(observation, list | tuple)
+        seen: list[Any] = [observation] if single else list(observation)
         offered = [commands] if single else list(commands or [None] * len(seen))
         for text, listed in zip(seen, offered, strict=True):
             if text is not None and not isinstance(text, str):

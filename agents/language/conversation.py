@@ -101,11 +101,8 @@ class Conversation:
         lanes = [self.lanes[index] for index, _ in asked]
         numbers = [lane.number for lane in lanes if lane is not None]
         options = [each for _, each in asked if each is not None]
-        if options:
-            decisions = session.choose(numbers, options, sampler)
-        else:
-            decisions = session.generate(numbers, limit, sampler)
-        return list(zip((index for index, _ in asked), decisions, strict=True))
+        chosen = session.choose(numbers, options, sampler) if options else session.generate(numbers, limit, sampler)
+        return list(zip((index for index, _ in asked), chosen, strict=True))
 
     def _said(self, index: int, decision: Decision, offered: Sequence[str] | None) -> str:
         policy, lane = self.policy, self.lanes[index]

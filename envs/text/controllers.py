@@ -68,25 +68,21 @@ class Player:
         deterministic: bool = True,
         commands: Any = None,
     ) -> tuple[Any, None]:
-        """A command for one observation, or a list of them for a list (None: that world waits)."""
+        """A command for one observation, or a list of them for a list (None: that world waits); ``commands`` is not used."""
         single = isinstance(observation, str)
         seen: Sequence[str | None] = [observation] if isinstance(observation, str) else observation
-        offered = [commands] if single else commands or [None] * len(seen)
         fresh = np.ones(len(seen), bool) if state is None and episode_start is None else np.atleast_1d(episode_start)
-        given = [
-            "" if text is None else self._command(world, bool(fresh[world]), offered[world])
-            for world, text in enumerate(seen)
-        ]
+        given = ["" if text is None else self._command(world, bool(fresh[world])) for world, text in enumerate(seen)]
         return (given[0] if single else given), None
 
-    def _command(self, world: int, fresh: bool, offered: Sequence[str] | None) -> str:
+    def _command(self, world: int, fresh: bool) -> str:
         env = self._worlds[world]
         if self.controller.kind == "random":
             if fresh:
                 self._memories[world] = stream(env.np_random_seed or 0, "random player")
-            # In order of the alphabet: in whichever order they are listed, the same one is drawn.
-            listed = sorted(offered or [self._outward(command, world) for command in env.world.commands()])
-            return listed[self._memories[world].integers(len(listed))] if listed else ""
+            # The world's own commands by the alphabet: however they are listed or called, the same one is drawn.
+            listed = sorted(env.world.commands())
+            return self._outward(listed[self._memories[world].integers(len(listed))], world) if listed else ""
         if self.controller.kind == "explorer":
             if fresh:
                 self._memories[world] = Explorer(env.world)  # type: ignore[arg-type]
