@@ -68,7 +68,7 @@ class Player:
         deterministic: bool = True,
         commands: Any = None,
     ) -> tuple[Any, None]:
-        """A command for one observation, or a list of them for a list (None: that world waits); needs no ``commands``."""
+        """A command for one observation, or a list for a list (None: that world waits); ``commands`` is not used."""
         single = isinstance(observation, str)
         seen: Sequence[str | None] = [observation] if isinstance(observation, str) else observation
         fresh = np.ones(len(seen), bool) if state is None and episode_start is None else np.atleast_1d(episode_start)
