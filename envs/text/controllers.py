@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from gymnasium.spaces import Text
+from gymnasium.spaces import Space
 
 from agentgym.envs.text.household.explorer import Explorer
 from agentgym.envs.text.household.world import HouseholdWorld
@@ -29,8 +29,8 @@ class Controller:
     """
 
     kind: str
-    observation_space: Text
-    action_space: Text
+    observation_space: Space[str]
+    action_space: Space[str]
 
     def acting_in(self, env: Any) -> "Player":
         """Ready to play in ``env``, single or batched, also a wrapped one.

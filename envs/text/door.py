@@ -154,14 +154,7 @@ class TextEnv(gymnasium.Env[str, str]):
 
     def shortens(self, command: str) -> bool:
         """Whether the command, given now, would bring success nearer by the plan's measure; nothing changes."""
-        if self._over:
-            return False
-        world = self.world
-        taken, before = world.state_values(), world.distance()
-        answer = world.act(command)
-        after = 0 if answer.won else world.distance()
-        world.set_state_values(taken)
-        return after < before and (answer.won or not answer.over)
+        return not self._over and self.world.shortens(command)
 
     @property
     def controllers(self) -> dict[str, Controller]:

@@ -41,6 +41,7 @@ class World(ABC):
         verbs: the first words of commands.
         synonyms: another word for each verb, one that the world itself does not understand; none: not renamed.
         rewordings: every sentence that the world says, in other words; empty where they cannot be listed.
+        judges_commands: whether :meth:`shortens` can be told.
         characters: of which observations are made.
     """
 
@@ -54,6 +55,7 @@ class World(ABC):
     verbs: tuple[str, ...]
     synonyms: Mapping[str, str] = MappingProxyType({})
     rewordings: tuple[Rewording, ...] = ()
+    judges_commands: bool = True
     characters: frozenset[str] = OBSERVATION_CHARACTERS
 
     def __init__(self, split: str) -> None:
@@ -92,6 +94,14 @@ class World(ABC):
     @abstractmethod
     def distance(self) -> int:
         """How many commands :meth:`plan` has."""
+
+    def shortens(self, command: str) -> bool:
+        """Whether the command would bring success nearer: it is tried out, and taken back."""
+        taken, before = self.state_values(), self.distance()
+        answer = self.act(command)
+        after = 0 if answer.won else self.distance()
+        self.set_state_values(taken)
+        return after < before and (answer.won or not answer.over)
 
     @abstractmethod
     def state_values(self) -> dict[str, Any]:

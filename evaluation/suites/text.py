@@ -90,15 +90,15 @@ def _commands(subject: Subject) -> Iterator[Condition]:
     yield from _curve(subject, "Commands", "renamed verbs (rate a verb)", RENAMED, {"type": "RenamedVerbs"})
     told = {"type": "RenamedVerbs", "told": True}
     yield from _curve(subject, "Commands", "renamed verbs, told (rate a verb)", RENAMED, told)
-    yield from _curve(subject, "Commands", "shuffled lists (rate a turn)", (1.0,), {"type": "PermutedCommands"})
+    yield from _curve(subject, "Commands", "shuffled lists (rate a turn)", (0.5, 1.0), {"type": "PermutedCommands"})
 
 
 def _objects(subject: Subject) -> Iterator[Condition]:
     for dial, steps in (("items", MORE), ("receptacles", MORE), ("distractors", DISTRACTORS)):
         nominal = _dial(subject, dial)
-        for step in steps if nominal is not None else ():
-            panel = f"{dial} (number)"
-            yield _changed(subject, "Objects", panel, nominal + step, **{dial: nominal + step})
+        if nominal is not None:
+            for value in (nominal + step for step in steps):
+                yield _changed(subject, "Objects", f"{dial} (number)", value, **{dial: value})
 
 
 def _tools(subject: Subject) -> Iterator[Condition]:

@@ -29,6 +29,8 @@ class PerturbedTextEnv(gymnasium.Wrapper[str, str, str, str], RecordConstructorA
         InvalidParameter: an effect does not apply to this environment.
     """
 
+    lane: Lane
+
     def __init__(
         self,
         env: gymnasium.Env[str, str],

@@ -44,8 +44,7 @@ class InjectedInstruction(TextPerturbation):
 
     @override
     def process(self, env: Any, inner: Sequence[TextProcess]) -> TextProcess:
-        # Where no plan is known, nothing can be said about what helps.
-        if not hasattr(env, "shortens") or not getattr(getattr(env, "world", None), "gold", True):
+        if not getattr(getattr(env, "world", None), "judges_commands", False):
             raise InvalidParameter(f"InjectedInstruction needs a world that knows which commands help; {env} does not.")
         return _Injecting(self, env, tuple(inner))
 

@@ -37,6 +37,8 @@ class PerturbedTextVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
             of reach (another process).
     """
 
+    lanes: list[Lane]
+
     def __init__(
         self,
         env: VectorEnv[Any, Any, Any],
