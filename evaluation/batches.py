@@ -94,8 +94,9 @@ def _play(
 
 def _shown(infos: Mapping[str, Any], name: str, world: int, otherwise: Any) -> Any:
     """What a step's infos say of one world; an episode's last step stands in ``final_info``."""
+    everywhere = np.ones(world + 1, bool)  # what has no mask is said of every world
     for found in (infos.get("final_info", {}), infos):
-        if name in found and found[f"_{name}"][world]:
+        if name in found and found.get(f"_{name}", everywhere)[world]:
             value = found[name]
             if not isinstance(value, dict):
                 return value[world]

@@ -50,7 +50,8 @@ def play_texts(agent: Any, name: str, condition: Condition, jobs: Sequence[Any],
                     continue  # its next episode, which nobody asked for
                 over = bool(terminated[n] or truncated[n])
                 info = infos[n].get("final_info", infos[n]) if over else infos[n]
-                totals[n] += float(info.get("true_reward", rewards[n]))
+                # A batch says it of the step as a whole, batched single environments in the old episode's last info.
+                totals[n] += float(info.get("true_reward", infos[n].get("true_reward", rewards[n])))
                 if over:
                     measures = _measures(info, state, n)
                     rows[n] = Row(
