@@ -1,4 +1,4 @@
-"""What every natively batched environment asks of ``reset``: a seed a world, and which worlds."""
+"""What natively batched environments share: a seed a world, which worlds to reset, infos of one world and of all."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["merge_info", "reset_mask", "world_seeds"]
+__all__ = ["join_infos", "merge_info", "reset_mask", "split_infos", "world_seeds"]
 
 
 def world_seeds(seed: int | Sequence[int | None] | None, count: int) -> list[int | None]:
@@ -41,3 +41,38 @@ def merge_info(infos: dict[str, Any], name: str, values: NDArray[Any], shown: ND
     """Put ``values`` [N, ...] under ``name``, with Gymnasium's mask ``_name``, for the worlds that show it."""
     if shown.any():
         infos[name], infos[f"_{name}"] = values, shown.copy()
+
+
+def split_infos(infos: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    """Gymnasium's dictionary of arrays with masks (``"_key"``) as one dictionary an environment."""
+    split: list[dict[str, Any]] = [{} for _ in range(count)]
+    for key, values in infos.items():
+        if key.startswith("_") and key[1:] in infos:
+            continue
+        present = infos.get(f"_{key}", np.ones(count, bool))
+        rows = split_infos(values, count) if isinstance(values, dict) else values
+        for index in np.flatnonzero(present).tolist():
+            split[index][key] = rows[index]
+    return split
+
+
+def join_infos(infos: Sequence[dict[str, Any] | None]) -> dict[str, Any]:
+    """One dictionary an environment (None: it tells nothing) as Gymnasium's ``VectorEnv._add_info`` joins them.
+
+    Numbers become arrays of their type, dictionaries are joined in turn, everything else becomes arrays of objects;
+    each has its mask ``_key``.
+    """
+    joined: dict[str, Any] = {}
+    for key in dict.fromkeys(key for info in infos if info is not None for key in info):
+        shown = np.array([info is not None and key in info for info in infos])
+        found = [info[key] if info is not None and key in info else None for info in infos]
+        kind = type(next(value for value, there in zip(found, shown, strict=True) if there))
+        values: Any
+        if kind is dict:
+            values = join_infos(found)
+        else:
+            values = np.zeros(len(infos), kind) if kind in (int, float, bool) else np.full(len(infos), None, object)
+            for n in np.flatnonzero(shown).tolist():
+                values[n] = found[n]
+        joined[key], joined[f"_{key}"] = values, shown
+    return joined

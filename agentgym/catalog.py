@@ -115,6 +115,7 @@ OURS: tuple[Entry, ...] = (
     _suite("perturbations", "perturbations:Perturbations", "observation, action, reward and dynamics, at intensities"),
     _suite("attacks", "attacks:Attacks", "observations moved by an adversary"),
     _suite("convection", "convection:Convection", "other fluids, sensors, heaters, starts and boxes of convection"),
+    _suite("text", "text:TextSuite", "other words, commands, tools, instructions, lengths and worlds of texts"),
     _suite("transfer", "transfer:Transfer", "train x test matrix over agents"),
 )
 

@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from gymnasium.spaces import Text
 
 from agentgym.evaluation.conditions import Condition
 from agentgym.evaluation.rollout import LANES, Job, message
 from agentgym.evaluation.table import Row
+from agentgym.evaluation.texts import play_texts
 from agentgym.making import make_native_batch, perturbed
 from agentgym.seeding import stream
 
@@ -36,7 +38,10 @@ def play_batches(
             condition = chunk[0].condition
             attack = (attacks or {}).get(condition.name)
             try:
-                yield from _play(agent, name, condition, chunk, attack, deterministic, watch)
+                if isinstance(agent.observation_space, Text):
+                    yield from play_texts(agent, name, condition, chunk, deterministic)
+                else:
+                    yield from _play(agent, name, condition, chunk, attack, deterministic, watch)
             except Exception as error:
                 if len(chunk) == 1:
                     yield _failed(name, chunk[0], error)
@@ -89,8 +94,9 @@ def _play(
 
 def _shown(infos: Mapping[str, Any], name: str, world: int, otherwise: Any) -> Any:
     """What a step's infos say of one world; an episode's last step stands in ``final_info``."""
+    everywhere = np.ones(world + 1, bool)  # what has no mask is said of every world
     for found in (infos.get("final_info", {}), infos):
-        if name in found and found[f"_{name}"][world]:
+        if name in found and found.get(f"_{name}", everywhere)[world]:
             value = found[name]
             if not isinstance(value, dict):
                 return value[world]

@@ -8,6 +8,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium import spaces
 
 from agentgym import catalog
 from agentgym.checkpoint import MANIFEST
@@ -191,11 +192,38 @@ def _shared_environment(contestants: list[_Contestant]) -> str:
 def _check_spaces(contestant: _Contestant, probe: gymnasium.Env[Any, Any], env: str) -> None:
     for kind in ("observation_space", "action_space"):
         own, its = getattr(contestant.agent, kind), getattr(probe, kind)
-        if own != its:
+        if isinstance(own, spaces.Text) and isinstance(its, spaces.Text):
+            _check_readable(contestant, own, its, probe, env)
+        elif own != its:
             raise SpaceMismatch(
                 f"{contestant.record.name} has the {kind.replace('_', ' ')} {own}, but {env} has {its}. "
                 "Evaluate it on an environment like the one it was trained in (--env ID)."
             )
+
+
+def _check_readable(
+    contestant: _Contestant, own: spaces.Text, its: spaces.Text, probe: gymnasium.Env[Any, Any], env: str
+) -> None:
+    """Texts may be of any length; letters and, for who reads word by word, most words must be known.
+
+    Raises:
+        SpaceMismatch: they are not.
+    """
+    name = contestant.record.name
+    advice = "Evaluate it on an environment like the one it was trained in (--env ID)."
+    known, words = getattr(contestant.agent, "words", None), getattr(probe.unwrapped, "vocabulary", None)
+    if known is not None:
+        missing = sorted(set(words or ()) - set(known))
+        if words is None or 2 * len(missing) > len(words):
+            told = (
+                "does not list its words"
+                if words is None
+                else f"has {len(missing)} of {len(words)} words unknown to it"
+            )
+            raise SpaceMismatch(f"{name} reads word by word, and {env} {told}. {advice}")
+    elif not its.character_set <= own.character_set:
+        strange = "".join(sorted(its.character_set - own.character_set))
+        raise SpaceMismatch(f"{name} has never read the characters {strange!r} of {env}. {advice}")
 
 
 def _observation_scale(
@@ -273,7 +301,8 @@ def _play_task(task: _Task) -> list[Row]:
 
 
 def _play_jobs(agent: Any, name: str, jobs: list[Job], **how: Any) -> Iterator[Row]:
-    """Side by side in single environments, or in batches where an environment is natively batched."""
-    batched = {env: has_native_batch(env) for env in {job.condition.env for job in jobs}}
+    """Side by side in single environments, or in batches where an environment is natively batched or one of texts."""
+    texts = isinstance(agent.observation_space, spaces.Text)
+    batched = {env: texts or has_native_batch(env) for env in {job.condition.env for job in jobs}}
     yield from play_episodes(agent, name, [job for job in jobs if not batched[job.condition.env]], **how)
     yield from play_batches(agent, name, [job for job in jobs if batched[job.condition.env]], **how)

@@ -13,7 +13,7 @@ from agentgym.evaluation.evaluate import load_agent
 from agentgym.making import make_env
 from agentgym.runs import Run
 
-__all__ = ["film", "write_film"]
+__all__ = ["cast", "film", "write_film"]
 
 STRIP_FRAMES = 8
 GIF_FRAMES, GIF_COLOURS = 40, 48  # at most; a GIF is large for what it shows
@@ -37,16 +37,9 @@ def film(
         UnknownId: the environment has no such controller.
         AskError: the environment cannot be drawn on this machine, or nobody is to be filmed.
     """
-    opened = None if run is None else Run.open(run)
-    name = env or (opened.config.env if opened else None)
-    if name is None or not (opened or controllers):
-        raise AskError("Name a run, or controllers (--controllers) and their environment (--env).")
-    kwargs = dict((opened.config.env_kwargs if opened else {}) if env_kwargs is None else env_kwargs)
+    name, kwargs, players = cast(run, env, env_kwargs, controllers)
     world = make_env(name, {**kwargs, "render_mode": "rgb_array"}, perturbations)
     try:
-        players = _controllers(world, name, controllers)
-        if opened:
-            players[opened.name] = load_agent(opened.final)
         played = {who: _play(world, player, steps, seed) for who, player in players.items()}
         frames = _stacked({who: seen for who, (seen, _) in played.items()})
         return frames, int(world.metadata.get("render_fps", 30)), {who: score for who, (_, score) in played.items()}
@@ -54,12 +47,43 @@ def film(
         world.close()
 
 
-def _controllers(world: Any, env: str, names: Sequence[str]) -> dict[str, Any]:
-    known: dict[str, Any] = getattr(world.unwrapped, "controllers", {})
-    for name in names:
-        if name not in known:
-            raise UnknownId(f"controller of {env}", name, known)
-    return {name: known[name] for name in names}
+def cast(
+    run: Path | str | None,
+    env: str | None,
+    env_kwargs: Mapping[str, Any] | None,
+    controllers: Sequence[str],
+    everybody: bool = True,
+) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Who plays where: the environment's id, its keyword arguments, and the players by name.
+
+    Args:
+        run: the run's folder, or None.
+        env: another environment than the run's.
+        env_kwargs: its keyword arguments; those of the training otherwise.
+        controllers: names of those that the environment brings along; they come first.
+        everybody: whether the run's agent is loaded and anybody at all has to be named.
+
+    Raises:
+        UnknownId: the environment has no such controller.
+        AskError: no environment is named, or nobody is to play.
+    """
+    opened = None if run is None else Run.open(run)
+    name = env or (opened.config.env if opened else None)
+    if name is None or (everybody and not (opened or controllers)):
+        raise AskError("Name a run, or controllers (--controllers) and their environment (--env).")
+    kwargs = dict((opened.config.env_kwargs if opened else {}) if env_kwargs is None else env_kwargs)
+    players: dict[str, Any] = {}
+    if controllers:
+        world = make_env(name, kwargs)
+        known: dict[str, Any] = getattr(world.unwrapped, "controllers", {})
+        world.close()
+        for controller in controllers:
+            if controller not in known:
+                raise UnknownId(f"controller of {name}", controller, known)
+            players[controller] = known[controller]
+    if opened and everybody:
+        players[opened.name] = load_agent(opened.final)
+    return name, kwargs, players
 
 
 def _play(world: Any, player: Any, steps: int, seed: int) -> tuple[list[np.ndarray], float]:

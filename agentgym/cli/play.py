@@ -1,4 +1,4 @@
-"""``agentgym play RUN --video FILE``: films a trained agent."""
+"""``agentgym play RUN``: films a trained agent, or prints what it said in a world of texts."""
 
 import os
 import sys
@@ -10,7 +10,8 @@ import tyro
 from agentgym.errors import AskError
 from agentgym.settings import parse_settings, parse_values
 
-HELP = """Film one episode of a trained agent, as a video (.mp4, .gif) or as a strip of frames (.png).
+HELP = """Film one episode of a trained agent, as a video (.mp4, .gif) or as a strip of frames (.png); in a
+world of texts print it.
 
 Examples:
 
@@ -19,12 +20,14 @@ agentgym play runs/hopper --video hopper.mp4
 agentgym play runs/hopper --video heavy.png --env-kwargs 'parameters={"torso_mass": 3.0}'
 
 agentgym play runs/shared --controllers zero --video both.mp4
+
+agentgym play runs/grpo --controllers oracle --perturb ToolFailure:rate=0.2
 """
 
 
 def play(
     run: Annotated[Path | None, tyro.conf.Positional] = None,
-    video: Path = Path("play.mp4"),
+    video: Path | None = None,
     env: str | None = None,
     env_kwargs: tuple[str, ...] = (),
     perturb: tuple[str, ...] = (),
@@ -32,11 +35,11 @@ def play(
     steps: int = 500,
     seed: int = 0,
 ) -> None:
-    """Film.
+    """Film, or print.
 
     Args:
         run: the run's folder.
-        video: the file to write; its ending decides what.
+        video: the file to write, by default play.mp4; its ending decides what. A transcript goes to the screen.
         env: another environment with the same spaces.
         env_kwargs: the environment's keyword arguments, KEY=VALUE; those of the training otherwise.
         perturb: perturbations around it from the inside out, NAME or NAME:KEY=VALUE,KEY=VALUE.
@@ -47,11 +50,19 @@ def play(
     if sys.platform == "linux" and not os.environ.get("DISPLAY"):
         os.environ.setdefault("MUJOCO_GL", "egl")  # no screen: render off-screen
     from agentgym.evaluation.film import film, write_film
+    from agentgym.evaluation.transcript import is_of_texts, transcript
 
-    if video.suffix not in (".mp4", ".gif", ".png"):
-        raise AskError(f"{video} ends in {video.suffix!r}; --video takes .mp4, .gif or .png.")
     configs = [{"type": kind, **values} for kind, values in map(parse_settings, perturb)]
     kwargs = parse_values(env_kwargs) if env_kwargs else None
+    if is_of_texts(run, env, kwargs):
+        if video is not None:
+            raise AskError("A world of texts cannot be filmed; without --video its transcript is printed.")
+        for line in transcript(run, env, kwargs, configs, steps, seed, controllers):
+            print(line)
+        return
+    video = video or Path("play.mp4")
+    if video.suffix not in (".mp4", ".gif", ".png"):
+        raise AskError(f"{video} ends in {video.suffix!r}; --video takes .mp4, .gif or .png.")
     frames, fps, scores = film(run, env, kwargs, configs, steps, seed, controllers)
     write_film(frames, fps, video)
     returns = ", ".join(f"{score:.6g} ({name})" for name, score in scores.items())

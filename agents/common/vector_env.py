@@ -15,6 +15,7 @@ from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
+from agentgym.batching import split_infos
 from agentgym.errors import InvalidParameter
 
 __all__ = ["VectorEnvAdapter", "split_infos"]
@@ -156,19 +157,6 @@ class VectorEnvAdapter(VecEnv):
         """One frame an environment."""
         frames: Any = self.env.render()
         return [None] * self.num_envs if frames is None else list(frames)
-
-
-def split_infos(infos: dict[str, Any], count: int) -> list[dict[str, Any]]:
-    """Gymnasium's dictionary of arrays with masks (``"_key"``) as one dictionary an environment."""
-    split: list[dict[str, Any]] = [{} for _ in range(count)]
-    for key, values in infos.items():
-        if key.startswith("_") and key[1:] in infos:
-            continue
-        present = infos.get(f"_{key}", np.ones(count, bool))
-        rows = split_infos(values, count) if isinstance(values, dict) else values
-        for index in np.flatnonzero(present).tolist():
-            split[index][key] = rows[index]
-    return split
 
 
 def _copy(observations: Any) -> Any:

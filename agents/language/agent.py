@@ -16,7 +16,7 @@ from agentgym import checkpoint
 from agentgym.agents.common import saving
 from agentgym.agents.common.vector_env import VectorEnvAdapter
 from agentgym.agents.language.config import LanguageConfig
-from agentgym.agents.language.conversation import Conversation
+from agentgym.agents.language.conversation import Conversation, lanes_to_begin
 from agentgym.agents.language.denormals import flushing_denormals
 from agentgym.agents.language.diagnostics import Alarms, measure_rollout
 from agentgym.agents.language.imitation import demonstrated
@@ -252,38 +252,51 @@ class LanguageAgent:
     @flushing_denormals()
     def predict(
         self,
-        observation: str,
+        observation: str | Sequence[str | None],
         state: Conversation | None = None,
         episode_start: Any = None,
         deterministic: bool = False,
-        commands: list[str] | None = None,
-    ) -> tuple[str, Conversation]:
-        """The next command in one episode.
+        commands: Any = None,
+    ) -> tuple[Any, Conversation]:
+        """The next command in one episode, or in several side by side.
 
         Args:
-            observation: what the environment said last.
+            observation: what the environment said last; or a list of that, with None for episodes that wait.
             state: what the last call gave back; None at an episode's start.
-            episode_start: true starts a new episode, whatever ``state`` is.
+            episode_start: true starts a new episode, whatever ``state`` is; for a list one a episode.
             deterministic: the likeliest command (or words) instead of a sample.
-            commands: the admissible commands; needed where the agent chooses among them.
+            commands: the admissible commands; needed where the agent chooses among them. For a list a list of them.
 
         Returns:
-            The command, and the state for the next call.
+            The command, and the state for the next call. In a list, an episode that waits, or has outgrown the policy's
+            context, has the empty command.
 
         Raises:
-            InvalidParameter: the observation is no string, or commands are missing.
+            InvalidParameter: an observation is no string, commands are missing, or a single episode has become longer
+                than the policy's context.
         """
-        if not isinstance(observation, str):
-            raise InvalidParameter(f"An observation is a string, not {type(observation).__name__}.")
-        if self.choosing and not commands:
-            raise InvalidParameter(
-                'This agent chooses among commands: predict(..., commands=info["admissible_commands"]).'
-            )
-        fresh = state is None or bool(episode_start)
-        conversation = Conversation(self.policy) if fresh or state is None else state
+        single = not isinstance(observation, list | tuple)
+        seen: list[Any] = [observation] if single else list(observation)
+        offered = [commands] if single else list(commands or [None] * len(seen))
+        for text, listed in zip(seen, offered, strict=True):
+            if text is not None and not isinstance(text, str):
+                raise InvalidParameter(f"An observation is a string, not {type(text).__name__}.")
+            if self.choosing and text is not None and not listed:
+                raise InvalidParameter(
+                    'This agent chooses among commands: predict(..., commands=info["admissible_commands"]).'
+                )
+        conversation = state or Conversation.of(self.policy, len(seen))
+        if fresh := lanes_to_begin(state, len(seen), episode_start):
+            conversation.begin(fresh)
         sampler = Sampler(self.generator, deterministic)
-        limit = self.settings.max_command_tokens
-        return conversation.answer(observation, commands if self.choosing else None, limit, sampler), conversation
+        options = offered if self.choosing else [None] * len(seen)
+        answers = conversation.answer(seen, options, self.settings.max_command_tokens, sampler, strict=single)
+        return (answers[0] if single else answers), conversation
+
+    @property
+    def words(self) -> tuple[str, ...] | None:
+        """The words that the policy tells apart; None where it reads any."""
+        return getattr(getattr(self.policy, "vocabulary", None), "words", None)
 
     # Saving
 

@@ -9,6 +9,7 @@
 The card, README.md, lists every effect with its formula and source.
 """
 
+import itertools
 from collections.abc import Mapping
 from typing import Any, overload
 
@@ -28,6 +29,7 @@ from agentgym.envs.perturb.dynamics import (
     JointDamping,
 )
 from agentgym.envs.perturb.env import PerturbedEnv
+from agentgym.envs.perturb.layers import as_perturbations
 from agentgym.envs.perturb.observation import (
     ObservationBias,
     ObservationDelay,
@@ -37,6 +39,13 @@ from agentgym.envs.perturb.observation import (
     ObservationQuantization,
 )
 from agentgym.envs.perturb.reward import RewardDelay, RewardNoise, RewardSignFlip
+from agentgym.envs.perturb.text.base import TextPerturbation
+from agentgym.envs.perturb.text.commands import PermutedCommands, RenamedVerbs
+from agentgym.envs.perturb.text.env import PerturbedTextEnv
+from agentgym.envs.perturb.text.injection import InjectedInstruction
+from agentgym.envs.perturb.text.tools import ToolFailure, ToolTimeout
+from agentgym.envs.perturb.text.vector import PerturbedTextVectorEnv
+from agentgym.envs.perturb.text.words import Paraphrase, Typos
 from agentgym.envs.perturb.vector import PerturbedVectorEnv
 
 __all__ = [
@@ -52,6 +61,7 @@ __all__ = [
     "ContactFriction",
     "DynamicsPerturbation",
     "Gravity",
+    "InjectedInstruction",
     "JointDamping",
     "ObservationBias",
     "ObservationDelay",
@@ -59,14 +69,23 @@ __all__ = [
     "ObservationFreeze",
     "ObservationNoise",
     "ObservationQuantization",
+    "Paraphrase",
+    "PermutedCommands",
     "Perturbation",
     "PerturbedEnv",
+    "PerturbedTextEnv",
+    "PerturbedTextVectorEnv",
     "PerturbedVectorEnv",
+    "RenamedVerbs",
     "RewardDelay",
     "RewardNoise",
     "RewardSignFlip",
     "SignalPerturbation",
     "StickyAction",
+    "TextPerturbation",
+    "ToolFailure",
+    "ToolTimeout",
+    "Typos",
     "from_config",
     "perturb",
 ]
@@ -77,7 +96,7 @@ def perturb(
     env: gymnasium.Env[Any, Any],
     *perturbations: Perturbation | Mapping[str, Any],
     true_observation: bool = False,
-) -> PerturbedEnv: ...
+) -> PerturbedEnv | PerturbedTextEnv: ...
 
 
 @overload
@@ -85,18 +104,19 @@ def perturb(
     env: VectorEnv[Any, Any, Any],
     *perturbations: Perturbation | Mapping[str, Any],
     true_observation: bool = False,
-) -> PerturbedVectorEnv: ...
+) -> PerturbedVectorEnv | PerturbedTextVectorEnv: ...
 
 
 def perturb(
     env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any],
     *perturbations: Perturbation | Mapping[str, Any],
     true_observation: bool = False,
-) -> PerturbedEnv | PerturbedVectorEnv:
+) -> Any:
     """``env`` with perturbations, the first one next to it and the last one next to the agent.
 
     An observation or reward passes them first to last, an action last to first, and
-    ``perturb(perturb(env, a), b)`` is the same as ``perturb(env, a, b)`` bit for bit.
+    ``perturb(perturb(env, a), b)`` is the same as ``perturb(env, a, b)`` bit for bit. Effects on texts get a wrapper of
+    their own wherever they stand beside others.
 
     Args:
         env: a single environment or a batch.
@@ -107,6 +127,12 @@ def perturb(
         InvalidParameter: an effect does not apply to this environment.
         UnknownId: a configuration names no effect.
     """
-    if isinstance(env, VectorEnv):
-        return PerturbedVectorEnv(env, perturbations, true_observation)
-    return PerturbedEnv(env, perturbations, true_observation)
+    effects = as_perturbations(perturbations)
+    stacks = [
+        (texts, list(stack)) for texts, stack in itertools.groupby(effects, lambda e: isinstance(e, TextPerturbation))
+    ]
+    wrapped: Any = env
+    for texts, stack in stacks or [(False, [])]:
+        kinds = (PerturbedTextEnv, PerturbedTextVectorEnv) if texts else (PerturbedEnv, PerturbedVectorEnv)
+        wrapped = kinds[isinstance(env, VectorEnv)](wrapped, stack, true_observation)
+    return wrapped

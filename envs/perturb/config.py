@@ -16,6 +16,10 @@ from agentgym.envs.perturb.observation import (
     ObservationQuantization,
 )
 from agentgym.envs.perturb.reward import RewardDelay, RewardNoise, RewardSignFlip
+from agentgym.envs.perturb.text.commands import PermutedCommands, RenamedVerbs
+from agentgym.envs.perturb.text.injection import InjectedInstruction
+from agentgym.envs.perturb.text.tools import ToolFailure, ToolTimeout
+from agentgym.envs.perturb.text.words import Paraphrase, Typos
 from agentgym.errors import InvalidParameter, UnknownId
 
 __all__ = ["PERTURBATIONS", "from_config"]
@@ -42,6 +46,13 @@ PERTURBATIONS: dict[str, type[Perturbation]] = {
         JointDamping,
         ContactFriction,
         ActuatorGain,
+        Paraphrase,
+        Typos,
+        RenamedVerbs,
+        PermutedCommands,
+        ToolFailure,
+        ToolTimeout,
+        InjectedInstruction,
     )
 }
 """Every effect by its name."""

@@ -14,7 +14,7 @@ from agentgym.envs.perturb.signal import ALL, Array, Flags, Worlds
 from agentgym.envs.perturb.spaces import Codec
 from agentgym.errors import InvalidParameter
 
-__all__ = ["PerturbedVectorEnv"]
+__all__ = ["PerturbedVectorEnv", "autoreset_mode"]
 
 
 class PerturbedVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
@@ -43,7 +43,7 @@ class PerturbedVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
         super().__init__(env)
         self.perturbations = as_perturbations(perturbations)
         worlds = env.num_envs
-        self._mode = _autoreset_mode(env)
+        self._mode = autoreset_mode(env)
         self._observations = Codec(env.single_observation_space, "observation", worlds, env.observation_space)
         self._actions = Codec(env.single_action_space, "action", worlds, env.action_space)
         self._runtime = Runtime(
@@ -212,7 +212,12 @@ def _seeds(seed: int | Sequence[int | None] | None, worlds: int) -> list[int | N
     return list(seed)
 
 
-def _autoreset_mode(env: VectorEnv[Any, Any, Any]) -> AutoresetMode:
+def autoreset_mode(env: VectorEnv[Any, Any, Any]) -> AutoresetMode:
+    """How a batch resets, as its metadata says.
+
+    Raises:
+        InvalidParameter: it does not say.
+    """
     mode = env.metadata.get("autoreset_mode")
     if not isinstance(mode, AutoresetMode):
         raise InvalidParameter(

@@ -6,6 +6,7 @@ import gymnasium
 from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Text
 
+from agentgym.envs.text.controllers import Controller, controllers
 from agentgym.envs.text.world import World
 from agentgym.errors import InvalidAction, InvalidParameter
 from agentgym.seeding import entropy
@@ -44,6 +45,11 @@ class TextEnv(gymnasium.Env[str, str]):
     | `anchor`              | a hashable key of the world's state: equal keys in one episode, equal states        |
     | `admissible_commands` | commands that would be carried out now (without ``admissible=False``)               |
     | `shortest`            | at reset only: how many commands :meth:`plan` has                                   |
+    | `measures`            | at the end only: of the whole episode, by name, as evaluations read them            |
+
+    The measures are `success` (1 or 0), `turns`, `invalid_turns` (commands that were not understood or not possible)
+    and, where it is known, `regret`: turns given and turns still needed, less those of the plan at the start. In a
+    household, where plans are shortest, it is exactly how many turns were wasted.
 
     ## Rewards
 
@@ -81,6 +87,7 @@ class TextEnv(gymnasium.Env[str, str]):
         self._over = True
         self._won = False
         self._last = ("", "")
+        self._invalid = self._shortest = 0
 
     @property
     def vocabulary(self) -> tuple[str, ...] | None:
@@ -110,8 +117,9 @@ class TextEnv(gymnasium.Env[str, str]):
         self._episode += 1
         text = self.world.begin(self._root, self._episode)
         self._turn, self._over, self._won, self._last = 0, False, False, ("", text)
+        self._invalid, self._shortest = 0, self.world.distance()
         info = self._info(None)
-        info["shortest"] = self.world.distance()
+        info["shortest"] = self._shortest
         return text, info
 
     def step(self, action: str) -> tuple[str, float, bool, bool, Info]:
@@ -130,7 +138,11 @@ class TextEnv(gymnasium.Env[str, str]):
         truncated = not terminated and self._turn >= self.world.max_turns
         self._over, self._won = terminated or truncated, won
         self._last = (action, text)
-        return text, reward, terminated, truncated, self._info(problem)
+        info = self._info(problem)
+        self._invalid += not info["valid"]
+        if self._over:
+            info["measures"] = self._measures(lost=terminated and not won)
+        return text, reward, terminated, truncated, info
 
     def plan(self) -> list[str]:
         """The oracle's commands from here to success; it knows all that the agent cannot see."""
@@ -139,6 +151,15 @@ class TextEnv(gymnasium.Env[str, str]):
     def distance(self) -> int:
         """How many commands :meth:`plan` has: in a household the fewest possible."""
         return 0 if self._won else self.world.distance()
+
+    def shortens(self, command: str) -> bool:
+        """Whether the command, given now, would bring success nearer by the plan's measure; nothing changes."""
+        return not self._over and self.world.shortens(command)
+
+    @property
+    def controllers(self) -> dict[str, Controller]:
+        """Players made by hand, by name; evaluations put them beside agents."""
+        return controllers(self)
 
     def snapshot(self) -> dict[str, Any]:
         """Where the episode is, as plain JSON values that share nothing with the environment.
@@ -150,7 +171,8 @@ class TextEnv(gymnasium.Env[str, str]):
             raise ResetNeeded("There is no episode to take a snapshot of: call reset first.")
         return {
             "world": self.world.fingerprint, "seed": self._root, "episode": self._episode, "turn": self._turn,
-            "over": self._over, "won": self._won, "last": list(self._last), "state": self.world.state_values(),
+            "over": self._over, "won": self._won, "last": list(self._last), "invalid": self._invalid,
+            "shortest": self._shortest, "state": self.world.state_values(),
         }  # fmt: skip
 
     def restore(self, snapshot: dict[str, Any]) -> tuple[str, Info]:
@@ -171,6 +193,7 @@ class TextEnv(gymnasium.Env[str, str]):
             )
         try:
             seed, episode, turn = (int(snapshot[key]) for key in ("seed", "episode", "turn"))
+            invalid, shortest = int(snapshot["invalid"]), int(snapshot["shortest"])
             over, won = bool(snapshot["over"]), bool(snapshot["won"])
             command, text = (str(part) for part in snapshot["last"])
             state = dict(snapshot["state"])
@@ -181,6 +204,7 @@ class TextEnv(gymnasium.Env[str, str]):
                 raise
             raise InvalidParameter(f"The snapshot is not whole ({type(error).__name__}: {error}).") from error
         self._root, self._episode, self._turn = seed, episode, turn
+        self._invalid, self._shortest = invalid, shortest
         self._over, self._won, self._last = over, won, (command, text)
         return text, self._info(None)
 
@@ -194,6 +218,14 @@ class TextEnv(gymnasium.Env[str, str]):
     def close(self) -> None:
         """Give back what the world holds."""
         self.world.close()
+
+    def _measures(self, lost: bool) -> dict[str, float]:
+        measures = {"success": float(self._won), "turns": float(self._turn), "invalid_turns": float(self._invalid)}
+        left = self.distance()
+        # A task that is lost, or can no longer be done, has no way to its end to compare with.
+        if self._shortest and not lost and (left or self._won):
+            measures["regret"] = float(self._turn + left - self._shortest)
+        return measures
 
     def _info(self, problem: str | None) -> Info:
         world = self.world

@@ -11,7 +11,9 @@ __all__ = [
     "OBSERVATION_CHARACTERS",
     "PUNCTUATION",
     "REFUSALS",
+    "REWORDED_REFUSALS",
     "Command",
+    "Rewording",
     "a",
     "listed",
     "refusal",
@@ -35,6 +37,34 @@ REFUSALS = {
     "impossible": "Nothing happens: that is not possible now.",
     "failed": "Nothing happens: the tool failed.",
 }
+
+
+@dataclass(frozen=True)
+class Rewording:
+    """A sentence that a world says, and how else it may be said.
+
+    Attributes:
+        pattern: matches the whole sentence; its groups are what stays.
+        others: with ``{0}``, ``{1}``, ... for the groups, each of them once.
+    """
+
+    pattern: str
+    others: tuple[str, ...]
+
+
+REWORDED_REFUSALS = (
+    Rewording(r"Nothing happens: the command is empty\.", ("You said nothing, so nothing is done.",)),
+    Rewording(r"Nothing happens: the command is too long\.", ("That was too long to be understood; nothing is done.",)),
+    Rewording(
+        r"Nothing happens: that is not a command here\.",
+        ("That is not understood.", "No such action is known here; nothing is done."),
+    ),
+    Rewording(
+        r"Nothing happens: that is not possible now\.",
+        ("It cannot be done at present.", "That has no effect as things stand."),
+    ),
+    Rewording(r"Nothing happens: the tool failed\.", ("An error occurred, and nothing was done.",)),
+)
 
 
 @dataclass(frozen=True, slots=True)

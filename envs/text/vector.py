@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from agentgym.batching import join_infos
 from agentgym.envs.text.door import Info, TextEnv
 from agentgym.envs.text.env import ArchiveEnv, HouseholdEnv, ScienceWorldEnv, TextWorldEnv
 from agentgym.errors import InvalidAction, InvalidParameter
@@ -78,7 +79,7 @@ class TextVectorEnv(VectorEnv[Texts, Texts, np.ndarray]):
         for n in np.flatnonzero(self._mask(options)).tolist():
             self._texts[n], infos[n] = self.worlds[n].reset(seed=seeds[n])
             self._over[n] = False
-        return tuple(self._texts), _stacked(infos)
+        return tuple(self._texts), join_infos(infos)
 
     def step(self, actions: Sequence[str]) -> tuple[Texts, np.ndarray, np.ndarray, np.ndarray, Info]:
         """Give each world a command; ended ones restart as the autoreset mode says.
@@ -103,7 +104,7 @@ class TextVectorEnv(VectorEnv[Texts, Texts, np.ndarray]):
         if self.autoreset_mode == AutoresetMode.SAME_STEP and self._over.any():
             stacked = self._restart_at_once(infos)
         else:
-            stacked = _stacked(infos)
+            stacked = join_infos(infos)
         return tuple(self._texts), rewards, terminated, truncated, stacked
 
     def get_state(self) -> dict[str, Any]:
@@ -161,10 +162,10 @@ class TextVectorEnv(VectorEnv[Texts, Texts, np.ndarray]):
         more = {
             "final_obs": observations,
             "_final_obs": ended,
-            "final_info": _stacked(final),
+            "final_info": join_infos(final),
             "_final_info": ended.copy(),
         }
-        return _stacked(infos) | more
+        return join_infos(infos) | more
 
     def _check(self, actions: Sequence[str]) -> None:
         if isinstance(actions, str) or not hasattr(actions, "__len__") or len(actions) != self.num_envs:
@@ -190,20 +191,6 @@ class TextVectorEnv(VectorEnv[Texts, Texts, np.ndarray]):
         if mask.dtype != bool or mask.shape != (self.num_envs,) or not mask.any():
             raise ValueError(f"reset_mask must be a bool array of shape ({self.num_envs},) with at least one True.")
         return mask
-
-
-def _stacked(infos: list[Info | None]) -> Info:
-    """Infos of all worlds as arrays with masks, as Gymnasium's ``VectorEnv._add_info`` makes them one by one."""
-    stacked: Info = {}
-    for key in dict.fromkeys(key for info in infos if info is not None for key in info):
-        shown = np.array([info is not None and key in info for info in infos])
-        kind = type(next(info[key] for info in infos if info is not None and key in info))
-        values = np.zeros(len(infos), kind) if kind in (int, float, bool) else np.full(len(infos), None, dtype=object)
-        for n, info in enumerate(infos):
-            if info is not None and key in info:
-                values[n] = info[key]
-        stacked[key], stacked[f"_{key}"] = values, shown
-    return stacked
 
 
 class HouseholdVectorEnv(TextVectorEnv):

@@ -1,10 +1,11 @@
 """What a text world offers to its doors: strings in, strings out, and nothing of Gymnasium."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from agentgym.envs.text.language import OBSERVATION_CHARACTERS, split_checked
+from agentgym.envs.text.language import OBSERVATION_CHARACTERS, Rewording, split_checked
 from agentgym.errors import InvalidParameter
 
 __all__ = ["Answer", "World", "checked_numbers"]
@@ -38,6 +39,9 @@ class World(ABC):
         max_observation_words, max_command_words: in words of :func:`agentgym.envs.text.language.words`.
         task, task_kind: what is to be done in this episode, in words, and its kind.
         verbs: the first words of commands.
+        synonyms: another word for each verb, one that the world itself does not understand; none: not renamed.
+        rewordings: every sentence that the world says, in other words; empty where they cannot be listed.
+        judges_commands: whether :meth:`shortens` can be told.
         characters: of which observations are made.
     """
 
@@ -49,6 +53,9 @@ class World(ABC):
     task: str
     task_kind: str
     verbs: tuple[str, ...]
+    synonyms: Mapping[str, str] = MappingProxyType({})
+    rewordings: tuple[Rewording, ...] = ()
+    judges_commands: bool = True
     characters: frozenset[str] = OBSERVATION_CHARACTERS
 
     def __init__(self, split: str) -> None:
@@ -87,6 +94,14 @@ class World(ABC):
     @abstractmethod
     def distance(self) -> int:
         """How many commands :meth:`plan` has."""
+
+    def shortens(self, command: str) -> bool:
+        """Whether the command would bring success nearer: it is tried out, and taken back."""
+        taken, before = self.state_values(), self.distance()
+        answer = self.act(command)
+        after = 0 if answer.won else self.distance()
+        self.set_state_values(taken)
+        return after < before and (answer.won or not answer.over)
 
     @abstractmethod
     def state_values(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 from agentgym.envs.text.archive.arithmetic import BadSum, calculate
 from agentgym.envs.text.archive.corpus import Corpus
 from agentgym.envs.text.archive.questions import Question, ask, words_of_archives
+from agentgym.envs.text.archive.rewordings import REWORDINGS, SYNONYMS
 from agentgym.envs.text.language import listed, refusal, tidy
 from agentgym.envs.text.presets import ARCHIVES, Archive, sized
 from agentgym.envs.text.world import Answer, World, checked_numbers
@@ -30,6 +31,8 @@ class ArchiveWorld(World):
     """
 
     verbs = (*TOOLS, "answer")
+    synonyms = SYNONYMS
+    rewordings = REWORDINGS
 
     def __init__(self, size: str = "small", split: str = "train", **dials: Any) -> None:
         super().__init__(split)

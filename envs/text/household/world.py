@@ -40,6 +40,7 @@ from agentgym.envs.text.household.phrases import (
     task_sentence,
     words_of_households,
 )
+from agentgym.envs.text.household.rewordings import REWORDINGS, SYNONYMS
 from agentgym.envs.text.language import Command, listed, refusal
 from agentgym.envs.text.presets import HOUSEHOLDS, Household, sized
 from agentgym.envs.text.world import Answer, World, checked_numbers
@@ -63,6 +64,8 @@ class HouseholdWorld(World):
     """
 
     verbs = ("look", "go", "take", "put", "open", "close", "clean", "heat", "cool", "use")
+    synonyms = SYNONYMS
+    rewordings = REWORDINGS
 
     def __init__(
         self, size: str = "small", tasks: Sequence[TaskKind] | None = None, split: str = "train", **dials: Any

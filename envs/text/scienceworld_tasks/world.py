@@ -38,6 +38,7 @@ class ScienceWorldWorld(World):
         UnknownId: there is no such task, simplification or split.
     """
 
+    judges_commands = False  # the way to the goal is known from the start only
     verbs = ("look", "go", "pick", "put", "open", "close", "focus", "move", "pour", "mix", "use", "wait", "inventory")
     characters = frozenset(string.printable)
 

@@ -129,6 +129,10 @@ class TextWorldWorld(World):
         """How many commands the plan has."""
         return len(self.plan())
 
+    def shortens(self, command: str) -> bool:
+        """Whether it is the next of TextWorld's own way: to try it out, the game would have to be played again."""
+        return self.plan()[:1] == [command]
+
     def state_values(self) -> dict[str, Any]:
         """The commands given: a game is deterministic, and they lead back here."""
         return {"commands": self._given.copy()}

@@ -165,6 +165,53 @@ def test_predict_acts_as_the_rollout_did():
     assert play(agent, 11, deterministic=True) == [turn.command for turn in episodes[0].turns][:4]
 
 
+@pytest.mark.parametrize("actions", ["choose", "write"])
+def test_episodes_side_by_side_are_each_alone(actions):
+    """Lanes that begin at different times, wait, and begin again say what they would have said alone."""
+    agent = small(actions=actions)
+    told = ["You are at desk 1.", "You see: mug 1.", "It is closed.", "On it: nothing."]
+    offers = [["look", "go to desk 1", "take mug 1 from desk 1"], ["look", "open chest 1"]]
+
+    def alone(lines, commands):
+        state, said = None, []
+        for line in lines:
+            command, state = agent.predict(line, state, deterministic=True, commands=commands)
+            said.append(command)
+        return said
+
+    state, said = None, [[], [], []]
+    # Lane 1 waits in the second turn; lane 2 ends after two and begins anew.
+    for turn, line in enumerate(told):
+        seen = [line, None if turn == 1 else line, told[3 - turn]]
+        starts = [turn == 0, turn == 0, turn in (0, 2)]
+        answers, state = agent.predict(seen, state, starts, True, commands=[*offers, offers[0]])
+        for lane, answer in zip(said, answers, strict=True):
+            lane.append(answer)
+    assert said[0] == alone(told, offers[0])
+    assert said[1][1] == ""
+    assert [said[1][0], *said[1][2:]] == alone([told[0], *told[2:]], offers[1])
+    assert said[2] == alone(told[:1:-1], offers[0]) + alone(told[1::-1], offers[0])
+
+
+def test_side_by_side_an_episode_that_outgrows_the_context_falls_silent():
+    agent = small(context=60)
+    answers, state = agent.predict(["On it: nothing. " * 30, "On it: nothing."], commands=[["look"], ["look"]])
+    assert answers == ["", "look"]
+    assert state.overlong == [True, False]
+    answers, state = agent.predict(["Short.", "Short."], state, [True, False], commands=[["look"], ["look"]])
+    assert answers == ["look", "look"]
+    assert state.overlong == [False, False]
+    with pytest.raises(InvalidParameter, match="admissible_commands"):
+        agent.predict(["Short.", "Short."], commands=[["look"], []])
+
+
+def test_words_that_it_does_not_know_are_read_as_unknown():
+    agent = small()
+    assert agent.predict("Qwzx zzyzx 9 ünïcode", commands=["grab qqq", "look"])[0] in ("grab qqq", "look")
+    assert "mug" in agent.words
+    assert "grab" not in agent.words
+
+
 def test_loading_to_go_on(tmp_path):
     agent = small(SPEAR).learn(30)
     agent.save(tmp_path / "saved")

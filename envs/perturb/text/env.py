@@ -1,0 +1,74 @@
+"""The perturbed form of a single text environment."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import gymnasium
+from gymnasium.error import ResetNeeded
+from gymnasium.utils import RecordConstructorArgs
+
+from agentgym.envs.perturb.base import Perturbation
+from agentgym.envs.perturb.layers import Layer, as_perturbations, dynamics_edits, types_inside
+from agentgym.envs.perturb.text.lane import Lane, checked_effects, widened
+
+__all__ = ["PerturbedTextEnv"]
+
+
+class PerturbedTextEnv(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs, Layer):
+    """A text environment between which and its agent something goes wrong; ``perturb`` makes it.
+
+    ``info["perturbed"]`` says for each effect whether it fired; effects may add further keys and measures, see there.
+    Spaces are as large as the effects need.
+
+    Args:
+        env: an environment whose observations and actions are texts; its own random generator is never drawn from.
+        perturbations: effects or their configurations, from inside out.
+        true_observation: whether ``info["true_observation"]`` holds the environment's own observation.
+
+    Raises:
+        InvalidParameter: an effect does not apply to this environment.
+    """
+
+    lane: Lane
+
+    def __init__(
+        self,
+        env: gymnasium.Env[str, str],
+        perturbations: Iterable[Perturbation | Mapping[str, Any]],
+        true_observation: bool = False,
+    ) -> None:
+        effects = checked_effects(as_perturbations(perturbations), env.observation_space, env.action_space)
+        self.perturbations = effects
+        RecordConstructorArgs.__init__(
+            self, perturbations=[effect.to_config() for effect in effects], true_observation=true_observation
+        )
+        gymnasium.Wrapper.__init__(self, env)
+        self._edits = dynamics_edits(self, env, ())
+        self.observation_space = widened(env.observation_space, effects)
+        self.action_space = widened(env.action_space, effects)
+        under = env.lane.all_processes if isinstance(env, PerturbedTextEnv) else ()
+        self.lane = Lane(effects, types_inside(env), env.unwrapped, under, true_observation)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+        """Start an episode; ``seed`` fixes every effect's stream, without one the streams go on."""
+        text, info = self.env.reset(seed=seed, options=options)
+        self.lane.reseed(seed)
+        return self.lane.begin(text, info)
+
+    def step(self, action: str) -> tuple[str, Any, bool, bool, dict[str, Any]]:
+        """One step with what reaches the environment of the command.
+
+        Raises:
+            InvalidAction: the action is no string.
+            ResetNeeded: there was no reset yet.
+        """
+        if not self.lane.seeded:
+            raise ResetNeeded("Call reset() before step().")
+        text, reward, terminated, truncated, info = self.env.step(self.lane.act(action))
+        text, info = self.lane.see(text, info, terminated or truncated)
+        return text, reward, terminated, truncated, info
+
+    def outward(self, command: str, world: int = 0) -> str:
+        """How the agent has to say what the environment itself calls ``command``."""
+        inner = getattr(self.env, "outward", None)
+        return self.lane.outward(command if inner is None else inner(command, world))

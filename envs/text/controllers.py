@@ -1,0 +1,97 @@
+"""Players made by hand, as a scale for agents: one that knows everything, one that explores, one that draws lots."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from gymnasium.spaces import Space
+
+from agentgym.envs.text.household.explorer import Explorer
+from agentgym.envs.text.household.world import HouseholdWorld
+from agentgym.errors import InvalidParameter
+from agentgym.seeding import stream
+
+if TYPE_CHECKING:
+    from agentgym.envs.text.door import TextEnv
+
+__all__ = ["Controller", "Player", "controllers"]
+
+
+@dataclass(frozen=True)
+class Controller:
+    """A player that looks behind the scenes, so it has to be told in which environment it acts.
+
+    Attributes:
+        kind: "oracle" (a shortest plan from where it is), "explorer" (what could be known from what was seen) or
+            "random" (any admissible command).
+        observation_space, action_space: of the environment that it came with; it plays in others of the kind as well.
+    """
+
+    kind: str
+    observation_space: Space[str]
+    action_space: Space[str]
+
+    def acting_in(self, env: Any) -> "Player":
+        """Ready to play in ``env``, single or batched, also a wrapped one.
+
+        Raises:
+            InvalidParameter: it is no world of this family, or an explorer's and no household.
+        """
+        worlds = getattr(env.unwrapped, "worlds", [env.unwrapped])
+        if not all(hasattr(world, "plan") for world in worlds):
+            raise InvalidParameter(f"A controller of text worlds cannot play in {env}.")
+        if self.kind == "explorer" and not isinstance(worlds[0].world, HouseholdWorld):
+            raise InvalidParameter("The explorer knows its way in households only.")
+        return Player(self, worlds, getattr(env, "outward", lambda command, world: command))
+
+
+class Player:
+    """A controller in its environment.
+
+    Args:
+        controller: which.
+        worlds: the environments behind all wrappers, one a world.
+        outward: ``(command, world) -> command``: how to say a world's own command through the wrappers around it.
+    """
+
+    def __init__(self, controller: Controller, worlds: "list[TextEnv]", outward: Callable[[str, int], str]) -> None:
+        self.controller, self._worlds, self._outward = controller, worlds, outward
+        self.observation_space, self.action_space = controller.observation_space, controller.action_space
+        self._memories: list[Any] = [None] * len(worlds)
+
+    def predict(
+        self,
+        observation: str | Sequence[str | None],
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = True,
+        commands: Any = None,
+    ) -> tuple[Any, None]:
+        """A command for one observation, or a list for a list (None: that world waits); ``commands`` is not used."""
+        single = isinstance(observation, str)
+        seen: Sequence[str | None] = [observation] if isinstance(observation, str) else observation
+        fresh = np.ones(len(seen), bool) if state is None and episode_start is None else np.atleast_1d(episode_start)
+        given = ["" if text is None else self._command(world, bool(fresh[world])) for world, text in enumerate(seen)]
+        return (given[0] if single else given), None
+
+    def _command(self, world: int, fresh: bool) -> str:
+        env = self._worlds[world]
+        if self.controller.kind == "random":
+            if fresh:
+                self._memories[world] = stream(env.np_random_seed or 0, "random player")
+            # The world's own commands by the alphabet: however they are listed or called, the same one is drawn.
+            listed = sorted(env.world.commands())
+            return self._outward(listed[self._memories[world].integers(len(listed))], world) if listed else ""
+        if self.controller.kind == "explorer":
+            if fresh:
+                self._memories[world] = Explorer(env.world)  # type: ignore[arg-type]
+            return self._outward(self._memories[world].command(), world)
+        plan = env.plan()
+        return self._outward(plan[0], world) if plan else ""
+
+
+def controllers(env: "TextEnv") -> dict[str, Controller]:
+    """All controllers that can play in an environment, by name."""
+    kinds = ("oracle", "explorer", "random") if isinstance(env.world, HouseholdWorld) else ("oracle", "random")
+    return {kind: Controller(kind, env.observation_space, env.action_space) for kind in kinds}

@@ -1,0 +1,75 @@
+"""An episode of texts as it is read: what the world said, what was answered."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gymnasium.spaces import Text
+
+from agentgym.evaluation.film import cast
+from agentgym.making import make_env
+
+__all__ = ["is_of_texts", "transcript"]
+
+
+def is_of_texts(run: Path | str | None, env: str | None = None, env_kwargs: Mapping[str, Any] | None = None) -> bool:
+    """Whether the world, a run's or the named one, is one of texts; arguments as of :func:`transcript`."""
+    name, kwargs, _ = cast(run, env, env_kwargs, (), everybody=False)
+    world = make_env(name, kwargs)
+    try:
+        return isinstance(world.observation_space, Text)
+    finally:
+        world.close()
+
+
+def transcript(
+    run: Path | str | None,
+    env: str | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
+    perturbations: Sequence[dict[str, Any]] = (),
+    steps: int = 500,
+    seed: int = 0,
+    controllers: Sequence[str] = (),
+) -> Iterator[str]:
+    """The same episode by several, line by line: the environment's own controllers, then a run's agent.
+
+    Args:
+        run: the run's folder, or None.
+        env: another environment than the run's.
+        env_kwargs: its keyword arguments; those of the training otherwise.
+        perturbations: configurations, from the inside out.
+        steps: at most this many commands.
+        seed: of the episode.
+        controllers: by name.
+
+    Raises:
+        UnknownId: the environment has no such controller.
+        AskError: nobody is to play.
+    """
+    name, kwargs, players = cast(run, env, env_kwargs, controllers)
+    for who, player in players.items():
+        world = make_env(name, kwargs, perturbations)
+        try:
+            if len(players) > 1:
+                yield f"=== {who} ==="
+            yield from _told(world, player, steps, seed)
+        finally:
+            world.close()
+
+
+def _told(world: Any, player: Any, steps: int, seed: int) -> Iterator[str]:
+    acting = player.acting_in(world) if hasattr(player, "acting_in") else player
+    text, info = world.reset(seed=seed)
+    yield text
+    score, state, over, turn = 0.0, None, False, 0
+    while not over and turn < steps:
+        offered = info.get("admissible_commands")
+        command, state = acting.predict(text, state, np.array([turn == 0]), True, commands=offered)
+        text, reward, terminated, truncated, info = world.step(command)
+        score += float(info.get("true_reward", reward))
+        over, turn = bool(terminated or truncated), turn + 1
+        yield f"> {command}"
+        yield text
+    ended = "won" if info.get("won") else "lost" if over and not truncated else "out of turns" if over else "cut off"
+    yield f"[{ended} after {turn} turns, return {score:g}]"
