@@ -69,9 +69,9 @@ train-single: $(VENV)/.ready
 demo-language: $(VENV)/.ready
 	$(BIN)/agentgym train grpo $(LANGUAGE) --steps $(LANGUAGE_STEPS) --threads 1 --overwrite --name language \
 		--config.imitation-batches 200
-	$(BIN)/agentgym evaluate runs/language --out reports/language --workers 2 --suite text --episodes 64 \
+	$(BIN)/agentgym evaluate runs/language $(LANGUAGE) --out reports/language --workers 2 --suite text --episodes 64 \
 		--controllers oracle explorer random
-	$(BIN)/agentgym play runs/language --env-kwargs split=unseen
+	$(BIN)/agentgym play runs/language --env-kwargs size=tiny split=unseen
 	@echo "Open reports/language/report.html in a browser."
 
 test: $(VENV)/.ready-dev
