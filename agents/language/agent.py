@@ -41,7 +41,7 @@ class LanguageAgent:
     environment steps (turns); ``learn`` ends with the iteration that reaches its number.
 
     Args:
-        policy: "tiny", or the folder of a Hugging Face causal language model.
+        policy: "tiny", "smollm2", or the folder of a Hugging Face causal language model.
         env: a batch of text worlds (``gymnasium.make_vec``), a single one, or an id.
         seed: of everything random; None draws one.
         device: "auto", "cpu" or "cuda".
@@ -65,8 +65,6 @@ class LanguageAgent:
     def _build(
         self, env: VectorEnv | None, seed: int | None, device: torch.device | str, saved: saving.SavedAgent | None
     ) -> None:
-        if self.settings.policy != "tiny" and self.choosing:
-            raise InvalidParameter('A pretrained policy writes commands: set actions="write" (--config.actions write).')
         self.device = get_device(device)
         self.seed = entropy() if seed is None else seed
         self.generator = torch.Generator().manual_seed(episode_seed(self.seed, 0))
@@ -256,7 +254,7 @@ class LanguageAgent:
             state: what the last call gave back; None at an episode's start.
             episode_start: true starts a new episode, whatever ``state`` is.
             deterministic: the likeliest command (or words) instead of a sample.
-            commands: the admissible commands; needed where the agent chooses among them.
+            commands: the admissible commands; needed where the agent chooses among them, or is told of them.
 
         Returns:
             The command, and the state for the next call.
@@ -274,7 +272,7 @@ class LanguageAgent:
         conversation = Conversation(self.policy) if fresh or state is None else state
         sampler = Sampler(self.generator, deterministic)
         limit = self.settings.max_command_tokens
-        return conversation.answer(observation, commands if self.choosing else None, limit, sampler), conversation
+        return conversation.answer(observation, commands, limit, sampler, self.choosing), conversation
 
     # Saving
 

@@ -18,24 +18,26 @@ class Conversation:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.session = policy.session(1)
-        self.length = len(policy.opening)
-        self.session.read(0, policy.opening)
+        self.length = 0
 
-    def answer(self, observation: str, commands: Sequence[str] | None, limit: int, sampler: Sampler) -> str:
+    def answer(
+        self, observation: str, commands: Sequence[str] | None, limit: int, sampler: Sampler, choosing: bool
+    ) -> str:
         """The command that follows an observation.
 
         Args:
             observation: a text.
-            commands: to choose among; None: write freely.
+            commands: the admissible ones; None where they are not known, and nobody chooses.
             limit: the most tokens of a written command.
             sampler: draws.
+            choosing: among the commands; otherwise one is written freely.
 
         Raises:
             InvalidParameter: the episode has become longer than the policy's context.
         """
         policy = self.policy
-        read = [*policy.encode(observation), *policy.prompt]
-        options = None if commands is None else [policy.encode(command) for command in commands]
+        read = policy.observed(observation, commands, first=not self.length)
+        options = [policy.encode(command) for command in commands] if choosing and commands else None
         need = limit if options is None else max(map(len, options)) + 1
         if self.length + len(read) + need > policy.context:
             raise InvalidParameter(

@@ -33,8 +33,9 @@ class Learner:
         self, policy: Policy, settings: LanguageConfig, plugins: Mapping[str, Plugin], generator: torch.Generator
     ) -> None:
         self.policy, self.settings, self.plugins, self.generator = policy, settings, plugins, generator
+        learned = [parameter for parameter in policy.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(
-            policy.parameters(), settings.learning_rate, betas=(0.9, 0.95), weight_decay=settings.weight_decay
+            learned, settings.learning_rate, betas=(0.9, 0.95), weight_decay=settings.weight_decay
         )
 
         self.begin()

@@ -38,6 +38,7 @@ class World(ABC):
         max_observation_words, max_command_words: in words of :func:`agentgym.envs.text.language.words`.
         task, task_kind: what is to be done in this episode, in words, and its kind.
         verbs: the first words of commands.
+        instructions: which commands there are, for who has never played; "" where the observations say it.
         characters: of which observations are made.
     """
 
@@ -49,6 +50,7 @@ class World(ABC):
     task: str
     task_kind: str
     verbs: tuple[str, ...]
+    instructions: str = ""
     characters: frozenset[str] = OBSERVATION_CHARACTERS
 
     def __init__(self, split: str) -> None:

@@ -30,6 +30,7 @@ class ArchiveWorld(World):
     """
 
     verbs = (*TOOLS, "answer")
+    instructions = "Commands: search WORDS; open NUMBER; calculate SUM; answer TEXT."
 
     def __init__(self, size: str = "small", split: str = "train", **dials: Any) -> None:
         super().__init__(split)
