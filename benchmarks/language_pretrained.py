@@ -26,7 +26,6 @@ from agentgym.agents.language.denormals import flushing_denormals
 from agentgym.agents.language.methods import GRPO
 from agentgym.agents.language.policy import Sampler
 from agentgym.agents.language.rollout import Rollout
-from agentgym.agents.language.trajectory import collate
 
 WORLDS_AT_ONCE = 16
 FIRST_SEED = 1_000_000
@@ -64,7 +63,9 @@ def score(agent: Any, worlds: int, deterministic: bool) -> dict[str, Any]:
 
 def show(case: str, **found: Any) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(json.dumps({"case": case, **found, "peak_gib": round(peak, 2), "threads": torch.get_num_threads()}), flush=True)
+    print(
+        json.dumps({"case": case, **found, "peak_gib": round(peak, 2), "threads": torch.get_num_threads()}), flush=True
+    )
 
 
 def agent(worlds: int = 8, **settings: Any) -> Any:

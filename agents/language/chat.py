@@ -1,17 +1,20 @@
-"""What stands around observations and commands: a tokenizer's chat template, taken apart once, or a plain transcript."""
+"""What stands around observations and commands: a chat template, taken apart once, or a plain transcript."""
 
+import logging
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
 from agentgym.errors import InvalidParameter
 
-__all__ = ["Frame", "Transcript", "frame_of"]
+__all__ = ["RULES", "Frame", "Transcript", "frame_of"]
 
 Transcript = Literal["auto", "chat", "plain"]
 
 RULES = "You are in a text world and do the task. Answer every message with one command and nothing else."
 # Texts that no template contains, to find the places of the messages by.
 MARKS = ("\u2780first\u2780", "\u2781second\u2781", "\u2782third\u2782")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,10 @@ def frame_of(tokenizer: Any, transcript: Transcript, instructions: str) -> Frame
         InvalidParameter: "chat" is asked for and the tokenizer has no template; the template renders earlier messages
             otherwise once there are later ones; or no single token ends a command.
     """
-    if transcript == "plain" or (transcript == "auto" and not tokenizer.chat_template):
+    if transcript == "plain":
+        return _plain(tokenizer)
+    if transcript == "auto" and not tokenizer.chat_template:
+        _log.warning("The model's tokenizer has no chat template: its transcripts are plain.")
         return _plain(tokenizer)
     if not tokenizer.chat_template:
         raise InvalidParameter('This tokenizer has no chat template: set transcript="plain".')

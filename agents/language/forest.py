@@ -57,7 +57,7 @@ class Forest:
                 self.ancestry[number, node, path] = True
             roots, inner = number * self.shape[1], count * self.shape[1] + number * size
             first = len(ends)
-            for (decision, parent, token) in row.edges:
+            for decision, parent, token in row.edges:
                 sources.append(roots + decision if parent < 0 else inner + parent)
                 ends.append(token)
             for decision, command, path in row.paths:

@@ -15,7 +15,7 @@ from agentgym.errors import CorruptFile, InvalidParameter
 if TYPE_CHECKING:
     from agentgym.agents.language.pretrained import Options
 
-__all__ = ["make_policy", "saved_policy"]
+__all__ = ["asked", "make_policy", "saved_policy"]
 
 
 def make_policy(settings: LanguageConfig, env: VectorEnv) -> Policy:
@@ -27,8 +27,8 @@ def make_policy(settings: LanguageConfig, env: VectorEnv) -> Policy:
         FileNotFoundError: there is nothing at that path.
     """
     if settings.policy != "tiny":
-        return _pretrained(settings, str(_asked(env, "instructions") or ""))
-    words: Sequence[str] | None = _asked(env, "vocabulary")
+        return _pretrained(settings, str(asked(env, "instructions") or ""))
+    words: Sequence[str] | None = asked(env, "vocabulary")
     if words is None:
         raise InvalidParameter(
             "The environment cannot list its words (vocabulary), by which a tiny policy reads: take a pretrained one."
@@ -36,7 +36,7 @@ def make_policy(settings: LanguageConfig, env: VectorEnv) -> Policy:
     return _tiny(settings, tuple(words))
 
 
-def _asked(env: VectorEnv, name: str) -> Any:
+def asked(env: VectorEnv, name: str) -> Any:
     """What the worlds have by that name; None where they have nothing."""
     base = env.unwrapped
     try:
