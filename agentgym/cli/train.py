@@ -1,6 +1,7 @@
 """``agentgym train AGENT --env ID``: trains and writes ``runs/NAME``."""
 
 import dataclasses
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,7 +9,7 @@ from typing import Annotated, Any
 import tyro
 
 from agentgym import catalog
-from agentgym.errors import UnknownId
+from agentgym.errors import AskError, UnknownId
 from agentgym.runs import RunConfig
 from agentgym.settings import parse_settings, parse_values
 
@@ -82,6 +83,8 @@ def _command(agent: str, config_class: type) -> Any:
         """
         from agentgym.training import train as train_agent
 
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise AskError("A run is of one process. Several learn together from Python: see agentgym show grpo.")
         perturbations = []
         for text in perturb:
             kind, values = parse_settings(text)

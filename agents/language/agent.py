@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from agentgym import checkpoint
 from agentgym.agents.common import saving
 from agentgym.agents.common.vector_env import VectorEnvAdapter
+from agentgym.agents.language import processes
 from agentgym.agents.language.config import LanguageConfig
 from agentgym.agents.language.conversation import Conversation
 from agentgym.agents.language.denormals import flushing_denormals
@@ -60,12 +61,14 @@ class LanguageAgent:
         self, policy: str, env: Any, seed: int | None = None, device: torch.device | str = "auto", **settings: Any
     ) -> None:
         self.settings = self.Config(**{"policy": policy, **settings})
-        self._build(batch_of(env, self.settings.episodes), seed, device, None)
+        self._build(batch_of(env, self._own_episodes), seed, device, None)
 
     def _build(
         self, env: VectorEnv | None, seed: int | None, device: torch.device | str, saved: saving.SavedAgent | None
     ) -> None:
         self.device = get_device(device)
+        if seed is None and processes.place()[1] > 1:
+            raise InvalidParameter("Several processes that learn as one need one seed: give one.")
         self.seed = entropy() if seed is None else seed
         self.generator = torch.Generator().manual_seed(episode_seed(self.seed, 0))
         self.policy: Policy
@@ -91,9 +94,9 @@ class LanguageAgent:
             self._take_env(env)
 
     def _take_env(self, env: VectorEnv) -> None:
-        if self.settings.episodes % env.num_envs:
+        if self._own_episodes % env.num_envs:
             raise InvalidParameter(
-                f"{self.settings.episodes} episodes an iteration ({self.settings.tasks} tasks x "
+                f"{self._own_episodes} episodes an iteration ({self._own_episodes // self.settings.group_size} tasks x "
                 f"{self.settings.group_size}) are not a multiple of {env.num_envs} worlds: change --num-envs."
             )
         self.env, self.n_envs = VectorEnvAdapter(env), env.num_envs
@@ -102,6 +105,14 @@ class LanguageAgent:
             env, self.policy, self.settings.group_size, self.choosing,
             self.settings.max_command_tokens, stop_at_void,
         )  # fmt: skip
+
+    @property
+    def _own_episodes(self) -> int:
+        """How many episodes of an iteration this process plays."""
+        _, count = processes.place()
+        if self.settings.tasks % count:
+            raise InvalidParameter(f"{self.settings.tasks} tasks cannot be shared evenly by {count} processes.")
+        return self.settings.episodes // count
 
     @property
     def choosing(self) -> bool:
@@ -120,7 +131,7 @@ class LanguageAgent:
         Raises:
             SpaceMismatch, InvalidParameter: they do not fit.
         """
-        batch = batch_of(env, self.settings.episodes)
+        batch = batch_of(env, self._own_episodes)
         if (batch.single_observation_space, batch.single_action_space) != (self.observation_space, self.action_space):
             raise SpaceMismatch("The environment's texts may be longer, or of other characters, than the agent's.")
         self._take_env(batch)
@@ -172,21 +183,31 @@ class LanguageAgent:
         return self
 
     def _play(self, heard: BaseCallback) -> list[Episode]:
-        """The iteration's episodes, as many at a time as there are worlds."""
+        """The iteration's episodes, as many at a time as there are worlds; each process plays its own tasks."""
         settings, groups = self.settings, self.n_envs // self.settings.group_size
+        (number, count), before = processes.place(), self.num_timesteps
+        share = settings.tasks // count
 
         def on_step(took_part: int) -> bool:
             self.num_timesteps += took_part
             return heard.on_step()
 
-        sampler = Sampler(self.generator)
+        # Several processes draw each from a stream of its own: the agent's generator stays the same in all of them.
+        own = torch.Generator().manual_seed(episode_seed(self.seed, 4, self.iteration, number))
+        sampler = Sampler(self.generator if count == 1 else own)
         episodes: list[Episode] = []
-        for first in range(0, settings.tasks, groups):
-            seeds = [episode_seed(self.seed, 2, self.iteration, first + number) for number in range(groups)]
+        for first in range(share * number, share * (number + 1), groups):
+            seeds = [episode_seed(self.seed, 2, self.iteration, first + group) for group in range(groups)]
             played = self.rollout.play(seeds, sampler, first, on_step)
             if not played:
-                return []
+                episodes = []
+                break
             episodes += played
+        if count > 1:
+            episodes = processes.gathered(episodes)
+            self.num_timesteps = before + sum(len(episode.turns) for episode in episodes)
+            if len(episodes) < settings.episodes:  # a callback of some process said stop
+                return []
         return episodes
 
     def _learn_from(self, episodes: list[Episode], log_interval: int | None) -> None:
@@ -358,7 +379,7 @@ class LanguageAgent:
             raise CorruptFile(f"{path} holds an agent {saved.name!r}, not {cls.catalog_name!r}.")
         agent = cls.__new__(cls)
         agent.settings = cls.Config(**{"policy": saved.policy, **saved.arguments["options"], **settings})
-        batch = None if env is None else batch_of(env, agent.settings.episodes)
+        batch = None if env is None else batch_of(env, agent._own_episodes)
         agent._build(batch, saved.arguments["seed"], device, saved)
         saving.restore(agent, saved)  # type: ignore[arg-type]
         return agent

@@ -158,7 +158,7 @@ def test_loading_to_go_on(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "error", "said"),
     [
-        ({"tasks": 0}, InvalidParameter, "tasks"),
+        ({"tasks": -1}, InvalidParameter, "tasks"),
         ({"learning_rate": float("nan")}, InvalidParameter, "learning_rate"),
         ({"minibatches": 99}, InvalidParameter, "minibatches"),
         ({"tasks": 3}, InvalidParameter, "multiple"),
