@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from agentgym.agents.language.policy import Sampler
 from agentgym.agents.language.trajectory import collate
 from agentgym.cli.main import main
 
@@ -17,15 +18,13 @@ from .worlds import homes, small
 
 # Each process learns from the same batch, then plays and learns by itself; process 0 says what came out.
 SCRIPT = """
-import sys, json, torch
+import sys, torch
 from torch import distributed
-from agentgym.agents.language.methods import SPEAR
-from agentgym.agents.language.trajectory import Batch
-from tests.agents.language.worlds import SMALL
-from tests.agents.language.test_processes import learned, played, METHODS
+from tests.agents.language.test_processes import learned, played
 
+batch = played()
 distributed.init_process_group("gloo")
-agent = learned(4)
+agent = learned(4, batch)
 agent.learn(1, reset_num_timesteps=False)
 weights = torch.cat([p.detach().flatten() for p in agent.policy.parameters()])
 both = [torch.zeros_like(weights) for _ in range(2)]
@@ -41,18 +40,15 @@ METHODS = ("entropy:weight=0.01", "spear:capacity=4", "epo:weight=0.01", "kl")
 def played():
     """The batch of one iteration of an agent that nobody shares."""
     agent = small(env=homes(8), methods=METHODS)
-    from agentgym.agents.language.policy import Sampler
-
     episodes = agent.rollout.play([1, 2], Sampler(torch.Generator().manual_seed(0)))
     for number, episode in enumerate(episodes):  # rewards that differ, so that there is something to learn
         episode.turns[-1].reward = float(number % 3)
     return collate(episodes, agent.choosing)
 
 
-def learned(worlds):
+def learned(worlds, batch):
     """An agent after imitation and two updates on a given batch; ``updated``: its weights then."""
     agent = small(env=homes(worlds), methods=METHODS, learning_rate=1e-2, warmup_iterations=0)
-    batch = torch.load(os.environ["BATCH"], weights_only=False)
     for shown in agent.demonstrations(1):
         agent.learner.imitate(shown)
     for iteration in range(2):
@@ -70,9 +66,7 @@ def learned(worlds):
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_does(tmp_path, monkeypatch):
-    torch.save(played(), tmp_path / "batch.pt")
-    monkeypatch.setenv("BATCH", str(tmp_path / "batch.pt"))
+def test_two_processes_learn_what_one_does(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -90,13 +84,14 @@ def test_two_processes_learn_what_one_does(tmp_path, monkeypatch):
     for process in ours:
         _, error = process.communicate(timeout=300)
         assert process.returncode == 0, error
-    out = torch.load(tmp_path / "out.pt", weights_only=False)
+    out = torch.load(tmp_path / "out.pt", weights_only=True)
     before = torch.cat([p.detach().flatten() for p in small(env=homes(8), methods=METHODS).policy.parameters()])
-    alone = learned(8)
+    alone = learned(8, played())
     assert (alone.updated - before).abs().max() > 1e-3
-    close(out["updated"], alone.updated, 1e-4)
+    # All but the last bias, which moves all commands' scores alike: its gradient is rounding, which Adam makes large.
+    close(out["updated"][:-1], alone.updated[:-1], 1e-4)
     alone.learn(1, reset_num_timesteps=False)
-    assert [one[:2] for one in out["groups"]] == [one[:2] for one in alone.seen]  # the same tasks, shared
+    assert [tuple(one[:2]) for one in out["groups"]] == [one[:2] for one in alone.seen]  # the same tasks, shared
     assert out["timesteps"] == sum(turns for _, _, turns in out["groups"])
 
 
