@@ -105,13 +105,10 @@ def imitate(worlds: int, batches: int, folder: str) -> None:
 def improve(worlds: int, iterations: int, folder: str) -> None:
     """GRPO from what :func:`imitate` saved."""
     made = GRPO.load(folder, homes(16, "train"), device="cpu")
-    seen: dict[str, float] = {}
-    record = made.logger.record
-    made.logger.record = lambda key, value, **more: (seen.update({key: value}), record(key, value, **more))[1]
     for number in range(iterations):
         start, clock = time.process_time(), time.perf_counter()
-        made.learn(1, reset_num_timesteps=False)
-        told = {key.partition("/")[2]: round(float(seen[key]), 5) for key in TOLD}
+        made.learn(1, log_interval=None, reset_num_timesteps=False)
+        told = {key.partition("/")[2]: round(float(made.logger.name_to_value[key]), 5) for key in TOLD}
         show(
             f"iteration {number}", cpu_seconds=round(time.process_time() - start, 1),
             seconds=round(time.perf_counter() - clock, 1), **told,
