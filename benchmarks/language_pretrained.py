@@ -104,7 +104,7 @@ def imitate(worlds: int, batches: int, folder: str) -> None:
 
 def improve(worlds: int, iterations: int, folder: str) -> None:
     """GRPO from what :func:`imitate` saved."""
-    made = GRPO.load(folder, homes(16, "train"), device="cpu")
+    made = GRPO.load(folder, homes(16, "train"), device="cpu", **LEARNING, imitation_batches=0)
     for number in range(iterations):
         start, clock = time.process_time(), time.perf_counter()
         made.learn(1, log_interval=None, reset_num_timesteps=False)
