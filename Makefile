@@ -8,17 +8,21 @@ PIP := $(BIN)/pip install --quiet -c constraints.txt
 TEST_WORKERS ?= auto
 DEMO_STEPS ?= 20000
 CONVECTION_STEPS ?= 40000
+LANGUAGE_STEPS ?= 60000
 # Small networks and a higher learning rate than SAC's defaults: enough to balance a pole, in a minute or two.
 TRAIN := $(BIN)/agentgym train sac --env agentgym/RobustInvertedPendulum-v0 --steps $(DEMO_STEPS) --threads 1 --overwrite \
 	--config.actor-layers 64 64 --config.critic-layers 64 64 --config.batch-size 128 --config.learning-rate 1e-3
 
 CONVECTION := --env agentgym/Convection-v0 --env-kwargs start=mixed --num-envs 32 --steps $(CONVECTION_STEPS) --threads 1 --overwrite
 
-.PHONY: demo train-nominal train-randomised demo-convection train-shared train-single test test-slow lint format clean help
+LANGUAGE := --env agentgym/Household-v0 --env-kwargs size=tiny 'tasks=["place"]'
+
+.PHONY: demo train-nominal train-randomised demo-convection train-shared train-single demo-language test test-slow lint format clean help
 
 help:
 	@echo "make demo       train two agents, find out where they break, write reports/demo/report.html (minutes)"
 	@echo "make demo-convection   the same for convection: one policy for ten heaters"
+	@echo "make demo-language   the same for errands by text: a tiny language agent"
 	@echo "make test       every fast test"
 	@echo "make test-slow  the long learning tests as well"
 	@echo "make lint       ruff, mypy, import-linter"
@@ -61,6 +65,14 @@ train-shared: $(VENV)/.ready
 train-single: $(VENV)/.ready
 	$(BIN)/agentgym train ppo $(CONVECTION) --name convection-single --config.n-steps 25 --config.batch-size 100 \
 		--config.gamma 0.99 --config.learning-rate 1e-3 --config.anneal-learning-rate
+
+demo-language: $(VENV)/.ready
+	$(BIN)/agentgym train grpo $(LANGUAGE) --steps $(LANGUAGE_STEPS) --threads 1 --overwrite --name language \
+		--config.imitation-batches 200
+	$(BIN)/agentgym evaluate runs/language --out reports/language --workers 2 --suite text --episodes 64 \
+		--controllers oracle explorer random
+	$(BIN)/agentgym play runs/language --env-kwargs split=unseen
+	@echo "Open reports/language/report.html in a browser."
 
 test: $(VENV)/.ready-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TEST_WORKERS) --dist worksteal -m "not slow"

@@ -70,6 +70,10 @@ class TrainingProgress(BaseCallback):
         self.shown = shown
         self._next_update = 0.0
 
+    def say(self, text: str) -> None:
+        """Show what goes on before the first step."""
+        self.shown.update(self.model.num_timesteps, text)
+
     def _on_training_start(self) -> None:
         self._began, self._first = time.monotonic(), self.num_timesteps
 

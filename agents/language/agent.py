@@ -1,7 +1,7 @@
 """Language agents from the outside: Stable-Baselines3's shape around rollout and learner."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -23,12 +23,13 @@ from agentgym.agents.language.diagnostics import Alarms, measure_rollout
 from agentgym.agents.language.imitation import demonstrated
 from agentgym.agents.language.learner import Learner
 from agentgym.agents.language.plugins import make_plugins
-from agentgym.agents.language.policies import make_policy, saved_policy
+from agentgym.agents.language.policies import begin_like, make_policy, saved_policy
 from agentgym.agents.language.policy import Policy, Sampler
 from agentgym.agents.language.rollout import Rollout
 from agentgym.agents.language.trajectory import Batch, Episode, collate
 from agentgym.agents.language.worlds import batch_of
 from agentgym.errors import CorruptFile, InvalidParameter, SpaceMismatch
+from agentgym.progress import TrainingProgress, bar
 from agentgym.seeding import entropy, episode_seed
 from agentgym.state import Inventory, Item
 
@@ -78,6 +79,8 @@ class LanguageAgent:
             with torch.random.fork_rng(devices=[]):  # initial weights of this seed, and nobody else's generator moved
                 torch.manual_seed(episode_seed(self.seed, 1))
                 self.policy = make_policy(self.settings, env)
+            if self.settings.start:
+                begin_like(self.policy, self.settings.start)
         else:
             self.observation_space, self.action_space = saved.observation_space, saved.action_space
             self.policy = saved_policy(self.settings, saved.values["texts"])
@@ -165,10 +168,15 @@ class LanguageAgent:
         if reset_num_timesteps:
             self.num_timesteps = 0
         self._total_timesteps = self.num_timesteps + total_timesteps
-        heard = _callbacks(callback, progress_bar)
+        given = callback if isinstance(callback, list) else [] if callback is None else [callback]
+        with bar(self.catalog_name, self._total_timesteps, shown=progress_bar) as shown:
+            self._learn(CallbackList([*given, TrainingProgress(shown)] if progress_bar else given), log_interval)
+        return self
+
+    def _learn(self, heard: CallbackList, log_interval: int | None) -> None:
         heard.init_callback(self)  # type: ignore[arg-type]
         if self.settings.imitation_batches and not self.imitated:
-            self._imitate()
+            self._imitate([one for one in heard.callbacks if isinstance(one, TrainingProgress)])
         if self.iteration == 0:
             self.learner.begin()
         heard.on_training_start(locals(), globals())
@@ -180,7 +188,6 @@ class LanguageAgent:
             heard.on_rollout_end()
             self._learn_from(episodes, log_interval)
         heard.on_training_end()
-        return self
 
     def _play(self, heard: BaseCallback) -> list[Episode]:
         """The iteration's episodes, as many at a time as there are worlds; each process plays its own tasks."""
@@ -229,13 +236,15 @@ class LanguageAgent:
             self.logger.record("time/total_timesteps", self.num_timesteps)
             self.logger.dump(self.num_timesteps)
 
-    def _imitate(self) -> None:
+    def _imitate(self, shown: Sequence[TrainingProgress]) -> None:
         """Learn from demonstrations; seeds that training never uses."""
         settings = self.settings
         loss = 0.0
         for number, batch in enumerate(self.demonstrations(settings.imitation_batches)):
             loss = self.learner.imitate(batch.to(self.device))
             self.logger.record("imitation/loss", loss)
+            for progress in shown:
+                progress.say(f"imitation {number + 1}/{settings.imitation_batches}, loss {loss:.3g}")
             if number % 10 == 9:
                 self.logger.dump(0)
         self.learner.optimizer.state.clear()  # what Adam remembers of imitation would misjudge the first updates
@@ -383,16 +392,3 @@ class LanguageAgent:
         agent._build(batch, saved.arguments["seed"], device, saved)
         saving.restore(agent, saved)  # type: ignore[arg-type]
         return agent
-
-
-def _callbacks(callback: Any, progress_bar: bool) -> BaseCallback:
-    """One callback from none, one or a list.
-
-    Raises:
-        InvalidParameter: a progress bar of Stable-Baselines3's is asked for.
-    """
-    if progress_bar:
-        raise InvalidParameter("Language agents have no progress_bar here: pass a callback.")
-    if callback is None:
-        return CallbackList([])
-    return CallbackList(callback) if isinstance(callback, list) else callback

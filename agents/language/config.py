@@ -33,7 +33,7 @@ DRBOT: dict[str, Any] = {
 # the language already, and forgets it at the rates by which a tiny one learns it.
 OWN: dict[str, dict[str, Any]] = {
     "tiny": {
-        "tasks": 16, "epochs": 2, "learning_rate": 5e-4, "imitation_rate": 1e-3, "imitation_size": 64,
+        "tasks": 16, "epochs": 2, "learning_rate": 1.5e-4, "imitation_rate": 1e-3, "imitation_size": 64,
         "max_command_tokens": 12,
     },
     "pretrained": {
@@ -59,6 +59,7 @@ class LanguageConfig:
     # "tiny", from scratch; "smollm2", SmolLM2-135M-Instruct; or the folder of a Hugging Face causal language model
     policy: Annotated[str, tyro.conf.arg(prefix_name=False)] = "tiny"
     actions: Literal["choose", "write"] = "choose"  # among the admissible commands, or freely
+    start: str = ""  # the folder of a saved language agent with whose weights to begin
     context: int = 2048  # the most tokens of an episode
     max_command_tokens: int = 0  # of a written command, its end included; 0: 12, pretrained 24
     temperature: float = 1.0  # of sampling and learning
@@ -83,7 +84,7 @@ class LanguageConfig:
     step_weight: float = 1.0  # GiGPO: of the advantage within equal states
 
     # Update
-    learning_rate: float = 0.0  # 0: 5e-4, pretrained 1e-5
+    learning_rate: float = 0.0  # 0: 1.5e-4, pretrained 1e-5
     warmup_iterations: int = 3  # the learning rate rises from 0
     decay_iterations: int = 0  # ... and falls along a cosine until this one; 0: it stays
     final_rate: float = 0.2  # the factor to which it falls

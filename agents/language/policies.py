@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
+from agentgym.agents.common.saving import load_agent
 from agentgym.agents.language.config import LanguageConfig
 from agentgym.agents.language.policy import Policy
 from agentgym.agents.language.tiny import TinyPolicy
@@ -15,7 +17,7 @@ from agentgym.errors import CorruptFile, InvalidParameter
 if TYPE_CHECKING:
     from agentgym.agents.language.pretrained import Options
 
-__all__ = ["asked", "make_policy", "saved_policy"]
+__all__ = ["asked", "begin_like", "make_policy", "saved_policy"]
 
 
 def make_policy(settings: LanguageConfig, env: VectorEnv) -> Policy:
@@ -81,6 +83,22 @@ def saved_policy(settings: LanguageConfig, description: dict[str, Any]) -> Polic
         return PretrainedPolicy.described(description, _options(settings))
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptFile(f"the saved agent does not describe its policy ({error!r})") from error
+
+
+def begin_like(policy: Policy, folder: Path | str) -> None:
+    """Give a policy the weights of a saved agent's, trained by whichever method.
+
+    Raises:
+        FileNotFoundError, CorruptFile: there is no agent in that folder, or it is damaged.
+        InvalidParameter: its policy is another one.
+    """
+    donor = getattr(load_agent(folder, device="cpu"), "policy", None)
+    if not isinstance(donor, Policy) or donor.description() != policy.description():
+        raise InvalidParameter(f"start={folder}: the agent there has another policy, or reads other words.")
+    try:
+        policy.load_state_dict(donor.state_dict())
+    except RuntimeError as error:
+        raise InvalidParameter(f"start={folder}: the policy there has another width, layers or heads.") from error
 
 
 def _tiny(settings: LanguageConfig, words: tuple[str, ...]) -> TinyPolicy:

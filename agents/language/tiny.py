@@ -16,6 +16,7 @@ from agentgym.errors import InvalidParameter
 __all__ = ["TinyPolicy"]
 
 MAX_COMMAND_WORDS = 16
+EPISODES_A_PASS = 16  # of similar lengths: less padding, and states that stay in the processor's cache
 
 
 class TinyPolicy(Policy):
@@ -67,7 +68,18 @@ class TinyPolicy(Policy):
         return self.model.logits(states).masked_fill(self.never, IMPOSSIBLE)
 
     def evaluate_decisions(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """As :meth:`Policy.evaluate_decisions`, from one pass over whole episodes."""
+        """As :meth:`Policy.evaluate_decisions`, from passes over whole episodes, the shortest first."""
+        order = batch.lengths.argsort(stable=True)
+        parts = [self._evaluate_together(batch.rows(part)) for part in order.split(EPISODES_A_PASS)]
+        back = order.argsort()
+        size = batch.at.shape[1]
+        logp, entropy = (
+            torch.cat([functional.pad(values, (0, size - values.shape[1])) for values in column])[back]
+            for column in zip(*parts, strict=True)
+        )
+        return logp, entropy
+
+    def _evaluate_together(self, batch: Batch) -> tuple[Tensor, Tensor]:
         states = self.model(batch.ids)
         there = batch.at >= 0
         if batch.choices is None:

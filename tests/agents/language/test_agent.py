@@ -50,6 +50,29 @@ def test_every_agent_learns_and_is_saved(name, actions, tmp_path):
     assert play(loaded, deterministic=True) == play(agent, deterministic=True)
 
 
+def test_a_saved_agent_is_where_another_begins(tmp_path):
+    first = small(imitation_batches=1).learn(0)
+    first.save(tmp_path / "first")
+    second = small(SPEAR, start=str(tmp_path / "first"))
+    assert all(map(torch.equal, first.policy.parameters(), second.policy.parameters()))
+    second.learn(30).save(tmp_path / "second")
+    (tmp_path / "first").rename(tmp_path / "moved")
+    loaded = load_agent(tmp_path / "second", device="cpu")  # its weights are its own by now
+    assert all(map(torch.equal, second.policy.parameters(), loaded.policy.parameters()))
+    with pytest.raises(InvalidParameter, match="width"):
+        small(SPEAR, start=str(tmp_path / "moved"), width=32)
+    with pytest.raises(FileNotFoundError):
+        small(start=str(tmp_path / "nowhere"))
+
+
+def test_a_progress_bar_tells_of_the_imitation_too(capsys, monkeypatch):
+    monkeypatch.setattr("agentgym.progress.SECONDS_BETWEEN_LINES", 0)
+    small(imitation_batches=2).learn(30, progress_bar=True)
+    said = capsys.readouterr().err
+    assert "imitation 2/2, loss " in said
+    assert "steps/s" in said
+
+
 def test_all_methods_together():
     agent = small(methods=tuple(PLUGINS), skip_dead=False).learn(60)
     assert all(parameter.isfinite().all() for parameter in agent.policy.parameters())
