@@ -104,7 +104,7 @@ def imitate(worlds: int, batches: int, folder: str) -> None:
 
 def improve(worlds: int, iterations: int, folder: str) -> None:
     """GRPO from what :func:`imitate` saved."""
-    made = GRPO.load(folder, homes(16, "train"), device="cpu", **LEARNING, imitation_batches=0)
+    made = GRPO.load(folder, homes(16, "train"), device="cpu", **LEARNING)
     for number in range(iterations):
         start, clock = time.process_time(), time.perf_counter()
         made.learn(1, log_interval=None, reset_num_timesteps=False)
@@ -128,7 +128,7 @@ def main() -> None:
     )
     parser.add_argument("--worlds", type=int, default=32)
     parser.add_argument("--batches", type=int, default=32)
-    parser.add_argument("--iterations", type=int, default=4)
+    parser.add_argument("--iterations", type=int, default=1)
     parser.add_argument("--folder", default="smollm2-imitated")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--threads", type=int, default=1)

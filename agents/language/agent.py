@@ -366,7 +366,7 @@ class LanguageAgent:
             OSError: the disk is full or not writable; an older folder is untouched.
         """
         contents = saving.contents(self)  # type: ignore[arg-type]
-        contents.values["texts"] = self.policy.description()
+        contents.values |= {"texts": self.policy.description(), "imitated": self.imitated}
         checkpoint.write(path, contents)
 
     @classmethod
@@ -391,4 +391,5 @@ class LanguageAgent:
         batch = None if env is None else batch_of(env, agent._own_episodes)
         agent._build(batch, saved.arguments["seed"], device, saved)
         saving.restore(agent, saved)  # type: ignore[arg-type]
+        agent.imitated = bool(saved.values.get("imitated", True))
         return agent
