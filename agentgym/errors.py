@@ -44,8 +44,9 @@ class CorruptFile(AskError, OSError):
 class MissingExtra(AskError, ImportError):
     """An optional dependency is not installed; the message gives the command that installs it."""
 
-    def __init__(self, module: str, extra: str) -> None:
-        super().__init__(f'{module} is not installed. Install it with:  pip install "agentgym[{extra}]"')
+    def __init__(self, module: str, extra: str = "", command: str = "") -> None:
+        command = command or f'pip install "agentgym[{extra}]"'
+        super().__init__(f"{module} is not installed. Install it with:  {command}")
 
 
 class Stopped(Exception):

@@ -1,6 +1,7 @@
 """``agentgym train AGENT --env ID``: trains and writes ``runs/NAME``."""
 
 import dataclasses
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,7 +9,7 @@ from typing import Annotated, Any
 import tyro
 
 from agentgym import catalog
-from agentgym.errors import UnknownId
+from agentgym.errors import AskError, UnknownId
 from agentgym.runs import RunConfig
 from agentgym.settings import parse_settings, parse_values
 
@@ -82,6 +83,8 @@ def _command(agent: str, config_class: type) -> Any:
         """
         from agentgym.training import train as train_agent
 
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise AskError("A run is of one process. Several learn together from Python: see agentgym show grpo.")
         perturbations = []
         for text in perturb:
             kind, values = parse_settings(text)
@@ -100,7 +103,8 @@ def _command(agent: str, config_class: type) -> Any:
             config=dataclasses.asdict(config),
         )
         run = train_agent(run_config, name, root, overwrite)
-        print(f"{run.path}: trained for {steps} steps. Next: agentgym evaluate {run.path} --suite perturbations")
+        suite = getattr(config_class, "SUITE", "perturbations")
+        print(f"{run.path}: trained for {steps} steps. Next: agentgym evaluate {run.path} --suite {suite}")
 
     train.__annotations__["config"] = Annotated[config_class, tyro.conf.arg(name="config")]
     return train

@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from agentgym import checkpoint
 from agentgym.agents.common import saving
 from agentgym.agents.common.vector_env import VectorEnvAdapter
+from agentgym.agents.language import processes
 from agentgym.agents.language.config import LanguageConfig
 from agentgym.agents.language.conversation import Conversation, lanes_to_begin
 from agentgym.agents.language.denormals import flushing_denormals
@@ -42,7 +43,7 @@ class LanguageAgent:
     environment steps (turns); ``learn`` ends with the iteration that reaches its number.
 
     Args:
-        policy: "tiny", or the folder of a Hugging Face causal language model.
+        policy: "tiny", "smollm2", or the folder of a Hugging Face causal language model.
         env: a batch of text worlds (``gymnasium.make_vec``), a single one, or an id.
         seed: of everything random; None draws one.
         device: "auto", "cpu" or "cuda".
@@ -61,14 +62,14 @@ class LanguageAgent:
         self, policy: str, env: Any, seed: int | None = None, device: torch.device | str = "auto", **settings: Any
     ) -> None:
         self.settings = self.Config(**{"policy": policy, **settings})
-        self._build(batch_of(env, self.settings.episodes), seed, device, None)
+        self._build(batch_of(env, self._own_episodes), seed, device, None)
 
     def _build(
         self, env: VectorEnv | None, seed: int | None, device: torch.device | str, saved: saving.SavedAgent | None
     ) -> None:
-        if self.settings.policy != "tiny" and self.choosing:
-            raise InvalidParameter('A pretrained policy writes commands: set actions="write" (--config.actions write).')
         self.device = get_device(device)
+        if seed is None and processes.place()[1] > 1:
+            raise InvalidParameter("Several processes that learn as one need one seed: give one.")
         self.seed = entropy() if seed is None else seed
         self.generator = torch.Generator().manual_seed(episode_seed(self.seed, 0))
         self.policy: Policy
@@ -96,9 +97,9 @@ class LanguageAgent:
             self._take_env(env)
 
     def _take_env(self, env: VectorEnv) -> None:
-        if self.settings.episodes % env.num_envs:
+        if self._own_episodes % env.num_envs:
             raise InvalidParameter(
-                f"{self.settings.episodes} episodes an iteration ({self.settings.tasks} tasks x "
+                f"{self._own_episodes} episodes an iteration ({self._own_episodes // self.settings.group_size} tasks x "
                 f"{self.settings.group_size}) are not a multiple of {env.num_envs} worlds: change --num-envs."
             )
         self.env, self.n_envs = VectorEnvAdapter(env), env.num_envs
@@ -107,6 +108,14 @@ class LanguageAgent:
             env, self.policy, self.settings.group_size, self.choosing,
             self.settings.max_command_tokens, stop_at_void,
         )  # fmt: skip
+
+    @property
+    def _own_episodes(self) -> int:
+        """How many episodes of an iteration this process plays."""
+        _, count = processes.place()
+        if self.settings.tasks % count:
+            raise InvalidParameter(f"{self.settings.tasks} tasks cannot be shared evenly by {count} processes.")
+        return self.settings.episodes // count
 
     @property
     def choosing(self) -> bool:
@@ -125,7 +134,7 @@ class LanguageAgent:
         Raises:
             SpaceMismatch, InvalidParameter: they do not fit.
         """
-        batch = batch_of(env, self.settings.episodes)
+        batch = batch_of(env, self._own_episodes)
         if (batch.single_observation_space, batch.single_action_space) != (self.observation_space, self.action_space):
             raise SpaceMismatch("The environment's texts may be longer, or of other characters, than the agent's.")
         self._take_env(batch)
@@ -181,21 +190,31 @@ class LanguageAgent:
         heard.on_training_end()
 
     def _play(self, heard: BaseCallback) -> list[Episode]:
-        """The iteration's episodes, as many at a time as there are worlds."""
+        """The iteration's episodes, as many at a time as there are worlds; each process plays its own tasks."""
         settings, groups = self.settings, self.n_envs // self.settings.group_size
+        (number, count), before = processes.place(), self.num_timesteps
+        share = settings.tasks // count
 
         def on_step(took_part: int) -> bool:
             self.num_timesteps += took_part
             return heard.on_step()
 
-        sampler = Sampler(self.generator)
+        # Several processes draw each from a stream of its own: the agent's generator stays the same in all of them.
+        own = torch.Generator().manual_seed(episode_seed(self.seed, 4, self.iteration, number))
+        sampler = Sampler(self.generator if count == 1 else own)
         episodes: list[Episode] = []
-        for first in range(0, settings.tasks, groups):
-            seeds = [episode_seed(self.seed, 2, self.iteration, first + number) for number in range(groups)]
+        for first in range(share * number, share * (number + 1), groups):
+            seeds = [episode_seed(self.seed, 2, self.iteration, first + group) for group in range(groups)]
             played = self.rollout.play(seeds, sampler, first, on_step)
             if not played:
-                return []
+                episodes = []
+                break
             episodes += played
+        if count > 1:
+            episodes = processes.gathered(episodes)
+            self.num_timesteps = before + sum(len(episode.turns) for episode in episodes)
+            if len(episodes) < settings.episodes:  # a callback of some process said stop
+                return []
         return episodes
 
     def _learn_from(self, episodes: list[Episode], log_interval: int | None) -> None:
@@ -265,7 +284,8 @@ class LanguageAgent:
             state: what the last call gave back; None at an episode's start.
             episode_start: true starts a new episode, whatever ``state`` is; for a list one a episode.
             deterministic: the likeliest command (or words) instead of a sample.
-            commands: the admissible commands; needed where the agent chooses among them. For a list a list of them.
+            commands: the admissible ones; needed where the agent chooses among them, or is told of them. For a list a
+                list of them.
 
         Returns:
             The command, and the state for the next call. In a list, an episode that waits, or has outgrown the policy's
@@ -289,8 +309,8 @@ class LanguageAgent:
         if fresh := lanes_to_begin(state, len(seen), episode_start):
             conversation.begin(fresh)
         sampler = Sampler(self.generator, deterministic)
-        options = offered if self.choosing else [None] * len(seen)
-        answers = conversation.answer(seen, options, self.settings.max_command_tokens, sampler, strict=single)
+        limit = self.settings.max_command_tokens
+        answers = conversation.answer(seen, offered, limit, sampler, self.choosing, strict=single)
         return (answers[0] if single else answers), conversation
 
     @property
@@ -360,7 +380,7 @@ class LanguageAgent:
             OSError: the disk is full or not writable; an older folder is untouched.
         """
         contents = saving.contents(self)  # type: ignore[arg-type]
-        contents.values["texts"] = self.policy.description()
+        contents.values |= {"texts": self.policy.description(), "imitated": self.imitated}
         checkpoint.write(path, contents)
 
     @classmethod
@@ -382,7 +402,8 @@ class LanguageAgent:
             raise CorruptFile(f"{path} holds an agent {saved.name!r}, not {cls.catalog_name!r}.")
         agent = cls.__new__(cls)
         agent.settings = cls.Config(**{"policy": saved.policy, **saved.arguments["options"], **settings})
-        batch = None if env is None else batch_of(env, agent.settings.episodes)
+        batch = None if env is None else batch_of(env, agent._own_episodes)
         agent._build(batch, saved.arguments["seed"], device, saved)
         saving.restore(agent, saved)  # type: ignore[arg-type]
+        agent.imitated = bool(saved.values.get("imitated", True))
         return agent

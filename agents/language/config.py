@@ -1,14 +1,19 @@
 """Hyperparameters of the language agents. Sources are in the card."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+import tyro
 
 from agentgym.agents.language.advantages import ESTIMATORS, Over
+from agentgym.agents.language.chat import Transcript
 from agentgym.agents.language.surrogate import AGGREGATIONS, Aggregation
 from agentgym.errors import InvalidParameter, UnknownId
 
 __all__ = [
     "DRBOT",
+    "OWN",
     "DrGRPOConfig",
     "EPOConfig",
     "GRPOConfig",
@@ -24,24 +29,54 @@ DRBOT: dict[str, Any] = {
     "methods": ("dr-bot",),
 }  # fmt: skip
 
+# What a policy takes where nothing else is asked for. A pretrained one costs a thousand times as much a token, knows
+# the language already, and forgets it at the rates by which a tiny one learns it.
+OWN: dict[str, dict[str, Any]] = {
+    "tiny": {
+        "tasks": 16, "epochs": 2, "learning_rate": 3e-4, "imitation_rate": 1e-3, "imitation_size": 64,
+        "max_command_tokens": 12,
+    },
+    "pretrained": {
+        "tasks": 4, "epochs": 1, "learning_rate": 1e-5, "imitation_rate": 5e-5, "imitation_size": 8,
+        "max_command_tokens": 24,
+    },
+}  # fmt: skip
+
+KNOWN: dict[str, Iterable[str]] = {
+    "actions": ("choose", "write"), "transcript": ("auto", "chat", "plain"), "score": ("sum", "mean"),
+    "advantage": ESTIMATORS, "aggregation": AGGREGATIONS,
+}  # fmt: skip
+
 
 @dataclass
 class LanguageConfig:
-    """What all language agents are set by. The defaults are for a tiny policy in a household, from scratch."""
+    """What all language agents are set by.
+
+    Sizes and rates that are 0 become the policy's own, :data:`OWN`.
+    """
+
+    SUITE: ClassVar[str] = "text"  # what to evaluate these agents with
 
     # Policy
-    policy: str = "tiny"  # "tiny", from scratch; or the folder of a Hugging Face causal language model
+    # "tiny", from scratch; "smollm2", SmolLM2-135M-Instruct; or the folder of a Hugging Face causal language model
+    policy: Annotated[str, tyro.conf.arg(prefix_name=False)] = "tiny"
     actions: Literal["choose", "write"] = "choose"  # among the admissible commands, or freely
     start: str = ""  # the folder of a saved language agent with whose weights to begin
-    width: int = 64  # of the tiny policy
+    context: int = 2048  # the most tokens of an episode
+    max_command_tokens: int = 0  # of a written command, its end included; 0: 12, pretrained 24
+    temperature: float = 1.0  # of sampling and learning
+    # ... of the tiny one
+    width: int = 64
     layers: int = 2
     heads: int = 4
-    context: int = 2048  # the most tokens of an episode
-    max_command_tokens: int = 12  # of a written command, its end included
-    temperature: float = 1.0  # of sampling and learning
+    # ... of pretrained ones
+    transcript: Transcript = "auto"  # "chat": the tokenizer's template; "plain": none; "auto": where there is one
+    list_commands: bool = False  # whether each observation is followed by the admissible commands
+    score: Literal["sum", "mean"] = "sum"  # choosing: of the log-probabilities of a command's tokens
+    trained_layers: int = 0  # only the last so many of the transformer's layers learn; 0: everything does
 
     # Collection
-    tasks: int = 16  # an iteration
+    tasks: int = 0  # an iteration; 0: 16, pretrained 4
     group_size: int = 8  # episodes of each task
 
     # Advantages
@@ -51,11 +86,11 @@ class LanguageConfig:
     step_weight: float = 1.0  # GiGPO: of the advantage within equal states
 
     # Update
-    learning_rate: float = 3e-4
+    learning_rate: float = 0.0  # 0: 3e-4, pretrained 1e-5
     warmup_iterations: int = 3  # the learning rate rises from 0
     decay_iterations: int = 0  # ... and falls along a cosine until this one; 0: it stays
     final_rate: float = 0.2  # the factor to which it falls
-    epochs: int = 2
+    epochs: int = 0  # 0: 2, pretrained 1
     minibatches: int = 2
     clip_low: float = 0.2
     clip_high: float = 0.28
@@ -71,20 +106,26 @@ class LanguageConfig:
 
     # Imitation before the first iteration, where the environment has demonstrations
     imitation_batches: int = 0
-    imitation_size: int = 64  # episodes a batch
-    imitation_rate: float = 1e-3
+    imitation_size: int = 0  # episodes a batch; 0: 64, pretrained 8
+    imitation_rate: float = 0.0  # 0: 1e-3, pretrained 5e-5
     imitation_expert: Literal["explorer", "oracle"] = "explorer"
     imitation_random: float = 0.3  # the share of turns in which another command than the expert's is given
 
     def __post_init__(self) -> None:
         self.methods = tuple(self.methods)
-        for name in ("tasks", "group_size", "epochs", "minibatches", "width", "layers", "heads", "context"):
+        for name, value in OWN["tiny" if self.policy == "tiny" else "pretrained"].items():
+            if not getattr(self, name):
+                setattr(self, name, value)
+        for name in (
+            "tasks", "group_size", "epochs", "minibatches", "width", "layers", "heads", "context",
+            "max_command_tokens", "imitation_size",
+        ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise InvalidParameter(f"{name} must be at least 1, not {getattr(self, name)!r}.")
         for name in ("temperature", "learning_rate", "imitation_rate", "max_grad_norm"):
             if not getattr(self, name) > 0:
                 raise InvalidParameter(f"{name} must be above 0, not {getattr(self, name)!r}.")
-        for name, known in (("actions", ("choose", "write")), ("advantage", ESTIMATORS), ("aggregation", AGGREGATIONS)):
+        for name, known in KNOWN.items():
             if getattr(self, name) not in known:
                 raise UnknownId(name, str(getattr(self, name)), known)
         if self.minibatches > self.tasks * self.group_size:

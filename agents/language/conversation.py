@@ -44,8 +44,7 @@ class Conversation:
         policy = self.policy
         session = policy.session(len(fresh))
         for number, lane in enumerate(fresh):
-            session.read(number, policy.opening)
-            self.lanes[lane] = _Lane(session, number, len(policy.opening))
+            self.lanes[lane] = _Lane(session, number, 0)
             self.overlong[lane] = False
 
     def answer(
@@ -54,15 +53,17 @@ class Conversation:
         commands: Sequence[Sequence[str] | None],
         limit: int,
         sampler: Sampler,
+        choosing: bool,
         strict: bool,
     ) -> list[str]:
         """The command that follows each observation; "" where there is none, or the episode no longer fits.
 
         Args:
             observations: a text a lane, None where the lane waits.
-            commands: to choose among, one list a lane; None: write freely.
+            commands: the admissible ones, one list a lane; None where they are not known, and nobody chooses.
             limit: the most tokens of a written command.
             sampler: draws.
+            choosing: among the commands; otherwise they are written freely.
             strict: refuse an episode that no longer fits.
 
         Raises:
@@ -75,8 +76,8 @@ class Conversation:
             lane = self.lanes[index]
             if observation is None or lane is None or self.overlong[index]:
                 continue
-            read = [*policy.encode(observation), *policy.prompt]
-            options = None if offered is None else [policy.encode(command) for command in offered]
+            read = policy.observed(observation, offered, first=not lane.length)
+            options = [policy.encode(command) for command in offered] if choosing and offered else None
             need = limit if options is None else max(map(len, options)) + 1
             if lane.length + len(read) + need > policy.context:
                 if strict:
@@ -92,7 +93,7 @@ class Conversation:
             asked.setdefault(id(lane.session), []).append((index, options))
         for key, session in sessions.items():
             for index, decision in self._decide(session, asked[key], limit, sampler):
-                answers[index] = self._said(index, decision, commands[index])
+                answers[index] = self._said(index, decision, commands[index] if choosing else None)
         return answers
 
     def _decide(

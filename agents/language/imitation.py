@@ -23,11 +23,9 @@ def demonstrated(policy: Policy, shown: Iterable[Any], choosing: bool) -> Batch:
     """
     episodes = []
     for one in shown:
-        episode = Episode(
-            0, one.seed, list(policy.opening), won=one.won, ended="terminated" if one.won else "truncated"
-        )
+        episode = Episode(0, one.seed, won=one.won, ended="terminated" if one.won else "truncated")
         for observation, commands, action, given in one.rows:
-            episode.ids += [*policy.encode(observation), *policy.prompt]
+            episode.ids += policy.observed(observation, commands, first=not episode.turns)
             said = [*policy.encode(given), policy.closing]
             if len(episode.ids) + len(said) > policy.context:
                 break

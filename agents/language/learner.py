@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from agentgym.agents.language import processes
 from agentgym.agents.language.advantages import ESTIMATORS
 from agentgym.agents.language.config import LanguageConfig
 from agentgym.agents.language.diagnostics import UpdateMeasures
@@ -33,8 +34,9 @@ class Learner:
         self, policy: Policy, settings: LanguageConfig, plugins: Mapping[str, Plugin], generator: torch.Generator
     ) -> None:
         self.policy, self.settings, self.plugins, self.generator = policy, settings, plugins, generator
+        learned = [parameter for parameter in policy.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(
-            policy.parameters(), settings.learning_rate, betas=(0.9, 0.95), weight_decay=settings.weight_decay
+            learned, settings.learning_rate, betas=(0.9, 0.95), weight_decay=settings.weight_decay
         )
 
         self.begin()
@@ -106,7 +108,7 @@ class Learner:
 
     def _loss(self, batch: Batch, iteration: int, measures: UpdateMeasures, last_epoch: bool) -> Tensor:
         settings = self.settings
-        logp, entropy = self.policy.evaluate_decisions(batch)
+        logp, entropy = processes.evaluate_decisions(self.policy, batch)
         each, clipped = clipped_surrogate(
             logp, batch.old_logp, batch.advantages, settings.clip_low, settings.clip_high, settings.clip_dual
         )
@@ -125,7 +127,7 @@ class Learner:
         order = torch.randperm(len(batch), generator=self.generator)
         for part in order.chunk(settings.minibatches):
             small = batch.rows(part.to(batch.ids.device))
-            logp, _ = self.policy.evaluate_decisions(small)
+            logp, _ = processes.evaluate_decisions(self.policy, small)
             # No dual clip here: it bounds the losses of negative advantages, and replay has none.
             each, clipped = clipped_surrogate(
                 logp, small.old_logp, small.advantages, settings.clip_low, settings.clip_high, None
@@ -138,7 +140,7 @@ class Learner:
 
     def imitate(self, batch: Batch) -> float:
         """One step towards the batch's decisions, -log p averaged over them; returns that loss (nats)."""
-        logp, _ = self.policy.evaluate_decisions(batch)
+        logp, _ = processes.evaluate_decisions(self.policy, batch)
         loss = -(logp * batch.mask).sum() / batch.mask.sum().clamp(min=1)
         self._step(loss, None)
         return float(loss.detach())
@@ -152,6 +154,7 @@ class Learner:
             group["lr"] = rate
         self.optimizer.zero_grad()
         loss.backward()
+        processes.sum_gradients(self.policy)
         norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.settings.max_grad_norm)
         if not math.isfinite(float(norm)):
             raise FloatingPointError(

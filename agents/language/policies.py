@@ -1,8 +1,9 @@
 """Policies by name, made for an environment or read back from a saved agent."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
@@ -13,7 +14,10 @@ from agentgym.agents.language.tiny import TinyPolicy
 from agentgym.agents.language.vocabulary import Vocabulary
 from agentgym.errors import CorruptFile, InvalidParameter
 
-__all__ = ["begin_like", "make_policy", "saved_policy"]
+if TYPE_CHECKING:
+    from agentgym.agents.language.pretrained import Options
+
+__all__ = ["asked", "begin_like", "make_policy", "saved_policy"]
 
 
 def make_policy(settings: LanguageConfig, env: VectorEnv) -> Policy:
@@ -21,14 +25,12 @@ def make_policy(settings: LanguageConfig, env: VectorEnv) -> Policy:
 
     Raises:
         InvalidParameter: a tiny policy, and the environment cannot list its words.
-        MissingExtra: a pretrained one, and transformers is not installed.
-        FileNotFoundError: there is no model at that path.
+        MissingExtra: a pretrained one, and transformers or the model's package is not installed.
+        FileNotFoundError: there is nothing at that path.
     """
     if settings.policy != "tiny":
-        from agentgym.agents.language.pretrained import PretrainedPolicy
-
-        return PretrainedPolicy.read(settings.policy, settings.context, settings.temperature)
-    words = _words_of(env)
+        return _pretrained(settings, str(asked(env, "instructions") or ""))
+    words: Sequence[str] | None = asked(env, "vocabulary")
     if words is None:
         raise InvalidParameter(
             "The environment cannot list its words (vocabulary), by which a tiny policy reads: take a pretrained one."
@@ -36,15 +38,31 @@ def make_policy(settings: LanguageConfig, env: VectorEnv) -> Policy:
     return _tiny(settings, tuple(words))
 
 
-def _words_of(env: VectorEnv) -> Sequence[str] | None:
-    """What the worlds list as their vocabulary; None where they list none."""
+def asked(env: VectorEnv, name: str) -> Any:
+    """What the worlds have by that name; None where they have nothing."""
     base = env.unwrapped
     try:
         if isinstance(base, SyncVectorEnv | AsyncVectorEnv):
-            return base.get_attr("vocabulary")[0]
-        return base.vocabulary  # type: ignore[attr-defined]
+            return base.get_attr(name)[0]
+        return getattr(base, name)
     except AttributeError:
         return None
+
+
+def _pretrained(settings: LanguageConfig, instructions: str) -> Policy:
+    from agentgym.agents.language.pretrained import PretrainedPolicy
+
+    if settings.policy == "smollm2":
+        from agentgym.agents.language.smollm2 import smollm2
+
+        return smollm2(_options(settings), instructions)
+    return PretrainedPolicy.read(settings.policy, _options(settings), instructions)
+
+
+def _options(settings: LanguageConfig) -> "Options":
+    from agentgym.agents.language.pretrained import Options
+
+    return Options(**{item.name: getattr(settings, item.name) for item in fields(Options)})
 
 
 def saved_policy(settings: LanguageConfig, description: dict[str, Any]) -> Policy:
@@ -62,7 +80,7 @@ def saved_policy(settings: LanguageConfig, description: dict[str, Any]) -> Polic
             return _tiny(settings, tuple(description["words"]))
         from agentgym.agents.language.pretrained import PretrainedPolicy
 
-        return PretrainedPolicy.described(description, settings.context, settings.temperature)
+        return PretrainedPolicy.described(description, _options(settings))
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptFile(f"the saved agent does not describe its policy ({error!r})") from error
 

@@ -88,6 +88,7 @@ class Policy(nn.Module, ABC):
 
     Attributes:
         opening: tokens before an episode's first observation.
+        between: tokens before every other observation.
         prompt: tokens between an observation and the command.
         closing: the token that ends a command.
         temperature: of all its distributions, also when they are learned from.
@@ -95,6 +96,7 @@ class Policy(nn.Module, ABC):
     """
 
     opening: list[int]
+    between: list[int]
     prompt: list[int]
     closing: int
     temperature: float
@@ -103,6 +105,16 @@ class Policy(nn.Module, ABC):
     @abstractmethod
     def encode(self, text: str) -> list[int]:
         """A text's tokens."""
+
+    def observed(self, observation: str, commands: Sequence[str] | None, first: bool) -> list[int]:
+        """What an observation adds to an episode's tokens, up to where its command is due.
+
+        Args:
+            observation: the text.
+            commands: the admissible ones, if they are known; for policies that are told of them.
+            first: whether it is an episode's first.
+        """
+        return [*(self.opening if first else self.between), *self.encode(observation), *self.prompt]
 
     @abstractmethod
     def decode(self, ids: Sequence[int]) -> str:

@@ -70,7 +70,7 @@ class Rollout:
         for number in range(count):
             group = number // self.group_size
             lanes.append(_Lane(number, Episode(first_group + group, seeds[group]), self.policy, session))
-            lanes[-1].see(texts[number], infos[number], opening=self.policy.opening)
+            lanes[-1].see(texts[number], infos[number])
         active = lanes
         while active := [lane for lane in active if not self._full(lane)]:
             commands = [""] * count  # worlds whose episode is over get an empty command, and play on unseen
@@ -136,9 +136,10 @@ class _Lane:
         self.info: dict[str, Any] = {}
         self.anchors: list[Hashable] = []
 
-    def see(self, text: str, info: dict[str, Any], opening: Sequence[int] = ()) -> None:
+    def see(self, text: str, info: dict[str, Any]) -> None:
         """An observation, after which a command is due."""
-        self._put([*opening, *self.policy.encode(text), *self.policy.prompt], own=False)
+        first = not self.episode.turns
+        self._put(self.policy.observed(text, info.get("admissible_commands"), first), own=False)
         self.info = info
         self.anchors.append(info.get("anchor", text))
 

@@ -39,7 +39,7 @@ class TinyPolicy(Policy):
         if width % (4 * heads):
             raise InvalidParameter(f"width must be a multiple of 4 x heads, not {width} with {heads} heads.")
         self.vocabulary, self.context, self.temperature = vocabulary, context, temperature
-        self.opening, self.prompt, self.closing = [BEGIN], [ACT], END
+        self.opening, self.between, self.prompt, self.closing = [BEGIN], [], [ACT], END
         self.model = Transformer(len(vocabulary), width, layers, heads)
         self.chooser = Chooser(self.model, heads)
         never = torch.zeros(len(vocabulary), dtype=torch.bool)

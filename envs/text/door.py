@@ -98,6 +98,11 @@ class TextEnv(gymnasium.Env[str, str]):
         return self.world.vocabulary
 
     @property
+    def instructions(self) -> str:
+        """Which commands there are, in a sentence for a language model; "" where there is none."""
+        return self.world.instructions
+
+    @property
     def max_turns(self) -> int:
         """Commands after which an episode is truncated."""
         return self.world.max_turns

@@ -66,6 +66,11 @@ class TextVectorEnv(VectorEnv[Texts, Texts, np.ndarray]):
         return self.worlds[0].vocabulary
 
     @property
+    def instructions(self) -> str:
+        """Which commands there are, in a sentence for a language model; "" where there is none."""
+        return self.worlds[0].instructions
+
+    @property
     def np_random_seed(self) -> tuple[int | None, ...]:  # type: ignore[override]
         """Each world's seed."""
         return tuple(world.np_random_seed for world in self.worlds)

@@ -42,6 +42,7 @@ class World(ABC):
         synonyms: another word for each verb, one that the world itself does not understand; none: not renamed.
         rewordings: every sentence that the world says, in other words; empty where they cannot be listed.
         judges_commands: whether :meth:`shortens` can be told.
+        instructions: which commands there are, for who has never played; "" where the observations say it.
         characters: of which observations are made.
     """
 
@@ -56,6 +57,7 @@ class World(ABC):
     synonyms: Mapping[str, str] = MappingProxyType({})
     rewordings: tuple[Rewording, ...] = ()
     judges_commands: bool = True
+    instructions: str = ""
     characters: frozenset[str] = OBSERVATION_CHARACTERS
 
     def __init__(self, split: str) -> None:

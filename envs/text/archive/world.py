@@ -33,6 +33,7 @@ class ArchiveWorld(World):
     verbs = (*TOOLS, "answer")
     synonyms = SYNONYMS
     rewordings = REWORDINGS
+    instructions = "Commands: search WORDS; open NUMBER; calculate SUM; answer TEXT."
 
     def __init__(self, size: str = "small", split: str = "train", **dials: Any) -> None:
         super().__init__(split)

@@ -66,6 +66,10 @@ class HouseholdWorld(World):
     verbs = ("look", "go", "take", "put", "open", "close", "clean", "heat", "cool", "use")
     synonyms = SYNONYMS
     rewordings = REWORDINGS
+    instructions = (
+        "Commands: look; go to PLACE; open PLACE; close PLACE; take THING from PLACE; put THING in PLACE; "
+        "clean, heat or cool THING with PLACE; use desklamp 1."
+    )
 
     def __init__(
         self, size: str = "small", tasks: Sequence[TaskKind] | None = None, split: str = "train", **dials: Any

@@ -130,9 +130,12 @@ def test_imitation_learns_the_experts_commands():
 
 
 @pytest.mark.parametrize("actions", ["choose", "write"])
-def test_imitation_is_the_first_thing(actions):
-    agent = small(imitation_batches=2, imitation_size=4, actions=actions).learn(1)
+def test_imitation_is_the_first_thing(actions, tmp_path):
+    agent = small(imitation_batches=2, imitation_size=4, actions=actions)
+    assert not agent.imitated
+    agent.learn(1).save(tmp_path / "saved")
     assert agent.imitated
+    assert load_agent(tmp_path / "saved", env=homes()).imitated  # it does not imitate again when it goes on
 
 
 def test_callbacks_hear_and_stop():
@@ -228,7 +231,7 @@ def test_loading_to_go_on(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "error", "said"),
     [
-        ({"tasks": 0}, InvalidParameter, "tasks"),
+        ({"tasks": -1}, InvalidParameter, "tasks"),
         ({"learning_rate": float("nan")}, InvalidParameter, "learning_rate"),
         ({"minibatches": 99}, InvalidParameter, "minibatches"),
         ({"tasks": 3}, InvalidParameter, "multiple"),

@@ -40,3 +40,14 @@ def test_a_mistyped_method_is_refused_before_anything_is_written(tmp_path, capsy
     assert ending.value.code == 2
     assert "spear" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_the_policy_is_an_argument_of_its_own(tmp_path, capsys):
+    arguments = ["--env", "agentgym/Household-v0", "--name", "run", "--root", str(tmp_path), *SMALL]
+    main(["train", "grpo", *arguments, "--steps", "8", "--policy", "tiny", "--env-kwargs", "size=tiny", "max_turns=2"])
+    assert Run.open(tmp_path / "run").config.config["policy"] == "tiny"
+    pytest.importorskip("transformers", reason="needs the extra language")
+    with pytest.raises(SystemExit) as ending:
+        main(["train", "grpo", *arguments, "--policy", "/nowhere/at/all"])
+    assert ending.value.code == 2
+    assert "smollm2" in capsys.readouterr().err

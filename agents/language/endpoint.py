@@ -1,0 +1,191 @@
+"""A language model behind an OpenAI-compatible endpoint, as an agent to be evaluated. Nothing learns here."""
+
+import http.client
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from agentgym.agents.language.chat import RULES
+from agentgym.agents.language.policies import asked
+from agentgym.agents.language.worlds import batch_of
+from agentgym.errors import AskError, InvalidParameter
+
+__all__ = ["EndpointAgent", "EndpointError"]
+
+Messages = list[dict[str, str]]
+# Worth another try: the server is busy, restarting, or its proxy gave up. Others say that the request itself is wrong.
+PASSING = {408, 409, 425, 429, 500, 502, 503, 504}
+LONGEST_ANSWER = 1 << 20  # bytes; a command is a line
+
+
+class EndpointError(AskError, OSError):
+    """An endpoint that did not answer with a command; the message names its address and what to do."""
+
+
+class EndpointAgent:
+    """Asks ``URL/chat/completions`` for every command; an episode is one chat that grows.
+
+    The first line of an answer that is not empty is the command; if there is none, the command is empty, which the
+    environment answers as such. Redirects are not followed, so that a key goes nowhere else.
+
+    Args:
+        url: up to and including ``/v1``, as vLLM, llama.cpp, SGLang and others serve it.
+        env: the text environment, its batch or id: whose spaces and instructions are taken.
+        model: the name that the server knows it by.
+        key_variable: the environment variable that holds the key; unset, no key is sent.
+        timeout: seconds for an answer.
+        retries: further tries after a failure that may pass.
+        pause: seconds before the first further try, doubled for each.
+        max_tokens: of an answer.
+        list_commands: whether each observation is followed by the admissible commands.
+        parallel: requests at a time.
+
+    Raises:
+        InvalidParameter: the address is none of http or https, or a number is out of range.
+        SpaceMismatch: the environment is not one of texts.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        env: Any,
+        model: str,
+        key_variable: str = "OPENAI_API_KEY",
+        timeout: float = 60.0,
+        retries: int = 3,
+        pause: float = 1.0,
+        max_tokens: int = 32,
+        list_commands: bool = True,
+        parallel: int = 8,
+    ) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise InvalidParameter(f"An endpoint's address begins with http:// or https://, not {url!r}.")
+        if timeout <= 0 or retries < 0 or pause < 0 or max_tokens < 1 or parallel < 1:
+            raise InvalidParameter("timeout, max_tokens and parallel must be above 0; retries and pause not below it.")
+        self.url, self.model, self.key_variable = f"{url.rstrip('/')}/chat/completions", model, key_variable
+        self.timeout, self.retries, self.pause = timeout, retries, pause
+        self.max_tokens, self.list_commands, self.parallel = max_tokens, list_commands, parallel
+        batch = batch_of(env, 1)
+        self.observation_space, self.action_space = batch.single_observation_space, batch.single_action_space
+        self.system = f"{RULES} {asked(batch, 'instructions') or ''}".strip()
+        self._opener = urllib.request.build_opener(_NoRedirects)
+
+    def predict(
+        self,
+        observation: str | Sequence[str | None],
+        state: list[Messages] | None = None,
+        episode_start: Any = None,
+        deterministic: bool = True,
+        commands: Any = None,
+    ) -> tuple[Any, list[Messages]]:
+        """The next command in one episode, or in several side by side.
+
+        Args:
+            observation: what the environment said last; or a list of that, with None for episodes that wait.
+            state: what the last call gave back; None at an episode's start.
+            episode_start: true starts a new episode, whatever ``state`` is; for a list one an episode.
+            deterministic: temperature 0 instead of 1.
+            commands: the admissible commands, or for a list one list an episode; for ``list_commands``.
+
+        Raises:
+            EndpointError: the endpoint did not answer, or not with a completion.
+        """
+        single = isinstance(observation, str)
+        seen = [observation] if isinstance(observation, str) else list(observation)
+        offered = [commands] if single else list(commands or [None] * len(seen))
+        starts = np.broadcast_to(np.asarray(False if episode_start is None else episode_start, bool), (len(seen),))
+        chats = [[] if state is None or start else list(state[number]) for number, start in enumerate(starts.tolist())]
+        asking = [number for number, text in enumerate(seen) if text is not None]
+        for number in asking:
+            chat = chats[number] or [{"role": "system", "content": self.system}]
+            chats[number] = [*chat, {"role": "user", "content": self._message(str(seen[number]), offered[number])}]
+        with ThreadPoolExecutor(self.parallel) as pool:
+            answers = list(pool.map(lambda number: self._ask(chats[number], deterministic), asking))
+        said = [""] * len(seen)
+        for number, answer in zip(asking, answers, strict=True):
+            said[number] = next((line.strip() for line in answer.splitlines() if line.strip()), "")
+            chats[number].append({"role": "assistant", "content": said[number]})
+        return (said[0] if single else said), chats
+
+    def _message(self, observation: str, commands: Sequence[str] | None) -> str:
+        if not self.list_commands or not commands:
+            return observation
+        return f"{observation} Commands now: {'; '.join(commands)}."
+
+    def _ask(self, messages: Messages, deterministic: bool) -> str:
+        """The text of one completion, tried again while the failure may pass."""
+        body = json.dumps(
+            {
+                "model": self.model, "messages": messages, "max_tokens": self.max_tokens,
+                "temperature": 0 if deterministic else 1,
+            }
+        ).encode()  # fmt: skip
+        problem = ""
+        for attempt in range(self.retries + 1):
+            if attempt:
+                time.sleep(self.pause * 2 ** (attempt - 1))
+            try:
+                return _text(self._post(body))
+            except urllib.error.HTTPError as error:
+                problem = f"HTTP {error.code}: {_shown(error.read(1000))}"
+                if error.code not in PASSING:
+                    break
+            except TimeoutError:
+                problem = f"no answer within {self.timeout:g} s"
+            except urllib.error.URLError as error:
+                problem = f"no connection ({error.reason})"
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                problem = f"{type(error).__name__}: {error}"
+        raise EndpointError(
+            f"{self.url} gave no command in {attempt + 1} tries; the last: {problem}. Check that the server runs and "
+            f"serves the model {self.model!r}, and that {self.key_variable} holds its key; or raise timeout or retries."
+        )
+
+    def _post(self, body: bytes) -> bytes:
+        headers = {"Content-Type": "application/json"}
+        if key := os.environ.get(self.key_variable):
+            headers["Authorization"] = f"Bearer {key}"
+        request = urllib.request.Request(self.url, body, headers)
+        end, answer = time.monotonic() + self.timeout, b""
+        with self._opener.open(request, timeout=self.timeout) as response:
+            while part := response.read1():
+                answer += part
+                if time.monotonic() > end:  # a server that keeps sending crumbs
+                    raise TimeoutError
+                if len(answer) > LONGEST_ANSWER:
+                    raise ValueError(f"an answer of more than {LONGEST_ANSWER} bytes")
+        return answer
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+
+def _text(answer: bytes) -> str:
+    """The completion's text.
+
+    Raises:
+        ValueError: it is no completion.
+    """
+    try:
+        content = json.loads(answer)["choices"][0]["message"]["content"]
+    except (ValueError, KeyError, IndexError, TypeError):
+        raise ValueError(f"not a chat completion: {_shown(answer)}") from None
+    if content is None:  # what servers send for an answer without a word
+        return ""
+    if not isinstance(content, str):
+        raise ValueError(f"a completion whose content is no text: {_shown(answer)}")
+    return content
+
+
+def _shown(answer: bytes) -> str:
+    """The beginning of an answer, in one line."""
+    return repr(" ".join(answer[:200].decode("utf-8", "replace").split()))

@@ -1,0 +1,148 @@
+"""A language model behind an endpoint: a server in a thread that works, errs, hangs and talks rubbish."""
+
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import gymnasium
+import pytest
+
+from agentgym.agents.language.endpoint import EndpointAgent, EndpointError
+from agentgym.errors import AskError, InvalidParameter, SpaceMismatch
+
+HOME = "agentgym/Household-v0"
+
+
+class Server:
+    """Answers with what ``answers`` gives for each request's body: (status, bytes, seconds to wait before)."""
+
+    def __init__(self):
+        self.asked, self.headers = [], []
+        self.answer = lambda body: (200, said("look"), 0)
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                outer.asked.append(body)
+                outer.headers.append(dict(self.headers))
+                status, data, wait = outer.answer(body)
+                time.sleep(wait)
+                self.send_response(status)
+                if status in (301, 302, 307):
+                    self.send_header("Location", "http://127.0.0.1:1/elsewhere")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
+
+
+def said(text):
+    return json.dumps({"choices": [{"message": {"role": "assistant", "content": text}}]}).encode()
+
+
+@pytest.fixture
+def server():
+    made = Server()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+def agent(server, **settings):
+    return EndpointAgent(server.url, HOME, "model", **{"pause": 0.01, "timeout": 5.0, **settings})
+
+
+def test_a_server_that_knows_the_way_wins_and_hears_the_whole_chat(server, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    env = gymnasium.make(HOME, size="tiny")
+    observation, info = env.reset(seed=0)
+    plan = env.unwrapped.plan()
+    server.answer = lambda body: (200, said(f"\n {plan[len(body['messages']) // 2 - 1]} \nas I said"), 0)
+    asking, state, won, texts = agent(server), None, False, [observation]
+    while not won:
+        command, state = asking.predict(observation, state, commands=info["admissible_commands"])
+        observation, _, _, truncated, info = env.step(command)
+        texts.append(observation)
+        won = info["won"]
+        assert not truncated or won
+    last = server.asked[-1]
+    roles = [message["role"] for message in last["messages"]]
+    assert roles == ["system", *["user", "assistant"] * (len(plan) - 1), "user"]
+    assert "take THING from PLACE" in last["messages"][0]["content"]
+    assert last["messages"][1]["content"].startswith(f"{texts[0]} Commands now: look; ")
+    assert last["temperature"] == 0
+    assert last["model"] == "model"
+    assert server.headers[-1]["Authorization"] == "Bearer secret"
+
+
+def test_several_episodes_do_not_mix(server):
+    server.answer = lambda body: (200, said(f"go to {body['messages'][1]['content']}"), 0)
+    asking = agent(server, list_commands=False)
+    answers, state = asking.predict(["one", None, "three"], None, [True] * 3)
+    assert answers == ["go to one", "", "go to three"]
+    answers, state = asking.predict(["next", "two", None], state, [False, True, False])
+    assert answers == ["go to one", "go to two", ""]
+    assert [len(chat) for chat in state] == [5, 3, 3]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_what_may_pass_is_tried_again(server, status):
+    server.answer = lambda body: (200, said("look"), 0) if len(server.asked) > 2 else (status, b"busy", 0)
+    assert agent(server).predict("You see a mug.")[0] == "look"
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "tries", "says"),
+    [
+        ((503, b"overloaded today", 0), 2, "HTTP 503.*overloaded today"),
+        ((401, b"who are you", 0), 1, "HTTP 401.*who are you"),
+        ((307, b"", 0), 1, "HTTP 307"),
+        ((200, b"\xff\x00 rubbish", 0), 2, "not a chat completion"),
+        ((200, b'{"choices": []}', 0), 2, "not a chat completion"),
+        ((200, b'{"choices": [{"message": {"content": [1]}}]}', 0), 2, "no text"),
+        ((200, b"", 0), 2, "not a chat completion"),
+        ((200, b"", 1.0), 2, "no answer within 0.2 s"),
+    ],
+)
+def test_what_does_not_pass_is_one_error_that_says_what_to_do(server, answer, tries, says):
+    server.answer = lambda body: answer
+    with pytest.raises(EndpointError, match=says) as raised:
+        agent(server, retries=1, timeout=0.2 if answer[2] else 5.0).predict("You see a mug.")
+    assert len(server.asked) == tries
+    for part in (server.url, f"{tries} tries", "OPENAI_API_KEY", "'model'"):
+        assert part in str(raised.value)
+    assert isinstance(raised.value, AskError)
+
+
+def test_nobody_there():
+    with pytest.raises(EndpointError, match="no connection"):
+        EndpointAgent("http://127.0.0.1:9/v1", HOME, "model", retries=0).predict("You see a mug.")
+
+
+@pytest.mark.parametrize("content", ["", None, " \n \n"])
+def test_an_answer_without_a_word_is_an_empty_command(server, content):
+    server.answer = lambda body: (200, said(content), 0)
+    command, _ = agent(server).predict("You see a mug.")
+    assert command == ""
+    env = gymnasium.make(HOME)
+    env.reset(seed=0)
+    assert env.step(command)[4]["problem"] == "empty"
+
+
+def test_what_cannot_be_is_refused():
+    with pytest.raises(InvalidParameter, match="http"):
+        EndpointAgent("ftp://somewhere/v1", HOME, "model")
+    with pytest.raises(InvalidParameter, match="timeout"):
+        EndpointAgent("http://127.0.0.1:9/v1", HOME, "model", timeout=0)
+    with pytest.raises(SpaceMismatch):
+        EndpointAgent("http://127.0.0.1:9/v1", "Pendulum-v1", "model")
