@@ -10,6 +10,7 @@ import pytest
 
 from agentgym.agents.language.endpoint import EndpointAgent, EndpointError
 from agentgym.errors import AskError, InvalidParameter, SpaceMismatch
+from agentgym.evaluation.evaluate import evaluate
 
 HOME = "agentgym/Household-v0"
 
@@ -146,3 +147,28 @@ def test_what_cannot_be_is_refused():
         EndpointAgent("http://127.0.0.1:9/v1", HOME, "model", timeout=0)
     with pytest.raises(SpaceMismatch):
         EndpointAgent("http://127.0.0.1:9/v1", "Pendulum-v1", "model")
+
+
+def test_an_endpoint_that_fails_costs_its_own_episodes_only(server):
+    """Half of the tasks bring an error: each is a row with it, the others are played."""
+
+    def answer(body):
+        if len(body["messages"][1]["content"].partition(". ")[0]) % 2:
+            return 500, b"out of memory", 0
+        return 200, said("look"), 0
+
+    server.answer = answer
+    failing = agent(server, retries=0)
+    kwargs = {"size": "tiny", "max_turns": 2}
+    found = evaluate({"endpoint": failing}, [], HOME, kwargs, episodes=6, progress=False)
+    failed = [bool(row.error) for row in found.rows]
+    assert len(failed) == 6
+    assert any(failed)
+    assert not all(failed)
+    for row in found.rows:
+        if row.error:
+            assert "EndpointError" in row.error
+            assert "HTTP 500" in row.error
+            assert server.url in row.error
+        else:
+            assert row.length == 2

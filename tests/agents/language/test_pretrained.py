@@ -257,7 +257,7 @@ def test_only_the_last_layers_learn_where_that_is_asked_for(folder):
 
 def test_its_settings_are_not_those_of_a_tiny_policy(folder):
     tiny, other = GRPO.Config(), GRPO.Config(policy=folder)
-    assert (tiny.learning_rate, tiny.tasks, tiny.epochs, tiny.max_command_tokens) == (1.5e-4, 16, 2, 12)
+    assert (tiny.learning_rate, tiny.tasks, tiny.epochs, tiny.max_command_tokens) == (3e-4, 16, 2, 12)
     assert (other.learning_rate, other.tasks, other.epochs, other.max_command_tokens) == (1e-5, 4, 1, 24)
     assert GRPO.Config(policy=folder, learning_rate=3e-6).learning_rate == 3e-6
 
