@@ -71,7 +71,7 @@ demo-language: $(VENV)/.ready
 		--config.imitation-batches 200
 	$(BIN)/agentgym evaluate runs/language $(LANGUAGE) --out reports/language --workers 2 --suite text --episodes 64 \
 		--controllers oracle explorer random
-	$(BIN)/agentgym play runs/language --env-kwargs size=tiny split=unseen
+	$(BIN)/agentgym play runs/language $(LANGUAGE) split=unseen
 	@echo "Open reports/language/report.html in a browser."
 
 test: $(VENV)/.ready-dev
