@@ -175,7 +175,8 @@ class TextWorldEnv(TextEnv, EzPickle):
     ## Action Space
 
     The commands of the game. ``info["admissible_commands"]`` are TextWorld's; the game takes some other wordings as
-    well ("n" for "go north"). ``info["problem"]`` is "impossible" for a command that is not among them and changed no
+    well ("n" for "go north"). What is not to the game but to its interpreter ("quit", "restart", "save", "script") is
+    "unparsable", and so are other characters than letters, digits, spaces and ``,.'-``. ``info["problem"]`` is "impossible" for a command that is not among them and changed no
     fact; the observation is then the game's own.
 
     The rest (info, ends, seeds, snapshots) is as in :class:`agentgym.envs.text.door.TextEnv`. The anchor is the set of

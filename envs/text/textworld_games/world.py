@@ -19,6 +19,10 @@ __all__ = ["TextWorldWorld"]
 # The large letters of the title, which every game prints first.
 _TITLE = re.compile(r"^[\s_|\\/$>-]*$")
 _BLANK_LINES = re.compile(r"\n{3,}")
+# All that games are asked with. A backslash, which the interpreter takes for an escape, can end the whole process.
+_READABLE = re.compile(r"[A-Za-z0-9 ,.'-]+")
+# To the interpreter, not to the game: they would end it, begin it anew, or write files.
+_META = frozenset(("quit", "q", "restart", "save", "restore", "script", "transcript", "undo"))
 
 
 class TextWorldWorld(World):
@@ -102,7 +106,7 @@ class TextWorldWorld(World):
         command = " ".join(command.split())
         if not command:
             return Answer(refusal("empty"), "empty", 0.0, False, False)
-        if not (command.isascii() and command.isprintable()):
+        if not _READABLE.fullmatch(command) or _META.intersection(re.findall(r"[a-z]+", command.lower())):
             return Answer(refusal("unparsable"), "unparsable", 0.0, False, False)
         before = self._state
         self._state, score, over = self._env.step(command)

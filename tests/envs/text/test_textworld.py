@@ -1,7 +1,9 @@
 """TextWorld's games: per-step rewards, seeds, the same games again, and what is refused."""
 
+import string
 import sys
 
+import numpy as np
 import pytest
 
 from agentgym.envs.text.env import TextWorldEnv
@@ -68,7 +70,7 @@ def test_seeds_choose_among_the_games_and_splits_have_different_ones(game):
         ("look\x07", "unparsable"),
         ("dance", "impossible"),
         ("take the moon", "impossible"),
-        ("quit", "impossible"),
+        ("quit", "unparsable"),
     ],
 )
 def test_bad_commands_change_nothing_and_say_so(game, command, problem):
@@ -79,6 +81,33 @@ def test_bad_commands_change_nothing_and_say_so(game, command, problem):
     assert (reward, terminated, truncated, info["problem"], info["valid"]) == (0.0, False, False, problem, False)
     assert (info["anchor"], info["admissible_commands"]) == (before["anchor"], before["admissible_commands"])
     assert env.step("look")[4]["valid"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["save", "script", "quit", "look. Quit", "RESTART", "restore", "look, then undo", r"look \w", "look\\help"],
+)
+def test_what_would_end_the_interpreter_or_write_files_never_reaches_it(game, command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    env = game()
+    env.reset(seed=0)
+    _, _, terminated, _, info = env.step(command)
+    env.step("answer.txt")  # what the interpreter would take for the file's name
+    assert (terminated, info["problem"]) == (False, "unparsable")
+    assert not list(tmp_path.iterdir())
+    env.close()
+
+
+def test_random_letters_do_no_harm(game):
+    generator = np.random.default_rng(0)
+    env = game(max_turns=1000)
+    env.reset(seed=0)
+    letters = list(string.printable)
+    for length in generator.integers(1, 100, size=300):
+        env.step("".join(generator.choice(letters, size=length)))
+    observation = env.step("look")[0]
+    assert "You" in observation
+    env.close()
 
 
 def test_several_lines_are_one_command(game):
