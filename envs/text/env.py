@@ -176,8 +176,8 @@ class TextWorldEnv(TextEnv, EzPickle):
 
     The commands of the game. ``info["admissible_commands"]`` are TextWorld's; the game takes some other wordings as
     well ("n" for "go north"). What is not to the game but to its interpreter ("quit", "restart", "save", "script") is
-    "unparsable", and so are other characters than letters, digits, spaces and ``,.'-``. ``info["problem"]`` is "impossible" for a command that is not among them and changed no
-    fact; the observation is then the game's own.
+    "unparsable", and so are other characters than letters, digits, spaces and ``,.'-``. ``info["problem"]`` is
+    "impossible" for a command that is not among them and changed no fact; the observation is then the game's own.
 
     The rest (info, ends, seeds, snapshots) is as in :class:`agentgym.envs.text.door.TextEnv`. The anchor is the set of
     facts that hold. :meth:`plan` is TextWorld's own way to win. A snapshot is the commands given, and restoring gives
