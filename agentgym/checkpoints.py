@@ -55,7 +55,7 @@ class Checkpoints:
 
     Args:
         folder: where they are; made when the first is written.
-        keep: how many are kept.
+        keep: how many are kept; 0 keeps all.
     """
 
     def __init__(self, folder: Path | str, keep: int = 2) -> None:
@@ -103,19 +103,30 @@ class Checkpoints:
         broken = []
         for step in reversed(self.steps()):
             try:
-                saved = self._read(step)
+                saved = self.read(step)
             except (CorruptFile, FileNotFoundError) as error:
                 warnings.warn(f"checkpoint {step} is broken and passed over: {error}", stacklevel=2)
                 broken.append(f"{step}: {error}")
                 continue
             self._segments = {name: [part for part, _ in parts] for name, parts in saved.segments.items()}
-            self._whole[step] = {path for parts in saved.segments.values() for _, path in parts}
+            for known in [saved, *self._older(step)]:
+                self._whole[known.step] = {path for parts in known.segments.values() for _, path in parts}
             return saved
         if broken:
             raise CorruptFile(f"No checkpoint in {self.folder} is whole ({'; '.join(broken)}). Train the run again.")
         return None
 
-    def _read(self, step: int) -> Saved:
+    def _older(self, step: int) -> list[Saved]:
+        """Those before ``step``, where all are kept."""
+        return [] if self.keep else [self.read(older) for older in self.steps() if older < step]
+
+    def read(self, step: int) -> Saved:
+        """The checkpoint of that step.
+
+        Raises:
+            FileNotFoundError: there is none.
+            CorruptFile: it is damaged.
+        """
         contents = checkpoint.read(self.folder / f"{step:010d}")
         try:
             if contents.values["step"] != step:

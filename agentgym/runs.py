@@ -40,6 +40,7 @@ class RunConfig:
         seed: of everything random in the run.
         device: "auto", "cpu" or "cuda".
         checkpoint_every: environment steps between checkpoints; 0 makes one on a signal and at the end only.
+        keep_checkpoints: how many of the newest are kept; 0 keeps all.
         threads: numerics threads; 0 leaves torch's own choice.
         config: the agent's hyperparameters.
     """
@@ -54,6 +55,7 @@ class RunConfig:
     device: str = "auto"
     threads: int = 0
     checkpoint_every: int = 5_000
+    keep_checkpoints: int = 2
     config: dict[str, Any] = field(default_factory=dict)
 
 

@@ -76,7 +76,7 @@ def resume(path: Path | str, more: int = 0, progress: bool = True) -> Run:
         raise AskError(f"--steps is {more}; it is the number of steps to add, 0 or more.")
     if not more and run.record()["finished_steps"] == run.config.steps:
         raise AskError(f"{run.path} is finished ({run.config.steps} steps). Train it for longer with --steps MORE.")
-    checkpoints = Checkpoints(run.path / "checkpoints")
+    checkpoints = Checkpoints(run.path / "checkpoints", run.config.keep_checkpoints)
     saved = checkpoints.newest()
     if saved is not None:
         _refuse_other_configuration(run, saved)
@@ -133,7 +133,7 @@ class _Session:
         about = {"config": asdict(run.config), "fingerprint": fingerprint()}
         own = Inventory([Item("run", lambda: about, lambda _: None)])
         self.inventory = own + run_inventory(agent, metrics)
-        checkpoints = checkpoints or Checkpoints(run.path / "checkpoints")
+        checkpoints = checkpoints or Checkpoints(run.path / "checkpoints", run.config.keep_checkpoints)
         self.checkpointer = Checkpointer(checkpoints, self.inventory, run.config.checkpoint_every, saved)
         self.checkpointer.init_callback(agent)
 
@@ -191,7 +191,7 @@ class _Session:
 
 def _refuse_other_configuration(run: Run, saved: Saved) -> None:
     """Only the number of steps may have been changed."""
-    now, before = asdict(run.config), dict(saved.state["run"]["config"])
+    now, before = asdict(run.config), asdict(RunConfig(**saved.state["run"]["config"]))
     if differences := _differences({**before, "steps": 0}, {**now, "steps": 0}):
         raise AskError(
             f"{run.path / 'config.json'} is not what the checkpoint of step {saved.step} was trained with: "

@@ -61,6 +61,7 @@ def _command(agent: str, config_class: type) -> Any:
         device: str = "auto",
         threads: int = 0,
         checkpoint_every: int = 5_000,
+        keep_checkpoints: int = 2,
         root: Path = Path("runs"),
         overwrite: bool = False,
     ) -> None:
@@ -78,6 +79,7 @@ def _command(agent: str, config_class: type) -> Any:
             device: auto, cpu or cuda.
             threads: numerics threads; 0 leaves torch's own choice.
             checkpoint_every: environment steps between checkpoints, for agentgym resume; 0 makes none on the way.
+            keep_checkpoints: how many of the newest are kept; 0 keeps all.
             root: folder that holds the runs.
             overwrite: replace a run of that name.
         """
@@ -100,6 +102,7 @@ def _command(agent: str, config_class: type) -> Any:
             device=device,
             threads=threads,
             checkpoint_every=checkpoint_every,
+            keep_checkpoints=keep_checkpoints,
             config=dataclasses.asdict(config),
         )
         run = train_agent(run_config, name, root, overwrite)
