@@ -71,7 +71,8 @@ def _text(name: str, summary: str) -> Entry:
 
 
 def _agent(name: str, target: str, summary: str) -> Entry:
-    return Entry("agent", name, f"agentgym.agents.{target}", summary, f"agentgym.agents.{target.split('.')[0]}")
+    folder = target.partition(":")[0].rpartition(".")[0]
+    return Entry("agent", name, f"agentgym.agents.{target}", summary, f"agentgym.agents.{folder}")
 
 
 def _suite(name: str, target: str, summary: str) -> Entry:
@@ -105,6 +106,8 @@ OURS: tuple[Entry, ...] = (
     _agent("trpo", "baselines.trpo:TRPO", "Trust Region Policy Optimization, sb3-contrib's (extra: contrib)"),
     _agent("shared-ppo", "marl.ppo:SharedPPO", "PPO, one policy for all agents of a joint environment"),
     _agent("shared-mdpo", "marl.mdpo:SharedMDPO", "on-policy MDPO, one policy for all agents of a joint environment"),
+    _agent("bc", "offline.bc.bc:BC", "offline: behaviour cloning"),
+    _agent("percent-bc", "offline.bc.bc:PercentBC", "offline: cloning of the episodes with the greatest returns"),
     _agent("grpo", "language.methods:GRPO", "language agent: group-relative policy optimisation"),
     _agent("dr-grpo", "language.methods:DrGRPO", "language agent: GRPO without its two biases"),
     _agent("rloo", "language.methods:RLOO", "language agent: leave-one-out baselines"),

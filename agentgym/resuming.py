@@ -84,8 +84,8 @@ def _set_numpy_state(state: Mapping[str, Any]) -> None:
 # Environments
 
 
-def _environments(env: VecEnv) -> Iterator[Item]:
-    """The stack of VecEnvs from the outside in.
+def _environments(env: VecEnv | None) -> Iterator[Item]:
+    """The stack of VecEnvs from the outside in; nothing of an agent that learns in none.
 
     Raises:
         InvalidParameter: a layer whose state is not known here.
@@ -98,6 +98,8 @@ def _environments(env: VecEnv) -> Iterator[Item]:
         else:
             raise InvalidParameter(f"A run with {type(env).__name__} cannot be resumed: its state is not known.")
         env = env.venv
+    if env is None:
+        return
     batch = getattr(env, "env", None)  # of a VecEnv around a Gymnasium VectorEnv
     if isinstance(batch, RecordedBatch):
         yield Item("env.batch", batch.state, batch.restore)

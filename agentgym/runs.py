@@ -32,21 +32,23 @@ class RunConfig:
 
     Attributes:
         agent: the agent's name in the catalog.
-        env: the Gymnasium id it trains in.
+        env: the Gymnasium id it trains in; of an offline agent, the one it is evaluated in while it learns.
         env_kwargs: what the id's environment is made with.
         perturbations: configurations of the perturbations around it, from the inside out.
         num_envs: environments stepped side by side.
-        steps: environment steps to train for.
+        steps: environment steps to train for; of an offline agent, gradient steps.
         seed: of everything random in the run.
         device: "auto", "cpu" or "cuda".
         checkpoint_every: environment steps between checkpoints; 0 makes one on a signal and at the end only.
         keep_checkpoints: how many of the newest are kept; 0 keeps all.
         threads: numerics threads; 0 leaves torch's own choice.
         config: the agent's hyperparameters.
+        dataset: Minari id of what an offline agent learns from.
+        dataset_sha256: of its arrays.
     """
 
     agent: str
-    env: str
+    env: str = ""
     env_kwargs: dict[str, Any] = field(default_factory=dict)
     perturbations: list[dict[str, Any]] = field(default_factory=list)
     num_envs: int = 1
@@ -57,6 +59,8 @@ class RunConfig:
     checkpoint_every: int = 5_000
     keep_checkpoints: int = 2
     config: dict[str, Any] = field(default_factory=dict)
+    dataset: str = ""
+    dataset_sha256: str = ""
 
 
 @dataclass

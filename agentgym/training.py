@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,12 +95,43 @@ def build(config: RunConfig) -> Any:
     if config.threads:
         torch.set_num_threads(config.threads)
     settings = agent_class.Config(**config.config)
+    if _check_source(config, getattr(agent_class, "learns_from", "environment")) == "dataset":
+        return _build_offline(config, agent_class, settings)
     if config.num_envs == 1:  # an agent that learns from groups of episodes says how many worlds it plays side by side
         config.num_envs = getattr(settings, "worlds", 1)
     env = training_environments(config)
     return agent_class(
         getattr(settings, "policy", "MlpPolicy"), env, seed=config.seed, device=config.device, **settings.to_kwargs()
     )
+
+
+def _check_source(config: RunConfig, source: str) -> str:
+    """An agent learns either from a dataset or in an environment.
+
+    Raises:
+        AskError: the configuration has the other one.
+    """
+    if source == "dataset" and not config.dataset:
+        raise AskError(f"{config.agent} learns from a dataset: give --dataset NAME. See: agentgym list recipes")
+    if source == "environment" and config.dataset:
+        raise AskError(f"{config.agent} learns in an environment, not from a dataset. See: agentgym list agents")
+    if source == "environment" and not config.env:
+        raise AskError(f"{config.agent} learns in an environment: give --env ID. See: agentgym list envs")
+    return source
+
+
+def _build_offline(config: RunConfig, agent_class: Any, settings: Any) -> Any:
+    """The untrained agent with its dataset; by default it is evaluated in the world that the data come from."""
+    from agentgym.data.storage import load_dataset
+
+    dataset = load_dataset(config.dataset)
+    about = dataset.description
+    if not config.env:
+        config.env, config.env_kwargs = about.env, {**about.env_kwargs, **config.env_kwargs}
+        config.perturbations = config.perturbations or [dict(one) for one in about.perturbations]
+    config.dataset_sha256 = dataset.digest
+    env = partial(make_env, config.env, config.env_kwargs, config.perturbations) if config.env else None
+    return agent_class("MlpPolicy", env, dataset, seed=config.seed, device=config.device, **settings.to_kwargs())
 
 
 def training_environments(config: RunConfig) -> VecEnv | RecordedBatch:
@@ -158,7 +190,8 @@ class _Session:
         self.run.write_record(record)
 
     def _inexact_replays(self) -> list[str]:
-        replayed = getattr(self.agent.get_env().unwrapped, "envs", [])  # a native batch is put back without a replay
+        env = self.agent.get_env()
+        replayed = getattr(env and env.unwrapped, "envs", [])  # a native batch is put back without a replay
         return [f"environment {env.index} did not answer as it had" for env in replayed if not env.replayed_exactly]
 
     def finish(self) -> Run:
@@ -176,8 +209,11 @@ class _Session:
             agent.logger.record("time/seconds", record["seconds"])
             agent.logger.dump(agent.num_timesteps)
         agent.save(run.final)
+        if scores := getattr(agent, "scores", None):
+            record["scores"] = asdict(scores)
         run.write_record({**record, "finished_steps": run.config.steps})
-        agent.get_env().close()
+        if env := agent.get_env():
+            env.close()
         return run
 
     def _learn(self) -> None:
@@ -216,7 +252,8 @@ def _plain(value: Any) -> Any:
 
 
 def _default_name(config: RunConfig) -> str:
-    return f"{config.agent}-{config.env.rpartition('/')[2]}-seed{config.seed}"
+    source = config.dataset.removeprefix("agentgym/").replace("/", "-") or config.env.rpartition("/")[2]
+    return f"{config.agent}-{source}-seed{config.seed}"
 
 
 class _Metrics(MetricsFile, KVWriter):

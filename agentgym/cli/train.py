@@ -23,6 +23,8 @@ agentgym train sac --env agentgym/RobustInvertedPendulum-v0 --env-kwargs randomi
 
 agentgym train sac --env Pendulum-v1 --perturb ObservationNoise:std=0.1 --config.learning-rate 1e-3
 
+agentgym train percent-bc --dataset hopper-medium-replay --steps 50000 --name clone
+
 Watch a run: tensorboard --logdir runs
 """
 
@@ -50,8 +52,9 @@ def _command(agent: str, config_class: type) -> Any:
     """The verb with this agent's configuration among its arguments."""
 
     def train(
-        env: str,
         config: Any,
+        env: str = "",
+        dataset: str = "",
         steps: int = 100_000,
         seed: int = 0,
         name: str | None = None,
@@ -68,9 +71,11 @@ def _command(agent: str, config_class: type) -> Any:
         """Train.
 
         Args:
-            env: a Gymnasium id, or module:Id for a package that registers its own.
             config: the agent's hyperparameters.
-            steps: environment steps in all.
+            env: a Gymnasium id, or module:Id for a package that registers its own.
+            dataset: what an offline agent learns from, a recipe's name or a Minari id; env is then where it is
+                evaluated while it learns, by default where the data come from.
+            steps: environment steps in all; of an offline agent, gradient steps.
             seed: of everything random in the run.
             name: the run's folder under runs/; by default agent, environment and seed.
             num_envs: environments stepped side by side.
@@ -94,6 +99,7 @@ def _command(agent: str, config_class: type) -> Any:
         run_config = RunConfig(
             agent=agent,
             env=env,
+            dataset=dataset,
             env_kwargs=parse_values(env_kwargs),
             perturbations=perturbations,
             num_envs=num_envs,

@@ -1,0 +1,250 @@
+"""Datasets on disk: Minari's format, so that its tools read them, and beside it the arrays as they lie in memory.
+
+ROOT/agentgym/hopper/medium-v0/data/
+    main_data.hdf5, metadata.json      Minari's
+    agentgym/                          one .npy file an array, memory-mapped when read; made at the first reading
+
+Minari reads an episode at a time, which takes minutes for a million steps; the arrays are there at once. They are made
+again when Minari's files have changed.
+"""
+
+import json
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gymnasium import Space, spaces
+from gymnasium.envs.registration import EnvSpec
+
+from agentgym.checkpoint import write_file
+from agentgym.data.dataset import Description, OfflineDataset
+from agentgym.errors import CorruptFile, InvalidParameter, MissingExtra
+
+__all__ = ["load_dataset", "local_names", "minari_dataset", "save_dataset"]
+
+ARRAYS = ("observations", "actions", "rewards", "terminations", "truncations", "starts")
+OURS = "agentgym"  # key in Minari's metadata, and name of the folder of arrays
+STAMP = "made-from.json"
+
+
+def load_dataset(name: str) -> OfflineDataset:
+    """A dataset by its Minari id.
+
+    The arrays are memory-mapped: what is not looked at is not read.
+
+    Raises:
+        MissingExtra: Minari is not installed.
+        FileNotFoundError: there is no such dataset; the message lists those that there are.
+        CorruptFile: its files are damaged.
+        InvalidParameter: observations or actions are not single arrays (Dict, Tuple or Text spaces).
+    """
+    stored = minari_dataset(name)
+    folder = Path(stored.storage.data_path)
+    arrays = _mapped(folder / OURS, _stamp(folder))
+    if arrays is None:
+        _write_arrays(folder / OURS, _contiguous(stored, name), _stamp(folder))
+        arrays = _mapped(folder / OURS, _stamp(folder))
+        assert arrays is not None
+    description = _described(name, stored.storage.metadata)
+    return OfflineDataset(**arrays, observation_space=stored.observation_space, action_space=stored.action_space,
+                          description=description)  # fmt: skip
+
+
+def save_dataset(dataset: OfflineDataset) -> Path:
+    """Write a dataset under its name into Minari's folder; one that is there is replaced.
+
+    Returns:
+        Its folder.
+
+    Raises:
+        MissingExtra: Minari is not installed.
+        InvalidParameter: the name is no Minari id.
+    """
+    minari = _minari()
+    from minari.data_collector import EpisodeBuffer
+    from minari.dataset.minari_storage import MinariStorage
+
+    description = dataset.description
+    folder = _folder(description.name)
+    making = folder / ".making"  # what is there already stays until the new one is whole
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir(parents=True)
+
+    def buffers() -> Iterator[Any]:
+        for e in range(dataset.episodes):
+            first, last = int(dataset.starts[e]), int(dataset.starts[e + 1])
+            yield EpisodeBuffer(
+                id=None,
+                observations=dataset.observations[first + e : last + e + 1],
+                actions=dataset.actions[first:last],
+                rewards=dataset.rewards[first:last],
+                terminations=dataset.terminations[first:last],
+                truncations=dataset.truncations[first:last],
+            )
+
+    storage = MinariStorage.new(
+        making, dataset.observation_space, dataset.action_space, _spec(description), jpeg_encoding=False
+    )
+    about: dict[str, Any] = {
+        "dataset_id": description.name,
+        "minari_version": minari.__version__,
+        OURS: {
+            "env": description.env,
+            "env_kwargs": dict(description.env_kwargs),
+            "perturbations": [dict(one) for one in description.perturbations],
+            "record": dict(description.record),
+            "sha256": dataset.digest,
+        },
+    }
+    for ours, theirs in (("random_return", "ref_min_score"), ("expert_return", "ref_max_score")):
+        if getattr(description, ours) is not None:
+            about[theirs] = float(getattr(description, ours))
+    if "description" in description.record:
+        about["description"] = description.record["description"]
+    storage.update_metadata(about)
+    storage.update_episodes(buffers())
+    _write_arrays(making / OURS, {name: getattr(dataset, name) for name in ARRAYS}, _stamp(making))
+    shutil.rmtree(folder / "data", ignore_errors=True)
+    making.rename(folder / "data")
+    return folder
+
+
+def minari_dataset(name: str) -> Any:
+    """Minari's own view of a dataset that is on this machine; nothing is downloaded.
+
+    Raises:
+        MissingExtra: Minari is not installed.
+        FileNotFoundError: there is no such dataset; the message lists those that there are.
+        InvalidParameter: the name is no Minari id.
+        CorruptFile: its files are damaged.
+    """
+    minari, metadata = _minari(), _folder(name) / "data" / "metadata.json"
+    try:
+        if not {"observation_space", "action_space"} <= json.loads(metadata.read_text(encoding="utf-8")).keys():
+            raise ValueError("it names no spaces, and its environment is not built to find them")
+        return minari.load_dataset(name, download=False)
+    except FileNotFoundError:
+        known = ", ".join(local_names()) or "none"
+        raise FileNotFoundError(
+            f"There is no dataset {name!r} on this machine. Made so far: {known}. Make one: agentgym data make --help. "
+            f"One that Minari offers: minari download {name}"
+        ) from None
+    except (ValueError, OSError, KeyError, AssertionError) as error:
+        raise CorruptFile(f"The dataset {name!r} cannot be read ({error}). Make or download it again.") from error
+
+
+def local_names() -> list[str]:
+    """Ids of the datasets on this machine."""
+    return sorted(_minari().list_local_datasets())
+
+
+def _folder(name: str) -> Path:
+    """Where the dataset is, or would be."""
+    _minari()
+    from minari.dataset.minari_dataset import parse_dataset_id
+    from minari.storage.datasets_root_dir import get_dataset_path
+
+    try:
+        parse_dataset_id(name)
+    except ValueError as error:
+        raise InvalidParameter(f"{name!r} is no Minari id: {error}") from error
+    return Path(get_dataset_path(name))
+
+
+def _minari() -> Any:
+    try:
+        import h5py  # noqa: F401
+        import minari
+    except ImportError:
+        raise MissingExtra("minari", "offline") from None
+    return minari
+
+
+def _spec(description: Description) -> EnvSpec | None:
+    """The environment as Minari keeps it: by name, so that reading the file runs nothing."""
+    import gymnasium
+
+    if not description.env:
+        return None
+    spec = gymnasium.spec(description.env)
+    if not isinstance(spec.entry_point, str):
+        return None
+    return EnvSpec(
+        spec.id, spec.entry_point, max_episode_steps=spec.max_episode_steps,
+        kwargs={**spec.kwargs, **description.env_kwargs},
+    )  # fmt: skip
+
+
+def _described(name: str, metadata: Mapping[str, Any]) -> Description:
+    """What the metadata say; of an environment only its id is taken, to be looked up in the registry here.
+
+    A specification may also name any function of any module to build the environment with: it is never called.
+    """
+    ours = metadata.get(OURS)
+    if ours is not None:
+        env, env_kwargs, perturbations, record = (ours[key] for key in ("env", "env_kwargs", "perturbations", "record"))
+    else:
+        spec = json.loads(metadata["env_spec"]) if "env_spec" in metadata else {}
+        env, env_kwargs, perturbations, record = spec.get("id", ""), spec.get("kwargs") or {}, (), {}
+    return Description(
+        name=name, env=env, env_kwargs=env_kwargs, perturbations=tuple(perturbations),
+        random_return=metadata.get("ref_min_score"), expert_return=metadata.get("ref_max_score"), record=record,
+    )  # fmt: skip
+
+
+def _contiguous(stored: Any, name: str) -> dict[str, np.ndarray]:
+    """All episodes of a Minari dataset end to end."""
+    for what, space in (("observations", stored.observation_space), ("actions", stored.action_space)):
+        if not isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
+            raise InvalidParameter(f"The {what} of {name} are {space}: offline agents read single arrays only.")
+    parts: dict[str, list[np.ndarray]] = {field: [] for field in ARRAYS[:-1]}
+    for episode in stored.iterate_episodes():
+        for field, found in parts.items():
+            found.append(np.asarray(getattr(episode, field)))
+    joined = {field: np.concatenate(found) if found else np.zeros(0) for field, found in parts.items()}
+    joined["observations"] = _as_kept(joined["observations"], stored.observation_space)
+    joined["actions"] = _as_kept(joined["actions"], stored.action_space)
+    joined["rewards"] = joined["rewards"].astype(np.float32)
+    for field in ("terminations", "truncations"):
+        joined[field] = joined[field].astype(bool)
+    joined["starts"] = np.concatenate([[0], np.cumsum([len(part) for part in parts["rewards"]])]).astype(np.int64)
+    return joined
+
+
+def _as_kept(array: np.ndarray, space: Space) -> np.ndarray:
+    """Real numbers as float32, everything else as the space has it."""
+    return array.astype(np.float32) if np.issubdtype(space.dtype, np.floating) else array.astype(space.dtype)
+
+
+def _stamp(data: Path) -> dict[str, Any]:
+    """Which files the arrays were made from."""
+    found = {}
+    for path in sorted(data.iterdir()):
+        if path.is_file() and path.name != "metadata.json":
+            found[path.name] = [path.stat().st_size, path.stat().st_mtime_ns]
+    return found
+
+
+def _write_arrays(folder: Path, arrays: Mapping[str, np.ndarray], stamp: Mapping[str, Any]) -> None:
+    """The stamp comes last: without it the arrays do not count."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir()
+    for name in ARRAYS:
+        np.save(folder / f"{name}.npy", np.ascontiguousarray(arrays[name]), allow_pickle=False)
+    write_file(folder / STAMP, json.dumps(dict(stamp)))
+
+
+def _mapped(folder: Path, stamp: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
+    """The arrays, if they are those of the files there are now."""
+    file = folder / STAMP
+    if not file.is_file() or json.loads(file.read_text(encoding="utf-8")) != dict(stamp):
+        return None
+    try:
+        return {name: np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False) for name in ARRAYS}
+    except (OSError, ValueError) as error:
+        warnings.warn(f"{folder} is damaged ({error}) and made again", stacklevel=3)
+        return None

@@ -1,0 +1,450 @@
+"""Offline agents from the outside: Stable-Baselines3's shape, with a dataset in the place of the environment."""
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.logger import Logger, configure
+from stable_baselines3.common.utils import get_device
+from torch import Tensor
+
+from agentgym import checkpoint
+from agentgym.agents.common import saving
+from agentgym.agents.offline.config import OfflineConfig
+from agentgym.agents.offline.networks import OfflinePolicy
+from agentgym.agents.offline.scores import EvaluationEnvs, Scores
+from agentgym.data.dataset import OfflineDataset
+from agentgym.data.storage import load_dataset
+from agentgym.errors import CorruptFile, InvalidParameter, SpaceMismatch
+from agentgym.progress import TrainingProgress, bar
+from agentgym.seeding import entropy, episode_seed
+from agentgym.state import Inventory, Item
+
+__all__ = ["OfflineAgent"]
+
+COUNTERS = (*saving.COUNTERS,)
+
+
+class OfflineAgent:
+    """Base of all offline agents: learns from a dataset, is evaluated in an environment while it does.
+
+    ``num_timesteps`` counts gradient steps.
+
+    A subclass names itself (``catalog_name``), its settings (``Config``), what actions it can give
+    (``action_spaces``), and writes :meth:`_build`, :meth:`_update` and :meth:`_act`; where it keeps more of the data
+    than tensors of transitions, :meth:`_take`; where it has more state than ``policy`` and ``optimizers``,
+    :meth:`inventory`.
+
+    Args:
+        policy: "MlpPolicy"; each agent has one kind of networks, and the name keeps Stable-Baselines3's shape.
+        env: where to evaluate while learning: an id, an environment, or a function that makes one. None does not.
+        dataset: what to learn from: a Minari id or the data themselves. Not needed to predict.
+        seed: of everything random; None draws one.
+        device: "auto", "cpu" or "cuda".
+        **settings: fields of ``Config``.
+
+    Attributes:
+        policy: the networks, normalisers included.
+        scores: final and best evaluation so far.
+        observation_space, action_space: the dataset's.
+
+    Raises:
+        SpaceMismatch: environment and dataset differ, or the agent cannot give such actions.
+        InvalidParameter: a setting is out of range, or the dataset has entries that are not finite.
+        FileNotFoundError: there is no such dataset.
+    """
+
+    catalog_name: ClassVar[str]
+    Config: ClassVar[type[OfflineConfig]] = OfflineConfig
+    action_spaces: ClassVar[tuple[type[spaces.Space], ...]] = (spaces.Box,)
+    learns_from: ClassVar[str] = "dataset"
+    hears_rewards: ClassVar[bool] = False  # whether predict() takes ``reward``, the last step's, [B]
+    promises: ClassVar[bool] = False  # whether it says at an episode's start what it will return
+
+    policy: OfflinePolicy
+    optimizers: SimpleNamespace
+
+    def __init__(
+        self,
+        policy: str = "MlpPolicy",
+        env: Any = None,
+        dataset: str | OfflineDataset | None = None,
+        seed: int | None = None,
+        device: torch.device | str = "auto",
+        **settings: Any,
+    ) -> None:
+        if dataset is None:
+            raise InvalidParameter(
+                f"{type(self).__name__} learns from a dataset: {type(self).__name__}(dataset=...), or --dataset NAME. "
+                "A trained one is read by load(folder)."
+            )
+        self._begin(policy, seed, device, settings)
+        data = load_dataset(dataset) if isinstance(dataset, str) else dataset
+        self._make(data.observation_space, data.action_space)
+        self._connect(env, data)
+
+    # Making
+
+    def _begin(self, policy: str, seed: int | None, device: torch.device | str, settings: dict[str, Any]) -> None:
+        self.policy_name = policy
+        try:
+            self.settings: Any = self.Config(**settings)
+        except TypeError as error:
+            raise InvalidParameter(f"{type(self).__name__}: {error}") from None
+        self.device = get_device(device)
+        self.seed = entropy() if seed is None else seed
+        self.generator = torch.Generator(self.device).manual_seed(episode_seed(self.seed, 0))
+        self.num_timesteps = self._total_timesteps = self._n_updates = self._episode_num = 0
+        self.n_envs = 1
+        self.ep_info_buffer: list[dict[str, float]] = []  # what a progress bar shows: the last evaluation's episodes
+        self.scores = Scores()
+        self.dataset: OfflineDataset | None = None
+        self.evaluation: EvaluationEnvs | None = None
+        self._logger: Logger | None = None
+        self._unread: list[tuple[Tensor, ...]] = []
+
+    def _make(self, observation_space: spaces.Space, action_space: spaces.Space) -> None:
+        if not isinstance(action_space, self.action_spaces):
+            names = " or ".join(space.__name__ for space in self.action_spaces)
+            raise SpaceMismatch(
+                f"{self.catalog_name} gives {names} actions, the dataset has {action_space}. "
+                "Other agents: agentgym list agents"
+            )
+        if isinstance(action_space, spaces.Box) and not action_space.is_bounded():
+            raise SpaceMismatch(f"{self.catalog_name} needs bounded actions, the dataset has {action_space}.")
+        self.observation_space, self.action_space = observation_space, action_space
+        with torch.random.fork_rng(devices=[]):  # initial weights of this seed, and nobody else's generator moved
+            torch.manual_seed(episode_seed(self.seed, 1))
+            self._build()
+        self.policy.to(self.device)
+        self.optimizers = SimpleNamespace(**self._make_optimizers())
+
+    def _connect(self, env: Any, dataset: OfflineDataset | None) -> None:
+        if env is not None:
+            self.evaluation = EvaluationEnvs(env)
+            self.evaluation.check(self.observation_space, self.action_space, "" if dataset is None else str(
+                dataset.description.name))  # fmt: skip
+        if dataset is not None:
+            self.set_dataset(dataset)
+
+    def set_dataset(self, dataset: OfflineDataset) -> None:
+        """Learn from these data from now on.
+
+        Raises:
+            SpaceMismatch: they have other spaces than the agent.
+            InvalidParameter: they have entries that are not finite.
+        """
+        for what in ("observation_space", "action_space"):
+            if getattr(dataset, what) != getattr(self, what):
+                raise SpaceMismatch(
+                    f"The {what.replace('_', ' ')} of {dataset.description.name} is {getattr(dataset, what)}, the "
+                    f"agent's is {getattr(self, what)}."
+                )
+        for what in ("observations", "actions", "rewards"):
+            array = getattr(dataset, what)
+            if bad := int(array.size - np.isfinite(array).sum()):
+                raise InvalidParameter(
+                    f"{dataset.description.name} has {bad} {what} that are not finite. See where: "
+                    f"agentgym data check {dataset.description.name}"
+                )
+        self.dataset = dataset
+        self._take(dataset)
+
+    @property
+    def action_width(self) -> int:
+        """Entries of an action, or how many there are to choose from."""
+        return spaces.flatdim(self.action_space)
+
+    @property
+    def observation_width(self) -> int:
+        """Entries of a flat observation."""
+        return spaces.flatdim(self.observation_space)
+
+    # What a subclass writes
+
+    def _build(self) -> None:
+        """Make ``self.policy``."""
+        raise NotImplementedError
+
+    def _make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """The optimisers by name, once the networks are on the device."""
+        raise NotImplementedError
+
+    def _take(self, dataset: OfflineDataset) -> None:
+        """Put on the device what :meth:`_update` samples from, and fit normalisers."""
+        raise NotImplementedError
+
+    def _update(self) -> tuple[Tensor, ...]:
+        """One gradient step; returns scalars without gradient, in the order of :attr:`metric_names`."""
+        raise NotImplementedError
+
+    metric_names: ClassVar[tuple[str, ...]] = ()
+
+    def _act(self, observations: Tensor, deterministic: bool) -> Tensor:
+        """Actions ``[B, A]`` in [-1, 1] (Box) or int64 ``[B]`` (Discrete) from observations ``[B, ...]``."""
+        raise NotImplementedError
+
+    def promised(self, state: Any, count: int) -> np.ndarray:
+        """The undiscounted returns, float ``[count]``, that the agent promises for episodes that have just begun.
+
+        Args:
+            state: what the first :meth:`predict` of those episodes gave.
+            count: how many they are.
+        """
+        raise NotImplementedError
+
+    # Learning
+
+    @property
+    def logger(self) -> Logger:
+        """Where measurements go, the latest update's included."""
+        if self._logger is None:
+            self._logger = configure(None, [])
+        self._publish()
+        return self._logger
+
+    def set_logger(self, logger: Logger) -> None:
+        """Log there from now on."""
+        self._logger = logger
+
+    def get_env(self) -> None:
+        """None: no environment is learned in."""
+        return
+
+    def learn(
+        self, total_timesteps: int, callback: Any = None, log_interval: int | None = 1,
+        reset_num_timesteps: bool = True, progress_bar: bool = False,
+    ) -> Self:  # fmt: skip
+        """Take ``total_timesteps`` gradient steps; arguments as in Stable-Baselines3.
+
+        Raises:
+            InvalidParameter: there is no dataset.
+            FloatingPointError: a loss became NaN or infinite.
+        """
+        if self.dataset is None:
+            raise InvalidParameter("There is no dataset to learn from: load(folder, dataset=...), or set_dataset().")
+        if reset_num_timesteps:
+            self.num_timesteps, self.scores = 0, Scores()
+        self._total_timesteps = self.num_timesteps + total_timesteps
+        given = callback if isinstance(callback, list) else [] if callback is None else [callback]
+        with bar(self.catalog_name, self._total_timesteps, shown=progress_bar) as shown:
+            heard = CallbackList([*given, TrainingProgress(shown)] if progress_bar else given)
+            heard.init_callback(self)  # type: ignore[arg-type]
+            heard.on_training_start(locals(), globals())
+            while self.num_timesteps < self._total_timesteps:
+                heard.on_rollout_start()
+                if not self._stretch(heard):
+                    break
+                heard.on_rollout_end()
+            heard.on_training_end()
+        return self
+
+    def _stretch(self, heard: BaseCallback) -> bool:
+        """Gradient steps up to the next row of the log or evaluation; False where a callback says stop."""
+        settings = self.settings
+        self.policy.set_training_mode(True)
+        while True:
+            self._unread.append(self._update())
+            self.num_timesteps += 1
+            self._n_updates += 1
+            more = heard.on_step()
+            intervals = {"log": settings.log_every, "evaluate": settings.evaluate_every}
+            due = {what for what, every in intervals.items() if every and self.num_timesteps % every == 0}
+            over = not more or self.num_timesteps >= self._total_timesteps
+            if due or over:
+                if self.evaluation is not None and settings.evaluate_every and ("evaluate" in due or over):
+                    self.evaluate()
+                self.logger.record("time/total_timesteps", self.num_timesteps)
+                self.logger.dump(self.num_timesteps)
+                return more
+
+    def evaluate(self) -> float:
+        """Play fresh episodes, log them, keep them in :attr:`scores`; returns the mean return."""
+        assert self.evaluation is not None
+        count = self.settings.evaluation_episodes
+        played = self.evaluation.play(self, [episode_seed(self.seed, 2, self.num_timesteps, e) for e in range(count)])
+        returns, lengths = np.array(played).T
+        self.ep_info_buffer = [{"r": value, "l": length} for value, length in played]
+        mean = float(returns.mean())
+        self.scores.add(self.num_timesteps, mean, count)
+        logged = {"return_mean": mean, "return_std": float(returns.std()), "length_mean": float(lengths.mean())}
+        score = None if self.dataset is None else self.dataset.description.score(mean)
+        if score is not None:
+            logged["score"] = score
+        for name, value in logged.items():
+            self.logger.record(f"eval/{name}", value)
+        self.policy.set_training_mode(True)
+        return mean
+
+    def _publish(self) -> None:
+        """Means over the updates since the last row; one look at the device for all of them."""
+        if not self._unread:
+            return
+        updates, self._unread = self._unread, []
+        metrics = torch.stack([torch.stack(update) for update in updates]).mean(0).tolist()
+        if not all(map(math.isfinite, metrics)):
+            raise FloatingPointError(
+                f"a loss is not finite by gradient step {self.num_timesteps}: "
+                f"{dict(zip(self.metric_names, metrics, strict=True))}. Try a smaller learning_rate. "
+                "The weights are lost: go back to a checkpoint."
+            )
+        assert self._logger is not None
+        for name, value in zip(self.metric_names, metrics, strict=True):
+            self._logger.record(f"train/{name}", value)
+
+    # Acting
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, Any]:
+        """Actions for one observation or a batch ``[B, ...]``, as in Stable-Baselines3.
+
+        Raises:
+            SpaceMismatch: the observation has another shape.
+        """
+        batch, single = self._batch(observation)
+        self.policy.set_training_mode(False)
+        with torch.no_grad():
+            actions = self._act(batch, deterministic).cpu().numpy()
+        actions = self._to_space(actions)
+        return (actions[0] if single else actions), state
+
+    def _batch(self, observation: Any) -> tuple[Tensor, bool]:
+        """A batch on the device, and whether a single observation was given."""
+        array, shape = np.asarray(observation), self.observation_space.shape or ()
+        single = array.shape == shape
+        if not single and array.shape[1:] != shape:
+            raise SpaceMismatch(
+                f"An observation has shape {shape}, or (n, ...) for a batch of them; not {array.shape}."
+            )
+        batch = torch.as_tensor(array[None] if single else array, device=self.device)
+        return self._encoded(batch), single
+
+    def _encoded(self, observations: Tensor) -> Tensor:
+        """Float ``[B, ...]``; one-hot ``[B, n]`` of Discrete ones."""
+        if isinstance(self.observation_space, spaces.Discrete):
+            index = observations.long() - int(self.observation_space.start)
+            return torch.nn.functional.one_hot(index, int(self.observation_space.n)).float()
+        return observations.float()
+
+    def _to_space(self, actions: np.ndarray) -> np.ndarray:
+        """From [-1, 1], or from 0 on, to the action space."""
+        if isinstance(self.action_space, spaces.Discrete):
+            return actions + self.action_space.start
+        assert isinstance(self.action_space, spaces.Box)
+        low, high = self.action_space.low, self.action_space.high
+        scaled = low + (actions.reshape(len(actions), *low.shape) + 1) * 0.5 * (high - low)
+        return np.clip(scaled, low, high).astype(self.action_space.dtype)
+
+    def _from_space(self, actions: np.ndarray) -> Tensor:
+        """The inverse: float ``[N, A]`` in [-1, 1], or int64 ``[N]`` from 0 on, on the device."""
+        if isinstance(self.action_space, spaces.Discrete):
+            return torch.as_tensor(actions.astype(np.int64) - int(self.action_space.start), device=self.device)
+        assert isinstance(self.action_space, spaces.Box)
+        low, high = self.action_space.low, self.action_space.high
+        scaled = 2 * (actions - low) / (high - low) - 1
+        return torch.as_tensor(scaled.reshape(len(actions), -1).astype(np.float32), device=self.device)
+
+    # Saving
+
+    saved_arguments: ClassVar[tuple[str, ...]] = ("seed", "options")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The settings, as constructor arguments."""
+        return asdict(self.settings)
+
+    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
+        return ["policy", *(f"optimizers.{name}" for name in vars(self.optimizers))], []
+
+    def save(self, path: Path | str) -> None:
+        """Write the agent as the folder ``path`` (safetensors and JSON); the data are not part of it.
+
+        Raises:
+            OSError: the disk is full or not writable; an older folder is untouched.
+        """
+        contents = saving.contents(self)  # type: ignore[arg-type]
+        contents.values |= {"scores": asdict(self.scores), "dataset": self.dataset_record}
+        checkpoint.write(path, contents)
+
+    @property
+    def dataset_record(self) -> dict[str, Any]:
+        """Name, SHA-256 and references of what it has learned from."""
+        if self.dataset is None:
+            return self._dataset_record
+        about = self.dataset.description
+        return {"name": about.name, "sha256": self.dataset.digest, "random_return": about.random_return,
+                "expert_return": about.expert_return}  # fmt: skip
+
+    _dataset_record: dict[str, Any] = {}  # noqa: RUF012  (of a loaded agent)
+
+    @classmethod
+    def load(
+        cls, path: Path | str, env: Any = None, device: torch.device | str = "auto",
+        dataset: str | OfflineDataset | None = None, **settings: Any,
+    ) -> Self:  # fmt: skip
+        """Read an agent that :meth:`save` wrote.
+
+        Args:
+            path: the folder.
+            env: where to evaluate while it goes on learning.
+            device: where its tensors go.
+            dataset: what it goes on learning from; not needed to predict.
+            settings: to have otherwise than when it was saved.
+
+        Raises:
+            FileNotFoundError: there is no such folder.
+            CorruptFile: it is damaged, or another class's.
+            SpaceMismatch: environment or dataset have other spaces.
+        """
+        saved = saving.read(path)
+        if saved.name != cls.catalog_name:
+            raise CorruptFile(f"{path} holds an agent {saved.name!r}, not {cls.catalog_name!r}.")
+        agent = cls.__new__(cls)
+        agent._begin(saved.policy, saved.arguments["seed"], device, {**saved.arguments["options"], **settings})
+        agent._make(saved.observation_space, saved.action_space)
+        agent._connect(env, load_dataset(dataset) if isinstance(dataset, str) else dataset)
+        saving.restore(agent, saved)  # type: ignore[arg-type]
+        agent.scores, agent._dataset_record = Scores(**saved.values["scores"]), saved.values["dataset"]
+        return agent
+
+    def inventory(self) -> Inventory:
+        """Everything that the rest of a run depends on."""
+
+        def set_counters(state: dict[str, int]) -> None:
+            for name, value in state.items():
+                setattr(self, name, value)
+
+        def set_generator(state: Tensor) -> None:
+            self.generator.set_state(state)
+
+        def set_scores(state: dict[str, Any]) -> None:
+            self.scores = Scores(**state)
+
+        items = [
+            Item("policy", self.policy.state_dict, self.policy.load_state_dict),
+            Item("counters", lambda: {name: getattr(self, name) for name in COUNTERS}, set_counters),
+            Item("scores", lambda: asdict(self.scores), set_scores),
+            Item("random.offline", self.generator.get_state, set_generator),
+        ]
+        for name, optimizer in vars(self.optimizers).items():
+            items.append(_optimizer_item(name, optimizer))
+        return Inventory(items)
+
+
+def _optimizer_item(name: str, optimizer: torch.optim.Optimizer) -> Item:
+    return Item(
+        f"{name}.optimizer",
+        lambda: saving.optimizer_state(optimizer),
+        lambda state: saving.restore_optimizer(optimizer, state),
+    )

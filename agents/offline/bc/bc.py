@@ -1,0 +1,107 @@
+"""Behaviour cloning, of all episodes or of those with the greatest returns (%BC)."""
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from agentgym.agents.common.optim import FusedAdam, set_gradients
+from agentgym.agents.offline.bc.config import BCConfig, PercentBCConfig
+from agentgym.agents.offline.networks import MLP, Normalizer, OfflinePolicy
+from agentgym.agents.offline.transitions import TransitionAgent
+from agentgym.data.dataset import OfflineDataset
+from agentgym.errors import InvalidParameter
+
+__all__ = ["BC", "PercentBC"]
+
+
+class CloningPolicy(OfflinePolicy):
+    """Normaliser and actor: tanh of the outputs for Box actions, logits for Discrete ones."""
+
+    def __init__(self, observations: int, layers: tuple[int, ...], actions: int, discrete: bool) -> None:
+        super().__init__()
+        self.normalizer = Normalizer(observations)
+        self.actor = _Actor(self.normalizer, MLP(observations, layers, actions), discrete)
+
+
+class _Actor(nn.Module):
+    def __init__(self, normalizer: Normalizer, network: MLP, discrete: bool) -> None:
+        super().__init__()
+        self.network, self.discrete = network, discrete
+        self._normalizer = [normalizer]  # in a list: it is the policy's, not this module's
+
+    def of_states(self, states: Tensor) -> Tensor:
+        """Actions in [-1, 1], or logits, ``[B, A]``, from normalised states ``[B, D]``."""
+        outputs = self.network(states).squeeze(0)
+        return outputs if self.discrete else torch.tanh(outputs)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """The same from observations as they come, ``[B, ...]``."""
+        return self.of_states(self._normalizer[0](observations))
+
+
+class BC(TransitionAgent):
+    """Behaviour cloning: mean squared error for Box actions, cross-entropy for Discrete ones.
+
+    Args:
+        policy, env, dataset, seed, device: see :class:`~agentgym.agents.offline.agent.OfflineAgent`.
+        **settings: fields of :class:`~agentgym.agents.offline.bc.config.BCConfig`.
+    """
+
+    catalog_name: ClassVar[str] = "bc"
+    Config = BCConfig
+    action_spaces: ClassVar[Any] = (spaces.Box, spaces.Discrete)
+    metric_names: ClassVar[tuple[str, ...]] = ("loss",)
+
+    policy: CloningPolicy
+
+    def _build(self) -> None:
+        if not 0 < self.settings.top <= 1:
+            raise InvalidParameter(f"top is {self.settings.top}; it is a share of the episodes, above 0 and up to 1.")
+        discrete = isinstance(self.action_space, spaces.Discrete)
+        self.policy = CloningPolicy(self.observation_width, self.settings.layers, self.action_width, discrete)
+        self.actor = self.policy.actor
+
+    def _make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        self._parameters = list(self.actor.parameters())
+        return {"actor": FusedAdam(self._parameters, lr=self.settings.learning_rate)}
+
+    def _take(self, dataset: OfflineDataset) -> None:
+        super()._take(best_episodes(dataset, self.settings.top))
+
+    def _update(self) -> tuple[Tensor, ...]:
+        batch = self._sample()
+        outputs = self.actor.of_states(batch.states)
+        cloning = F.cross_entropy if self.actor.discrete else F.mse_loss
+        loss = cloning(outputs, batch.actions)
+        set_gradients(loss, self._parameters)
+        self.optimizers.actor.step()
+        return (loss.detach(),)
+
+    def _act(self, observations: Tensor, deterministic: bool) -> Tensor:
+        outputs = self.actor(observations)
+        if not self.actor.discrete:
+            return outputs
+        if deterministic:
+            return outputs.argmax(1)
+        return torch.multinomial(outputs.softmax(1), 1, generator=self.generator).squeeze(1)
+
+
+class PercentBC(BC):
+    """%BC: clones the best episodes, and so promises their returns, luck included."""
+
+    catalog_name: ClassVar[str] = "percent-bc"
+    Config = PercentBCConfig
+
+
+def best_episodes(dataset: OfflineDataset, share: float) -> OfflineDataset:
+    """The ``share`` of the episodes with the greatest returns, at least one; among equals the first."""
+    if share == 1.0:
+        return dataset
+    count = max(1, math.ceil(share * dataset.episodes))
+    chosen = np.sort(np.argsort(-dataset.returns, kind="stable")[:count])
+    return dataset.select(chosen, f"{dataset.description.name} (best {count} episodes)")

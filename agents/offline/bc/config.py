@@ -1,0 +1,22 @@
+"""Behaviour cloning's settings."""
+
+from dataclasses import dataclass
+
+from agentgym.agents.offline.config import OfflineConfig
+
+__all__ = ["BCConfig", "PercentBCConfig"]
+
+
+@dataclass
+class BCConfig(OfflineConfig):
+    """TD3+BC's networks and optimiser, with the cloning term alone."""
+
+    top: float = 1.0  # share of the episodes, those of greatest return, that is cloned
+    layers: tuple[int, ...] = (256, 256)
+
+
+@dataclass
+class PercentBCConfig(BCConfig):
+    """Chen et al. 2021 (Decision Transformer), section 5.1: the best tenth of the episodes."""
+
+    top: float = 0.1

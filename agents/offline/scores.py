@@ -1,0 +1,109 @@
+"""How an offline agent does in the environment while it learns: fresh episodes, final and best kept apart."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from agentgym.errors import SpaceMismatch
+from agentgym.making import make_env
+
+__all__ = ["EvaluationEnvs", "Scores"]
+
+
+class EvaluationEnvs:
+    """Environments for evaluation only, made when first used. They hold no state that a run would have to keep.
+
+    Args:
+        env: a Gymnasium id, an environment (one episode after the other then), or a function that makes one.
+    """
+
+    def __init__(self, env: str | gymnasium.Env[Any, Any] | Callable[[], gymnasium.Env[Any, Any]]) -> None:
+        self.alone = isinstance(env, gymnasium.Env)
+        self._make: Callable[[], gymnasium.Env[Any, Any]]
+        if isinstance(env, gymnasium.Env):
+            self._make = lambda: env
+        else:
+            self._make = partial(make_env, env) if isinstance(env, str) else env
+        self.envs = [self._make()]
+
+    @property
+    def spaces(self) -> tuple[gymnasium.Space, gymnasium.Space]:
+        """Of observations and actions."""
+        return self.envs[0].observation_space, self.envs[0].action_space
+
+    def play(self, agent: Any, seeds: Sequence[int]) -> list[tuple[float, int]]:
+        """Return and length of one episode a seed, by the agent's mode."""
+        if self.alone:
+            return [found for seed in seeds for found in self._side_by_side(agent, [seed])]
+        while len(self.envs) < len(seeds):
+            self.envs.append(self._make())
+        return self._side_by_side(agent, seeds)
+
+    def _side_by_side(self, agent: Any, seeds: Sequence[int]) -> list[tuple[float, int]]:
+        lanes = self.envs[: len(seeds)]
+        seen = [env.reset(seed=seed)[0] for env, seed in zip(lanes, seeds, strict=True)]
+        totals, lengths = np.zeros(len(lanes)), np.zeros(len(lanes), int)
+        rewards, alive = np.zeros(len(lanes), np.float32), np.ones(len(lanes), bool)
+        state, starts = None, np.ones(len(lanes), bool)
+        told = getattr(agent, "hears_rewards", False)
+        while alive.any():
+            heard = {"reward": rewards} if told else {}
+            actions, state = agent.predict(
+                np.stack(seen), state=state, episode_start=starts, deterministic=True, **heard
+            )
+            starts = np.zeros(len(lanes), bool)
+            for index in np.flatnonzero(alive):
+                seen[index], reward, terminated, truncated, info = lanes[index].step(actions[index])
+                rewards[index] = reward
+                totals[index] += float(info.get("true_reward", reward))
+                lengths[index] += 1
+                alive[index] = not (terminated or truncated)
+        return list(zip(totals.tolist(), lengths.tolist(), strict=True))
+
+    def close(self) -> None:
+        """Close them all."""
+        for env in self.envs:
+            env.close()
+
+    def check(self, observation_space: gymnasium.Space, action_space: gymnasium.Space, name: str) -> None:
+        """Refuse a dataset of other spaces.
+
+        Raises:
+            SpaceMismatch: the message shows both.
+        """
+        for what, ours, theirs in zip(("observations", "actions"), self.spaces, (observation_space, action_space),
+                                      strict=True):  # fmt: skip
+            if ours != theirs:
+                raise SpaceMismatch(
+                    f"The {what} of the dataset {name} are {theirs}, the environment's are {ours}. "
+                    "Take the environment that the dataset was recorded in."
+                )
+
+
+@dataclass
+class Scores:
+    """What the evaluations during learning gave.
+
+    The best is chosen among many noisy means, so it is biased high: it is kept beside the final one, never in its
+    place.
+
+    Attributes:
+        final, best: mean return, and gradient step, of the last evaluation and of the one with the greatest mean.
+        episodes: of each evaluation.
+    """
+
+    final_return: float | None = None
+    final_step: int = 0
+    best_return: float | None = None
+    best_step: int = 0
+    episodes: int = 0
+
+    def add(self, step: int, mean: float, episodes: int) -> None:
+        """Take in one evaluation."""
+        self.final_return, self.final_step, self.episodes = mean, step, episodes
+        if self.best_return is None or mean > self.best_return:
+            self.best_return, self.best_step = mean, step

@@ -1,0 +1,65 @@
+"""What agents share that learn from single steps: batches of transitions on the device, observations normalised."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from agentgym.agents.offline.agent import OfflineAgent
+from agentgym.agents.offline.networks import Normalizer
+from agentgym.data.dataset import OfflineDataset
+
+__all__ = ["Batch", "TransitionAgent"]
+
+
+class Batch(NamedTuple):
+    """B transitions.
+
+    Attributes:
+        rows: int64 ``[B]``, where they stand in the dataset.
+        states, next_states: s and s', flat and normalised, ``[B, D]``.
+        actions: a in [-1, 1], ``[B, A]``; of Discrete ones int64 ``[B]``.
+        rewards: r, ``[B]``.
+        alive: 0 where s' ends the task, else 1, ``[B]``.
+    """
+
+    rows: Tensor
+    states: Tensor
+    actions: Tensor
+    rewards: Tensor
+    next_states: Tensor
+    alive: Tensor
+
+
+class TransitionAgent(OfflineAgent):
+    """An agent whose batches are drawn from all steps alike.
+
+    :meth:`_build` of a subclass puts ``Normalizer(self.observation_width)`` into its policy as ``normalizer``.
+    """
+
+    normalizes = True  # by mean and standard deviation of the dataset's observations
+
+    def _take(self, dataset: OfflineDataset) -> None:
+        found = dataset.transitions()
+        states = self._encoded(torch.as_tensor(found.observations, device=self.device))
+        next_states = self._encoded(torch.as_tensor(found.next_observations, device=self.device))
+        normalizer = self.policy.normalizer
+        assert isinstance(normalizer, Normalizer)
+        if self.normalizes:
+            normalizer.fit(states.flatten(1))
+        self.states, self.next_states = normalizer(states), normalizer(next_states)
+        self.actions = self._from_space(found.actions)
+        self.rewards = self._scaled(torch.as_tensor(found.rewards, device=self.device), dataset)
+        self.alive = 1.0 - torch.as_tensor(found.terminations, device=self.device)
+
+    def _scaled(self, rewards: Tensor, dataset: OfflineDataset) -> Tensor:
+        """The rewards as the agent learns from them, ``[N]``; as they are by default."""
+        return rewards.clone()
+
+    def _sample(self) -> Batch:
+        """``batch_size`` transitions, drawn with replacement."""
+        size = self.settings.batch_size
+        rows = torch.randint(len(self.states), (size,), generator=self.generator, device=self.device)
+        return Batch(
+            rows, self.states[rows], self.actions[rows], self.rewards[rows], self.next_states[rows], self.alive[rows]
+        )
