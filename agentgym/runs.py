@@ -18,8 +18,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from agentgym.checkpoint import write_file
 from agentgym.errors import AskError, CorruptFile
+from agentgym.files import write_file
 
 __all__ = ["PACKAGES", "Run", "RunConfig", "installed_version", "provenance"]
 

@@ -19,9 +19,9 @@ import numpy as np
 from gymnasium import Space, spaces
 from gymnasium.envs.registration import EnvSpec
 
-from agentgym.checkpoint import write_file
 from agentgym.data.dataset import Description, OfflineDataset
 from agentgym.errors import CorruptFile, InvalidParameter, MissingExtra
+from agentgym.files import write_file
 
 __all__ = ["load_dataset", "local_names", "minari_dataset", "save_dataset"]
 
