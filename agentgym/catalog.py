@@ -95,6 +95,13 @@ OURS: tuple[Entry, ...] = (
         vector_target="agentgym.envs.convection.vector:ConvectionVectorEnv",
         parallel_target="agentgym.envs.convection.parallel:ConvectionParallelEnv",
     ),
+    Entry(
+        "env",
+        "agentgym/BernoulliBandit-v0",
+        "agentgym.envs.bandit.env:BernoulliBanditEnv",
+        "two arms that pay 1 with probability 1 - p and p",
+        "agentgym.envs.bandit",
+    ),
     _text("Household", "errands in generated homes, by text, with the shortest way known"),
     _text("Archive", "questions answered with search, articles and sums, by text (extra: text)"),
     _text("TextWorld", "TextWorld's generated games and challenges (extra: text)"),
