@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from agentgym.files import write_file
 from agentgym.evaluation.evaluate import evaluate
+from agentgym.files import write_file
 from agentgym.parallel import map_tasks
 from agentgym.runs import Run, RunConfig, provenance
 from agentgym.stats import bootstrap_interval, iqm
