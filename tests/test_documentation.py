@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = [
     ROOT / "README.md",
+    ROOT / "agentgym/data/README.md",
     *sorted(p for room in ("envs", "agents", "evaluation") for p in (ROOT / room).rglob("README.md")),
 ]
 IMPORT = re.compile(r"^\s*from (agentgym[\w.]*) import ([\w, ]+)", re.MULTILINE)

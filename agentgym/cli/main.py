@@ -8,7 +8,7 @@ from agentgym.errors import AskError, Stopped, UnknownId
 
 VERBS = {
     "list": "what there is: envs, agents, suites, recipes",
-    "show": "the card of an environment, agent or suite",
+    "show": "the card of an environment, agent, suite or recipe",
     "train": "train an agent; writes runs/NAME",
     "resume": "go on with a run that was stopped, as if it never was",
     "evaluate": "put trained agents through robustness suites; writes a table and a report",

@@ -11,7 +11,7 @@ from agentgym.errors import UnknownId
 
 
 def show(name: Annotated[str, tyro.conf.Positional]) -> None:
-    """Print the card of an environment, agent or suite: what it is, its source, its deviations, its results.
+    """Print the card of an environment, agent, suite or recipe: what it is, its source, its deviations, its results.
 
     Example: agentgym show agentgym/RobustHopper-v0
 

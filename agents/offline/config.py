@@ -1,7 +1,7 @@
 """What all offline agents can be told."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 __all__ = ["OfflineConfig"]
 
@@ -9,6 +9,8 @@ __all__ = ["OfflineConfig"]
 @dataclass
 class OfflineConfig:
     """Settings of every offline agent; each adds its own and may have other defaults."""
+
+    SUITE: ClassVar[str] = "stochasticity"  # what to evaluate these agents with
 
     # Optimisation
     learning_rate: float = 3e-4
