@@ -32,7 +32,7 @@ class Entry:
         card: the module whose folder holds its card, README.md.
         vector_target: environments only, ``module:attribute`` of the natively batched form.
         parallel_target: environments only, ``module:attribute`` of the PettingZoo form.
-        kwargs: environments only, what the id passes to its class.
+        kwargs: environments and recipes only, what the id passes to its class.
         max_episode_steps: environments only, the time limit in steps.
     """
 
@@ -79,6 +79,10 @@ def _suite(name: str, target: str, summary: str) -> Entry:
     return Entry("suite", name, f"agentgym.evaluation.suites.{target}", summary, "agentgym.evaluation.suites")
 
 
+def _recipe(name: str, target: str, summary: str, **kwargs: str) -> Entry:
+    return Entry("recipe", name, f"agentgym.data.{target}", summary, "agentgym.data", kwargs=kwargs)
+
+
 OURS: tuple[Entry, ...] = (
     _robust("Ant", "torso and front-leg masses"),
     _robust("HalfCheetah", "friction, torso and back-thigh masses"),
@@ -94,6 +98,13 @@ OURS: tuple[Entry, ...] = (
         "agentgym.envs.convection",
         vector_target="agentgym.envs.convection.vector:ConvectionVectorEnv",
         parallel_target="agentgym.envs.convection.parallel:ConvectionParallelEnv",
+    ),
+    Entry(
+        "env",
+        "agentgym/BernoulliBandit-v0",
+        "agentgym.envs.bandit.env:BernoulliBanditEnv",
+        "two arms that pay 1 with probability 1 - p and p",
+        "agentgym.envs.bandit",
     ),
     _text("Household", "errands in generated homes, by text, with the shortest way known"),
     _text("Archive", "questions answered with search, articles and sums, by text (extra: text)"),
@@ -120,6 +131,8 @@ OURS: tuple[Entry, ...] = (
     _suite("convection", "convection:Convection", "other fluids, sensors, heaters, starts and boxes of convection"),
     _suite("text", "text:TextSuite", "other words, commands, tools, instructions, lengths and worlds of texts"),
     _suite("transfer", "transfer:Transfer", "train x test matrix over agents"),
+    _recipe("bernoulli-bandit", "bandit:BernoulliBandit", "pulls by who prefers the arm that pays less"),
+    _recipe("frozenlake", "frozenlake:FrozenLake", "walks over ice of any slipperiness, mixed with random steps"),
 )
 
 

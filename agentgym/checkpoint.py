@@ -21,8 +21,9 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from agentgym.errors import CorruptFile
+from agentgym.files import flush_folder, write_flushed
 
-__all__ = ["Contents", "read", "write", "write_file"]
+__all__ = ["Contents", "read", "write"]
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -56,7 +57,7 @@ def write(folder: Path | str, contents: Contents) -> Path:
     fresh.mkdir()
     try:
         _fill(fresh, contents)
-        _flush_folder(fresh)
+        flush_folder(fresh)
         _replace(fresh, folder)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -68,7 +69,7 @@ def _fill(folder: Path, contents: Contents) -> None:
     manifest: dict[str, Any] = {"format": FORMAT, "files": {}}
 
     def put(name: str, data: bytes) -> None:
-        _write_flushed(folder / name, data)
+        write_flushed(folder / name, data)
         manifest["files"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in contents.tensors.items()}
@@ -76,7 +77,7 @@ def _fill(folder: Path, contents: Contents) -> None:
     put("values.json", json.dumps(contents.values, indent=1, allow_nan=True).encode())
     if contents.arrays:
         put("arrays.npz", _npz(contents.arrays))
-    _write_flushed(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
+    write_flushed(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
 
 
 def _npz(arrays: dict[str, np.ndarray]) -> bytes:
@@ -92,7 +93,7 @@ def _replace(fresh: Path, folder: Path) -> None:
     if folder.exists():
         folder.rename(old)
     fresh.rename(folder)
-    _flush_folder(folder.parent)
+    flush_folder(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -157,35 +158,3 @@ def _arrays(data: bytes | None) -> dict[str, np.ndarray]:
         return {}
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
-
-
-def write_file(path: Path | str, data: str | bytes) -> None:
-    """Replace one file whole: a reader sees the old or the new text, never a part."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        _write_flushed(fresh, data.encode() if isinstance(data, str) else data)
-        fresh.replace(path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
-    _flush_folder(path.parent)
-
-
-def _write_flushed(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make names in a folder survive a power cut (POSIX; elsewhere a folder cannot be opened)."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

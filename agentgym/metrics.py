@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agentgym.checkpoint import write_file
+from agentgym.files import write_file
 
 __all__ = ["MetricsFile", "Table"]
 

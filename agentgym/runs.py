@@ -18,8 +18,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from agentgym.checkpoint import write_file
 from agentgym.errors import AskError, CorruptFile
+from agentgym.files import write_file
 
 __all__ = ["PACKAGES", "Run", "RunConfig", "installed_version", "provenance"]
 
@@ -43,7 +43,7 @@ class RunConfig:
         keep_checkpoints: how many of the newest are kept; 0 keeps all.
         threads: numerics threads; 0 leaves torch's own choice.
         config: the agent's hyperparameters.
-        dataset: Minari id of what an offline agent learns from.
+        dataset: what an offline agent learns from, a Minari id or the name of a recipe.
         dataset_sha256: of its arrays.
     """
 

@@ -126,6 +126,7 @@ def _build_offline(config: RunConfig, agent_class: Any, settings: Any) -> Any:
 
     dataset = load_dataset(config.dataset)
     about = dataset.description
+    config.dataset = about.name  # of a recipe, what it made
     if not config.env:
         config.env, config.env_kwargs = about.env, {**about.env_kwargs, **config.env_kwargs}
         config.perturbations = config.perturbations or [dict(one) for one in about.perturbations]

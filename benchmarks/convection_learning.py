@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from agentgym.checkpoint import write_file
 from agentgym.envs.convection.controllers import CONTROLLERS, controllers
 from agentgym.envs.convection.vector import ConvectionVectorEnv
 from agentgym.evaluation.evaluate import load_agent
+from agentgym.files import write_file
 from agentgym.metrics import Table
 from agentgym.parallel import map_tasks
 from agentgym.runs import Run, RunConfig, provenance

@@ -27,8 +27,8 @@ from agentgym.agents.language.denormals import flushing_denormals
 from agentgym.agents.language.methods import GRPO
 from agentgym.agents.language.policy import Sampler
 from agentgym.agents.language.rollout import Rollout
-from agentgym.checkpoint import write_file
 from agentgym.evaluation.evaluate import load_agent
+from agentgym.files import write_file
 from agentgym.metrics import Table
 from agentgym.parallel import map_tasks
 from agentgym.runs import Run, RunConfig, provenance

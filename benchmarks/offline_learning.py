@@ -24,12 +24,12 @@ import torch
 from matplotlib.figure import Figure
 
 from agentgym.agents.common.saving import load_agent
-from agentgym.checkpoint import write_file
 from agentgym.data.recipes import make
 from agentgym.data.storage import load_dataset
 from agentgym.evaluation.conditions import Condition
 from agentgym.evaluation.rollout import Job, play_episodes
 from agentgym.evaluation.table import Scene
+from agentgym.files import write_file
 from agentgym.metrics import Table
 from agentgym.parallel import map_tasks
 from agentgym.runs import Run, RunConfig, provenance

@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from agentgym.checkpoint import write_file
 from agentgym.evaluation.evaluate import evaluate
+from agentgym.files import write_file
 from agentgym.metrics import Table
 from agentgym.parallel import map_tasks
 from agentgym.runs import Run, RunConfig, provenance

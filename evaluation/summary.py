@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from agentgym.checkpoint import write_file
 from agentgym.evaluation.table import Evaluation
+from agentgym.files import write_file
 from agentgym.stats import Estimate, Summary, summarise
 
 __all__ = ["PanelSummary", "print_summary", "summaries", "write_summary"]

@@ -16,8 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from agentgym.checkpoint import write_file
 from agentgym.errors import CorruptFile
+from agentgym.files import write_file
 
 __all__ = ["AgentRecord", "Evaluation", "Row", "Scene"]
 

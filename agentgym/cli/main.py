@@ -14,6 +14,7 @@ VERBS = {
     "evaluate": "put trained agents through robustness suites; writes a table and a report",
     "report": "make the report of an evaluation again",
     "play": "film a trained agent",
+    "data": "make, list, show and check datasets for offline agents",
 }
 
 USAGE = "\n".join(

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium import Space
-from scipy.signal import lfilter
 
 from agentgym.errors import InvalidParameter
 
@@ -134,6 +133,8 @@ class OfflineDataset:
         if discount == 1.0:
             before = np.concatenate([[0.0], np.cumsum(self.rewards, dtype=np.float64)])
             return (before[self.starts[1:]][self.episode_of] - before[:-1]).astype(np.float32)
+        from scipy.signal import lfilter  # takes a second to import
+
         backwards = self.rewards[::-1].astype(np.float64)
         ends = np.cumsum(self.lengths[::-1])
         for first, last in zip(ends - self.lengths[::-1], ends, strict=True):

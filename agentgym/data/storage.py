@@ -19,11 +19,13 @@ import numpy as np
 from gymnasium import Space, spaces
 from gymnasium.envs.registration import EnvSpec
 
-from agentgym.checkpoint import write_file
+from agentgym import catalog
 from agentgym.data.dataset import Description, OfflineDataset
-from agentgym.errors import CorruptFile, InvalidParameter, MissingExtra
+from agentgym.data.recipe import Recipe, find_recipe, is_recipe
+from agentgym.errors import CorruptFile, InvalidParameter, MissingExtra, UnknownId
+from agentgym.files import write_file
 
-__all__ = ["load_dataset", "local_names", "minari_dataset", "save_dataset"]
+__all__ = ["load_dataset", "local_names", "minari_dataset", "require_minari", "save_dataset"]
 
 ARRAYS = ("observations", "actions", "rewards", "terminations", "truncations", "starts")
 OURS = "agentgym"  # key in Minari's metadata, and name of the folder of arrays
@@ -31,17 +33,29 @@ STAMP = "made-from.json"
 
 
 def load_dataset(name: str) -> OfflineDataset:
-    """A dataset by its Minari id.
+    """A dataset by the name of its recipe, with settings, or by its Minari id.
 
     The arrays are memory-mapped: what is not looked at is not read.
 
     Raises:
         MissingExtra: Minari is not installed.
-        FileNotFoundError: there is no such dataset; the message lists those that there are.
+        UnknownId: the name is neither a recipe's nor a Minari id.
+        FileNotFoundError: there is no such dataset; the message says how to make it, or lists those that there are.
         CorruptFile: its files are damaged.
-        InvalidParameter: observations or actions are not single arrays (Dict, Tuple or Text spaces).
+        InvalidParameter: observations or actions are not single arrays (Dict, Tuple or Text spaces), an episode's
+            arrays do not fit together, or there is no step.
     """
-    stored = minari_dataset(name)
+    recipe = find_recipe(name) if is_recipe(name) else None
+    if recipe is not None:
+        name = recipe.dataset_id
+    try:
+        stored = minari_dataset(name)
+    except FileNotFoundError:
+        if recipe is None:
+            raise
+        raise FileNotFoundError(f"The data of {recipe.text} are not made yet. Make them: {recipe.command}") from None
+    if recipe is not None:
+        _check_made_by(recipe, stored.storage.metadata)
     folder = Path(stored.storage.data_path)
     arrays = _mapped(folder / OURS, _stamp(folder))
     if arrays is None:
@@ -61,9 +75,9 @@ def save_dataset(dataset: OfflineDataset) -> Path:
 
     Raises:
         MissingExtra: Minari is not installed.
-        InvalidParameter: the name is no Minari id.
+        UnknownId: the name is no Minari id.
     """
-    minari = _minari()
+    minari = require_minari()
     from minari.data_collector import EpisodeBuffer
     from minari.dataset.minari_storage import MinariStorage
 
@@ -118,10 +132,10 @@ def minari_dataset(name: str) -> Any:
     Raises:
         MissingExtra: Minari is not installed.
         FileNotFoundError: there is no such dataset; the message lists those that there are.
-        InvalidParameter: the name is no Minari id.
+        UnknownId: the name is no Minari id.
         CorruptFile: its files are damaged.
     """
-    minari, metadata = _minari(), _folder(name) / "data" / "metadata.json"
+    minari, metadata = require_minari(), _folder(name) / "data" / "metadata.json"
     try:
         if not {"observation_space", "action_space"} <= json.loads(metadata.read_text(encoding="utf-8")).keys():
             raise ValueError("it names no spaces, and its environment is not built to find them")
@@ -136,25 +150,46 @@ def minari_dataset(name: str) -> Any:
         raise CorruptFile(f"The dataset {name!r} cannot be read ({error}). Make or download it again.") from error
 
 
+def _check_made_by(recipe: Recipe, metadata: Mapping[str, Any]) -> None:
+    """The dataset of that name is this recipe's.
+
+    Raises:
+        CorruptFile: it is another's.
+    """
+    made_by = metadata.get(OURS, {}).get("record", {}).get("recipe")
+    if made_by != recipe.text:
+        raise CorruptFile(
+            f"{recipe.dataset_id} was made by {made_by or 'something else'}, not by {recipe.text}. "
+            f"Make it anew: {recipe.command} --overwrite"
+        )
+
+
 def local_names() -> list[str]:
     """Ids of the datasets on this machine."""
-    return sorted(_minari().list_local_datasets())
+    return sorted(require_minari().list_local_datasets())
 
 
 def _folder(name: str) -> Path:
     """Where the dataset is, or would be."""
-    _minari()
+    require_minari()
     from minari.dataset.minari_dataset import parse_dataset_id
     from minari.storage.datasets_root_dir import get_dataset_path
 
     try:
         parse_dataset_id(name)
-    except ValueError as error:
-        raise InvalidParameter(f"{name!r} is no Minari id: {error}") from error
+    except (ValueError, TypeError):  # TypeError: it has no version
+        known = [*(entry.id for entry in catalog.entries("recipe")), *local_names()]
+        hint = "See: agentgym list recipes; agentgym data list. Minari's names end in a version, -v0."
+        raise UnknownId("recipe or dataset", name, known, hint) from None
     return Path(get_dataset_path(name))
 
 
-def _minari() -> Any:
+def require_minari() -> Any:
+    """Minari, with what its files need.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
     try:
         import h5py  # noqa: F401
         import minari

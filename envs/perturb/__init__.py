@@ -16,7 +16,14 @@ from typing import Any, overload
 import gymnasium
 from gymnasium.vector import VectorEnv
 
-from agentgym.envs.perturb.action import ActionDelay, ActionGainDrift, ActionMixture, ActionNoise, StickyAction
+from agentgym.envs.perturb.action import (
+    ActionDelay,
+    ActionGainDrift,
+    ActionMixture,
+    ActionNoise,
+    StickyAction,
+    TimeCorrelatedActionNoise,
+)
 from agentgym.envs.perturb.base import Perturbation, SignalPerturbation
 from agentgym.envs.perturb.check_action import CheckAction, CheckVectorAction
 from agentgym.envs.perturb.config import PERTURBATIONS, from_config
@@ -83,6 +90,7 @@ __all__ = [
     "SignalPerturbation",
     "StickyAction",
     "TextPerturbation",
+    "TimeCorrelatedActionNoise",
     "ToolFailure",
     "ToolTimeout",
     "Typos",

@@ -15,11 +15,18 @@ from agentgym.envs.perturb.base import (
     needs_numbers,
     scaled,
 )
-from agentgym.envs.perturb.processes import Delay, Drift, Hold, Mix, Noise, Policy, Process
+from agentgym.envs.perturb.processes import Delay, Drift, Hold, Mix, Noise, Policy, Process, Swell
 from agentgym.envs.perturb.signal import Signal
 from agentgym.errors import InvalidParameter
 
-__all__ = ["ActionDelay", "ActionGainDrift", "ActionMixture", "ActionNoise", "StickyAction"]
+__all__ = [
+    "ActionDelay",
+    "ActionGainDrift",
+    "ActionMixture",
+    "ActionNoise",
+    "StickyAction",
+    "TimeCorrelatedActionNoise",
+]
 
 _ANY_SPACE = "StickyAction and ActionDelay"
 
@@ -48,16 +55,45 @@ class ActionNoise(ActionPerturbation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_numbers(self, "std", 0.0)
-        if isinstance(self.scale, str):
-            check_choice(self, "scale", ("half_range",), "or a number, or one a dimension")
-        elif self.scale is not None:
-            check_numbers(self, "scale", 0.0)
+        _check_noise(self)
 
     @override
     def process(self, signal: Signal, worlds: int) -> Process:
         needs_numbers(self, signal, _ANY_SPACE)
         return Noise(signal, worlds, scaled(self, "std", signal))
+
+
+@dataclass(frozen=True)
+class TimeCorrelatedActionNoise(ActionPerturbation):
+    """Gaussian noise that swells and ebbs: a + std scale (1 - exp(-0.01 t)) sin(t) ξ, clipped to the action space.
+
+    The noise of the stochastic MuJoCo tasks of Yang et al., "Dichotomy of Control" (arXiv 2210.13435), where std is
+    called σ and goes from 0 to 1. What the paper leaves open, and what is done here:
+
+    - its standard deviation is negative for half of the time; of a symmetric ξ only the size counts;
+    - t counts the steps of the episode from 0, so the first action is not disturbed, and is in radians: the noise
+      ebbs about every three steps, and is at full size after some 300;
+    - "time-correlated" is the size alone: ξ is drawn anew in every step and dimension, so the noise of one step says
+      nothing about the sign of the next;
+    - std is in the units of the action. With ``scale="half_range"`` it is in half ranges, which for actions in [-1, 1]
+      is the same.
+
+    Args:
+        std: standard deviation at full size, one number or one a dimension.
+        scale: the size of each dimension, or "half_range": half the distance between its bounds.
+    """
+
+    std: Numbers = 0.5
+    scale: Numbers | Literal["half_range"] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_noise(self)
+
+    @override
+    def process(self, signal: Signal, worlds: int) -> Process:
+        needs_numbers(self, signal, _ANY_SPACE)
+        return Swell(signal, worlds, scaled(self, "std", signal))
 
 
 @dataclass(frozen=True)
@@ -166,3 +202,11 @@ class ActionMixture(ActionPerturbation):
                 f"{_ANY_SPACE} take any space."
             )
         return Mix(signal, worlds, self.weight, self.policy)
+
+
+def _check_noise(owner: ActionNoise | TimeCorrelatedActionNoise) -> None:
+    check_numbers(owner, "std", 0.0)
+    if isinstance(owner.scale, str):
+        check_choice(owner, "scale", ("half_range",), "or a number, or one a dimension")
+    elif owner.scale is not None:
+        check_numbers(owner, "scale", 0.0)

@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from agentgym.envs.perturb.action import ActionDelay, ActionGainDrift, ActionMixture, ActionNoise, StickyAction
+from agentgym.envs.perturb.action import (
+    ActionDelay,
+    ActionGainDrift,
+    ActionMixture,
+    ActionNoise,
+    StickyAction,
+    TimeCorrelatedActionNoise,
+)
 from agentgym.envs.perturb.base import Perturbation
 from agentgym.envs.perturb.dynamics import ActuatorGain, BodyMass, ContactFriction, Gravity, JointDamping
 from agentgym.envs.perturb.observation import (
@@ -34,6 +41,7 @@ PERTURBATIONS: dict[str, type[Perturbation]] = {
         ObservationDelay,
         ObservationQuantization,
         ActionNoise,
+        TimeCorrelatedActionNoise,
         ActionDelay,
         StickyAction,
         ActionGainDrift,

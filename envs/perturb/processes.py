@@ -13,7 +13,7 @@ from agentgym.envs.perturb.draws import Draws
 from agentgym.envs.perturb.signal import Array, Flags, Signal, Worlds, per_world
 from agentgym.errors import InvalidAction, InvalidParameter
 
-__all__ = ["Delay", "Drift", "Dropout", "Flip", "Hold", "Mix", "Noise", "Process", "Quantize", "Shift"]
+__all__ = ["Delay", "Drift", "Dropout", "Flip", "Hold", "Mix", "Noise", "Process", "Quantize", "Shift", "Swell"]
 
 Fired = Flags | None
 """In which of the M worlds the effect fires; None stands for all of them."""
@@ -106,6 +106,25 @@ class Noise(_Fitted):
     @override
     def changed(self, values: Array, worlds: Worlds) -> Array:
         return values + self.draws[0].take(worlds)
+
+
+class Swell(Noise):
+    """y = x + s m(t) ξ, with m(t) = (1 - exp(-0.01 t)) sin t and t the number of events since the episode's start."""
+
+    def __init__(self, signal: Signal, worlds: int, std: Array) -> None:
+        super().__init__(signal, worlds, std)
+        self._time = np.zeros((worlds, *(1,) * len(signal.shape)), signal.working_dtype)
+
+    @override
+    def begin(self, worlds: Worlds) -> None:
+        self._time[worlds] = 0.0
+
+    @override
+    def changed(self, values: Array, worlds: Worlds) -> Array:
+        time = self._time[worlds]
+        swell = -np.expm1(-0.01 * time) * np.sin(time)
+        self._time[worlds] += 1.0
+        return values + swell * self.draws[0].take(worlds)
 
 
 class Quantize(_Fitted):

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from agentgym.checkpoint import write_file
 from agentgym.errors import MissingExtra
 from agentgym.evaluation.table import Evaluation
+from agentgym.files import write_file
 
 __all__ = ["require", "write_report"]
 

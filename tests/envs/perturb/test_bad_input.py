@@ -29,6 +29,7 @@ from agentgym.envs.perturb import (
     RewardNoise,
     RewardSignFlip,
     StickyAction,
+    TimeCorrelatedActionNoise,
     from_config,
     perturb,
 )
@@ -53,6 +54,7 @@ def test_configurations_round_trip_with_defaults(name: str) -> None:
         ActionGainDrift(0.0, -0.1, 0.2, 3.0),
         ActionMixture("zero", 0.7),
         ActionNoise(0.1, "half_range"),
+        TimeCorrelatedActionNoise((0.1, 0.2), "half_range", probability=0.5),
         BodyMass(1.5),
     ],
 )

@@ -26,6 +26,7 @@ from agentgym.envs.perturb import (
     RewardNoise,
     RewardSignFlip,
     StickyAction,
+    TimeCorrelatedActionNoise,
     perturb,
 )
 
@@ -47,6 +48,7 @@ EFFECTS: list[Perturbation] = [
     ObservationDelay(2),
     ObservationQuantization(0.25, every=2),
     ActionNoise(0.5, probability=0.5),
+    TimeCorrelatedActionNoise(2.0),
     ActionDelay(2),
     StickyAction(0.4, duration=2),
     ActionGainDrift(0.2, -0.01, low=0.0, high=2.0),

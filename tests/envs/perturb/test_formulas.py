@@ -19,6 +19,7 @@ from agentgym.envs.perturb import (
     RewardSignFlip,
     SignalPerturbation,
     StickyAction,
+    TimeCorrelatedActionNoise,
 )
 from agentgym.envs.perturb.runtime import Runtime
 from agentgym.envs.perturb.signal import ALL, Signal
@@ -172,6 +173,42 @@ def test_action_noise_in_half_ranges() -> None:
     noise = (run(ActionNoise(0.05, "half_range"), middle, of)[0] - middle) / (0.05 * np.array([0.5, 9.0]))
     assert_mean(noise[..., 0] ** 2, 1.0, np.sqrt(2))
     assert_mean(noise[..., 1] ** 2, 1.0, np.sqrt(2))
+
+
+def test_time_correlated_noise_has_the_published_size_and_independent_draws() -> None:
+    steps = 400
+    noise, fired = run(TimeCorrelatedActionNoise((0.5, 2.0)), np.zeros((steps, WORLDS, 2)), signal())
+    assert fired.all()
+    assert not noise[0].any()  # t = 0
+    time = np.arange(1, steps)
+    size = (1 - np.exp(-0.01 * time)) * np.sin(time)
+    draws = noise[1:] / (size[:, None, None] * [0.5, 2.0])  # sin(t) is 0 for no other whole t
+    assert_mean(draws, 0.0, 1.0)
+    assert_mean(draws**2, 1.0, np.sqrt(2))
+    assert abs((draws**2).mean(axis=(1, 2)) - 1).max() < 6 * np.sqrt(2 / (2 * WORLDS))  # at every t
+    assert_mean(draws[1:] * draws[:-1], 0.0, 1.0)
+    assert_mean(draws[..., 0] * draws[..., 1], 0.0, 1.0)
+
+
+def test_time_correlated_noise_begins_anew_with_the_episode_and_scales() -> None:
+    inputs = np.zeros((40, 3, 2))
+    weak, _ = run(TimeCorrelatedActionNoise(0.25), inputs, signal())
+    strong, _ = run(TimeCorrelatedActionNoise(1.0), inputs, signal())
+    np.testing.assert_array_equal(strong, 4 * weak)
+    clipped, _ = run(TimeCorrelatedActionNoise(1.0, "half_range"), inputs, signal(low=-0.5, high=0.5))
+    np.testing.assert_allclose(clipped, np.clip(strong / 2, -0.5, 0.5), rtol=1e-12)
+
+    effect = TimeCorrelatedActionNoise(1.0)
+    runtime = Runtime([effect], [], signal(), signal(), 1)
+    runtime.reseed([0], [0])
+    for _ in range(2):
+        runtime.begin(ALL)
+        runtime.new_step()
+        assert not runtime.act(np.zeros((1, 2))).any()  # t = 0 again
+        runtime.advance()
+        runtime.new_step()
+        assert runtime.act(np.zeros((1, 2))).any()
+        runtime.advance()
 
 
 def test_gain_walks_and_stays_in_its_bounds() -> None:

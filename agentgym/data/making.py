@@ -1,0 +1,41 @@
+"""From a recipe to a dataset on disk."""
+
+from pathlib import Path
+
+from agentgym.data.dataset import OfflineDataset
+from agentgym.data.recipe import find_recipe
+from agentgym.data.storage import load_dataset, require_minari, save_dataset
+
+__all__ = ["make_dataset"]
+
+
+def make_dataset(
+    text: str, runs: Path | str = "runs", overwrite: bool = False, progress: bool = True
+) -> tuple[OfflineDataset, bool]:
+    """Make what a recipe stands for and write it into Minari's folder, unless it is there already.
+
+    Args:
+        text: the recipe's name with settings.
+        runs: where the runs of behaviours are kept: in its folder ``behaviours``. They are trained where they are
+            missing, which may take hours, and are gone on with where they were killed.
+        overwrite: make it also where it is there already.
+        progress: show progress bars.
+
+    Returns:
+        The dataset, and whether it was made now.
+
+    Raises:
+        UnknownId: no such recipe or setting.
+        InvalidParameter: a setting is out of its range.
+        MissingExtra: Minari is not installed.
+        CorruptFile: a dataset of that name is there, and is damaged or was not made by this recipe.
+    """
+    recipe = find_recipe(text)
+    require_minari()  # said before the work, not after it
+    if not overwrite:
+        try:
+            return load_dataset(text), False
+        except FileNotFoundError:
+            pass
+    save_dataset(recipe.make(Path(runs), progress))
+    return load_dataset(text), True

@@ -1,0 +1,39 @@
+"""Files that are whole or not there, also after a power cut."""
+
+import os
+from pathlib import Path
+
+__all__ = ["flush_folder", "write_file", "write_flushed"]
+
+
+def write_file(path: Path | str, data: str | bytes) -> None:
+    """Replace one file whole: a reader sees the old or the new text, never a part."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        write_flushed(fresh, data.encode() if isinstance(data, str) else data)
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+    flush_folder(path.parent)
+
+
+def write_flushed(path: Path, data: bytes) -> None:
+    """Write a file and see it on the disk."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def flush_folder(folder: Path) -> None:
+    """Make names in a folder survive a power cut (POSIX; elsewhere a folder cannot be opened)."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,92 @@
+"""The Bernoulli bandit: two arms that pay 1 or nothing."""
+
+import math
+import numbers
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from agentgym.errors import InvalidAction, InvalidParameter
+from agentgym.seeding import entropy, stream
+
+__all__ = ["BernoulliBanditEnv"]
+
+
+class BernoulliBanditEnv(gymnasium.Env[np.int64, np.int64]):
+    """
+    ## Description
+
+    Two arms. Arm 1 pays 1 with probability 1 - p, arm 2 with probability p, else they pay 0. An episode is one pull.
+
+    With p < 1/2 arm 1 is the better one, and the best expected return is 1 - p. Who looks at returns alone cannot tell:
+    in data where arm 1 is pulled with probability p, a pull that paid came from either arm equally often (Yang et al.,
+    "Dichotomy of Control", arXiv 2210.13435).
+
+    ## Action Space
+
+    `Discrete(2)`: 0 pulls arm 1, 1 pulls arm 2. Anything else raises :class:`agentgym.errors.InvalidAction`.
+
+    ## Observation Space
+
+    `Discrete(1)`: always 0.
+
+    ## Rewards
+
+    1 or 0. `reset(seed=s)` fixes what both arms would pay in this pull and the following ones; `info["pays"]` of the
+    step tells what they would have paid, so agents that play the same seed are compared on the same luck.
+
+    ## Starting State
+
+    Always the same.
+
+    ## Episode End
+
+    The first step terminates the episode.
+
+    ## Arguments
+
+    - `p`: from 0 to 1. Also `reset(options={"p": 0.3})`, from that episode on.
+
+    ## Version History
+
+    * v0: Initial version
+    """
+
+    metadata = {"render_modes": []}  # noqa: RUF012
+
+    def __init__(self, p: float = 0.1) -> None:
+        self.observation_space = spaces.Discrete(1)
+        self.action_space = spaces.Discrete(2)
+        self.p = _probability(p)
+        self._luck: np.random.Generator | None = None
+        self._over = True
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.int64, dict[str, Any]]:
+        """Begin a pull."""
+        super().reset(seed=seed)
+        if seed is not None or self._luck is None:
+            self._luck = stream(entropy() if seed is None else seed, "bandit")
+        if options and "p" in options:
+            self.p = _probability(options["p"])
+        self._over = False
+        return np.int64(0), {}
+
+    def step(self, action: Any) -> tuple[np.int64, float, bool, bool, dict[str, Any]]:
+        """Pull an arm."""
+        if self._over or self._luck is None:
+            raise gymnasium.error.ResetNeeded("A pull is an episode: call reset() first.")
+        if not self.action_space.contains(action):
+            raise InvalidAction(f"{action!r} is no arm: 0 pulls arm 1, 1 pulls arm 2.")
+        self._over = True
+        pays = (self._luck.random(2) < [1.0 - self.p, self.p]).astype(int).tolist()
+        return np.int64(0), float(pays[int(action)]), True, False, {"pays": pays}
+
+
+def _probability(p: Any) -> float:
+    if isinstance(p, bool) or not isinstance(p, numbers.Real) or not math.isfinite(p) or not 0.0 <= float(p) <= 1.0:
+        raise InvalidParameter(f"p is {p!r}; it must be a number from 0 to 1.")
+    return float(p)
