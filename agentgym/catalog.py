@@ -119,6 +119,7 @@ OURS: tuple[Entry, ...] = (
     _agent("shared-mdpo", "marl.mdpo:SharedMDPO", "on-policy MDPO, one policy for all agents of a joint environment"),
     _agent("bc", "offline.bc.bc:BC", "offline: behaviour cloning"),
     _agent("percent-bc", "offline.bc.bc:PercentBC", "offline: cloning of the episodes with the greatest returns"),
+    _agent("td3bc", "offline.td3bc.td3bc:TD3BC", "offline: TD3 held to the logged actions"),
     _agent("grpo", "language.methods:GRPO", "language agent: group-relative policy optimisation"),
     _agent("dr-grpo", "language.methods:DrGRPO", "language agent: GRPO without its two biases"),
     _agent("rloo", "language.methods:RLOO", "language agent: leave-one-out baselines"),

@@ -181,7 +181,10 @@ class OfflineAgent:
         raise NotImplementedError
 
     def _update(self) -> tuple[Tensor, ...]:
-        """One gradient step; returns scalars without gradient, in the order of :attr:`metric_names`."""
+        """One gradient step; returns scalars without gradient, in the order of :attr:`metric_names`.
+
+        A step that measures less than others (TD3 updates its actor every second time) leaves out the last ones.
+        """
         raise NotImplementedError
 
     metric_names: ClassVar[tuple[str, ...]] = ()
@@ -287,15 +290,17 @@ class OfflineAgent:
         if not self._unread:
             return
         updates, self._unread = self._unread, []
-        metrics = torch.stack([torch.stack(update) for update in updates]).mean(0).tolist()
-        if not all(map(math.isfinite, metrics)):
+        longest = max(map(len, updates))
+        columns = [torch.stack([update[i] for update in updates if i < len(update)]) for i in range(longest)]
+        means = torch.stack([column.mean() for column in columns]).tolist()
+        metrics = dict(zip(self.metric_names, means, strict=False))
+        if not all(map(math.isfinite, means)):
             raise FloatingPointError(
-                f"a loss is not finite by gradient step {self.num_timesteps}: "
-                f"{dict(zip(self.metric_names, metrics, strict=True))}. Try a smaller learning_rate. "
+                f"a loss is not finite by gradient step {self.num_timesteps}: {metrics}. Try a smaller learning_rate. "
                 "The weights are lost: go back to a checkpoint."
             )
         assert self._logger is not None
-        for name, value in zip(self.metric_names, metrics, strict=True):
+        for name, value in metrics.items():
             self._logger.record(f"train/{name}", value)
 
     # Acting
@@ -406,6 +411,7 @@ class OfflineAgent:
             FileNotFoundError: there is no such folder.
             CorruptFile: it is damaged, or another class's.
             SpaceMismatch: environment or dataset have other spaces.
+            InvalidParameter: it has learned from other data: its normaliser, and what else it holds of them, are theirs.
         """
         saved = saving.read(path)
         if saved.name != cls.catalog_name:
@@ -413,7 +419,15 @@ class OfflineAgent:
         agent = cls.__new__(cls)
         agent._begin(saved.policy, saved.arguments["seed"], device, {**saved.arguments["options"], **settings})
         agent._make(saved.observation_space, saved.action_space)
-        agent._connect(env, load_dataset(dataset) if isinstance(dataset, str) else dataset)
+        data = load_dataset(dataset) if isinstance(dataset, str) else dataset
+        record = saved.values["dataset"]
+        if data is not None and data.digest != record["sha256"]:
+            raise InvalidParameter(
+                f"{path} has learned from {record['name']} (sha256 {record['sha256'][:12]}), and "
+                f"{data.description.name} has other entries (sha256 {data.digest[:12]}). Give the data it has learned "
+                "from, none to predict only, or train a new agent."
+            )
+        agent._connect(env, data)
         saving.restore(agent, saved)  # type: ignore[arg-type]
         agent.scores, agent._dataset_record = Scores(**saved.values["scores"]), saved.values["dataset"]
         return agent
