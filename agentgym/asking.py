@@ -4,8 +4,8 @@ An agent that conditions on returns may say two things of its class:
 
 - ``hears_rewards``: its ``predict`` takes ``reward``, float32 ``[B]``, what each world paid in the last step, as the
   agent is told it (after perturbations of rewards). Where an episode has just begun it means nothing.
-- ``promises``: its ``promised(state, B)`` gives the undiscounted returns ``[B]`` that it expects of the episodes that have
-  just begun, from the state that their first ``predict`` gave.
+- ``promises``: its ``promised(state, B)`` gives the undiscounted returns ``[B]`` that it expects of the episodes that
+  have just begun, from the state that their first ``predict`` gave.
 """
 
 from typing import Any

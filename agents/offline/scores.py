@@ -101,7 +101,7 @@ class Scores:
 
     Attributes:
         final, best: mean return, and gradient step, of the last evaluation and of the one with the greatest mean.
-        final_promised, best_promised: mean of the returns that the agent promised in those; None where it promises none.
+        final_promised, best_promised: mean of the returns that the agent promised in those; None if it promises none.
         episodes: of each evaluation.
     """
 
