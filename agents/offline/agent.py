@@ -272,11 +272,14 @@ class OfflineAgent:
         assert self.evaluation is not None
         count = self.settings.evaluation_episodes
         played = self.evaluation.play(self, [episode_seed(self.seed, 2, self.num_timesteps, e) for e in range(count)])
-        returns, lengths = np.array(played).T
-        self.ep_info_buffer = [{"r": value, "l": length} for value, length in played]
+        returns, lengths = (np.array([episode[index] for episode in played]) for index in (0, 1))
+        self.ep_info_buffer = [{"r": episode.episode_return, "l": episode.length} for episode in played]
         mean = float(returns.mean())
-        self.scores.add(self.num_timesteps, mean, count)
         logged = {"return_mean": mean, "return_std": float(returns.std()), "length_mean": float(lengths.mean())}
+        promises = [episode.promised for episode in played if episode.promised is not None]
+        if promises:
+            logged["promised_mean"] = float(np.mean(promises))
+        self.scores.add(self.num_timesteps, mean, logged.get("promised_mean"), count)
         score = None if self.dataset is None else self.dataset.description.score(mean)
         if score is not None:
             logged["score"] = score
