@@ -3,7 +3,7 @@
     python benchmarks/offline_learning.py --jobs 2                   # runs what is missing, then tables and pictures
     python benchmarks/offline_learning.py --studies frozenlake       # of one study
     python benchmarks/offline_learning.py --table-only               # from the rows there are
-    python benchmarks/offline_learning.py --smoke                    # tiny runs of everything, in the temporary folder
+    python benchmarks/offline_learning.py --smoke                    # tiny runs on the frozen lake, in the temporary folder
 
 Datasets that are missing are made first (agentgym data make; the behaviours of Hopper and HalfCheetah train for an
 hour each on one core). Every finished run adds its row to docs/results/offline_rows.csv at once; a run whose row is
@@ -24,7 +24,7 @@ import torch
 from matplotlib.figure import Figure
 
 from agentgym.agents.common.saving import load_agent
-from agentgym.data.recipes import make
+from agentgym.data.making import make_dataset
 from agentgym.data.storage import load_dataset
 from agentgym.evaluation.conditions import Condition
 from agentgym.evaluation.rollout import Job, play_episodes
@@ -38,7 +38,6 @@ from agentgym.stats import bootstrap_interval
 from agentgym.training import resume, train
 
 EVALUATION_SEED = 700_000  # root of the judging episodes' seeds, the same for all runs
-BEHAVIOURS = Path("runs/behaviours")
 
 
 @dataclass(frozen=True)
@@ -160,7 +159,7 @@ def queue(options: argparse.Namespace) -> Iterator[Cell]:
             for dataset in STUDIES[name].datasets:
                 for agent in STUDIES[name].agents:
                     if not options.agents or agent in options.agents:
-                        yield Cell(name, dataset, agent, seed, options.runs, options.scale)
+                        yield Cell(name, dataset, agent, seed, options.runs / "offline", options.scale)
 
 
 # One run
@@ -240,7 +239,7 @@ def tables(rows: list[dict[str, str]], options: argparse.Namespace) -> str:
             continue
         parts.append(f"## {study.title}\n")
         if study.dial:
-            parts.append(f"![Achieved and promised]({options.out.name and f'offline_{name}.png'})\n")
+            parts.append(f"![Achieved and promised](offline_{name}.png)\n")
         parts.append(_steps(own, study))
         parts.append(_table(own, study))
     failed = [f"- {row['study']}, {row['dataset']}, {row['agent']}, seed {row['seed']}: {row['error']}"
@@ -336,7 +335,7 @@ def main() -> None:
     waiting = [] if options.table_only else [cell for cell in cells if cell.key not in known]
     print(f"{len(cells)} runs in the plan, {len(cells) - len(waiting)} there already", flush=True)
     for dataset in dict.fromkeys(cell.dataset for cell in waiting):
-        make(dataset, runs=options.behaviours, overwrite=False)
+        make_dataset(dataset, options.runs)
     for outcome in map_tasks(play, waiting, options.jobs):
         keep(waiting[outcome.index], outcome, table)
         write(options)
@@ -378,15 +377,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies the gradient steps")
     parser.add_argument("--jobs", type=int, default=2, help="runs side by side, one thread each")
-    parser.add_argument("--runs", type=Path, default=Path("runs/offline"), help="where the trained agents are kept")
-    parser.add_argument("--behaviours", type=Path, default=BEHAVIOURS, help="where the datasets' behaviours are kept")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="trained agents are kept in its folder offline,"
+                        " the behaviours of datasets in its folder behaviours")  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     parser.add_argument("--table-only", action="store_true", help="make no run")
-    parser.add_argument("--smoke", action="store_true", help="tiny runs of everything, into the temporary folder")
+    parser.add_argument("--smoke", action="store_true", help="tiny runs on the frozen lake, into the temporary folder")
     options = parser.parse_args()
     if options.smoke:
         options.out = Path(tempfile.gettempdir()) / "offline_learning"
         options.runs, options.scale, options.seeds = options.out / "runs", 0.01, [0]
+        options.studies = ["frozenlake"]
     options.rows, options.table = options.out / "offline_rows.csv", options.out / "offline.md"
     return options
 
