@@ -83,6 +83,20 @@ def _recipe(name: str, target: str, summary: str, **kwargs: str) -> Entry:
     return Entry("recipe", name, f"agentgym.data.{target}", summary, "agentgym.data", kwargs=kwargs)
 
 
+def _control(task: str, env: str) -> list[Entry]:
+    kinds = {
+        "random": "uniformly random actions",
+        "medium": "SAC a third of the way to its end",
+        "medium-replay": "the replay buffer of SAC until then",
+        "expert": "SAC at its end",
+        "medium-expert": "half of each",
+    }
+    return [
+        _recipe(f"{task}-{quality}", "control:Control", f"{env}, {what}", task=task, quality=quality)
+        for quality, what in kinds.items()
+    ]
+
+
 OURS: tuple[Entry, ...] = (
     _robust("Ant", "torso and front-leg masses"),
     _robust("HalfCheetah", "friction, torso and back-thigh masses"),
@@ -136,6 +150,10 @@ OURS: tuple[Entry, ...] = (
     _suite("transfer", "transfer:Transfer", "train x test matrix over agents"),
     _recipe("bernoulli-bandit", "bandit:BernoulliBandit", "pulls by who prefers the arm that pays less"),
     _recipe("frozenlake", "frozenlake:FrozenLake", "walks over ice of any slipperiness, mixed with random steps"),
+    *_control("pendulum", "Pendulum-v1"),
+    *_control("inverted-pendulum", "InvertedPendulum-v5"),
+    *_control("hopper", "Hopper-v5"),
+    *_control("halfcheetah", "HalfCheetah-v5"),
 )
 
 

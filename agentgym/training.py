@@ -128,6 +128,8 @@ def _build_offline(config: RunConfig, agent_class: Any, settings: Any) -> Any:
     about = dataset.description
     config.dataset = about.name  # of a recipe, what it made
     if not config.env:
+        if ":" in about.env:  # the file of a stranger does not say which modules are imported
+            raise AskError(f"{about.name} was recorded in {about.env}. If you trust that module: --env {about.env}")
         config.env, config.env_kwargs = about.env, {**about.env_kwargs, **config.env_kwargs}
         config.perturbations = config.perturbations or [dict(one) for one in about.perturbations]
     config.dataset_sha256 = dataset.digest

@@ -1,12 +1,16 @@
 """``agentgym data make|list|show|check``: datasets for offline agents."""
 
+import json
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
+from rich.console import Console
+from rich.table import Table
 
-from agentgym.errors import UnknownId
+from agentgym.errors import AskError, UnknownId
 
 HELP = """Datasets for offline agents, in Minari's format (MINARI_DATASETS_PATH, by default ~/.minari/datasets).
 
@@ -63,7 +67,93 @@ def make(
         )
 
 
-VERBS = {"make": make}
+def list_datasets() -> None:
+    """List the datasets on this machine.
+
+    Example: agentgym data list
+
+    One that others made is converted to arrays when it is first looked at.
+    """
+    from agentgym.data.dataset import OfflineDataset
+    from agentgym.data.storage import load_dataset, local_names
+
+    table = Table("name", "made by", "steps", "episodes", "return", "random", "expert", box=None, pad_edge=False)
+    for name in local_names():
+        try:
+            dataset: OfflineDataset = load_dataset(name)
+        except AskError as error:
+            table.add_row(name, str(error))
+            continue
+        about, returns = dataset.description, f"{dataset.returns.mean():.4g} ± {dataset.returns.std():.3g}"
+        references = ("" if one is None else f"{one:.4g}" for one in (about.random_return, about.expert_return))
+        table.add_row(
+            name, about.record.get("recipe", ""), f"{len(dataset):,}", f"{dataset.episodes:,}", returns, *references
+        )
+    console = Console()
+    console.print(table if table.row_count else "There are none yet. Make one: agentgym data make frozenlake")
+
+
+def show(name: Annotated[str, tyro.conf.Positional]) -> None:
+    """Print what is known of a dataset.
+
+    Example: agentgym data show frozenlake
+
+    Args:
+        name: a recipe's name with settings, or a Minari id.
+    """
+    from agentgym.data.storage import load_dataset
+
+    dataset = load_dataset(name)
+    about, returns = dataset.description, dataset.returns
+    known: dict[str, Any] = {
+        "name": about.name, "environment": about.env, "env_kwargs": dict(about.env_kwargs),
+        "perturbations": list(about.perturbations), "observations": str(dataset.observation_space),
+        "actions": str(dataset.action_space), "steps": len(dataset), "episodes": dataset.episodes,
+        "steps of an episode": _spread(dataset.lengths), "return of an episode": _spread(returns),
+        "random_return": about.random_return, "expert_return": about.expert_return,
+        "score of the mean return": about.score(float(returns.mean())), "sha256": dataset.digest, **about.record,
+    }  # fmt: skip
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for key, value in _flat(known):
+        table.add_row(key, value)
+    Console().print(table)
+
+
+def _spread(values: Any) -> str:
+    return f"mean {values.mean():.4g}, std {values.std():.4g}, from {values.min():.4g} to {values.max():.4g}"
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value if isinstance(value, str) else json.dumps(value)
+
+
+def check(names: Annotated[tuple[str, ...], tyro.conf.Positional]) -> None:
+    """Say what is wrong with datasets, whoever made them. Exit code 1 where there are errors; warnings are none.
+
+    Example: agentgym data check hopper-medium D4RL/door/human-v2
+
+    Args:
+        names: recipes' names with settings, or Minari ids.
+    """
+    from agentgym.data.checks import check_dataset
+
+    found = {name: check_dataset(name) for name in names}
+    console = Console()
+    for name, findings in found.items():
+        table = Table("", "check", "what is wrong", "episodes", title=name, title_justify="left", box=None,
+                      pad_edge=False)  # fmt: skip
+        for one in findings:
+            table.add_row(one.level, one.check, one.message, one.where)
+        console.print(table if findings else f"{name}: nothing is wrong")
+    if any(finding.level == "error" for findings in found.values() for finding in findings):
+        sys.exit(1)
+
+
+VERBS = {"make": make, "list": list_datasets, "show": show, "check": check}
 
 
 def main(arguments: list[str]) -> None:
@@ -73,4 +163,5 @@ def main(arguments: list[str]) -> None:
         sys.exit(0 if arguments else 2)
     if arguments[0] not in VERBS:
         raise UnknownId("verb of agentgym data", arguments[0], VERBS, "See: agentgym data --help")
-    tyro.cli(VERBS[arguments[0]], prog=f"agentgym data {arguments[0]}", args=arguments[1:], description=HELP)
+    verb: Callable[..., None] = VERBS[arguments[0]]
+    tyro.cli(verb, prog=f"agentgym data {arguments[0]}", args=arguments[1:], description=HELP)

@@ -51,8 +51,11 @@ class Recipe:
     @property
     def chosen(self) -> dict[str, Any]:
         """The settings that differ from their defaults."""
-        defaults = {field.name: field.default for field in dataclasses.fields(self)}
-        return {name: value for name, value in self.settings.items() if value != defaults[name]}
+        return {name: value for name, value in self.settings.items() if value != self.default(name)}
+
+    def default(self, setting: str) -> Any:
+        """What a setting is where nobody says."""
+        return {field.name: field.default for field in dataclasses.fields(self)}[setting]
 
     @property
     def text(self) -> str:

@@ -125,7 +125,7 @@ def record(
                 elif len(begun[number]) > 1_000_000:
                     raise InvalidParameter("An episode did not end within a million steps: give it a time limit.")
             taken += len(numbers)
-            shown.update(min(taken, steps) if steps else len(begun) - len(busy))
+            shown.update(min(kept.steps(), steps) if steps else len(begun) - len(busy))
     for env in envs:
         env.close()
     return _cut(begun, steps) if steps else _as_arrays(begun)

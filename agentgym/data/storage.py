@@ -16,18 +16,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gymnasium import Space, spaces
 from gymnasium.envs.registration import EnvSpec
 
 from agentgym import catalog
+from agentgym.data.arrays import ARRAYS, read_arrays
 from agentgym.data.dataset import Description, OfflineDataset
 from agentgym.data.recipe import Recipe, find_recipe, is_recipe
-from agentgym.errors import CorruptFile, InvalidParameter, MissingExtra, UnknownId
+from agentgym.errors import CorruptFile, MissingExtra, UnknownId
 from agentgym.files import write_file
 
-__all__ = ["load_dataset", "local_names", "minari_dataset", "require_minari", "save_dataset"]
+__all__ = [
+    "description_of",
+    "load_dataset",
+    "local_names",
+    "minari_dataset",
+    "recorded_digest",
+    "require_minari",
+    "save_dataset",
+]
 
-ARRAYS = ("observations", "actions", "rewards", "terminations", "truncations", "starts")
 OURS = "agentgym"  # key in Minari's metadata, and name of the folder of arrays
 STAMP = "made-from.json"
 
@@ -45,24 +52,15 @@ def load_dataset(name: str) -> OfflineDataset:
         InvalidParameter: observations or actions are not single arrays (Dict, Tuple or Text spaces), an episode's
             arrays do not fit together, or there is no step.
     """
-    recipe = find_recipe(name) if is_recipe(name) else None
-    if recipe is not None:
-        name = recipe.dataset_id
-    try:
-        stored = minari_dataset(name)
-    except FileNotFoundError:
-        if recipe is None:
-            raise
-        raise FileNotFoundError(f"The data of {recipe.text} are not made yet. Make them: {recipe.command}") from None
-    if recipe is not None:
-        _check_made_by(recipe, stored.storage.metadata)
+    stored = minari_dataset(name)
+    name = stored.id
     folder = Path(stored.storage.data_path)
     arrays = _mapped(folder / OURS, _stamp(folder))
     if arrays is None:
-        _write_arrays(folder / OURS, _contiguous(stored, name), _stamp(folder))
+        _write_arrays(folder / OURS, read_arrays(stored, name), _stamp(folder))
         arrays = _mapped(folder / OURS, _stamp(folder))
         assert arrays is not None
-    description = _described(name, stored.storage.metadata)
+    description = description_of(name, stored.storage.metadata)
     return OfflineDataset(**arrays, observation_space=stored.observation_space, action_space=stored.action_space,
                           description=description)  # fmt: skip
 
@@ -131,10 +129,22 @@ def minari_dataset(name: str) -> Any:
 
     Raises:
         MissingExtra: Minari is not installed.
-        FileNotFoundError: there is no such dataset; the message lists those that there are.
-        UnknownId: the name is no Minari id.
+        UnknownId: the name is neither a recipe's nor a Minari id.
+        FileNotFoundError: there is no such dataset; the message says how to make it, or lists those that there are.
         CorruptFile: its files are damaged.
     """
+    if not is_recipe(name):
+        return _stored(name)
+    recipe = find_recipe(name)
+    try:
+        stored = _stored(recipe.dataset_id)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"The data of {recipe.text} are not made yet. Make them: {recipe.command}") from None
+    _check_made_by(recipe, stored.storage.metadata)
+    return stored
+
+
+def _stored(name: str) -> Any:
     minari, metadata = require_minari(), _folder(name) / "data" / "metadata.json"
     try:
         if not {"observation_space", "action_space"} <= json.loads(metadata.read_text(encoding="utf-8")).keys():
@@ -156,7 +166,7 @@ def _check_made_by(recipe: Recipe, metadata: Mapping[str, Any]) -> None:
     Raises:
         CorruptFile: it is another's.
     """
-    made_by = metadata.get(OURS, {}).get("record", {}).get("recipe")
+    made_by = description_of(recipe.dataset_id, metadata).record.get("recipe")
     if made_by != recipe.text:
         raise CorruptFile(
             f"{recipe.dataset_id} was made by {made_by or 'something else'}, not by {recipe.text}. "
@@ -213,45 +223,38 @@ def _spec(description: Description) -> EnvSpec | None:
     )  # fmt: skip
 
 
-def _described(name: str, metadata: Mapping[str, Any]) -> Description:
-    """What the metadata say; of an environment only its id is taken, to be looked up in the registry here.
+def description_of(name: str, metadata: Mapping[str, Any]) -> Description:
+    """What a dataset's metadata say; of an environment only its id is taken, to be looked up in the registry here.
 
     A specification may also name any function of any module to build the environment with: it is never called.
+
+    Raises:
+        CorruptFile: an entry is not what it must be.
     """
-    ours = metadata.get(OURS)
-    if ours is not None:
-        env, env_kwargs, perturbations, record = (ours[key] for key in ("env", "env_kwargs", "perturbations", "record"))
-    else:
-        spec = json.loads(metadata["env_spec"]) if "env_spec" in metadata else {}
-        env, env_kwargs, perturbations, record = spec.get("id", ""), spec.get("kwargs") or {}, (), {}
-    return Description(
-        name=name, env=env, env_kwargs=env_kwargs, perturbations=tuple(perturbations),
-        random_return=metadata.get("ref_min_score"), expert_return=metadata.get("ref_max_score"), record=record,
-    )  # fmt: skip
+    ours, references = _ours(name, metadata), [metadata.get(key) for key in ("ref_min_score", "ref_max_score")]
+    spec = json.loads(metadata["env_spec"]) if "env_spec" in metadata and not ours else {}
+    env = ours.get("env", spec.get("id", ""))
+    kwargs = ours.get("env_kwargs", spec.get("kwargs") or {})
+    perturbations, record = ours.get("perturbations", []), ours.get("record", {})
+    kinds: list[tuple[Any, Any]] = [(env, str), (kwargs, dict), (perturbations, list), (record, dict)]
+    kinds += [(one, dict) for one in perturbations] + [(one, float | int | None) for one in references]
+    if wrong := [value for value, kind in kinds if not isinstance(value, kind)]:
+        raise CorruptFile(f"The metadata of {name} are damaged: {wrong[0]!r} stands where it cannot.")
+    return Description(name, env, kwargs, tuple(perturbations), references[0], references[1], record)
 
 
-def _contiguous(stored: Any, name: str) -> dict[str, np.ndarray]:
-    """All episodes of a Minari dataset end to end."""
-    for what, space in (("observations", stored.observation_space), ("actions", stored.action_space)):
-        if not isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
-            raise InvalidParameter(f"The {what} of {name} are {space}: offline agents read single arrays only.")
-    parts: dict[str, list[np.ndarray]] = {field: [] for field in ARRAYS[:-1]}
-    for episode in stored.iterate_episodes():
-        for field, found in parts.items():
-            found.append(np.asarray(getattr(episode, field)))
-    joined = {field: np.concatenate(found) if found else np.zeros(0) for field, found in parts.items()}
-    joined["observations"] = _as_kept(joined["observations"], stored.observation_space)
-    joined["actions"] = _as_kept(joined["actions"], stored.action_space)
-    joined["rewards"] = joined["rewards"].astype(np.float32)
-    for field in ("terminations", "truncations"):
-        joined[field] = joined[field].astype(bool)
-    joined["starts"] = np.concatenate([[0], np.cumsum([len(part) for part in parts["rewards"]])]).astype(np.int64)
-    return joined
+def _ours(name: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What we wrote; empty for datasets of others."""
+    found = metadata.get(OURS, {})
+    if not isinstance(found, dict):
+        raise CorruptFile(f"The metadata of {name} are damaged: {OURS} is {found!r}.")
+    return found
 
 
-def _as_kept(array: np.ndarray, space: Space) -> np.ndarray:
-    """Real numbers as float32, everything else as the space has it."""
-    return array.astype(np.float32) if np.issubdtype(space.dtype, np.floating) else array.astype(space.dtype)
+def recorded_digest(name: str, metadata: Mapping[str, Any]) -> str | None:
+    """The SHA-256 that was written with the data; None for datasets of others."""
+    found = _ours(name, metadata).get("sha256")
+    return None if found is None else str(found)
 
 
 def _stamp(data: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from agentgym.agents.offline.config import OfflineConfig
 from agentgym.agents.offline.networks import OfflinePolicy
 from agentgym.agents.offline.scores import EvaluationEnvs, Scores
 from agentgym.data.dataset import OfflineDataset
+from agentgym.data.fit import misfit, outside
 from agentgym.data.storage import load_dataset
 from agentgym.errors import CorruptFile, InvalidParameter, SpaceMismatch
 from agentgym.progress import TrainingProgress, bar
@@ -138,7 +139,7 @@ class OfflineAgent:
 
         Raises:
             SpaceMismatch: they have other spaces than the agent.
-            InvalidParameter: they have entries that are not finite.
+            InvalidParameter: they have entries that are not finite, or not in their spaces.
         """
         for what in ("observation_space", "action_space"):
             if getattr(dataset, what) != getattr(self, what):
@@ -151,6 +152,13 @@ class OfflineAgent:
             if bad := int(array.size - np.isfinite(array).sum()):
                 raise InvalidParameter(
                     f"{dataset.description.name} has {bad} {what} that are not finite. See where: "
+                    f"agentgym data check {dataset.description.name}"
+                )
+        for what, space in (("observations", self.observation_space), ("actions", self.action_space)):
+            array = getattr(dataset, what)
+            if complaint := misfit(space, array) or (outside(space, array).any() and f"some lie outside {space}"):
+                raise InvalidParameter(
+                    f"The {what} of {dataset.description.name} do not fit their space: {complaint}. See where: "
                     f"agentgym data check {dataset.description.name}"
                 )
         self.dataset = dataset
