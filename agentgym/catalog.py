@@ -108,6 +108,8 @@ OURS: tuple[Entry, ...] = (
     _agent("shared-mdpo", "marl.mdpo:SharedMDPO", "on-policy MDPO, one policy for all agents of a joint environment"),
     _agent("bc", "offline.bc.bc:BC", "offline: behaviour cloning"),
     _agent("percent-bc", "offline.bc.bc:PercentBC", "offline: cloning of the episodes with the greatest returns"),
+    _agent("iql", "offline.iql.iql:IQL", "offline: Implicit Q-Learning"),
+    _agent("odice", "offline.odice.odice:ODICE", "offline: ODICE, state values with orthogonal gradients"),
     _agent("grpo", "language.methods:GRPO", "language agent: group-relative policy optimisation"),
     _agent("dr-grpo", "language.methods:DrGRPO", "language agent: GRPO without its two biases"),
     _agent("rloo", "language.methods:RLOO", "language agent: leave-one-out baselines"),
