@@ -133,6 +133,8 @@ OURS: tuple[Entry, ...] = (
     _agent("shared-mdpo", "marl.mdpo:SharedMDPO", "on-policy MDPO, one policy for all agents of a joint environment"),
     _agent("bc", "offline.bc.bc:BC", "offline: behaviour cloning"),
     _agent("percent-bc", "offline.bc.bc:PercentBC", "offline: cloning of the episodes with the greatest returns"),
+    _agent("iql", "offline.iql.iql:IQL", "offline: Implicit Q-Learning"),
+    _agent("odice", "offline.odice.odice:ODICE", "offline: ODICE, state values with orthogonal gradients"),
     _agent("rcbc", "offline.rcbc.rcbc:RCBC", "offline: cloning given the return, counted in tables"),
     _agent("doc-tabular", "offline.doc.tabular:TabularDoC", "offline: Dichotomy of Control with tables, one decision"),
     _agent("td3bc", "offline.td3bc.td3bc:TD3BC", "offline: TD3 held to the logged actions"),

@@ -3,7 +3,7 @@
     python benchmarks/offline_learning.py --jobs 2                   # runs what is missing, then tables and pictures
     python benchmarks/offline_learning.py --studies frozenlake       # of one study
     python benchmarks/offline_learning.py --table-only               # from the rows there are
-    python benchmarks/offline_learning.py --smoke                    # tiny runs on the frozen lake, in the temporary folder
+    python benchmarks/offline_learning.py --smoke                    # tiny runs, in the temporary folder
 
 Datasets that are missing are made first (agentgym data make; the behaviours of Hopper and HalfCheetah train for an
 hour each on one core). Every finished run adds its row to docs/results/offline_rows.csv at once; a run whose row is
@@ -86,8 +86,8 @@ NAMES = {
 CONDITIONED = ("doc", "future-vae", "dt", "percent-bc")
 STUDIES = {
     "frozenlake": Study(
-        "FrozenLake 4x4, along the slip", tuple(f"frozenlake:slip={slip}" for slip in (0.0, 0.3, 0.6)), CONDITIONED,
-        (2_000, 2_000), 200, {}, "slip",
+        "FrozenLake 4x4, along the slip", tuple(f"frozenlake:slip={slip},alpha=-1" for slip in (0.0, 0.3, 0.6)),
+        CONDITIONED, (2_000, 2_000), 200, {}, "slip",
     ),
     "stochastic-pendulum": Study(
         "InvertedPendulum, along the action noise",
