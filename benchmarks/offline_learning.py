@@ -91,7 +91,7 @@ STUDIES = {
     ),
     "stochastic-pendulum": Study(
         "InvertedPendulum, along the action noise",
-        tuple(f"inverted-pendulum-medium-replay:noise={noise}" for noise in (0.0, 0.5, 1.0)), CONDITIONED,
+        tuple(f"inverted-pendulum-medium:noise={noise}" for noise in (0.0, 0.5, 1.0)), CONDITIONED,
         (20_000, 3_000), 50, {}, "noise",
     ),
     "stochastic-hopper": Study(
@@ -222,7 +222,7 @@ all agents). A run trains one agent with one seed on the CPU with one thread; se
 those named. Agents that learn from sequences take more time a step, and take fewer. The **final** policy is judged by
 its mode in the world that the data come from, dial included, in the same episodes for all agents and seeds. Scores are
 100 (R - R_random) / (R_expert - R_random) by the dataset's own two references (uniform actions; the behaviour's last
-checkpoint by its mode, in the same world): they are no D4RL scores, whose physics, data and references are others. The
+checkpoint, sampled, in the same world): they are no D4RL scores, whose physics, data and references are others. The
 best of the evaluations on the way is chosen among noisy means and so biased: it has a column of its own. Cells: mean
 over seeds and its 95 % bootstrap interval over seeds where there are two or more; from so few an interval is too
 narrow. These budgets are small: they do not say where an agent ends.
