@@ -157,6 +157,8 @@ def queue(options: argparse.Namespace) -> Iterator[Cell]:
     for seed in options.seeds:
         for name in options.studies:
             for dataset in STUDIES[name].datasets:
+                if options.datasets and not dataset.startswith(tuple(options.datasets)):
+                    continue
                 for agent in STUDIES[name].agents:
                     if not options.agents or agent in options.agents:
                         yield Cell(name, dataset, agent, seed, options.runs / "offline", options.scale)
@@ -374,6 +376,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", nargs="*", default=list(STUDIES), choices=list(STUDIES))
     parser.add_argument("--agents", nargs="*", default=[], choices=list(AGENTS), help="only these")
+    parser.add_argument("--datasets", nargs="*", default=[], help="only these, or those that begin so")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies the gradient steps")
     parser.add_argument("--jobs", type=int, default=2, help="runs side by side, one thread each")
