@@ -70,7 +70,7 @@ class TabularDoC(OfflineAgent):
                 f"{self.observation_space}. For other ones: doc"
             )
         settings = self.settings
-        self._switches = [switch.to(self.device) for switch in switches([settings])]
+        self._weights, self._value_gradients = (switch.to(self.device) for switch in switches([settings]))
         self.policy = TabularPolicy(
             LatentTables(self.observation_width, self.action_width, settings.reward_bins, settings.latents,
                          [episode_seed(self.seed, 1)])
@@ -86,8 +86,8 @@ class TabularDoC(OfflineAgent):
 
     def _update(self) -> tuple[Tensor, ...]:
         information = self.tables.mutual_information(self.outcomes)
-        steps = self.settings.energy_steps
-        parts = update(self.tables, self.outcomes, vars(self.optimizers), *self._switches, steps)
+        steps, optimizers = self.settings.energy_steps, vars(self.optimizers)
+        parts = update(self.tables, self.outcomes, optimizers, self._weights, self._value_gradients, steps)
         return (*parts.squeeze(1), information.squeeze(0))
 
     # Acting
