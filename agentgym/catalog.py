@@ -109,6 +109,7 @@ OURS: tuple[Entry, ...] = (
     _agent("bc", "offline.bc.bc:BC", "offline: behaviour cloning"),
     _agent("percent-bc", "offline.bc.bc:PercentBC", "offline: cloning of the episodes with the greatest returns"),
     _agent("td3bc", "offline.td3bc.td3bc:TD3BC", "offline: TD3 held to the logged actions"),
+    _agent("prdc", "offline.prdc.prdc:PRDC", "offline: TD3 held to the nearest logged state and action"),
     _agent("grpo", "language.methods:GRPO", "language agent: group-relative policy optimisation"),
     _agent("dr-grpo", "language.methods:DrGRPO", "language agent: GRPO without its two biases"),
     _agent("rloo", "language.methods:RLOO", "language agent: leave-one-out baselines"),

@@ -411,7 +411,7 @@ class OfflineAgent:
             FileNotFoundError: there is no such folder.
             CorruptFile: it is damaged, or another class's.
             SpaceMismatch: environment or dataset have other spaces.
-            InvalidParameter: it has learned from other data: its normaliser, and what else it holds of them, are theirs.
+            InvalidParameter: it has learned from other data; its normaliser is theirs.
         """
         saved = saving.read(path)
         if saved.name != cls.catalog_name:

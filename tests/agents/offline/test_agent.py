@@ -22,6 +22,7 @@ SMALL: dict[str, dict] = {
     "bc": {"layers": (16,)},
     "percent-bc": {"layers": (16,)},
     "td3bc": {"layers": (16,)},
+    "prdc": {"layers": (16,)},
 }
 QUICK = {"batch_size": 32, "log_every": 10, "evaluate_every": 20, "evaluation_episodes": 2}
 every_agent = pytest.mark.parametrize("name", SMALL)
