@@ -138,6 +138,7 @@ OURS: tuple[Entry, ...] = (
     _agent("rcbc", "offline.rcbc.rcbc:RCBC", "offline: cloning given the return, counted in tables"),
     _agent("doc-tabular", "offline.doc.tabular:TabularDoC", "offline: Dichotomy of Control with tables, one decision"),
     _agent("td3bc", "offline.td3bc.td3bc:TD3BC", "offline: TD3 held to the logged actions"),
+    _agent("prdc", "offline.prdc.prdc:PRDC", "offline: TD3 held to the nearest logged state and action"),
     _agent("grpo", "language.methods:GRPO", "language agent: group-relative policy optimisation"),
     _agent("dr-grpo", "language.methods:DrGRPO", "language agent: GRPO without its two biases"),
     _agent("rloo", "language.methods:RLOO", "language agent: leave-one-out baselines"),

@@ -24,6 +24,7 @@ SMALL: dict[str, dict] = {
     "iql": {"layers": (16,), "schedule_steps": 60},  # a run that was made longer has the same schedule then
     "odice": {"value_layers": (16,), "policy_layers": (16,)},
     "td3bc": {"layers": (16,)},
+    "prdc": {"layers": (16,)},
 }
 QUICK = {"batch_size": 32, "log_every": 10, "evaluate_every": 20, "evaluation_episodes": 2}
 every_agent = pytest.mark.parametrize("name", SMALL)
