@@ -147,6 +147,7 @@ OURS: tuple[Entry, ...] = (
     _agent("epo", "language.methods:EPO", "language agent: GRPO with a band around earlier entropies"),
     _suite("parameter-grid", "parameter_grid:ParameterGrid", "every cell of a grid over the uncertainty set"),
     _suite("perturbations", "perturbations:Perturbations", "observation, action, reward and dynamics, at intensities"),
+    _suite("stochasticity", "stochasticity:StochasticitySuite", "how random actions, moves and rewards are"),
     _suite("attacks", "attacks:Attacks", "observations moved by an adversary"),
     _suite("convection", "convection:Convection", "other fluids, sensors, heaters, starts and boxes of convection"),
     _suite("text", "text:TextSuite", "other words, commands, tools, instructions, lengths and worlds of texts"),

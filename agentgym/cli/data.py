@@ -153,7 +153,7 @@ def check(names: Annotated[tuple[str, ...], tyro.conf.Positional]) -> None:
         sys.exit(1)
 
 
-VERBS = {"make": make, "list": list_datasets, "show": show, "check": check}
+VERBS: dict[str, Callable[..., None]] = {"make": make, "list": list_datasets, "show": show, "check": check}
 
 
 def main(arguments: list[str]) -> None:
@@ -163,5 +163,5 @@ def main(arguments: list[str]) -> None:
         sys.exit(0 if arguments else 2)
     if arguments[0] not in VERBS:
         raise UnknownId("verb of agentgym data", arguments[0], VERBS, "See: agentgym data --help")
-    verb: Callable[..., None] = VERBS[arguments[0]]
+    verb = VERBS[arguments[0]]
     tyro.cli(verb, prog=f"agentgym data {arguments[0]}", args=arguments[1:], description=HELP)

@@ -18,9 +18,7 @@ from agentgym.data.record import described, mean_and_std
 from agentgym.data.rollout import Act, Recording, joined, record, uniform
 from agentgym.errors import AskError, InvalidParameter
 from agentgym.making import make_env
-from agentgym.progress import bar
 from agentgym.seeding import episode_seed
-from agentgym.stochasticity import Stochasticity
 
 if TYPE_CHECKING:
     from agentgym.data.behaviours import Trained
@@ -78,7 +76,7 @@ class Control(Recipe):
                 f"{self.name} is what the behaviour's run stored while it learned, in the world as it is: it takes no "
                 f"{' or '.join(self.chosen)}. Other data: {self.task}-medium, {self.task}-medium-expert."
             )
-        Stochasticity.of(self.settings)
+        _ = self.dial  # refuses what is out of range
         whole(self, "seed")
         if self.quality != "medium-replay":
             if self.size is None:
@@ -109,7 +107,7 @@ class _Making:
     def __init__(self, recipe: Control, behaviour: "Trained", progress: bool) -> None:
         self.recipe, self.behaviour, self.progress = recipe, behaviour, progress
         self.env = behaviour.run.config.env
-        self.perturbations = Stochasticity.of(recipe.settings).perturbations()
+        self.perturbations = recipe.dial.perturbations()
         self.world: Callable[[], gymnasium.Env[Any, Any]] = partial(make_env, self.env, {}, self.perturbations)
         self.nominal: Callable[[], gymnasium.Env[Any, Any]] = partial(make_env, self.env)
         self.probe = self.nominal()
@@ -122,8 +120,8 @@ class _Making:
             random, expert = self._references(self.world)
         mode = self._reference(self.world, Part.MODE, self.behaviour.policy(self.behaviour.final))
         protocol = (
-            f"means of {REFERENCE_EPISODES} episodes in this dataset's own world: uniform actions, and the final policy "
-            "sampled as in the expert data; true rewards"
+            f"means of {REFERENCE_EPISODES} episodes in this dataset's own world: uniform actions, and the final "
+            "policy, sampled as in the expert data; true rewards"
         )
         about = described(self.recipe, len(recorded.rewards), len(recorded.starts) - 1, {
             **behaviour, **mean_and_std(recorded.returns), "expert_mode_return": mode}, protocol)  # fmt: skip
@@ -159,6 +157,8 @@ class _Making:
     @cached_property
     def medium(self) -> int:
         """The first checkpoint a third of the way from random to expert, in the world as it is."""
+        from agentgym.progress import bar  # imports torch
+
         random, expert = self.nominal_references
         wanted = random + MEDIUM * (expert - random)
         steps = self.behaviour.steps

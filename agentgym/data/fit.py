@@ -29,11 +29,12 @@ def outside(space: spaces.Space, values: np.ndarray) -> np.ndarray:
     low, high = _bounds(space)
     slack = 1e-6 * np.maximum(1.0, np.abs(values)) if values.dtype.kind == "f" else 0.0
     with np.errstate(invalid="ignore"):
-        inside = np.asarray(values >= low - slack) & (values <= high + slack)
+        inside: np.ndarray = np.asarray(values >= low - slack) & (values <= high + slack)
         inside |= np.isneginf(low) & np.isposinf(high)
     if not isinstance(space, spaces.Box):
         inside &= values == np.floor(values)
-    return ~inside.reshape(len(values), -1).all(axis=1)
+    found: np.ndarray = np.logical_not(inside.reshape(len(values), -1).all(axis=1))
+    return found
 
 
 def _bounds(space: spaces.Space) -> tuple[np.ndarray, np.ndarray]:

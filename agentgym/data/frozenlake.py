@@ -15,7 +15,7 @@ from agentgym.data.rollout import Act, record
 from agentgym.errors import InvalidParameter
 from agentgym.making import make_env
 from agentgym.seeding import stream
-from agentgym.stochasticity import STANDARD_SLIP, Stochasticity
+from agentgym.stochasticity import STANDARD_SLIP
 
 __all__ = ["FrozenLake", "best_policy", "model", "optimum", "success"]
 
@@ -50,7 +50,7 @@ class FrozenLake(Recipe):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        Stochasticity.of(self.settings)
+        _ = self.dial  # refuses what is out of range
         if isinstance(self.alpha, bool) or not isinstance(self.alpha, int | float) or not -4.0 <= self.alpha <= 1.0:
             raise InvalidParameter(f"{self.name}: alpha is {self.alpha!r}; it must be a number from -4 to 1.")
         whole(self, "trajectories", 1)
@@ -68,8 +68,7 @@ class FrozenLake(Recipe):
 
     def make(self, runs: Path, progress: bool = True) -> OfflineDataset:
         """Make the dataset."""
-        dial = Stochasticity.of(self.settings)
-        kwargs, perturbations = dial.env_kwargs(ENV), dial.perturbations()
+        kwargs, perturbations = self.dial.env_kwargs(ENV), self.dial.perturbations()
         env = make_env(ENV, kwargs)
         transitions, rewards = model(env.unwrapped)
         best = best_policy(transitions, rewards)

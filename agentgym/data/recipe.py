@@ -12,6 +12,7 @@ from agentgym import catalog
 from agentgym.data.dataset import OfflineDataset
 from agentgym.errors import InvalidParameter, UnknownId
 from agentgym.settings import from_settings, parse_settings
+from agentgym.stochasticity import Stochasticity
 
 __all__ = ["Recipe", "find_recipe", "is_recipe", "whole"]
 
@@ -47,6 +48,11 @@ class Recipe:
         """All settings."""
         found = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {name: value for name, value in found.items() if name not in self.fixed}
+
+    @property
+    def dial(self) -> Stochasticity:
+        """How random its world is."""
+        return Stochasticity.of(self.settings)
 
     @property
     def chosen(self) -> dict[str, Any]:

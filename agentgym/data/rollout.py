@@ -10,7 +10,6 @@ from gymnasium import spaces
 
 from agentgym.data.dataset import Description, OfflineDataset
 from agentgym.errors import InvalidParameter
-from agentgym.progress import bar
 from agentgym.seeding import episode_seed, stream
 
 __all__ = ["LANES", "Act", "Recording", "joined", "record", "uniform"]
@@ -103,6 +102,8 @@ def record(
     Raises:
         InvalidParameter: an environment without a time limit played an episode of more than a million steps.
     """
+    from agentgym.progress import bar  # imports torch, which looking at datasets does without
+
     envs = [make() for _ in range(min(lanes, episodes or lanes))]
     begun: list[_Episode] = []
     busy: dict[int, int] = {}  # lane: episode
@@ -149,7 +150,7 @@ def _cut(episodes: list[_Episode], steps: int) -> Recording:
     kept: list[_Episode] = []
     left = steps
     for episode in episodes:
-        if len(episode) > left:
+        if not episode.over or len(episode) > left:
             episode = _Episode(episode.observations[: left + 1], episode.actions[:left], episode.rewards[:left])
             episode.pack()
         kept.append(episode)

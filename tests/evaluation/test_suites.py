@@ -4,6 +4,7 @@ import gymnasium
 import numpy as np
 import pytest
 
+from agentgym.data.recipe import find_recipe
 from agentgym.errors import AskError, UnknownId
 from agentgym.evaluation.conditions import Subject
 from agentgym.evaluation.evaluate import evaluate, load_suite
@@ -111,6 +112,40 @@ def test_transfer_names_each_training_world_once():
     assert conditions[1].env_kwargs == {"randomize": "uniform"}
     with pytest.raises(AskError, match="needs runs"):
         load_suite("transfer").conditions(subject(PENDULUM))
+
+
+def test_stochasticity_is_the_dial_that_data_are_recorded_at():
+    suite = load_suite("stochasticity")
+    hopper = suite.conditions(subject("Hopper-v5"))
+    assert {condition.scene.panel.split(" (")[0] for condition in hopper} == {
+        "time-correlated action noise", "reward noise"}  # fmt: skip
+    assert "has no slip" in next(iter(suite.left_out(subject("Hopper-v5")).values()))
+    half = next(condition for condition in hopper if condition.name == "noise: 0.5")
+    assert half.perturbations == tuple(find_recipe("hopper-medium:noise=0.5").dial.perturbations())
+    lake = load_suite("stochasticity:dials=slip,intensities=0.5+0").conditions(subject("FrozenLake-v1"))
+    assert [dict(condition.env_kwargs) for condition in lake] == [{"success_rate": 1.0}, {"success_rate": 0.5}]
+    assert lake[1].env_kwargs == find_recipe("frozenlake:slip=0.5").dial.env_kwargs("FrozenLake-v1")
+    for wrong, said in (("dials=luck", "noise"), ("intensities=-1", "at least 0"), ("intensities=1+1", "twice")):
+        with pytest.raises(AskError, match=said):
+            load_suite(f"stochasticity:{wrong}")
+
+
+def test_slippery_ice_costs_who_walks_as_if_it_were_not():
+    class Walk:
+        """The short way over ice that does not slip: down, down, right, down, right, right."""
+
+        observation_space, action_space = gymnasium.spaces.Discrete(16), gymnasium.spaces.Discrete(4)
+
+        def predict(self, observation, state=None, episode_start=None, deterministic=False):
+            way = np.zeros(16, int)
+            way[[0, 4, 8, 9, 13, 14]] = 1, 1, 2, 1, 2, 2
+            return way[observation], state
+
+    found = evaluate({"w": Walk()}, "stochasticity:dials=slip", env="FrozenLake-v1", episodes=40, progress=False)
+    assert not any(row.error for row in found.rows)
+    means = [np.mean(found.returns("w", f"slip: {slip:g}")) for slip in (0.0, 0.2, 0.6)]
+    assert means[0] == 1.0
+    assert means[0] > means[1] > means[2]
 
 
 def test_attacks_need_numbers():

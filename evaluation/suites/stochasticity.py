@@ -1,0 +1,81 @@
+"""How random the world is, along the dial that datasets are recorded at."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from agentgym.errors import AskError, InvalidParameter, UnknownId
+from agentgym.evaluation.conditions import Condition, Subject, Suite
+from agentgym.evaluation.table import Scene
+from agentgym.making import perturbed
+from agentgym.stochasticity import Stochasticity
+
+__all__ = ["DIALS", "StochasticitySuite"]
+
+DIALS: dict[str, tuple[str, tuple[float, ...]]] = {
+    "noise": ("time-correlated action noise (σ, in half ranges)", (0.125, 0.25, 0.5, 0.75, 1.0)),
+    "slip": ("slip (probability of a sideways move)", (0.0, 0.2, 0.4, 0.6, 0.8)),
+    "reward_noise": ("reward noise (std)", (0.1, 1.0)),
+}
+
+
+@dataclass(frozen=True)
+class StochasticitySuite(Suite):
+    """One curve a dial: score over intensity.
+
+    A dial that an environment does not have is left out and named in the results. Only agents that are told rewards can
+    change with their noise.
+
+    Args:
+        dials: which of noise, slip and reward_noise.
+        intensities: in the place of those in :data:`DIALS`, for all dials alike.
+    """
+
+    name: ClassVar[str] = "stochasticity"
+
+    dials: tuple[str, ...] = tuple(DIALS)
+    intensities: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for dial in self.dials:
+            if dial not in DIALS:
+                raise UnknownId("dial of stochasticity", dial, DIALS)
+        if len({*self.intensities}) != len(self.intensities):
+            raise AskError(f"stochasticity: an intensity stands twice in {self.intensities}.")
+        for dial in self.dials:
+            for intensity in self.intensities:
+                Stochasticity(**{dial: intensity})  # refuses what is out of range
+
+    def conditions(self, subject: Subject) -> list[Condition]:
+        """The conditions, dial by dial from mild to severe."""
+        return [
+            condition for dial in self.dials if not _refused(dial, subject) for condition in self._curve(dial, subject)
+        ]
+
+    def left_out(self, subject: Subject) -> dict[str, str]:
+        """Dials that the environment does not have, with the reason."""
+        reasons = {dial: _refused(dial, subject) for dial in self.dials}
+        return {f"stochasticity: {DIALS[dial][0]}": reason for dial, reason in reasons.items() if reason}
+
+    def _curve(self, dial: str, subject: Subject) -> Iterator[Condition]:
+        label, usual = DIALS[dial]
+        for intensity in sorted(self.intensities or usual):
+            position = Stochasticity(**{dial: intensity})
+            yield Condition(
+                f"{dial}: {intensity:g}",
+                Scene("Stochasticity", label, "curve", {"intensity": float(intensity)}),
+                subject.env,
+                {**subject.env_kwargs, **position.env_kwargs(subject.env)},
+                perturbations=tuple(position.perturbations()),
+            )
+
+
+def _refused(dial: str, subject: Subject) -> str:
+    """What the environment says against a dial; empty where it has it."""
+    position = Stochasticity(**{dial: DIALS[dial][1][-1]})
+    try:
+        position.env_kwargs(subject.env)
+        perturbed(subject.probe, position.perturbations())
+    except InvalidParameter as refusal:
+        return str(refusal)
+    return ""

@@ -1,0 +1,296 @@
+"""The linter finds each fault where it is, and says nothing of what is right; files execute nothing."""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import h5py
+import minari
+import numpy as np
+import pytest
+from gymnasium import spaces
+from minari.data_collector import EpisodeBuffer
+
+from agentgym.agents.offline.bc.bc import BC
+from agentgym.data.checks import check_dataset
+from agentgym.data.dataset import Description, OfflineDataset
+from agentgym.data.storage import load_dataset, save_dataset
+from agentgym.errors import AskError, CorruptFile, InvalidParameter
+from agentgym.runs import RunConfig
+from agentgym.training import build
+
+NAME = "agentgym/walk/test-v0"
+STEPS, EPISODES = 5, 3
+
+
+def walk(**changes) -> OfflineDataset:
+    """Three episodes of five steps in the plane; the second ends in termination."""
+    rng = np.random.default_rng(0)
+    total = STEPS * EPISODES
+    truncations, terminations = np.zeros((2, total), bool)
+    truncations[[4, 14]] = terminations[9] = True
+    values = {
+        "observations": rng.normal(size=(total + EPISODES, 2)).astype(np.float32),
+        "actions": rng.uniform(-1, 1, (total, 1)).astype(np.float32),
+        "rewards": rng.normal(size=total).astype(np.float32),
+        "terminations": terminations, "truncations": truncations, "starts": np.arange(0, total + 1, STEPS),
+        "observation_space": spaces.Box(-np.inf, np.inf, (2,), np.float32),
+        "action_space": spaces.Box(-1.0, 1.0, (1,), np.float32),
+        "description": Description(NAME, "Pendulum-v1", random_return=0.0, expert_return=1.0),
+    }  # fmt: skip
+    return OfflineDataset(**{**values, **changes})
+
+
+@pytest.fixture
+def stored(home) -> Path:
+    """The folder of its files."""
+    return save_dataset(walk()) / "data"
+
+
+def alter(stored: Path, episode: int, **arrays) -> None:
+    """Write other arrays into Minari's file."""
+    with h5py.File(stored / "main_data.hdf5", "a") as file:
+        group = file[f"episode_{episode}"]
+        for name, array in arrays.items():
+            del group[name]
+            group.create_dataset(name, data=array)
+
+
+def read(stored: Path, episode: int, name: str) -> np.ndarray:
+    with h5py.File(stored / "main_data.hdf5") as file:
+        return file[f"episode_{episode}/{name}"][()]
+
+
+def describe(stored: Path, **changes) -> None:
+    """Change the metadata; None takes an entry away."""
+    file = stored / "metadata.json"
+    values = {**json.loads(file.read_text()), **changes}
+    file.write_text(json.dumps({key: value for key, value in values.items() if value is not None}))
+
+
+def found(name: str = NAME) -> list[tuple[str, str, tuple[int, ...]]]:
+    return [(finding.level, finding.check, finding.episodes) for finding in check_dataset(name)]
+
+
+def test_what_is_right_has_no_findings(stored):
+    assert check_dataset(NAME) == []
+
+
+@pytest.mark.parametrize("what", ["observations", "actions", "terminations", "truncations"])
+def test_lengths(stored, what):
+    alter(stored, 1, **{what: read(stored, 1, what)[:-1]})
+    assert ("error", "lengths", (1,)) in found()
+    with pytest.raises(InvalidParameter, match=f"does not fit together.*{what}.*agentgym data check {NAME}"):
+        load_dataset(NAME)
+
+
+def test_lengths_that_make_up_for_each_other(stored):
+    """One observation less here and one more there: the sums are right."""
+    alter(stored, 0, observations=read(stored, 0, "observations")[:-1])
+    alter(stored, 1, observations=np.zeros((STEPS + 2, 2), np.float32))
+    assert {("error", "lengths", (0,)), ("error", "lengths", (1,))} <= {*found()}
+    with pytest.raises(InvalidParameter, match="5 observations instead of 6"):
+        load_dataset(NAME)
+
+
+@pytest.mark.parametrize("what", ["observations", "actions", "rewards"])
+def test_numbers_that_are_not_finite(stored, what):
+    array = read(stored, 2, what)
+    array[1] = np.nan
+    alter(stored, 2, **{what: array})
+    assert ("error", "finite", (2,)) in found()
+    with pytest.raises(InvalidParameter, match=f"1 {what}|2 {what}"):
+        BC(dataset=NAME)
+
+
+def test_actions_outside_their_space(stored):
+    actions = read(stored, 1, "actions")
+    actions[3] = 1.5
+    alter(stored, 1, actions=actions)
+    assert ("error", "spaces", (1,)) in found()
+    with pytest.raises(InvalidParameter, match=r"actions of .* some lie outside Box\(-1"):
+        BC(dataset=NAME)
+
+
+def test_the_last_bit_of_a_bound_is_forgiven(home):
+    data = walk()
+    data.actions[0] = np.nextafter(np.float32(1.0), np.float32(2.0))
+    save_dataset(data)
+    assert check_dataset(NAME) == []
+
+
+def test_observations_of_another_shape(stored):
+    alter(stored, 1, observations=np.zeros((STEPS + 1, 3), np.float32))
+    assert ("error", "spaces", (1,)) in found()
+    with pytest.raises(InvalidParameter, match=r"has the shape \(3,\) instead of \(2,\)"):
+        load_dataset(NAME)
+
+
+def test_choices_outside_their_space(home):
+    observations = np.arange(STEPS * EPISODES + EPISODES) % 4
+    save_dataset(walk(observations=observations, observation_space=spaces.Discrete(3)))
+    assert ("error", "spaces", (0, 1, 2)) in found()
+
+
+def test_observations_kept_over_a_reset(stored):
+    """The trap of resetting the environment under a collector: episodes begin where the last one ended."""
+    observations = read(stored, 2, "observations")
+    observations[0] = read(stored, 1, "observations")[-1]
+    alter(stored, 2, observations=observations)
+    assert ("error", "resets", (2,)) in found()
+
+
+def test_equal_choices_over_a_reset_prove_nothing(home):
+    save_dataset(walk(observations=np.zeros(STEPS * EPISODES + EPISODES, int), observation_space=spaces.Discrete(1)))
+    assert found() == []
+
+
+def test_ends(stored):
+    alter(stored, 0, truncations=np.zeros(STEPS, bool))
+    early = read(stored, 1, "terminations")
+    early[2] = True
+    alter(stored, 1, terminations=early)
+    assert [finding for finding in found() if finding[1] == "ends"] == [
+        ("error", "ends", (1,)),
+        ("warning", "ends", (0,)),
+    ]
+
+
+def test_time_outs_marked_as_terminations(home, monkeypatch):
+    import gymnasium
+
+    gymnasium.register("Walk5-v0", entry_point="nowhere:Walk", max_episode_steps=STEPS)
+    try:
+        about = dataclasses.replace(walk().description, env="Walk5-v0")
+        save_dataset(walk(description=about))
+        assert found() == []  # one of three terminates: that may be
+        last = np.zeros(STEPS * EPISODES, bool)
+        last[STEPS - 1 :: STEPS] = True
+        save_dataset(walk(description=about, terminations=last, truncations=~last & False))
+        assert found() == [("warning", "time-outs", ())]
+    finally:
+        del gymnasium.registry["Walk5-v0"]
+
+
+def test_missing_references_and_unknown_environments_are_warnings(home):
+    save_dataset(walk(description=Description(NAME, "")))
+    assert found() == [("warning", "environment", ()), ("warning", "references", ())]
+    assert BC(dataset=NAME).dataset.description.score(1.0) is None
+
+
+def test_altered_data_have_another_hash(stored):
+    rewards = read(stored, 0, "rewards")
+    rewards[0] += 1
+    alter(stored, 0, rewards=rewards)
+    assert found() == [("error", "hash", ())]
+
+
+def test_metadata_that_count_otherwise(stored):
+    describe(stored, total_steps=99)
+    assert found() == [("error", "lengths", ())]
+
+
+def test_an_empty_dataset(stored):
+    with h5py.File(stored / "main_data.hdf5", "a") as file:
+        for name in list(file):
+            del file[name]
+    describe(stored, total_episodes=0, total_steps=0)
+    assert ("error", "empty", ()) in found()
+    with pytest.raises(InvalidParameter, match="is empty"):
+        load_dataset(NAME)
+    with pytest.raises(InvalidParameter, match="is empty"):
+        BC(dataset=NAME)
+
+
+def test_an_episode_without_steps(stored):
+    alter(stored, 1, observations=np.zeros((1, 2), np.float32), actions=np.zeros((0, 1), np.float32),
+          rewards=np.zeros(0), terminations=np.zeros(0, bool), truncations=np.zeros(0, bool))  # fmt: skip
+    assert ("error", "lengths", (1,)) in found()
+    with pytest.raises(InvalidParameter, match="it has no step"):
+        load_dataset(NAME)
+
+
+def test_damaged_files(stored):
+    with h5py.File(stored / "main_data.hdf5", "a") as file:
+        del file["episode_1/rewards"]
+    assert ("error", "files", (1,)) in found()
+    with pytest.raises(CorruptFile, match="Episode 1"):
+        load_dataset(NAME)
+    (stored / "main_data.hdf5").write_bytes(b"not a file of numbers")
+    assert ("error", "files", (0,)) in found()
+    (stored / "metadata.json").write_text("{")
+    assert found() == [("error", "files", ())]
+    with pytest.raises(CorruptFile, match="cannot be read"):
+        load_dataset(NAME)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"agentgym": 3}, {"agentgym": {"env": 3}}, {"ref_min_score": "low"}, {"agentgym": {"perturbations": ["x"]}}],
+)
+def test_damaged_metadata(stored, changes):
+    describe(stored, **changes)
+    assert found() == [("error", "files", ())]
+    with pytest.raises(CorruptFile, match="are damaged"):
+        load_dataset(NAME)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Minari asks for an author
+def test_datasets_of_others(home):
+    """Dictionaries of observations, written by Minari itself: checked in all parts, though nothing learns them."""
+    space = spaces.Dict({"x": spaces.Box(-1.0, 1.0, (2,), np.float32), "mode": spaces.Discrete(3)})
+    rng = np.random.default_rng(0)
+
+    def episode(steps: int, mode: int = 0) -> EpisodeBuffer:
+        return EpisodeBuffer(
+            observations={"x": rng.uniform(-1, 1, (steps + 1, 2)).astype(np.float32), "mode": np.full(steps + 1, mode)},
+            actions=np.zeros(steps, int), rewards=np.zeros(steps),
+            terminations=np.arange(steps) == steps - 1, truncations=np.zeros(steps, bool),
+        )  # fmt: skip
+
+    minari.create_dataset_from_buffers(
+        "theirs-v0", [episode(4), episode(7, mode=5)], observation_space=space, action_space=spaces.Discrete(2)
+    )
+    findings = check_dataset("theirs-v0")
+    assert [(one.level, one.check) for one in findings] == [
+        ("error", "spaces"), ("warning", "environment"), ("warning", "references")]  # fmt: skip
+    assert "observations[mode] lie outside Discrete(3)" in findings[0].message
+    assert findings[0].episodes == (1,)
+    with pytest.raises(InvalidParameter, match="single arrays only"):
+        load_dataset("theirs-v0")
+
+
+@pytest.fixture
+def trap(tmp_path, monkeypatch) -> Path:
+    """A module that leaves a mark when it is imported."""
+    mark = tmp_path / "sprung"
+    (tmp_path / "trapmodule.py").write_text(f"open({str(mark)!r}, 'w')\ndef make(**_): open({str(mark)!r}, 'w')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield mark
+    sys.modules.pop("trapmodule", None)
+
+
+@pytest.mark.parametrize("spaces_named", [True, False])
+@pytest.mark.parametrize("env", ["Pendulum-v1", "Trap-v0", "trapmodule:Trap-v0"])
+def test_what_a_file_names_is_not_executed(stored, trap, env, spaces_named):
+    """An entry point or a module in the metadata is never called or imported, also where spaces are missing."""
+    spec = {
+        "id": env, "entry_point": "trapmodule:make", "reward_threshold": None, "nondeterministic": False,
+        "max_episode_steps": 5, "order_enforce": True, "disable_env_checker": False, "kwargs": {},
+        "additional_wrappers": [{"name": "trap", "entry_point": "trapmodule:make", "kwargs": {}}],
+        "vector_entry_point": "trapmodule:make",
+    }  # fmt: skip
+    describe(stored, agentgym=None, env_spec=json.dumps(spec), eval_env_spec=json.dumps(spec),
+             **({} if spaces_named else {"observation_space": None, "action_space": None}))  # fmt: skip
+    findings = check_dataset(NAME)
+    assert ("files" in {finding.check for finding in findings}) is not spaces_named
+    if spaces_named:
+        assert len(load_dataset(NAME)) == STEPS * EPISODES
+    else:
+        with pytest.raises(CorruptFile, match="names no spaces"):
+            load_dataset(NAME)
+    with pytest.raises(AskError):  # other spaces than Pendulum's, an unknown id, a module nobody asked for, no spaces
+        build(RunConfig("bc", dataset=NAME))
+    assert not trap.exists()
+    assert "trapmodule" not in sys.modules
