@@ -94,7 +94,7 @@ class CategoricalActor(Actor):
 
     def log_prob(self, states: Tensor, actions: Tensor) -> Tensor:
         """The chosen actions' entries of the log-softmax."""
-        return self.network(states).squeeze(0).log_softmax(1).gather(1, actions[:, None]).squeeze(1)  # type: ignore[no-any-return]
+        return self.network(states).squeeze(0).log_softmax(1).gather(1, actions[:, None]).squeeze(1)
 
     def distribution(self, observations: Tensor) -> Distribution:
         """One categorical, ``[B]``."""

@@ -37,8 +37,8 @@ class Critic(nn.Module):
     def q_values(self, states: Tensor, actions: Tensor) -> Tensor:
         """Q_i(s, a), ``[2, B]``, of normalised states ``[B, D]`` and actions ``[B, A]`` or int64 ``[B]``."""
         if not self.discrete:
-            return self.network(states, actions).squeeze(2)  # type: ignore[no-any-return]
-        return self.network(states).gather(2, actions.expand(CRITICS, -1)[:, :, None]).squeeze(2)  # type: ignore[no-any-return]
+            return self.network(states, actions).squeeze(2)
+        return self.network(states).gather(2, actions.expand(CRITICS, -1)[:, :, None]).squeeze(2)
 
     def forward(self, observations: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
         """One ``[B, 1]`` a critic from observations as they come.

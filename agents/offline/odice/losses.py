@@ -1,6 +1,5 @@
 """The arithmetic of ODICE: the conjugate of the divergence, the policy's weights, the orthogonal gradient."""
 
-import torch
 from torch import Tensor
 
 from agentgym.agents.offline.odice.config import WeightForm
@@ -32,7 +31,7 @@ def policy_weights(residuals: Tensor, form: WeightForm, max_weight: float) -> Te
 
 
 def orthogonal_sum(forward: Tensor, backward: Tensor) -> tuple[Tensor, Tensor]:
-    """The forward gradient and the part of the backward one that is normal to it (equations 8 and 9).
+    """The forward gradient and the part of the backward one that is normal to it.
 
     Args:
         forward, backward: flat gradients, ``[P]``.

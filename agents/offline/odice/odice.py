@@ -1,6 +1,6 @@
 """ODICE (Mao, Xu, Zhang and Zhan 2024, arXiv:2402.00348)."""
 
-from typing import ClassVar, get_args
+from typing import ClassVar, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -16,6 +16,21 @@ from agentgym.agents.offline.weighted_cloning import WeightedCloning, require
 __all__ = ["ODICE"]
 
 Gradients = tuple[Tensor, ...]
+
+
+class ValueStep(NamedTuple):
+    """What a step of V is made of.
+
+    Attributes:
+        gradients: of the loss, in the order of V's parameters.
+        residuals, values: e and V_i(s) before the step, ``[n, B]``, without gradient.
+        diagnosis: the cosine between forward and backward gradient, where both are made.
+    """
+
+    gradients: Gradients
+    residuals: Tensor
+    values: Tensor
+    diagnosis: tuple[Tensor, ...] = ()
 
 
 class ODICE(WeightedCloning):
@@ -39,14 +54,12 @@ class ODICE(WeightedCloning):
 
     def _build(self) -> None:
         settings = self.settings
-        require(settings.gradient in get_args(Gradient), "gradient", settings.gradient, " or ".join(get_args(Gradient)))
-        require(settings.weights in get_args(WeightForm), "weights", settings.weights, " or ".join(get_args(WeightForm)))
+        for name, choices in (("gradient", get_args(Gradient)), ("weights", get_args(WeightForm))):
+            require(getattr(settings, name) in choices, name, getattr(settings, name), " or ".join(choices))
         require(0 < settings.lambda_f <= 1, "lambda_f", settings.lambda_f, "above 0 and at most 1")
         require(settings.eta >= 0, "eta", settings.eta, "at least 0")
         require(0 < settings.tau <= 1, "tau", settings.tau, "above 0 and at most 1")
         require(settings.value_members >= 1, "value_members", settings.value_members, "at least 1")
-        if settings.gradient != "orthogonal":  # no forward and backward gradient to compare
-            self.metric_names = self.metric_names[:-1]  # type: ignore[misc]
         normalizer = Normalizer(self.observation_width)
         value, target = (
             ValueNetwork(self.observation_width, settings.value_layers, settings.value_members, settings.layer_norm)
@@ -71,7 +84,7 @@ class ODICE(WeightedCloning):
         rule = {"orthogonal": self._orthogonal, "true": self._true, "semi": self._semi}[settings.gradient]
 
         # V, by the rule's gradient; the residuals are those of the V before this step
-        gradients, residuals, values, *diagnosis = rule(batch)
+        gradients, residuals, values, diagnosis = rule(batch)
         for parameter, gradient in zip(self._value_parameters, gradients, strict=True):
             parameter.grad = gradient.contiguous()
         self.optimizers.value.step()
@@ -87,10 +100,10 @@ class ODICE(WeightedCloning):
         positive = (weights > 0).float().mean()
         return *losses, values.mean(), residuals.mean(), weights.mean(), positive, *diagnosis
 
-    # The three gradients of (1 - lambda) E[V(s)] + lambda E[f*(e)]; each with e and V(s) [n, B], without gradient
+    # The three gradients of (1 - lambda) E[V(s)] + lambda E[f*(e)]
 
-    def _orthogonal(self, batch: Batch) -> tuple[Gradients, Tensor, Tensor, Tensor]:
-        """Algorithm 1: through V(s), and through V(s') as far as that is normal to it; last, the two's cosine."""
+    def _orthogonal(self, batch: Batch) -> ValueStep:
+        """Through V(s), and through V(s') as far as that is normal to it; the targets' V stands for the other one."""
         settings = self.settings
         targets, next_targets = self._targets(batch)
         values, next_values = self.value(batch.states), self.value(batch.next_states)
@@ -102,20 +115,20 @@ class ODICE(WeightedCloning):
         linear = self._gradient((1 - settings.lambda_f) * values.mean())
         pieces = summed.split([gradient.numel() for gradient in linear])
         whole = tuple(part + piece.view_as(part) for part, piece in zip(linear, pieces, strict=True))
-        return whole, residuals.detach(), values.detach(), cosine
+        return ValueStep(whole, residuals.detach(), values.detach(), (cosine,))
 
-    def _true(self, batch: Batch) -> tuple[Gradients, Tensor, Tensor]:
+    def _true(self, batch: Batch) -> ValueStep:
         """Through V(s) and V(s') alike, with no target."""
         values = self.value(batch.states)
         residuals = self._residuals(batch, self.value(batch.next_states), values)
-        return self._gradient(self._loss(values, residuals)), residuals.detach(), values.detach()
+        return ValueStep(self._gradient(self._loss(values, residuals)), residuals.detach(), values.detach())
 
-    def _semi(self, batch: Batch) -> tuple[Gradients, Tensor, Tensor]:
+    def _semi(self, batch: Batch) -> ValueStep:
         """Through V(s) alone."""
         _, next_targets = self._targets(batch)
         values = self.value(batch.states)
         residuals = self._residuals(batch, next_targets, values)
-        return self._gradient(self._loss(values, residuals)), residuals.detach(), values.detach()
+        return ValueStep(self._gradient(self._loss(values, residuals)), residuals.detach(), values.detach())
 
     def _loss(self, values: Tensor, residuals: Tensor) -> Tensor:
         weight = self.settings.lambda_f
