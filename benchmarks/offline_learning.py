@@ -74,7 +74,7 @@ AGENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "td3bc": ("td3bc", {}),
     "prdc": ("prdc", {}),
     "iql": ("iql", {}),
-    "odice": ("odice", {}),
+    "odice": ("odice", {"policy_layers": [256, 256]}),
     "dt": ("dt", {}),
     "doc": ("doc", {}),
     "future-vae": ("doc", {"method": "future-vae"}),
