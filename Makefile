@@ -9,6 +9,8 @@ TEST_WORKERS ?= auto
 DEMO_STEPS ?= 20000
 CONVECTION_STEPS ?= 40000
 LANGUAGE_STEPS ?= 60000
+OFFLINE_STEPS ?= 2000
+OFFLINE_DATA := frozenlake:slip=0.6,alpha=-1
 # Small networks and a higher learning rate than SAC's defaults: enough to balance a pole, in a minute or two.
 TRAIN := $(BIN)/agentgym train sac --env agentgym/RobustInvertedPendulum-v0 --steps $(DEMO_STEPS) --threads 1 --overwrite \
 	--config.actor-layers 64 64 --config.critic-layers 64 64 --config.batch-size 128 --config.learning-rate 1e-3
@@ -17,12 +19,13 @@ CONVECTION := --env agentgym/Convection-v0 --env-kwargs start=mixed --num-envs 3
 
 LANGUAGE := --env agentgym/Household-v0 --env-kwargs size=tiny 'tasks=["place"]'
 
-.PHONY: demo train-nominal train-randomised demo-convection train-shared train-single demo-language test test-slow lint format clean help
+.PHONY: demo train-nominal train-randomised demo-convection train-shared train-single demo-language demo-offline test test-slow lint format clean help
 
 help:
 	@echo "make demo       train two agents, find out where they break, write reports/demo/report.html (minutes)"
 	@echo "make demo-convection   the same for convection: one policy for ten heaters"
 	@echo "make demo-language   the same for errands by text: a tiny language agent"
+	@echo "make demo-offline   who keeps a promise on slippery ice: agents that learn from a dataset"
 	@echo "make test       every fast test"
 	@echo "make test-slow  the long learning tests as well"
 	@echo "make lint       ruff, mypy, import-linter"
@@ -73,6 +76,16 @@ demo-language: $(VENV)/.ready
 		--controllers oracle explorer random
 	$(BIN)/agentgym play runs/language $(LANGUAGE) split=unseen
 	@echo "Open reports/language/report.html in a browser."
+
+# The one demo that needs the extra offline.
+demo-offline: $(VENV)/.ready
+	$(PIP) -e ".[report,offline]"
+	$(BIN)/agentgym data make $(OFFLINE_DATA)
+	for agent in doc dt percent-bc; do $(BIN)/agentgym train $$agent --dataset $(OFFLINE_DATA) --steps $(OFFLINE_STEPS) \
+		--threads 1 --overwrite --name offline-$$agent || exit 1; done
+	$(BIN)/agentgym evaluate runs/offline-doc runs/offline-dt runs/offline-percent-bc --out reports/offline --workers 2 \
+		--suite stochasticity --episodes 100
+	@echo "Open reports/offline/report.html in a browser: the tab Consistency."
 
 test: $(VENV)/.ready-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TEST_WORKERS) --dist worksteal -m "not slow"

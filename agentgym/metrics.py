@@ -23,7 +23,8 @@ class Table:
         self.count = len(rows)
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add one row."""
+        """Add one row; the folder is made where it is missing."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         if new := [key for key in row if key not in self.columns]:
             rows = self.rows()
             self.columns += new

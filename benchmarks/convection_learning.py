@@ -10,7 +10,6 @@ docs/results/convection.md has the protocol.
 """
 
 import argparse
-import csv
 import math
 import tempfile
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from agentgym.envs.convection.controllers import CONTROLLERS, controllers
 from agentgym.envs.convection.vector import ConvectionVectorEnv
 from agentgym.evaluation.evaluate import load_agent
 from agentgym.files import write_file
+from agentgym.metrics import Table
 from agentgym.parallel import map_tasks
 from agentgym.runs import Run, RunConfig, provenance
 from agentgym.stats import bootstrap_interval
@@ -143,26 +143,14 @@ def _mean(values: np.ndarray) -> float:
 # Rows
 
 
-def append(path: Path, cell: Cell, rows: list[dict[str, Any]]) -> None:
-    """Add a run's rows, with the header where the file is new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh, about = not path.exists(), provenance()
+def keep(table: Table, cell: Cell, rows: list[dict[str, Any]]) -> None:
+    """Add a run's rows."""
+    about = provenance()
     versions = " ".join(f"{name}={version}" for name, version in about["versions"].items())
     stamp = {"created": about["created"], "git": about["git"] or "", "versions": versions}
     own = {"agent": cell.agent, "seed": cell.seed, "simulations": cell.simulations}
-    with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
-        if fresh:
-            writer.writeheader()
-        writer.writerows({**own, **row, **stamp} for row in rows)
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    """All rows."""
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    for row in rows:
+        table.append({**dict.fromkeys(COLUMNS, ""), **own, **row, **stamp})
 
 
 # The tables
@@ -251,18 +239,20 @@ def main() -> None:
         for agent in options.agents
     ]
     known = {
-        (row["agent"], row["seed"], row["simulations"], row["grid"]) for row in read(options.rows) if not row["error"]
+        (row["agent"], row["seed"], row["simulations"], row["grid"])
+        for row in Table(options.rows).rows()
+        if not row["error"]
     }
     waiting = [] if options.table_only else [cell for cell in (one.without(known) for one in cells) if cell.grids]
     print(f"{len(cells)} runs in the plan, {len(cells) - len(waiting)} there already", flush=True)
     for outcome in map_tasks(play, waiting, options.jobs):
         cell = waiting[outcome.index]
         rows = outcome.value or [{"grid": cell.grids[0], "start": STARTS[0], "error": outcome.error}]
-        append(options.rows, cell, rows)
+        keep(Table(options.rows), cell, rows)
         said = outcome.error or " ".join(f"{row['start']} {row['nusselt']:.3f} ({row['grid']})" for row in rows)
         print(f"{cell.agent} seed {cell.seed}: {said}", flush=True)
-        write_file(options.table, tables(read(options.rows), options))
-    write_file(options.table, tables(read(options.rows), options))
+        write_file(options.table, tables(Table(options.rows).rows(), options))
+    write_file(options.table, tables(Table(options.rows).rows(), options))
     print(f"{options.rows}\n{options.table}")
 
 

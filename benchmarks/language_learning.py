@@ -11,9 +11,7 @@ docs/results/language.md has the protocol.
 """
 
 import argparse
-import csv
 import tempfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,12 +23,13 @@ from gymnasium.vector import AutoresetMode
 from matplotlib.figure import Figure
 
 import agentgym  # noqa: F401  (registers the environments)
-from agentgym.agents.language.denormals import flushing_denormals
+from agentgym.agents.common.denormals import flushing_denormals
 from agentgym.agents.language.methods import GRPO
 from agentgym.agents.language.policy import Sampler
 from agentgym.agents.language.rollout import Rollout
 from agentgym.evaluation.evaluate import load_agent
 from agentgym.files import write_file
+from agentgym.metrics import Table
 from agentgym.parallel import map_tasks
 from agentgym.runs import Run, RunConfig, provenance
 from agentgym.stats import bootstrap_interval
@@ -141,28 +140,13 @@ def judged(agent: Any, split: str) -> dict[str, float]:
 # Rows
 
 
-def append(path: Path, columns: Iterable[str], rows: list[dict[str, Any]]) -> None:
-    """Add rows, with the header where the file is new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = not path.exists()
-    with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(columns), restval="", lineterminator="\n")
-        if fresh:
-            writer.writeheader()
-        writer.writerows(rows)
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    """All rows."""
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def curve(cell: Cell) -> list[dict[str, Any]]:
     """The run's metrics, a row the mean of some iterations."""
-    own = [row for row in read(cell.runs / f"{cell.agent}-seed{cell.seed}" / "metrics.csv") if row["rollout/success"]]
+    own = [
+        row
+        for row in Table(cell.runs / f"{cell.agent}-seed{cell.seed}" / "metrics.csv").rows()
+        if row["rollout/success"]
+    ]
     rows = []
     for first in range(0, len(own) - CURVE_STEP + 1, CURVE_STEP):
         part = own[first : first + CURVE_STEP]
@@ -286,7 +270,7 @@ def main() -> None:
         for seed in options.seeds
         for agent in (START, *options.agents)
     ]
-    known = {(row["agent"], row["seed"], row["steps"]) for row in read(options.rows) if not row["error"]}
+    known = {(row["agent"], row["seed"], row["steps"]) for row in Table(options.rows).rows() if not row["error"]}
     waiting = [] if options.table_only else [cell for cell in cells if cell.key not in known]
     print(f"{len(cells)} runs in the plan, {len(cells) - len(waiting)} there already", flush=True)
     starts = [cell for cell in waiting if cell.agent == START]
@@ -309,9 +293,10 @@ def keep(cell: Cell, outcome: Any, options: argparse.Namespace) -> None:
         "versions": versions,
     }
     rows = outcome.value or [{"steps": cell.steps, "split": SPLITS[0], "error": outcome.error}]
-    append(options.rows, ROW, [{**own, **row} for row in rows])
-    if outcome.value and cell.agent != START:
-        append(options.curves, ("agent", "seed", "iteration", "step", *CURVES), curve(cell))
+    for row in rows:
+        Table(options.rows).append({**dict.fromkeys(ROW, ""), **own, **row})
+    for row in curve(cell) if outcome.value and cell.agent != START else ():
+        Table(options.curves).append(row)
     said = outcome.error or " ".join(f"{row['split']} {row['sampled']:.3f} {row['greedy']:.3f}" for row in rows)
     print(f"{cell.agent} seed {cell.seed}: {said}", flush=True)
     write(options)
@@ -319,8 +304,8 @@ def keep(cell: Cell, outcome: Any, options: argparse.Namespace) -> None:
 
 def write(options: argparse.Namespace) -> None:
     """Table and picture from the rows there are."""
-    write_file(options.table, tables(read(options.rows), options))
-    draw(read(options.curves), options.picture)
+    write_file(options.table, tables(Table(options.rows).rows(), options))
+    draw(Table(options.curves).rows(), options.picture)
 
 
 def arguments() -> argparse.Namespace:

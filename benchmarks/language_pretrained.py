@@ -22,7 +22,7 @@ from gymnasium.vector import AutoresetMode
 from scipy.stats import binomtest
 
 import agentgym  # noqa: F401  (registers the environments)
-from agentgym.agents.language.denormals import flushing_denormals
+from agentgym.agents.common.denormals import flushing_denormals
 from agentgym.agents.language.methods import GRPO
 from agentgym.agents.language.policy import Sampler
 from agentgym.agents.language.rollout import Rollout

@@ -13,7 +13,6 @@ on-policy agents, whose steps are some thirty times cheaper.
 """
 
 import argparse
-import csv
 import json
 import math
 import tempfile
@@ -27,6 +26,7 @@ import numpy as np
 
 from agentgym.evaluation.evaluate import evaluate
 from agentgym.files import write_file
+from agentgym.metrics import Table
 from agentgym.parallel import map_tasks
 from agentgym.runs import Run, RunConfig, provenance
 from agentgym.stats import bootstrap_interval, iqm
@@ -137,25 +137,16 @@ def stamp(about: dict[str, Any]) -> dict[str, str]:
     return {"created": about["created"], "git": about["git"] or "", "versions": versions, "python": about["python"]}
 
 
-def append(path: Path, cell: Cell, values: dict[str, Any]) -> None:
-    """Add one row, with the header where the file is new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = not path.exists()
+def keep(path: Path, cell: Cell, values: dict[str, Any]) -> None:
+    """Add one row."""
     known = {k: v for k, v in asdict(cell).items() if k in COLUMNS}
-    with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
-        if fresh:
-            writer.writeheader()
-        writer.writerow({**known, "config": cell.config, **values})
+    Table(path).append({**dict.fromkeys(COLUMNS, ""), **known, "config": cell.config, **values})
 
 
 def read(path: Path) -> dict[tuple[str, ...], dict[str, str]]:
     """The last row of every run."""
-    if not path.exists():
-        return {}
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {tuple(row[name] for name in ("agent", "env", "steps", "seed", "config", "episodes")): row for row in rows}
+    key = ("agent", "env", "steps", "seed", "config", "episodes")
+    return {tuple(row[name] for name in key): row for row in Table(path).rows()}
 
 
 # The table
@@ -250,7 +241,7 @@ def main() -> None:
     for number, outcome in enumerate(map_tasks(play, waiting, options.jobs), 1):
         now = waiting[outcome.index]
         values = outcome.value or {"error": outcome.error, **stamp(provenance())}
-        append(options.rows, now, values)
+        keep(options.rows, now, values)
         said = outcome.error or f"{values['mean_return']} in {values['seconds']} s"
         print(f"{number}/{len(waiting)} {now.agent} {now.env} {now.steps} seed {now.seed}: {said}", flush=True)
         write_table(options)

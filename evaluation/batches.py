@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from gymnasium.spaces import Text
 
+from agentgym.asking import PROMISED, ask, promises
 from agentgym.evaluation.conditions import Condition
 from agentgym.evaluation.rollout import LANES, Job, message
 from agentgym.evaluation.table import Row
@@ -71,11 +72,14 @@ def _play(
         observations, _ = env.reset(seed=[job.seed for job in jobs], options=dict(condition.options) or None)
         rows: dict[int, Row] = {}
         totals, starts, state, length = np.zeros(len(jobs)), np.ones(len(jobs), bool), None, 0
+        rewards, promised = np.zeros(len(jobs)), None
         while len(rows) < len(jobs):
             if watch is not None:
                 watch(observations)
             seen = observations if attack is None else attack.perturb(player, observations, generators)
-            actions, state = player.predict(seen, state=state, episode_start=starts, deterministic=deterministic)
+            actions, state = ask(player, seen, state, starts, rewards, deterministic)
+            if length == 0:
+                promised = promises(player, state, len(jobs))
             observations, rewards, terminated, truncated, infos = env.step(actions)
             starts, length = terminated | truncated, length + 1
             for index, job in enumerate(jobs):
@@ -83,7 +87,9 @@ def _play(
                     continue  # its next episode, which nobody asked for
                 totals[index] += _shown(infos, "true_reward", index, rewards[index])
                 if starts[index]:
-                    measures = _shown(infos, "measures", index, {})
+                    measures = dict(_shown(infos, "measures", index, {}))
+                    if promised is not None:
+                        measures[PROMISED] = float(promised[index])
                     rows[index] = Row(
                         name, condition.name, job.episode, job.seed, float(totals[index]), length, measures=measures
                     )

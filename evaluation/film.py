@@ -8,6 +8,7 @@ import imageio.v3 as imageio
 import numpy as np
 from PIL import Image, ImageDraw
 
+from agentgym.asking import ask
 from agentgym.errors import AskError, UnknownId
 from agentgym.evaluation.evaluate import load_agent
 from agentgym.making import make_env
@@ -88,11 +89,10 @@ def cast(
 
 def _play(world: Any, player: Any, steps: int, seed: int) -> tuple[list[np.ndarray], float]:
     observation, _ = world.reset(seed=seed)
-    frames, score, state, over = [_draw(world)], 0.0, None, False
+    frames, score, reward, state, over = [_draw(world)], 0.0, 0.0, None, False
     while not over and len(frames) <= steps:
-        action, state = player.predict(
-            observation, state=state, episode_start=np.array([len(frames) == 1]), deterministic=True
-        )
+        starts = np.array([len(frames) == 1])
+        action, state = ask(player, observation, state, starts, np.array([reward]), deterministic=True)
         observation, reward, terminated, truncated, info = world.step(action)
         score += float(info.get("true_reward", reward))
         over = terminated or truncated

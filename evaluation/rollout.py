@@ -12,6 +12,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from agentgym.asking import PROMISED, ask, promises
 from agentgym.evaluation.conditions import Condition
 from agentgym.evaluation.table import Row
 from agentgym.making import make_env, perturbed
@@ -40,11 +41,13 @@ class _Lane:
         self.env: gymnasium.Env[Any, Any] | None = None
         self.job: Job | None = None
         self.observation = blank
+        self.reward = 0.0
 
     def start(self, job: Job) -> None:
         """Begin an episode; what the environment raises goes to the caller."""
         self.job, self.total, self.length = job, 0.0, 0
         self.measures: dict[str, Any] = {}
+        self.promise: dict[str, float] = {}
         self.generator = stream(job.seed, "attack")
         self.env = None  # dropping the last job's wrapper undoes what it changed in the simulator
         base = self._base(job.condition)
@@ -60,6 +63,7 @@ class _Lane:
         """One step; True when the episode is over."""
         assert self.env is not None
         self.observation, reward, terminated, truncated, info = self.env.step(action)
+        self.reward = float(reward)  # as the agent is told it
         self.total += float(info.get("true_reward", reward))
         self.measures = info.get("measures", {})
         self.length += 1
@@ -73,7 +77,7 @@ class _Lane:
         if error:
             self.close()
         score = float("nan") if error else self.total
-        measures = {} if error else {name: float(value) for name, value in self.measures.items()}
+        measures = {} if error else {name: float(value) for name, value in {**self.measures, **self.promise}.items()}
         return Row(agent, job.condition.name, job.episode, job.seed, score, self.length, error, measures=measures)
 
     def close(self) -> None:
@@ -129,10 +133,14 @@ def play_episodes(
                 watch(np.stack([lane.observation for lane in busy]))
             seen = _seen(agent, all_lanes, attacks or {})
             starts = np.array([lane.job is None or lane.fresh for lane in all_lanes])
-            actions, state = agent.predict(seen, state=state, episode_start=starts, deterministic=deterministic)
-            for lane, action in zip(all_lanes, actions, strict=True):
+            rewards = np.array([lane.reward for lane in all_lanes])
+            actions, state = ask(agent, seen, state, starts, rewards, deterministic)
+            promised = promises(agent, state, lanes) if any(lane.fresh for lane in busy) else None
+            for index, (lane, action) in enumerate(zip(all_lanes, actions, strict=True)):
                 if lane.job is None:
                     continue
+                if lane.fresh and promised is not None:
+                    lane.promise = {PROMISED: promised[index]}
                 try:
                     if lane.step(action):
                         yield lane.finish(name)

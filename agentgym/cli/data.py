@@ -77,7 +77,8 @@ def list_datasets() -> None:
     from agentgym.data.dataset import OfflineDataset
     from agentgym.data.storage import load_dataset, local_names
 
-    table = Table("name", "made by", "steps", "episodes", "return", "random", "expert", box=None, pad_edge=False)
+    table = Table("name", "steps", "episodes", "return", "random", "expert", box=None, pad_edge=False)
+    table.columns[0].overflow = "fold"  # names are for copying
     for name in local_names():
         try:
             dataset: OfflineDataset = load_dataset(name)
@@ -86,9 +87,8 @@ def list_datasets() -> None:
             continue
         about, returns = dataset.description, f"{dataset.returns.mean():.4g} ± {dataset.returns.std():.3g}"
         references = ("" if one is None else f"{one:.4g}" for one in (about.random_return, about.expert_return))
-        table.add_row(
-            name, about.record.get("recipe", ""), f"{len(dataset):,}", f"{dataset.episodes:,}", returns, *references
-        )
+        called = about.record.get("recipe", name)
+        table.add_row(called, f"{len(dataset):,}", f"{dataset.episodes:,}", returns, *references)
     console = Console()
     console.print(table if table.row_count else "There are none yet. Make one: agentgym data make frozenlake")
 

@@ -32,20 +32,22 @@ class Behaviour:
 
     Attributes:
         env: the Gymnasium id.
-        steps: environment steps, all of which the replay buffer keeps.
+        steps: environment steps.
         checkpoint_every: steps between two policies that can be read back.
         learning_starts: steps of uniformly random actions at the beginning.
+        buffer_size: transitions that the replay buffer has room for: at least all steps.
     """
 
     env: str
     steps: int
     checkpoint_every: int
     learning_starts: int
+    buffer_size: int
 
     def config(self) -> RunConfig:
         """The run."""
         sac = catalog.load(catalog.find("agent", "sac")).Config
-        settings = sac(learning_starts=self.learning_starts, buffer_size=self.steps)
+        settings = sac(learning_starts=self.learning_starts, buffer_size=self.buffer_size)
         return RunConfig(
             agent="sac", env=self.env, steps=self.steps, seed=0, threads=1, checkpoint_every=self.checkpoint_every,
             keep_checkpoints=0, config=dataclasses.asdict(settings),
@@ -53,10 +55,10 @@ class Behaviour:
 
 
 BEHAVIOURS: dict[str, Behaviour] = {
-    "pendulum": Behaviour("Pendulum-v1", 20_000, 1_000, 1_000),
-    "inverted-pendulum": Behaviour("InvertedPendulum-v5", 20_000, 500, 1_000),
-    "hopper": Behaviour("Hopper-v5", 300_000, 10_000, 10_000),
-    "halfcheetah": Behaviour("HalfCheetah-v5", 300_000, 10_000, 10_000),
+    "pendulum": Behaviour("Pendulum-v1", 20_000, 1_000, 1_000, 20_000),
+    "inverted-pendulum": Behaviour("InvertedPendulum-v5", 20_000, 500, 1_000, 20_000),
+    "hopper": Behaviour("Hopper-v5", 200_000, 10_000, 10_000, 300_000),
+    "halfcheetah": Behaviour("HalfCheetah-v5", 150_000, 10_000, 10_000, 300_000),
 }
 
 

@@ -14,11 +14,11 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from agentgym import checkpoint
 from agentgym.agents.common import saving
+from agentgym.agents.common.denormals import flushing_denormals
 from agentgym.agents.common.vector_env import VectorEnvAdapter
 from agentgym.agents.language import processes
 from agentgym.agents.language.config import LanguageConfig
 from agentgym.agents.language.conversation import Conversation, lanes_to_begin
-from agentgym.agents.language.denormals import flushing_denormals
 from agentgym.agents.language.diagnostics import Alarms, measure_rollout
 from agentgym.agents.language.imitation import demonstrated
 from agentgym.agents.language.learner import Learner

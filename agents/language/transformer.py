@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from agentgym.agents.common.attention import AttentionBlock, rotation
+
 __all__ = ["Cache", "Transformer"]
 
 
@@ -43,7 +45,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.width, self.heads = width, heads
         self.embedding = nn.Embedding(tokens, width)
-        self.blocks = nn.ModuleList(_Block(width, heads) for _ in range(layers))
+        self.blocks = nn.ModuleList(AttentionBlock(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         # With N(0, 1) embeddings a tied head gives huge logits, and CPU arithmetic meets denormal numbers.
         nn.init.normal_(self.embedding.weight, std=0.1)
@@ -51,15 +53,15 @@ class Transformer(nn.Module):
             for last in (block.out, block.down):
                 nn.init.normal_(last.weight, std=0.02 / math.sqrt(2 * layers))
 
-    def layers(self) -> "list[_Block]":
+    def layers(self) -> "list[AttentionBlock]":
         """The blocks, first to last."""
-        return [block for block in self.blocks if isinstance(block, _Block)]
+        return [block for block in self.blocks if isinstance(block, AttentionBlock)]
 
     def forward(self, ids: Tensor) -> Tensor:
         """States [B, L, D] of whole sequences [B, L], each padded at its end."""
         states = self.embedding(ids)
         positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
-        turn = _rotation(positions, self.width // self.heads)
+        turn = rotation(positions, self.width // self.heads)
         for block in self.layers():
             query, key, value = block.project(states, turn)
             mixed = functional.scaled_dot_product_attention(
@@ -88,7 +90,7 @@ class Transformer(nn.Module):
         # [n, 1, S, reach]: a token sees what stands at its own position and before.
         seen = (torch.arange(reach, device=ids.device) <= positions[..., None])[:, None]
         states = self.embedding(ids)
-        turn = _rotation(positions, self.width // self.heads)
+        turn = rotation(positions, self.width // self.heads)
         rows = lanes[:, None]
         for layer, block in enumerate(self.layers()):
             query, key, value = block.project(states, turn)
@@ -109,38 +111,3 @@ class Transformer(nn.Module):
     def logits(self, states: Tensor) -> Tensor:
         """[..., tokens] from states [..., D], by the input embeddings."""
         return functional.linear(states, self.embedding.weight)
-
-
-class _Block(nn.Module):
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.out = nn.Linear(width, width, bias=False)
-        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-
-    def project(self, states: Tensor, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values [B, S, H, d]."""
-        query, key, value = self.qkv(self.before(states)).chunk(3, dim=-1)
-        shape = (*states.shape[:2], self.heads, -1)
-        return _rotated(query.reshape(shape), turn), _rotated(key.reshape(shape), turn), value.reshape(shape)
-
-    def finish(self, states: Tensor, mixed: Tensor) -> Tensor:
-        """The block's output from its attention's [B, S, H, d]."""
-        states = states + self.out(mixed.flatten(-2))
-        return states + self.down(functional.gelu(self.up(self.between(states))))
-
-
-def _rotation(positions: Tensor, head: int) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [B, S, 1, head / 4] for rotary positions (Su et al., arXiv 2104.09864) on half of a head."""
-    rates = 10_000.0 ** (-torch.arange(head // 4, device=positions.device) / max(1, head // 4))
-    angles = positions[..., None, None] * rates
-    return angles.cos(), angles.sin()
-
-
-def _rotated(heads: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
-    cos, sin = turn
-    quarter = cos.shape[-1]
-    first, second, rest = heads.split([quarter, quarter, heads.shape[-1] - 2 * quarter], dim=-1)
-    return torch.cat([first * cos - second * sin, second * cos + first * sin, rest], dim=-1)

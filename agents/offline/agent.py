@@ -189,7 +189,10 @@ class OfflineAgent:
         raise NotImplementedError
 
     def _update(self) -> tuple[Tensor, ...]:
-        """One gradient step; returns scalars without gradient, in the order of :attr:`metric_names`."""
+        """One gradient step; returns scalars without gradient, in the order of :attr:`metric_names`.
+
+        A step that measures less than others (TD3 updates its actor every second time) leaves out the last ones.
+        """
         raise NotImplementedError
 
     metric_names: ClassVar[tuple[str, ...]] = ()
@@ -277,11 +280,14 @@ class OfflineAgent:
         assert self.evaluation is not None
         count = self.settings.evaluation_episodes
         played = self.evaluation.play(self, [episode_seed(self.seed, 2, self.num_timesteps, e) for e in range(count)])
-        returns, lengths = np.array(played).T
-        self.ep_info_buffer = [{"r": value, "l": length} for value, length in played]
+        returns, lengths = (np.array([episode[index] for episode in played]) for index in (0, 1))
+        self.ep_info_buffer = [{"r": episode.episode_return, "l": episode.length} for episode in played]
         mean = float(returns.mean())
-        self.scores.add(self.num_timesteps, mean, count)
         logged = {"return_mean": mean, "return_std": float(returns.std()), "length_mean": float(lengths.mean())}
+        promises = [episode.promised for episode in played if episode.promised is not None]
+        if promises:
+            logged["promised_mean"] = float(np.mean(promises))
+        self.scores.add(self.num_timesteps, mean, logged.get("promised_mean"), count)
         score = None if self.dataset is None else self.dataset.description.score(mean)
         if score is not None:
             logged["score"] = score
@@ -295,15 +301,17 @@ class OfflineAgent:
         if not self._unread:
             return
         updates, self._unread = self._unread, []
-        metrics = torch.stack([torch.stack(update) for update in updates]).mean(0).tolist()
-        if not all(map(math.isfinite, metrics)):
+        longest = max(map(len, updates))
+        columns = [torch.stack([update[i] for update in updates if i < len(update)]) for i in range(longest)]
+        means = torch.stack([column.mean() for column in columns]).tolist()
+        metrics = dict(zip(self.metric_names, means, strict=False))
+        if not all(map(math.isfinite, means)):
             raise FloatingPointError(
-                f"a loss is not finite by gradient step {self.num_timesteps}: "
-                f"{dict(zip(self.metric_names, metrics, strict=True))}. Try a smaller learning_rate. "
+                f"a loss is not finite by gradient step {self.num_timesteps}: {metrics}. Try a smaller learning_rate. "
                 "The weights are lost: go back to a checkpoint."
             )
         assert self._logger is not None
-        for name, value in zip(self.metric_names, metrics, strict=True):
+        for name, value in metrics.items():
             self._logger.record(f"train/{name}", value)
 
     # Acting
@@ -414,6 +422,7 @@ class OfflineAgent:
             FileNotFoundError: there is no such folder.
             CorruptFile: it is damaged, or another class's.
             SpaceMismatch: environment or dataset have other spaces.
+            InvalidParameter: it has learned from other data: its normaliser and what else it holds are theirs.
         """
         saved = saving.read(path)
         if saved.name != cls.catalog_name:
@@ -421,7 +430,15 @@ class OfflineAgent:
         agent = cls.__new__(cls)
         agent._begin(saved.policy, saved.arguments["seed"], device, {**saved.arguments["options"], **settings})
         agent._make(saved.observation_space, saved.action_space)
-        agent._connect(env, load_dataset(dataset) if isinstance(dataset, str) else dataset)
+        data = load_dataset(dataset) if isinstance(dataset, str) else dataset
+        record = saved.values["dataset"]
+        if data is not None and data.digest != record["sha256"]:
+            raise InvalidParameter(
+                f"{path} has learned from {record['name']} (sha256 {record['sha256'][:12]}), and "
+                f"{data.description.name} has other entries (sha256 {data.digest[:12]}). Give the data it has learned "
+                "from, none to predict only, or train a new agent."
+            )
+        agent._connect(env, data)
         saving.restore(agent, saved)  # type: ignore[arg-type]
         agent.scores, agent._dataset_record = Scores(**saved.values["scores"]), saved.values["dataset"]
         return agent

@@ -3,15 +3,24 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
 
+from agentgym.asking import ask, promises
 from agentgym.errors import SpaceMismatch
 from agentgym.making import make_env
 
-__all__ = ["EvaluationEnvs", "Scores"]
+__all__ = ["EvaluationEnvs", "Played", "Scores"]
+
+
+class Played(NamedTuple):
+    """One episode: its true return, its steps, and what return the agent promised at its start (None: it does not)."""
+
+    episode_return: float
+    length: int
+    promised: float | None
 
 
 class EvaluationEnvs:
@@ -35,26 +44,24 @@ class EvaluationEnvs:
         """Of observations and actions."""
         return self.envs[0].observation_space, self.envs[0].action_space
 
-    def play(self, agent: Any, seeds: Sequence[int]) -> list[tuple[float, int]]:
-        """Return and length of one episode a seed, by the agent's mode."""
+    def play(self, agent: Any, seeds: Sequence[int]) -> list[Played]:
+        """One episode a seed, by the agent's mode."""
         if self.alone:
             return [found for seed in seeds for found in self._side_by_side(agent, [seed])]
         while len(self.envs) < len(seeds):
             self.envs.append(self._make())
         return self._side_by_side(agent, seeds)
 
-    def _side_by_side(self, agent: Any, seeds: Sequence[int]) -> list[tuple[float, int]]:
+    def _side_by_side(self, agent: Any, seeds: Sequence[int]) -> list[Played]:
         lanes = self.envs[: len(seeds)]
         seen = [env.reset(seed=seed)[0] for env, seed in zip(lanes, seeds, strict=True)]
         totals, lengths = np.zeros(len(lanes)), np.zeros(len(lanes), int)
-        rewards, alive = np.zeros(len(lanes), np.float32), np.ones(len(lanes), bool)
-        state, starts = None, np.ones(len(lanes), bool)
-        told = getattr(agent, "hears_rewards", False)
+        rewards, alive = np.zeros(len(lanes)), np.ones(len(lanes), bool)
+        state, starts, promised = None, np.ones(len(lanes), bool), None
         while alive.any():
-            heard = {"reward": rewards} if told else {}
-            actions, state = agent.predict(
-                np.stack(seen), state=state, episode_start=starts, deterministic=True, **heard
-            )
+            actions, state = ask(agent, np.stack(seen), state, starts, rewards, deterministic=True)
+            if starts.any():
+                promised = promises(agent, state, len(lanes))
             starts = np.zeros(len(lanes), bool)
             for index in np.flatnonzero(alive):
                 seen[index], reward, terminated, truncated, info = lanes[index].step(actions[index])
@@ -62,7 +69,8 @@ class EvaluationEnvs:
                 totals[index] += float(info.get("true_reward", reward))
                 lengths[index] += 1
                 alive[index] = not (terminated or truncated)
-        return list(zip(totals.tolist(), lengths.tolist(), strict=True))
+        told = [None] * len(lanes) if promised is None else promised.tolist()
+        return [Played(*episode) for episode in zip(totals.tolist(), lengths.tolist(), told, strict=True)]
 
     def close(self) -> None:
         """Close them all."""
@@ -93,17 +101,20 @@ class Scores:
 
     Attributes:
         final, best: mean return, and gradient step, of the last evaluation and of the one with the greatest mean.
+        final_promised, best_promised: mean of the returns that the agent promised in those; None if it promises none.
         episodes: of each evaluation.
     """
 
     final_return: float | None = None
+    final_promised: float | None = None
     final_step: int = 0
     best_return: float | None = None
+    best_promised: float | None = None
     best_step: int = 0
     episodes: int = 0
 
-    def add(self, step: int, mean: float, episodes: int) -> None:
-        """Take in one evaluation."""
-        self.final_return, self.final_step, self.episodes = mean, step, episodes
+    def add(self, step: int, mean: float, promised: float | None, episodes: int) -> None:
+        """Take in one evaluation: mean return, and mean promise."""
+        self.final_return, self.final_promised, self.final_step, self.episodes = mean, promised, step, episodes
         if self.best_return is None or mean > self.best_return:
-            self.best_return, self.best_step = mean, step
+            self.best_return, self.best_promised, self.best_step = mean, promised, step

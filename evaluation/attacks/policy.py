@@ -25,6 +25,8 @@ def action_distributions(agent: Any, observations: torch.Tensor) -> list[Distrib
         found = policy.get_distribution(observations).distribution
         return list(found) if isinstance(found, list) else [found]
     actor = _actor(agent)
+    if hasattr(actor, "distribution"):  # IQL, ODICE
+        return [actor.distribution(observations)]
     if not hasattr(actor, "get_action_dist_params"):
         return [Normal(actor(observations), 1.0)]
     mean, log_std, extra = actor.get_action_dist_params(observations)

@@ -9,6 +9,7 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs
 
+from agentgym.evaluation.report.consistency import consistency_tab
 from agentgym.evaluation.report.panels import gather, nominal_returns
 from agentgym.evaluation.report.plots import Page, tab_body
 from agentgym.evaluation.report.tables import conditions_csv, conditions_table, failures_table, summary_table
@@ -17,7 +18,7 @@ from agentgym.evaluation.table import Evaluation
 
 __all__ = ["html"]
 
-OVERVIEW, ALL_CONDITIONS = "Overview", "All conditions"
+OVERVIEW, CONSISTENCY, ALL_CONDITIONS = "Overview", "Consistency", "All conditions"
 SUMMARY_NOTE = (
     "Brackets: 95 % bootstrap interval, episodes redrawn within their condition. IQM: mean of the middle half of all "
     "episodes. CVaR 10 %: mean of the worst tenth of all episodes. Worst: least mean of a condition; the least of "
@@ -38,6 +39,8 @@ def html(evaluation: Evaluation) -> str:
     tabs = {OVERVIEW: _overview(page)}
     for tab in dict.fromkeys(panel.tab for panel in panels):
         tabs[tab] = tabs.get(tab, "") + tab_body(page, [panel for panel in panels if panel.tab == tab])
+    if kept := consistency_tab(page):
+        tabs[CONSISTENCY] = tabs.get(CONSISTENCY, "") + kept
     tabs[ALL_CONDITIONS] = tabs.get(ALL_CONDITIONS, "") + _conditions(page)
     scripts = [get_plotlyjs(), _own("page.js")]
     body = (

@@ -4,12 +4,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from agentgym.asking import PROMISED
 from agentgym.errors import InvalidParameter
 from agentgym.evaluation.summary import PanelSummary, summaries
 from agentgym.evaluation.table import Evaluation, Row, Scene
 from agentgym.stats import Estimate, summarise
 
-__all__ = ["Cell", "Panel", "differences", "gather", "nominal_returns"]
+__all__ = ["Cell", "Panel", "differences", "gather", "nominal_returns", "promising"]
 
 UNKNOWN = Estimate(math.nan, math.nan, math.nan)
 
@@ -39,6 +40,11 @@ class Cell:
     error: str
     note: str
     measures: dict[str, float]
+
+    @property
+    def promised(self) -> float:
+        """Mean of what the agent promised of the finished episodes; NaN where it promises nothing."""
+        return self.measures.get(PROMISED, math.nan)
 
 
 @dataclass
@@ -99,6 +105,16 @@ def nominal_returns(panels: list[Panel]) -> dict[str, Estimate]:
         if panel.kind == "nominal":
             return {agent: cells[0].mean for agent, cells in panel.cells.items() if cells[0].returns}
     return {}
+
+
+def promising(panels: list[Panel]) -> dict[str, list[tuple[Cell, Panel]]]:
+    """For each agent that promises returns, every cell with a promise and its panel, in the suite's order."""
+    found: dict[str, list[tuple[Cell, Panel]]] = {}
+    for panel in panels:
+        for agent, cell in panel.all_cells():
+            if math.isfinite(cell.promised):
+                found.setdefault(agent, []).append((cell, panel))
+    return {agent: found[agent] for agent in panels[0].cells if agent in found}
 
 
 def differences(panel: Panel, first: str, second: str) -> list[Estimate]:

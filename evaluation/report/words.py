@@ -4,7 +4,7 @@ import math
 import textwrap
 from html import escape
 
-from agentgym.evaluation.report.panels import Cell, Panel, differences, nominal_returns
+from agentgym.evaluation.report.panels import Cell, Panel, differences, nominal_returns, promising
 from agentgym.evaluation.table import Evaluation
 from agentgym.stats import Estimate
 
@@ -71,7 +71,8 @@ def verdict(evaluation: Evaluation, panels: list[Panel]) -> list[tuple[str, str]
             text += _duel(here, *(agent.name for agent in evaluation.agents))
         if text:
             said.append((tab, text))
-    return said
+    kept = "; ".join(_of_promises(agent, cells) for agent, cells in promising(panels).items())
+    return [*said, ("Consistency", f"{kept}.")] if kept else said
 
 
 def _failures(evaluation: Evaluation) -> list[str]:
@@ -122,6 +123,22 @@ def _over_matrix(panel: Panel) -> list[str]:
                 f"{number(worst.mean.value)} on {worst.coordinates['test']}"
             )
     return said
+
+
+def _of_promises(agent: str, cells: list[tuple[Cell, Panel]]) -> str:
+    """Where what an agent promised is furthest above what it returned."""
+    worst, panel = max(cells, key=lambda pair: pair[0].promised - pair[0].mean.value)
+    if worst.promised <= worst.mean.value:
+        return f"{agent} never returns less than it promises"
+    where = "in the undisturbed environment" if panel.kind == "nominal" else f"under {worst.condition}"
+    text = (
+        f"{agent} falls furthest short of its promise {where}, where it promises {number(worst.promised)} and returns "
+        f"{number(worst.mean.value)}"
+    )
+    sure = [cell for cell, _ in cells if math.isfinite(cell.mean.high)]  # more than one episode
+    broken = sum(cell.mean.high < cell.promised for cell in sure)
+    beyond = f"; in {broken} of {_count(len(sure), 'condition')} it returns less beyond the noise of its episodes"
+    return text + (beyond if sure else "")
 
 
 def _duel(panels: list[Panel], first: str, second: str) -> str:

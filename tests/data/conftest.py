@@ -7,7 +7,7 @@ import pytest
 from agentgym.data import behaviours, control
 from agentgym.data.behaviours import Behaviour
 
-TINY = Behaviour("InvertedPendulum-v5", 600, 200, 100)
+TINY = Behaviour("InvertedPendulum-v5", 600, 200, 100, 600)
 
 
 @pytest.fixture(autouse=True)

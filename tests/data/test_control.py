@@ -26,7 +26,7 @@ def made(text, runs, **how):
 
 def test_published_behaviours_are_what_the_card_says():
     config = BEHAVIOURS["hopper"].config()
-    assert (config.agent, config.env, config.steps, config.seed, config.threads) == ("sac", "Hopper-v5", 300_000, 0, 1)
+    assert (config.agent, config.env, config.steps, config.seed, config.threads) == ("sac", "Hopper-v5", 200_000, 0, 1)
     assert (config.checkpoint_every, config.keep_checkpoints) == (10_000, 0)
     assert (config.config["learning_starts"], config.config["buffer_size"]) == (10_000, 300_000)
     assert (BEHAVIOURS["pendulum"].steps, BEHAVIOURS["pendulum"].checkpoint_every) == (20_000, 1_000)

@@ -33,9 +33,7 @@ def test_make_list_show_check(capsys, home):
     assert "agentgym/frozenlake/standard-v0: was there already" in said
     assert run("list") == 0
     line = next(line for line in capsys.readouterr().out.splitlines() if "bernoulli" in line)
-    assert line.split() == [
-        "agentgym/bernoulli-bandit/size100-v0", "bernoulli-bandit:size=100", "100", "100", "0.18", "±", "0.384", "0.5",
-        "0.9"]  # fmt: skip
+    assert line.split() == ["bernoulli-bandit:size=100", "100", "100", "0.18", "±", "0.384", "0.5", "0.9"]
     assert run("show", "bernoulli-bandit:size=100") == 0
     shown = capsys.readouterr().out
     assert all(key in shown for key in ("sha256", "settings.p", "agentgym data make bernoulli-bandit:size=100", "git"))

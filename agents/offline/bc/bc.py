@@ -20,12 +20,18 @@ __all__ = ["BC", "PercentBC"]
 
 
 class CloningPolicy(OfflinePolicy):
-    """Normaliser and actor: tanh of the outputs for Box actions, logits for Discrete ones."""
+    """Normaliser and actor: tanh of the outputs for Box actions, logits for Discrete ones.
+
+    Attributes:
+        cloned_return: mean return of the cloned episodes.
+    """
 
     def __init__(self, observations: int, layers: tuple[int, ...], actions: int, discrete: bool) -> None:
         super().__init__()
         self.normalizer = Normalizer(observations)
         self.actor = _Actor(self.normalizer, MLP(observations, layers, actions), discrete)
+        self.cloned_return: Tensor
+        self.register_buffer("cloned_return", torch.zeros(()))
 
 
 class _Actor(nn.Module):
@@ -71,7 +77,9 @@ class BC(TransitionAgent):
         return {"actor": FusedAdam(self._parameters, lr=self.settings.learning_rate)}
 
     def _take(self, dataset: OfflineDataset) -> None:
-        super()._take(best_episodes(dataset, self.settings.top))
+        cloned = best_episodes(dataset, self.settings.top)
+        super()._take(cloned)
+        self.policy.cloned_return.fill_(float(cloned.returns.mean()))
 
     def _update(self) -> tuple[Tensor, ...]:
         batch = self._sample()
@@ -96,6 +104,11 @@ class PercentBC(BC):
 
     catalog_name: ClassVar[str] = "percent-bc"
     Config = PercentBCConfig
+    promises: ClassVar[bool] = True
+
+    def promised(self, state: Any, count: int) -> np.ndarray:
+        """The mean return of the cloned episodes, ``[count]``."""
+        return np.full(count, self.policy.cloned_return.item())
 
 
 def best_episodes(dataset: OfflineDataset, share: float) -> OfflineDataset:

@@ -9,9 +9,9 @@ import torch
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from agentgym import catalog
+from agentgym.agents.common.denormals import flushing_denormals
 from agentgym.agents.common.saving import load_agent
 from agentgym.agents.language.config import DRBOT, LanguageConfig
-from agentgym.agents.language.denormals import flushing_denormals
 from agentgym.agents.language.diagnostics import Alarms
 from agentgym.agents.language.methods import GRPO, SPEAR
 from agentgym.agents.language.plugins import PLUGINS

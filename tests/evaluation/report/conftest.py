@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -77,6 +78,21 @@ def make_evaluation(names=("nominal", "randomised")):
 @pytest.fixture(scope="session")
 def evaluation():
     return make_evaluation()
+
+
+@pytest.fixture(scope="session")
+def promising(evaluation):
+    """The same, with a second agent that always promises 1000; three of its conditions return more."""
+    generous = ("mass=1", "mass=2", "mass=4")
+    rows = [
+        replace(
+            row,
+            measures={"promised_return": 1000.0} if row.agent == "randomised" else {},
+            episode_return=row.episode_return + (200.0 if row.condition in generous else 0.0),
+        )
+        for row in evaluation.rows
+    ]
+    return replace(evaluation, rows=rows)
 
 
 @pytest.fixture(scope="session")

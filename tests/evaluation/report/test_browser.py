@@ -123,6 +123,28 @@ def test_the_matrix_shows_where_an_agent_was_trained(page):
     assert "trained in agentgym/Robust-v0 (nominal)" in shown
 
 
+def test_a_promise_shows_its_condition_in_light_and_dark(browser, promising, tmp_path):
+    page = open_page(browser, write_report(promising, tmp_path / "report.html"))
+    (plot,) = open_tab(page, "Consistency")
+    found = promising.returns("randomised", "pole_mass=6, cart_mass=3.5")
+    mean = sum(found) / len(found)
+    shown = point_at(page, plot, 1000, mean)
+    assert f"randomised | pole_mass=6, cart_mass=3.5 | pole_mass = 6 | cart_mass = 3.5 | return {mean:.0f} [" in shown
+    assert "promised_return 1 000" in shown
+    assert "falls furthest short of its promise" in page.find_element(By.CSS_SELECTOR, ".verdict").text
+    colour = "return getComputedStyle(arguments[0].querySelector('.xtick text')).fill"
+    light = page.execute_script(colour, plot)
+    page.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    )
+    try:
+        assert until(lambda: page.execute_script(colour, plot) not in (light, ""))
+        assert plot.find_element(By.CSS_SELECTOR, ".scatterlayer .errorbar").is_displayed()
+    finally:
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert complaints(page) == []
+
+
 def test_tabs_switch_by_mouse_and_keyboard(page):
     def selected():
         return [b.text for b in page.find_elements(By.CSS_SELECTOR, '[role="tab"][aria-selected="true"]')]

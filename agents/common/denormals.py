@@ -1,4 +1,4 @@
-"""Denormal numbers count as zero while a language agent computes, and only then."""
+"""Denormal numbers count as zero while an agent computes, and only then."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,0 +1,112 @@
+"""Stochastic policies that are fitted to the data's actions by weighted maximum likelihood."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Categorical, Distribution, Normal
+
+from agentgym.agents.offline.networks import MLP, Normalizer
+
+__all__ = ["Actor", "CategoricalActor", "GaussianActor"]
+
+LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0  # IQL's and ODICE's released code
+_HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
+
+
+class Actor(nn.Module):
+    """pi(a|s).
+
+    Args:
+        normalizer: of the policy that this actor is a part of.
+        observations: D, entries of a flat observation.
+        layers: widths of the hidden layers.
+        actions: A, entries of an action, or how many there are to choose from.
+    """
+
+    def __init__(self, normalizer: Normalizer, observations: int, layers: Sequence[int], actions: int) -> None:
+        super().__init__()
+        self.network = MLP(observations, layers, actions)
+        self._normalizer = [normalizer]  # in a list: it is the policy's, not this module's
+
+    def log_prob(self, states: Tensor, actions: Tensor) -> Tensor:
+        """log pi(a|s), ``[B]``, of normalised states ``[B, D]`` and the data's actions ``[B, A]`` or int64 ``[B]``."""
+        raise NotImplementedError
+
+    def distribution(self, observations: Tensor) -> Distribution:
+        """pi(.|s) at observations as they come, ``[B, ...]``."""
+        raise NotImplementedError
+
+    def act(self, observations: Tensor, deterministic: bool, generator: torch.Generator) -> Tensor:
+        """Actions ``[B, A]`` in [-1, 1], or int64 ``[B]``: the mode, or a sample."""
+        raise NotImplementedError
+
+    def outputs(self, observations: Tensor) -> Tensor:
+        """The network's outputs, ``[B, A]``, at observations as they come."""
+        found: Tensor = self.network(self._normalizer[0](observations)).squeeze(0)
+        return found
+
+
+class GaussianActor(Actor):
+    """N(mean(s), std): the deviation is learned but the same in all states; actions are cut to [-1, 1].
+
+    Args:
+        normalizer, observations, layers, actions: see :class:`Actor`.
+        bounded: take the mean through a tanh (the distribution itself is never squashed).
+    """
+
+    def __init__(
+        self, normalizer: Normalizer, observations: int, layers: Sequence[int], actions: int, bounded: bool
+    ) -> None:
+        super().__init__(normalizer, observations, layers, actions)
+        self.log_std = nn.Parameter(torch.zeros(actions))
+        self.bounded = bounded
+
+    def _mean(self, outputs: Tensor) -> Tensor:
+        return torch.tanh(outputs) if self.bounded else outputs
+
+    def log_prob(self, states: Tensor, actions: Tensor) -> Tensor:
+        """Sum over A of -((a - mean) / std)^2 / 2 - log std - log(2 pi) / 2."""
+        mean, log_std = self._mean(self.network(states).squeeze(0)), self.log_std.clamp(LOG_STD_MIN, LOG_STD_MAX)
+        squares = ((actions - mean) * torch.exp(-log_std)).square().sum(1)
+        return -0.5 * squares - (log_std + _HALF_LOG_TWO_PI).sum()
+
+    def distribution(self, observations: Tensor) -> Distribution:
+        """Independent Gaussians, ``[B, A]``."""
+        mean = self._mean(self.outputs(observations))
+        return Normal(mean, self.log_std.clamp(LOG_STD_MIN, LOG_STD_MAX).exp().expand_as(mean))
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """The mode, ``[B, A]`` in [-1, 1]."""
+        return self._mean(self.outputs(observations)).clamp(-1, 1)
+
+    def act(self, observations: Tensor, deterministic: bool, generator: torch.Generator) -> Tensor:
+        """The mode, or a sample."""
+        if deterministic:
+            return self(observations)
+        mean, scale = self._mean(self.outputs(observations)), self.log_std.clamp(LOG_STD_MIN, LOG_STD_MAX).exp()
+        return (mean + scale * torch.randn(mean.shape, generator=generator, device=mean.device)).clamp(-1, 1)
+
+
+class CategoricalActor(Actor):
+    """A softmax over the choices."""
+
+    def log_prob(self, states: Tensor, actions: Tensor) -> Tensor:
+        """The chosen actions' entries of the log-softmax."""
+        return self.network(states).squeeze(0).log_softmax(1).gather(1, actions[:, None]).squeeze(1)
+
+    def distribution(self, observations: Tensor) -> Distribution:
+        """One categorical, ``[B]``."""
+        return Categorical(logits=self.outputs(observations))
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """The choices' probabilities, ``[B, A]``."""
+        return self.outputs(observations).softmax(1)
+
+    def act(self, observations: Tensor, deterministic: bool, generator: torch.Generator) -> Tensor:
+        """The most probable choice, or a sample."""
+        probabilities: Tensor = self(observations)
+        if deterministic:
+            return probabilities.argmax(1)
+        return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)

@@ -1,0 +1,1 @@
+"""Dichotomy of Control."""

@@ -1,0 +1,119 @@
+"""Implicit Q-Learning (Kostrikov, Nair and Levine 2022, arXiv:2110.06169)."""
+
+import math
+from typing import ClassVar
+
+import torch
+from gymnasium import spaces
+from torch import Tensor
+from torch.nn import functional as F
+
+from agentgym.agents.common.optim import FusedAdam, polyak_update, set_gradients
+from agentgym.agents.offline.iql.config import IQLConfig
+from agentgym.agents.offline.iql.networks import IQLPolicy
+from agentgym.agents.offline.networks import Normalizer
+from agentgym.agents.offline.weighted_cloning import WeightedCloning, require
+
+__all__ = ["IQL", "advantage_weights", "cosine", "expectile_loss"]
+
+
+class IQL(WeightedCloning):
+    """Implicit Q-Learning: V is an expectile of Q over the data's actions, so no other action is ever valued.
+
+    Args:
+        policy, env, dataset, seed, device: see :class:`~agentgym.agents.offline.agent.OfflineAgent`.
+        **settings: fields of :class:`~agentgym.agents.offline.iql.config.IQLConfig`.
+
+    Attributes:
+        actor, value, critic, critic_target: the networks, also under ``policy``.
+    """
+
+    catalog_name: ClassVar[str] = "iql"
+    Config = IQLConfig
+    metric_names: ClassVar[tuple[str, ...]] = (
+        "value_loss", "critic_loss", "actor_loss", "value", "q_value", "weight", "weights_cut", "actor_learning_rate",
+    )  # fmt: skip
+
+    policy: IQLPolicy
+
+    def _build(self) -> None:
+        settings = self.settings
+        require(0 < settings.expectile < 1, "expectile", settings.expectile, "between 0 and 1; 0.5 is the mean")
+        require(settings.beta >= 0, "beta", settings.beta, "at least 0")
+        require(0 < settings.tau <= 1, "tau", settings.tau, "above 0 and at most 1")
+        normalizer = Normalizer(self.observation_width)
+        self.policy = IQLPolicy(
+            normalizer, self._make_actor(normalizer, settings.layers, bounded=True), self.observation_width,
+            settings.layers, self.action_width, isinstance(self.action_space, spaces.Discrete),
+        )  # fmt: skip
+        self.actor, self.value = self.policy.actor, self.policy.value
+        self.critic, self.critic_target = self.policy.critic, self.policy.critic_target
+
+    def _make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        self._parameters = {name: list(getattr(self, name).parameters()) for name in ("actor", "value", "critic")}
+        self._target_parameters = list(self.critic_target.parameters())
+        return {name: FusedAdam(found, lr=self.settings.learning_rate) for name, found in self._parameters.items()}
+
+    def _update(self) -> tuple[Tensor, ...]:
+        settings, batch = self.settings, self._sample()
+
+        # V, equation 5: the expectile of min_i Q_i'(s, a) over the data's actions
+        with torch.no_grad():
+            q_values = self.critic_target.q_values(batch.states, batch.actions).amin(0)
+        value_loss = expectile_loss(q_values - self._values(batch.states), settings.expectile)
+        self._step("value", value_loss)
+        with torch.no_grad():
+            values, next_values = self._values(torch.cat([batch.states, batch.next_states])).chunk(2)
+
+        # Policy, equation 7: advantage-weighted regression
+        weights = advantage_weights(q_values - values, settings.beta, settings.max_weight)
+        actor_loss = self._cloning_loss(batch, weights)
+        rate = self._actor_learning_rate()
+        self.optimizers.actor.param_groups[0]["lr"] = rate
+        self._step("actor", actor_loss)
+
+        # Q, equation 6: towards r + gamma V(s')
+        targets = batch.rewards + settings.gamma * batch.alive * next_values
+        found = self.critic.q_values(batch.states, batch.actions)
+        critic_loss = F.mse_loss(found, targets.expand_as(found), reduction="sum") / len(targets)
+        self._step("critic", critic_loss)
+        polyak_update(self._parameters["critic"], self._target_parameters, settings.tau)
+
+        losses = (value_loss.detach(), critic_loss.detach(), actor_loss.detach())
+        cut = (weights >= settings.max_weight).float().mean()
+        return *losses, values.mean(), q_values.mean(), weights.mean(), cut, torch.tensor(rate, device=self.device)
+
+    def _values(self, states: Tensor) -> Tensor:
+        """V(s), ``[B]``."""
+        values: Tensor = self.value(states)
+        return values.flatten()
+
+    def _step(self, name: str, loss: Tensor) -> None:
+        set_gradients(loss, self._parameters[name])
+        getattr(self.optimizers, name).step()
+
+    def _actor_learning_rate(self) -> float:
+        """This step's; it depends on the counters alone, so a resumed run has it too."""
+        settings = self.settings
+        length = settings.schedule_steps or self._total_timesteps
+        return float(settings.learning_rate * (cosine(self.num_timesteps, length) if settings.cosine else 1.0))
+
+
+def expectile_loss(differences: Tensor, expectile: float) -> Tensor:
+    """E[|expectile - 1(u < 0)| u^2], whose minimiser over v, with u = x - v, is the expectile of x.
+
+    Args:
+        differences: u, ``[B]``.
+        expectile: between 0 and 1; 0.5 gives half the mean squared error.
+    """
+    return (torch.where(differences > 0, expectile, 1 - expectile) * differences.square()).mean()
+
+
+def advantage_weights(advantages: Tensor, beta: float, max_weight: float) -> Tensor:
+    """min(exp(beta A), max_weight), ``[B]``."""
+    return torch.exp(beta * advantages).clamp(max=max_weight)
+
+
+def cosine(step: int, length: int) -> float:
+    """From 1 at step 0 to 0 at ``length`` and after it, by half a cosine."""
+    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / max(1, length))))

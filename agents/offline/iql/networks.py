@@ -1,0 +1,86 @@
+"""IQL's networks: V, two Qs with targets, and a policy, with the authors' initial values."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from agentgym.agents.offline.actors import Actor
+from agentgym.agents.offline.networks import MLP, Normalizer, OfflinePolicy
+
+__all__ = ["Critic", "IQLPolicy", "orthogonal"]
+
+CRITICS = 2
+
+
+class Critic(nn.Module):
+    """Q_1 and Q_2.
+
+    Args:
+        normalizer: of the policy that this critic is a part of.
+        observations: D, entries of a flat observation.
+        layers: widths of the hidden layers.
+        actions: A, entries of an action; of Discrete ones how many there are: they are outputs then, not inputs.
+        discrete: which of the two.
+    """
+
+    def __init__(
+        self, normalizer: Normalizer, observations: int, layers: Sequence[int], actions: int, discrete: bool
+    ) -> None:
+        super().__init__()
+        inputs, outputs = (observations, actions) if discrete else (observations + actions, 1)
+        self.network = orthogonal(MLP(inputs, layers, outputs, CRITICS))
+        self.discrete = discrete
+        self._normalizer = [normalizer]  # in a list: it is the policy's, not this module's
+
+    def q_values(self, states: Tensor, actions: Tensor) -> Tensor:
+        """Q_i(s, a), ``[2, B]``, of normalised states ``[B, D]`` and actions ``[B, A]`` or int64 ``[B]``."""
+        if not self.discrete:
+            return self.network(states, actions).squeeze(2)
+        return self.network(states).gather(2, actions.expand(CRITICS, -1)[:, :, None]).squeeze(2)
+
+    def forward(self, observations: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
+        """One ``[B, 1]`` a critic from observations as they come.
+
+        Args:
+            observations: ``[B, ...]``.
+            actions: ``[B, A]``; of Discrete ones the choices' probabilities, and the value is their mean.
+        """
+        states = self._normalizer[0](observations)
+        if not self.discrete:
+            return tuple(self.network(states, actions))
+        return tuple((self.network(states) * actions).sum(2, keepdim=True))
+
+
+class IQLPolicy(OfflinePolicy):
+    """All of IQL's networks.
+
+    Args:
+        normalizer: of observations.
+        actor: the policy.
+        observations, layers, actions, discrete: see :class:`Critic`.
+    """
+
+    def __init__(
+        self, normalizer: Normalizer, actor: Actor, observations: int, layers: Sequence[int], actions: int,
+        discrete: bool,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.normalizer = normalizer
+        self.actor = actor
+        orthogonal(actor.network)
+        self.value = orthogonal(MLP(observations, layers, 1))
+        self.critic = Critic(normalizer, observations, layers, actions, discrete)
+        self.critic_target = Critic(normalizer, observations, layers, actions, discrete).requires_grad_(False)
+        self.critic_target.load_state_dict(self.critic.state_dict())
+
+
+@torch.no_grad()
+def orthogonal(network: MLP) -> MLP:
+    """The network with orthogonal weights of gain sqrt(2), the last layer's too, and no bias, as the authors' are."""
+    for weights, biases in zip(network.weights, network.biases, strict=True):
+        for weight in weights:
+            nn.init.orthogonal_(weight, math.sqrt(2))
+        biases.zero_()
+    return network

@@ -1,0 +1,1 @@
+"""ODICE: distribution correction estimation with orthogonal gradients."""

@@ -1,0 +1,1 @@
+"""PRDC: policy regularisation with dataset constraint."""

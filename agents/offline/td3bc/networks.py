@@ -1,0 +1,77 @@
+"""Actor, two critics and their targets."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from agentgym.agents.offline.networks import MLP, Normalizer, OfflinePolicy
+
+__all__ = ["Critics", "DeterministicActor", "TD3BCPolicy"]
+
+
+class DeterministicActor(nn.Module):
+    """pi(s), a tanh of an MLP.
+
+    Args:
+        normalizer: of observations; it stays the policy's and is no part of this module.
+        network: from normalised states.
+    """
+
+    def __init__(self, normalizer: Normalizer, network: MLP) -> None:
+        super().__init__()
+        self.network, self._normalizer = network, [normalizer]  # in a list: no submodule
+
+    def of_states(self, states: Tensor) -> Tensor:
+        """Actions in [-1, 1], ``[B, A]``, from normalised states ``[B, D]``."""
+        return torch.tanh(self.network(states).squeeze(0))
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """The same from observations as they come, ``[B, ...]``."""
+        return self.of_states(self._normalizer[0](observations))
+
+
+class Critics(nn.Module):
+    """Q1(s, a) and Q2(s, a), evaluated together.
+
+    Args:
+        normalizer: of observations; it stays the policy's and is no part of this module.
+        network: two members, from normalised states and actions.
+    """
+
+    def __init__(self, normalizer: Normalizer, network: MLP) -> None:
+        super().__init__()
+        self.network, self._normalizer = network, [normalizer]
+
+    def of_states(self, states: Tensor, actions: Tensor) -> Tensor:
+        """``[2, B]`` from normalised states ``[B, D]`` and actions in [-1, 1] ``[B, A]``."""
+        values: Tensor = self.network(states, actions).squeeze(2)
+        return values
+
+    def first_of_states(self, states: Tensor, actions: Tensor) -> Tensor:
+        """Q1, ``[B]``, with gradients for the actions and none for the critic."""
+        values: Tensor = self.network(states, actions, frozen=True, members=slice(0, 1)).view(-1)
+        return values
+
+    def forward(self, observations: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
+        """One ``[B, 1]`` a critic, from observations as they come, ``[B, ...]``; Stable-Baselines3's form."""
+        return self.network(self._normalizer[0](observations), actions).unbind(0)
+
+
+class TD3BCPolicy(OfflinePolicy):
+    """All networks; the targets start as copies."""
+
+    def __init__(self, observations: int, actions: int, layers: Sequence[int]) -> None:
+        super().__init__()
+        self.normalizer = Normalizer(observations)
+
+        def actor() -> DeterministicActor:
+            return DeterministicActor(self.normalizer, MLP(observations, layers, actions))
+
+        def critics() -> Critics:
+            return Critics(self.normalizer, MLP(observations + actions, layers, 1, members=2))
+
+        self.actor, self.critic = actor(), critics()
+        self.actor_target, self.critic_target = actor().requires_grad_(False), critics().requires_grad_(False)
+        self.actor_target.load_state_dict(self.actor.state_dict())
+        self.critic_target.load_state_dict(self.critic.state_dict())
