@@ -165,9 +165,7 @@ class SequenceAgent(OfflineAgent):
     def _lanes(self, state: Any, lanes: int, episode_start: Any) -> tuple[History, Tensor]:
         """The history so far, and bool ``[B]``: whose episode begins."""
         if state is None:
-            blank = History.blank(
-                lanes, self.settings.context, self.observation_width, self.action_width, self.device
-            )
+            blank = History.blank(lanes, self.settings.context, self.observation_width, self.action_width, self.device)
             return blank, torch.ones(lanes, dtype=torch.bool, device=self.device)
         if not isinstance(state, History) or len(state.time) != lanes:
             raise InvalidParameter(

@@ -288,8 +288,9 @@ class DoC(SequenceAgent):
         return uniform.to(self.device), normal.to(self.device)
 
     def _drawn_noise(self, rows: int) -> tuple[Tensor, Tensor]:
-        count, options = self.settings.samples, {"generator": self.generator, "device": self.device}
-        return torch.rand(rows, count, **options), torch.randn(rows, count, self.settings.latent, **options)
+        count, generator, device = self.settings.samples, self.generator, self.device
+        uniform = torch.rand(rows, count, generator=generator, device=device)
+        return uniform, torch.randn(rows, count, self.settings.latent, generator=generator, device=device)
 
     def promised(self, state: Any, count: int) -> np.ndarray:
         """V of the chosen z at the episodes' first states, undiscounted, float64 ``[count]``."""

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["best_of", "contrast", "released_contrast"]
+__all__ = ["best_of", "contrast"]
 
 
 def contrast(energies: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ class Gaussians(NamedTuple):
         return (self.logits.log_softmax(1) + each.sum(-1)).logsumexp(1)
 
     def samples(self, uniform: Tensor, normal: Tensor) -> Tensor:
-        """z ``[B, K, Z]`` from noise: ``uniform``, in [0, 1), ``[B, K]`` or ``[1, K]``, and ``normal`` ``[.., K, Z]``."""
+        """z ``[B, K, Z]`` from noise: ``uniform`` in [0, 1), ``[B, K]`` or ``[1, K]``, ``normal`` ``[.., K, Z]``."""
         edges = self.logits.softmax(1).cumsum(1)[:, None, :-1]
         chosen = (uniform[..., None] >= edges).sum(-1)  # [B, K]
         rows = torch.arange(len(chosen), device=chosen.device)[:, None]

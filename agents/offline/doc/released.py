@@ -51,7 +51,7 @@ def contrast(energy: nn.Module, batch: "Batch", z: Tensor) -> tuple[Tensor, Tens
 
 
 def judged(policy: DoCPolicy, rows: int, candidates: Tensor) -> Tensor:
-    """What V is asked about in place of the candidates ``[B, K, Z]``: one z of a future that is all padding, K times."""
+    """What V is asked about instead of the candidates ``[B, K, Z]``: one z of a future that is all padding, K times."""
     device = candidates.device
     nothing = torch.zeros(rows, 1, device=device)
     states = nothing[..., None].expand(-1, -1, policy.of_state.in_features)
