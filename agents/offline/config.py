@@ -28,7 +28,7 @@ class OfflineConfig:
 
 @dataclass
 class SequenceConfig(OfflineConfig):
-    """Settings of every agent that reads histories by a transformer; those of Decision Transformer (Chen et al. 2021)."""
+    """Settings of every agent that reads histories by a transformer: Decision Transformer's (Chen et al. 2021)."""
 
     # Optimisation
     learning_rate: float = 1e-4
