@@ -91,6 +91,11 @@ STUDIES = {
         "FrozenLake 4x4, along the slip", tuple(f"frozenlake:slip={slip},alpha=-1" for slip in (0.0, 0.3, 0.6)),
         CONDITIONED, (1_000, 1_000), 200, SMALL, "slip",
     ),
+    "frozenlake-600": Study(  # the paper's number of steps, about 10,000: its episodes go on after the goal
+        "FrozenLake 4x4 with 600 episodes, along the slip",
+        tuple(f"frozenlake:slip={slip},alpha=-1,trajectories=600" for slip in (0.0, 0.3, 0.6)),
+        CONDITIONED, (1_000, 1_000), 200, SMALL, "slip",
+    ),
     "stochastic-pendulum": Study(
         "InvertedPendulum, along the action noise",
         tuple(f"inverted-pendulum-medium:noise={noise}" for noise in (0.0, 0.5, 1.0)), CONDITIONED,
