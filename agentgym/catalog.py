@@ -139,6 +139,8 @@ OURS: tuple[Entry, ...] = (
     _agent("doc-tabular", "offline.doc.tabular:TabularDoC", "offline: Dichotomy of Control with tables, one decision"),
     _agent("td3bc", "offline.td3bc.td3bc:TD3BC", "offline: TD3 held to the logged actions"),
     _agent("prdc", "offline.prdc.prdc:PRDC", "offline: TD3 held to the nearest logged state and action"),
+    _agent("dt", "offline.dt.dt:DecisionTransformer", "offline: Decision Transformer, actions given a return to go"),
+    _agent("doc", "offline.doc.doc:DoC", "offline: Dichotomy of Control, sequence form; also future-VAE"),
     _agent("grpo", "language.methods:GRPO", "language agent: group-relative policy optimisation"),
     _agent("dr-grpo", "language.methods:DrGRPO", "language agent: GRPO without its two biases"),
     _agent("rloo", "language.methods:RLOO", "language agent: leave-one-out baselines"),

@@ -20,6 +20,7 @@ __all__ = ["BoxTree"]
 
 LEAF = 16  # greatest number of rows in a leaf
 LEAF_COST = 5  # a leaf's time in that of a box, measured at 20 entries
+THREADED = 100_000  # boxes of a search (some 5 ms) from which on several threads are worth their start
 LARGEST = 1e18  # of a key's entry: its square is finite in float32
 REASSOCIATED = {"nnan", "ninf", "nsz", "contract", "arcp", "reassoc"}  # lets the compiler use vector registers
 
@@ -46,6 +47,7 @@ class BoxTree:
         found = np.where(there[..., None], keys[self.members], np.float32(np.inf))
         self.leaves = np.ascontiguousarray(found.transpose(0, 2, 1))  # [leaves, D, LEAF]
         self.boxes = _boxes(self.leaves, there)
+        self._latest = 0  # cost of the latest search
 
     def search(
         self, queries: np.ndarray, rows: np.ndarray, squares: np.ndarray, width: int | None = None
@@ -63,7 +65,7 @@ class BoxTree:
         """
         cost = np.empty(len(queries), np.int64)
         width = queries.shape[1] if width is None else width
-        threads = min(torch.get_num_threads(), max(1, len(queries) // 16))
+        threads = min(torch.get_num_threads(), max(1, len(queries) // 16)) if self._latest > THREADED else 1
         parts = zip(*(np.array_split(array, threads) for array in (queries, rows, squares, cost)), strict=True)
 
         def search(part: tuple[np.ndarray, ...]) -> None:
@@ -74,6 +76,7 @@ class BoxTree:
         else:
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(search, parts))
+        self._latest = int(cost.sum())
         return cost
 
 

@@ -25,6 +25,8 @@ SMALL: dict[str, dict] = {
     "odice": {"value_layers": (16,), "policy_layers": (16,)},
     "td3bc": {"layers": (16,)},
     "prdc": {"layers": (16,)},
+    "dt": {"width": 16, "layers": 1, "context": 4},
+    "doc": {"width": 16, "layers": 1, "context": 4, "future": 4, "latent": 4, "hidden": (16,), "samples": 8},
 }
 QUICK = {"batch_size": 32, "log_every": 10, "evaluate_every": 20, "evaluation_episodes": 2}
 every_agent = pytest.mark.parametrize("name", SMALL)

@@ -118,7 +118,8 @@ def test_lists_are_made_once_the_tree_has_cost_their_price() -> None:
     assert (pairs.lists.limits >= 0).sum() == len(np.unique(at))
 
 
-def test_threads_change_nothing() -> None:
+def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agentgym.agents.offline.prdc.tree.THREADED", -1)
     states, actions = gaits(3_000)
     at, asked_for = asked(actions, "far", np.random.default_rng(0), 100)
     before, found = torch.get_num_threads(), []

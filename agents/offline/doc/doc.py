@@ -1,0 +1,304 @@
+"""Dichotomy of Control: conditioned on a future from which the luck has been taken out."""
+
+import warnings
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from agentgym.agents.common.optim import set_gradients
+from agentgym.agents.offline.doc import released
+from agentgym.agents.offline.doc.config import METHODS, DoCConfig
+from agentgym.agents.offline.doc.losses import best_of, contrast
+from agentgym.agents.offline.doc.networks import DoCPolicy, Energy, Gaussians
+from agentgym.agents.offline.history import History
+from agentgym.agents.offline.sequence_agent import SequenceAgent
+from agentgym.data.dataset import OfflineDataset
+from agentgym.errors import InvalidParameter
+from agentgym.seeding import episode_seed
+
+__all__ = ["Batch", "DoC", "Plan"]
+
+VALUED = 8  # z's of each window that V is asked about
+
+
+class Plan(NamedTuple):
+    """What an episode's policy is conditioned on.
+
+    Attributes:
+        z: the chosen future, ``[B, Z]``.
+        promise: its value when the episode began, undiscounted return, ``[B]``.
+        spread: standard deviation of the candidates' values then, likewise, ``[B]``.
+    """
+
+    z: Tensor
+    promise: Tensor
+    spread: Tensor
+
+
+class Batch(NamedTuple):
+    """B windows as the losses see them: where each begins, and the n steps that are no padding.
+
+    Attributes:
+        begins: the states at which the windows begin, ``[B, D]``.
+        returns: from there to the episode's end, as V gives them, ``[B]``.
+        posterior: q(z | future) of each window.
+        window: int64 ``[n]``, which window a step is of.
+        history: what the past says, ``[n, W]``.
+        states, next_states: ``[n, D]``.
+        actions: as inputs, ``[n, A]``.
+        targets: actions as the data have them, ``[n, A]`` or int64 ``[n]``.
+        rewards: scaled, ``[n, 1]``.
+    """
+
+    begins: Tensor
+    returns: Tensor
+    posterior: Gaussians
+    window: Tensor
+    history: Tensor
+    states: Tensor
+    next_states: Tensor
+    actions: Tensor
+    targets: Tensor
+    rewards: Tensor
+
+
+class DoC(SequenceAgent):
+    """Dichotomy of Control (Yang, Schuurmans, Abbeel, Nachum 2023, arXiv 2210.13435), sequence form, and future-VAE.
+
+    Args:
+        policy, env, dataset, seed, device: see :class:`~agentgym.agents.offline.agent.OfflineAgent`.
+        **settings: fields of :class:`~agentgym.agents.offline.doc.config.DoCConfig`.
+    """
+
+    catalog_name: ClassVar[str] = "doc"
+    Config = DoCConfig
+    metric_names: ClassVar[tuple[str, ...]] = (
+        "loss", "cloning_loss", "value_loss", "prior_loss", "contrast", "mutual_information", "posterior_std",
+        "prior_std", "promise", "promise_spread", "gradient_norm",
+    )  # fmt: skip
+
+    policy: DoCPolicy
+
+    def _build(self) -> None:
+        settings: DoCConfig = self.settings
+        if settings.method not in METHODS:
+            raise InvalidParameter(f"method is {settings.method!r}; there are {', '.join(METHODS)}.")
+        for name in ("future", "latent", "components", "samples", "energy_steps", "contrasted"):
+            if getattr(settings, name) < 1:
+                raise InvalidParameter(f"{name} is {getattr(settings, name)}; it is a number of at least 1.")
+        if settings.method == "released-code":
+            warnings.warn(released.WARNING, stacklevel=5)
+        energy = released.ReleasedEnergy if settings.method == "released-code" else Energy
+        self.policy = DoCPolicy(self.observation_width, self.action_width, settings)
+        self.energy = energy(self.observation_width, self.action_width, settings)
+        self.policy.energy = self.energy
+        self._noise = self._fixed_noise()
+
+    def _make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """f has its own; in the released code it is one with the others, and the prior gets no gradient."""
+        settings: DoCConfig = self.settings
+        own = {id(parameter) for parameter in self.energy.parameters()}
+        if settings.method == "released-code":
+            own = {id(parameter) for parameter in self.policy.prior_network.parameters()}
+        self._parameters: list[Tensor] = [p for p in self.policy.parameters() if id(p) not in own]
+        self._energy_parameters: list[Tensor] = list(self.energy.parameters())
+        optimizers: dict[str, torch.optim.Optimizer] = {
+            "policy": torch.optim.AdamW(
+                self._parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+            )
+        }
+        if settings.method == "doc":
+            optimizers["energy"] = torch.optim.AdamW(
+                self._energy_parameters, lr=settings.energy_learning_rate, weight_decay=settings.weight_decay,
+                fused=True,
+            )  # fmt: skip
+        return optimizers
+
+    def _take(self, dataset: OfflineDataset) -> None:
+        super()._take(dataset)
+        for scale, values in ((self.policy.reward_scale, self.sequences.rewards),
+                              (self.policy.return_scale, self.sequences.returns_to_go)):  # fmt: skip
+            spread = values.std(correction=0)
+            scale.copy_(torch.stack([values.mean(), torch.where(spread > 1e-6, spread, 1.0)]))
+
+    # Learning
+
+    @property
+    def _value_gradient(self) -> bool:
+        asked: bool | None = self.settings.value_gradient
+        return self.settings.method != "doc" if asked is None else asked
+
+    def _gradient_step(self) -> tuple[Tensor, ...]:
+        """One step of min over (pi, q, V, p), after some of max over f."""
+        settings: DoCConfig = self.settings
+        batch = self._draw()
+        if settings.method == "doc":
+            for _ in range(settings.energy_steps):
+                self._energy_step(batch)
+
+        z = sampled(batch.posterior)
+        cloning = self._cloning_loss(batch, z)
+        value = self._value_loss(batch, z)
+        prior, kl = self._prior_losses(batch, z)
+        luck, information = self._luck(batch, z)
+        loss = (
+            cloning + settings.value_weight * value + settings.prior_weight * prior + settings.kl_weight * kl
+            + settings.energy_weight * luck
+        )  # fmt: skip
+        norm = self._descend(self.optimizers.policy, loss, self._parameters, settings.learning_rate)
+        return (loss.detach(), cloning.detach(), value.detach(), prior.detach(), luck.detach(), information,
+                *self._looked_at(batch), norm)  # fmt: skip
+
+    def _draw(self) -> Batch:
+        """Windows of the data, read by the networks."""
+        settings, policy = self.settings, self.policy
+        first = self.sequences.draw(settings.batch_size, self.generator)
+        window = self.sequences.beginning_at(first, settings.context)
+        future = window if settings.future == settings.context else self.sequences.beginning_at(first, settings.future)
+        states, actions = self._states(window.observations), self._inputs(window.actions)
+        posterior = policy.posterior(
+            self._states(future.observations), self._inputs(future.actions), future.rewards, future.mask
+        )
+        history = policy.history(states, actions, window.rewards, window.times, window.mask)
+        rows, mask = torch.arange(len(first), device=self.device), window.mask
+        begins = mask.int().argmax(1)
+        mean, spread = policy.return_scale
+        return Batch(
+            states[rows, begins],
+            (window.returns_to_go[rows, begins] - mean) / spread,
+            posterior,
+            rows[:, None].expand_as(mask)[mask],
+            history[mask],
+            states[mask],
+            self._states(window.next_observations)[mask],
+            actions[mask],
+            window.actions[mask],
+            policy.scaled(window.rewards[mask])[:, None],
+        )
+
+    def _cloning_loss(self, batch: Batch, z: Tensor) -> Tensor:
+        outputs = self.policy.act(batch.history, z[batch.window])
+        if self.discrete:
+            return F.cross_entropy(outputs, batch.targets)
+        return F.mse_loss(torch.tanh(outputs), batch.targets)
+
+    def _value_loss(self, batch: Batch, z: Tensor) -> Tensor:
+        """V follows the return. Where it must not shape q it is asked about several z of each window.
+
+        Were it asked about one, it would learn the noise of z with the return, and the best of K is where that errs
+        most.
+        """
+        if self._value_gradient:
+            return F.mse_loss(self.policy.value(batch.begins, z), batch.returns)
+        several = torch.cat([sampled(batch.posterior) for _ in range(VALUED)]).detach()
+        return F.mse_loss(self.policy.value(batch.begins.repeat(VALUED, 1), several), batch.returns.repeat(VALUED))
+
+    def _prior_losses(self, batch: Batch, z: Tensor) -> tuple[Tensor, Tensor]:
+        """KL(q || p) in nats twice, from one z a window: where only p may follow, and where only q may."""
+        entropy = batch.posterior.log_density(z)
+        to_q = (entropy - self.policy.prior(batch.begins, frozen=True).log_density(z)).mean()
+        if self.settings.method == "released-code":
+            return to_q, torch.zeros_like(to_q)
+        to_p = (entropy.detach() - self.policy.prior(batch.begins).log_density(z.detach())).mean()
+        return to_p, to_q
+
+    def _luck(self, batch: Batch, z: Tensor) -> tuple[Tensor, Tensor]:
+        """The contrast that q lowers, and what it says of MI(r, s'; z | history, s, a) in nats."""
+        if self.settings.method == "released-code":
+            return released.contrast(self.energy, batch, z)
+        if self.settings.method == "future-vae":
+            return torch.zeros((), device=self.device), torch.zeros((), device=self.device)
+        energies, blind = self._energies(batch, z, frozen=True)
+        luck = contrast(energies)
+        return luck, (luck - contrast(blind)).detach()
+
+    def _energy_step(self, batch: Batch) -> None:
+        """f goes up: E[f(r, s') - log E_rho exp f(r~, s'~)], with fresh z of the posterior as it stands."""
+        energies, blind = self._energies(batch, sampled(batch.posterior).detach())
+        set_gradients(-contrast(energies) - contrast(blind), self._energy_parameters)
+        self.optimizers.energy.step()
+
+    def _energies(self, batch: Batch, z: Tensor, frozen: bool = False) -> tuple[Tensor, Tensor]:
+        rows = torch.randperm(len(batch.window), device=self.device)[: self.settings.contrasted]
+        known = (batch.history[rows].detach(), batch.states[rows], batch.actions[rows])
+        outcome = (batch.rewards[rows], batch.next_states[rows])
+        found: tuple[Tensor, Tensor] = self.energy(known, z[batch.window[rows]], outcome, frozen)
+        return found
+
+    @torch.no_grad()
+    def _looked_at(self, batch: Batch, rows: int = 4) -> tuple[Tensor, ...]:
+        """How wide q and p are, and what is promised at a few of the batch's states."""
+        plan = self._plan(batch.begins[:rows], deterministic=True)
+        return (batch.posterior.std.mean(), self.policy.prior(batch.begins[:rows]).std.mean(), plan.promise.mean(),
+                plan.spread.mean())  # fmt: skip
+
+    # Acting
+
+    def _choose(self, history: History, begins: Tensor, deterministic: bool) -> tuple[Tensor, Plan]:
+        plan = self._planned(history, begins, deterministic)
+        read = self.policy.history(history.observations, history.actions, history.rewards, history.times, history.mask)
+        outputs = self.policy.act(read[:, -1], plan.z)
+        if not self.discrete:
+            return torch.tanh(outputs), plan
+        if deterministic:
+            return outputs.argmax(1), plan
+        return torch.multinomial(outputs.softmax(1), 1, generator=self.generator).squeeze(1), plan
+
+    def _planned(self, history: History, begins: Tensor, deterministic: bool) -> Plan:
+        """The lanes' z: new where an episode begins, or where the old one was held long enough."""
+        hold, old = self.settings.hold, history.memory
+        renewed = begins if hold == 0 else begins | (history.time % hold == 0)
+        if old is not None and not bool(renewed.any()):
+            return Plan(*old)
+        new = self._plan(history.observations[:, -1], deterministic)
+        if old is None:
+            return new
+        return Plan(
+            torch.where(renewed[:, None], new.z, old.z),
+            torch.where(begins, new.promise, old.promise),
+            torch.where(begins, new.spread, old.spread),
+        )
+
+    def _plan(self, states: Tensor, deterministic: bool) -> Plan:
+        """The best of K futures that may begin at ``states``, ``[B, D]``.
+
+        The mode takes the same K draws of noise for every state and episode: what it does depends on the states alone.
+        """
+        uniform, normal = self._noise if deterministic else self._drawn_noise(len(states))
+        candidates = self.policy.prior(states).samples(uniform, normal)  # [B, K, Z]
+        if self.settings.method == "released-code":
+            judged = released.judged(self.policy, len(states), candidates)
+        else:
+            judged = candidates
+        count = candidates.shape[1]
+        values = self.policy.value(states.repeat_interleave(count, 0), judged.flatten(0, 1)).view(-1, count)
+        z, value = best_of(candidates, values)
+        mean, spread = self.policy.return_scale
+        return Plan(z, mean + spread * value, spread * values.std(1, correction=0))
+
+    def _fixed_noise(self) -> tuple[Tensor, Tensor]:
+        """The K draws of noise by which the mode chooses, the same in every process that knows the seed."""
+        own = torch.Generator().manual_seed(episode_seed(self.seed, 3))
+        count = self.settings.samples
+        uniform = torch.rand(1, count, generator=own)
+        normal = torch.randn(1, count, self.settings.latent, generator=own)
+        return uniform.to(self.device), normal.to(self.device)
+
+    def _drawn_noise(self, rows: int) -> tuple[Tensor, Tensor]:
+        count, generator, device = self.settings.samples, self.generator, self.device
+        uniform = torch.rand(rows, count, generator=generator, device=device)
+        return uniform, torch.randn(rows, count, self.settings.latent, generator=generator, device=device)
+
+    def promised(self, state: Any, count: int) -> np.ndarray:
+        """V of the chosen z at the episodes' first states, undiscounted, float64 ``[count]``."""
+        promise: Tensor = state.memory.promise
+        return promise[:count].double().cpu().numpy()
+
+
+def sampled(posterior: Gaussians) -> Tensor:
+    """One z a row, ``[B, Z]``; its gradient reaches mean and deviation (Kingma and Welling 2014)."""
+    mean, std = posterior.mean[:, 0], posterior.std[:, 0]
+    return mean + std * torch.randn_like(mean)

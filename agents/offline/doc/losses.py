@@ -1,0 +1,37 @@
+"""The contrast that keeps luck out of z, and the choice among futures."""
+
+import math
+
+import torch
+from torch import Tensor
+
+__all__ = ["best_of", "contrast"]
+
+
+def contrast(energies: Tensor) -> Tensor:
+    """E[f(r, s') - log E_rho exp f(r~, s~')] (Yang et al. 2023, section 4), in nats.
+
+    Its maximum over f is the mutual information of (r, s') and all that f knows besides, at most log n.
+
+    Args:
+        energies: f of each row with each row's outcome, ``[n, n]``; what happened stands on the diagonal. A row's
+            outcomes together, its own included, are drawn from the data's marginal rho.
+    """
+    return (energies.diagonal() - energies.logsumexp(1)).mean() + math.log(len(energies))
+
+
+def best_of(z: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """The candidate of greatest value, ``[B, Z]``, and that value, ``[B]``.
+
+    Args:
+        z: candidates, ``[B, K, Z]``.
+        values: ``[B, K]``.
+
+    Raises:
+        RuntimeError: in a row all candidates are one and the same, so there is nothing to choose from.
+    """
+    if z.shape[1] > 1 and bool((z == z[:, :1]).flatten(1).all(1).any()):
+        raise RuntimeError(f"All {z.shape[1]} candidates are one and the same z: the best of them is no choice.")
+    best = values.argmax(1)
+    rows = torch.arange(len(z), device=z.device)
+    return z[rows, best], values[rows, best]

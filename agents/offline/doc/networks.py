@@ -1,0 +1,159 @@
+"""Dichotomy of Control's networks: what reads the past, what reads the future, and the adversary."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from agentgym.agents.offline.doc.config import DoCConfig
+from agentgym.agents.offline.networks import MLP, Normalizer, OfflinePolicy
+from agentgym.agents.offline.trunk import Trunk
+
+__all__ = ["DoCPolicy", "Energy", "Gaussians"]
+
+LEAST_STD = 0.05  # of every Gaussian over z: none can collapse to a point
+
+
+class Gaussians(NamedTuple):
+    """A mixture of M diagonal Gaussians over z a row.
+
+    Attributes:
+        logits: of the components, ``[B, M]``.
+        mean, std: ``[B, M, Z]``.
+    """
+
+    logits: Tensor
+    mean: Tensor
+    std: Tensor
+
+    @classmethod
+    def of(cls, outputs: Tensor, components: int) -> "Gaussians":
+        """From a network's outputs ``[B, M (1 + 2 Z)]``."""
+        logits, rest = outputs.split([components, outputs.shape[1] - components], 1)
+        mean, spread = rest.unflatten(1, (components, -1)).chunk(2, -1)
+        return cls(logits, mean, LEAST_STD + F.softplus(spread))
+
+    def log_density(self, z: Tensor) -> Tensor:
+        """log p(z), ``[B]``, of one z a row, ``[B, Z]``."""
+        distance = (z[:, None] - self.mean) / self.std
+        each = -0.5 * distance.square() - self.std.log() - 0.5 * math.log(2 * math.pi)
+        return (self.logits.log_softmax(1) + each.sum(-1)).logsumexp(1)
+
+    def samples(self, uniform: Tensor, normal: Tensor) -> Tensor:
+        """z ``[B, K, Z]`` from noise: ``uniform`` in [0, 1), ``[B, K]`` or ``[1, K]``, ``normal`` ``[.., K, Z]``."""
+        edges = self.logits.softmax(1).cumsum(1)[:, None, :-1]
+        chosen = (uniform[..., None] >= edges).sum(-1)  # [B, K]
+        rows = torch.arange(len(chosen), device=chosen.device)[:, None]
+        return self.mean[rows, chosen] + self.std[rows, chosen] * normal
+
+
+class DoCPolicy(OfflinePolicy):
+    """Policy pi(a | history, s, z), value V(s, z), prior p(z | s) and posterior q(z | future).
+
+    The history is one token a step: the observation with the action and reward before it. z is not among the tokens:
+    it enters where action, value and energy are computed, so that one reading of the history serves them all.
+
+    Args:
+        observations, actions: entries of each.
+        settings: sizes.
+    """
+
+    def __init__(self, observations: int, actions: int, settings: DoCConfig) -> None:
+        super().__init__()
+        width, latent, hidden = settings.width, settings.latent, settings.hidden
+        sizes = (width, settings.layers, settings.heads, settings.dropout)
+        self.normalizer = Normalizer(observations)
+        self.reward_scale: Tensor
+        self.return_scale: Tensor
+        self.register_buffer("reward_scale", torch.tensor([0.0, 1.0]))  # mean and standard deviation
+        self.register_buffer("return_scale", torch.tensor([0.0, 1.0]))
+        self.of_state, self.of_previous = nn.Linear(observations, width), nn.Linear(actions + 1, width)
+        self.of_time = nn.Embedding(settings.longest_episode, width)
+        nn.init.normal_(self.of_time.weight, std=0.02)
+        self.norm, self.trunk = nn.LayerNorm(width), Trunk(*sizes)
+        self.actor = MLP(width + latent, hidden, actions)
+        self.critic = MLP(observations + latent, hidden, 1)
+        self.components = settings.components
+        self.prior_network = MLP(observations, hidden, settings.components * (1 + 2 * latent))
+        self.of_step, self.future_norm = nn.Linear(observations + actions + 1, width), nn.LayerNorm(width)
+        self.future_trunk = Trunk(*sizes, causal=False)
+        self.future_head = nn.Linear(width, 1 + 2 * latent)
+
+    def history(self, states: Tensor, actions: Tensor, rewards: Tensor, times: Tensor, mask: Tensor) -> Tensor:
+        """What the past says at each step, ``[B, K, W]``.
+
+        Args:
+            states: ``[B, K, D]``.
+            actions, rewards: as inputs ``[B, K, A]`` and in the data's units ``[B, K]``; a step's own are not seen.
+            times: int64 ``[B, K]``.
+            mask: bool ``[B, K]``.
+        """
+        done = torch.cat([actions, self.scaled(rewards)[..., None]], -1) * mask[..., None]
+        previous = F.pad(done, (0, 0, 1, 0))[:, :-1]
+        time = self.of_time(times.clamp(max=self.of_time.num_embeddings - 1))
+        tokens = self.of_state(states) + self.of_previous(previous) + time
+        read: Tensor = self.trunk(self.norm(tokens), mask)
+        return read
+
+    def posterior(self, states: Tensor, actions: Tensor, rewards: Tensor, mask: Tensor) -> Gaussians:
+        """q(z | future), one Gaussian a row, from what the steps ``[B, F, ...]`` were; see :meth:`history`."""
+        steps = torch.cat([states, actions, self.scaled(rewards)[..., None]], -1)
+        read = self.future_trunk(self.future_norm(self.of_step(steps)), mask)
+        share = mask / mask.sum(1, keepdim=True).clamp(min=1)
+        return Gaussians.of(self.future_head(torch.einsum("bl,blw->bw", share, read)), 1)
+
+    def prior(self, states: Tensor, frozen: bool = False) -> Gaussians:
+        """p(z | s), ``states`` being those at which the future begins, ``[B, D]``."""
+        return Gaussians.of(self.prior_network(states, frozen=frozen)[0], self.components)
+
+    def act(self, history: Tensor, z: Tensor) -> Tensor:
+        """Logits, or what the tanh is taken of, ``[n, A]``."""
+        return self.actor(history, z)[0]
+
+    def value(self, states: Tensor, z: Tensor) -> Tensor:
+        """V(s, z) in units of the returns' standard deviation, from their mean on, ``[n]``."""
+        return self.critic(states, z)[0, :, 0]
+
+    def scaled(self, rewards: Tensor) -> Tensor:
+        """Rewards with mean 0 and standard deviation 1 over the data."""
+        return (rewards - self.reward_scale[0]) / self.reward_scale[1]
+
+
+class Energy(nn.Module):
+    """The adversary f(r, s', z, history, s, a), a product of two embeddings, one of (r, s') and one of the rest.
+
+    f = f_0 + g: ``blind`` makes f_0, which does not know z, and is trained for itself; what g adds to its contrast
+    estimates the mutual information of (r, s') and z given history, s and a.
+
+    Args:
+        observations, actions: entries of each.
+        settings: sizes.
+    """
+
+    def __init__(self, observations: int, actions: int, settings: DoCConfig) -> None:
+        super().__init__()
+        known, embedding = settings.width + observations + actions, settings.energy_width
+        self.outcome = MLP(1 + observations, settings.hidden, embedding)
+        self.blind = MLP(known, settings.hidden, embedding)
+        self.seeing = MLP(known + settings.latent, settings.hidden, embedding)
+
+    def forward(
+        self, known: Sequence[Tensor], z: Tensor, outcome: Sequence[Tensor], frozen: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """f and f_0 of every row with every row's outcome, ``[n, n]`` each: the diagonal holds what happened.
+
+        Args:
+            known: history ``[n, W]``, states ``[n, D]``, actions as inputs ``[n, A]``.
+            z: ``[n, Z]``.
+            outcome: rewards ``[n, 1]``, scaled, and next states ``[n, D]``.
+            frozen: gradients reach z but not the networks.
+        """
+        outcomes = self.outcome(*outcome, frozen=frozen)[0]
+        blind = self.blind(*known, frozen=frozen)[0]
+        seeing = self.seeing(*known, z, frozen=frozen)[0]
+        scale = 1 / math.sqrt(outcomes.shape[1])
+        without = blind @ outcomes.T * scale
+        return without + seeing @ outcomes.T * scale, without

@@ -1,0 +1,60 @@
+"""What the released code of Dichotomy of Control does where it is not the paper's method; only to show the difference.
+
+The card lists the differences; google-research/dichotomy_of_control, models/stochastic_decision_transformer.py.
+"""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from agentgym.agents.offline.doc.config import DoCConfig
+from agentgym.agents.offline.doc.networks import DoCPolicy
+from agentgym.agents.offline.networks import MLP
+
+if TYPE_CHECKING:
+    from agentgym.agents.offline.doc.doc import Batch
+
+__all__ = ["WARNING", "ReleasedEnergy", "contrast", "judged"]
+
+WARNING = (
+    'method="released-code" is not the method of the paper: it raises the mutual information that the paper removes, '
+    'and its choice among candidates chooses nothing. It is there for comparison; take method="doc".'
+)
+
+
+class ReleasedEnergy(nn.Module):
+    """One embedding of (history, action, z, s', s'): the next state stands where the reward should."""
+
+    def __init__(self, observations: int, actions: int, settings: DoCConfig) -> None:
+        super().__init__()
+        inputs = settings.width + actions + settings.latent + 2 * observations
+        self.embedding = MLP(inputs, settings.hidden, settings.width)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """``[n, W]``."""
+        return self.embedding(*inputs)[0]
+
+
+def contrast(energy: nn.Module, batch: "Batch", z: Tensor) -> tuple[Tensor, Tensor]:
+    """InfoNCE, which f and q *lower* together, so z learns what happened; and zero, as nothing is estimated.
+
+    Scores are products of an embedding with the true next state and one with two others, shuffled apart.
+    """
+    rows = torch.arange(len(z), device=z.device)
+    last = torch.searchsorted(batch.window, rows, right=True) - 1  # each window's last step
+    known = (batch.history[last], batch.actions[last], z)
+    following = batch.next_states[last]
+    first, second = (following[torch.randperm(len(z), device=z.device)] for _ in range(2))
+    scores = energy(*known, following, following) @ energy(*known, first, second).T
+    return (scores.logsumexp(1) - scores.diagonal()).mean(), torch.zeros((), device=z.device)
+
+
+def judged(policy: DoCPolicy, rows: int, candidates: Tensor) -> Tensor:
+    """What V is asked about instead of the candidates ``[B, K, Z]``: one z of a future that is all padding, K times."""
+    device = candidates.device
+    nothing = torch.zeros(rows, 1, device=device)
+    states = nothing[..., None].expand(-1, -1, policy.of_state.in_features)
+    actions = nothing[..., None].expand(-1, -1, policy.of_previous.in_features - 1)
+    z = policy.posterior(states, actions, nothing, nothing.bool()).mean
+    return z.expand(-1, candidates.shape[1], -1)

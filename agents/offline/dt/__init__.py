@@ -1,0 +1,1 @@
+"""Decision Transformer. The card is README.md."""

@@ -1,0 +1,77 @@
+"""What an agent that acts on sequences remembers of the episodes in its lanes."""
+
+from typing import Any, NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+__all__ = ["History"]
+
+
+class History(NamedTuple):
+    """The last K steps of B episodes, the newest at the right end; what is not there yet is masked zeros.
+
+    It is never changed: each method gives a new one, so a caller may go back to an older one.
+
+    Attributes:
+        observations: ``[B, K, D]``.
+        actions: as inputs, ``[B, K, A]``; the newest is zero until it is chosen.
+        rewards: ``[B, K]``; the newest is zero until it is heard.
+        mask: bool ``[B, K]``.
+        time: the newest step's number in its episode, int64 ``[B]``.
+        total: sum of the episode's rewards so far, float64 ``[B]``.
+        memory: what else the agent remembers of these episodes.
+    """
+
+    observations: Tensor
+    actions: Tensor
+    rewards: Tensor
+    mask: Tensor
+    time: Tensor
+    total: Tensor
+    memory: Any = None
+
+    @classmethod
+    def blank(cls, lanes: int, steps: int, observation: int, action: int, device: torch.device) -> Self:
+        """Before anything was seen."""
+        zeros = torch.zeros(lanes, steps, device=device)
+        return cls(
+            zeros[..., None].expand(-1, -1, observation), zeros[..., None].expand(-1, -1, action), zeros, zeros.bool(),
+            torch.zeros(lanes, dtype=torch.int64, device=device),
+            torch.zeros(lanes, dtype=torch.float64, device=device),
+        )  # fmt: skip
+
+    @property
+    def times(self) -> Tensor:
+        """Every step's number in its episode, int64 ``[B, K]``."""
+        back = torch.arange(1 - self.mask.shape[1], 1, device=self.time.device)
+        return (self.time[:, None] + back).clamp(min=0)
+
+    def after(self, rewards: Tensor, observations: Tensor, begins: Tensor) -> Self:
+        """One step on.
+
+        Args:
+            rewards: the last step's, ``[B]``; of no effect where an episode begins.
+            observations: the new ones, ``[B, D]``.
+            begins: bool ``[B]``, whose episode begins: all before is forgotten.
+        """
+        goes_on = ~begins
+        heard = torch.cat([self.rewards[:, :-1], rewards[:, None]], 1) * self.mask
+        mask = torch.cat([self.mask[:, 1:] & goes_on[:, None], torch.ones_like(begins)[:, None]], 1)
+
+        def moved(values: Tensor, newest: Tensor) -> Tensor:
+            joined = torch.cat([values[:, 1:], newest[:, None]], 1)
+            return joined.masked_fill(~mask.view(*mask.shape, *[1] * (joined.dim() - 2)), 0)
+
+        return self._replace(
+            observations=moved(self.observations, observations),
+            actions=moved(self.actions, torch.zeros_like(self.actions[:, 0])),
+            rewards=moved(heard, torch.zeros_like(rewards)),
+            mask=mask,
+            time=torch.where(begins, 0, self.time + 1),
+            total=torch.where(begins, 0.0, self.total + rewards),
+        )
+
+    def with_actions(self, actions: Tensor) -> Self:
+        """The newest actions, ``[B, A]``, chosen."""
+        return self._replace(actions=torch.cat([self.actions[:, :-1], actions[:, None]], 1))
