@@ -9,8 +9,12 @@ TEST_WORKERS ?= auto
 DEMO_STEPS ?= 20000
 CONVECTION_STEPS ?= 40000
 LANGUAGE_STEPS ?= 60000
-OFFLINE_STEPS ?= 2000
-OFFLINE_DATA := frozenlake:slip=0.6,alpha=-1
+OFFLINE_STEPS ?= 1000
+OFFLINE_DATA := frozenlake:slip=0.6,alpha=-1,trajectories=600
+OFFLINE_TRAIN = --dataset $(OFFLINE_DATA) --steps $(OFFLINE_STEPS) --threads 1 --overwrite
+# Transformers small enough for a minute.
+OFFLINE_SMALL := --config.context 10 --config.width 64 --config.layers 2 --config.batch-size 32 \
+	--config.learning-rate 1e-3 --config.warmup 100
 # Small networks and a higher learning rate than SAC's defaults: enough to balance a pole, in a minute or two.
 TRAIN := $(BIN)/agentgym train sac --env agentgym/RobustInvertedPendulum-v0 --steps $(DEMO_STEPS) --threads 1 --overwrite \
 	--config.actor-layers 64 64 --config.critic-layers 64 64 --config.batch-size 128 --config.learning-rate 1e-3
@@ -81,8 +85,8 @@ demo-language: $(VENV)/.ready
 demo-offline: $(VENV)/.ready
 	$(PIP) -e ".[report,offline]"
 	$(BIN)/agentgym data make $(OFFLINE_DATA)
-	for agent in doc dt percent-bc; do $(BIN)/agentgym train $$agent --dataset $(OFFLINE_DATA) --steps $(OFFLINE_STEPS) \
-		--threads 1 --overwrite --name offline-$$agent || exit 1; done
+	for agent in doc dt; do $(BIN)/agentgym train $$agent $(OFFLINE_TRAIN) --name offline-$$agent $(OFFLINE_SMALL) || exit 1; done
+	$(BIN)/agentgym train percent-bc $(OFFLINE_TRAIN) --name offline-percent-bc
 	$(BIN)/agentgym evaluate runs/offline-doc runs/offline-dt runs/offline-percent-bc --out reports/offline --workers 2 \
 		--suite stochasticity --episodes 100
 	@echo "Open reports/offline/report.html in a browser: the tab Consistency."

@@ -5,14 +5,15 @@
   is a cost of 1.25 updates of TD3+BC.
 - search: 256 exact queries, from the logged actions with noise of deviation 0.1 (near), 0.3 (mid), or uniform actions
   (far). Peers: scipy's tree as PRDC's released code builds and asks it; a scan of all rows, torch, in chunks. Ours
-  twice: the tree alone, and with the lists that rows get that are asked for often. All answers are compared.
+  twice: the tree alone, and with the lists that rows get that are asked for often. Answers of the trees are compared.
 - load: from the dataset's name to all transitions in memory, against Minari's own episodes read end to end.
+- doc: the tabular sweep of Dichotomy of Control, five p and ten seeds; what it learns is in doc_bandit.py.
 
 Data: a million rows of 17 state and 6 action entries, from 12 gaits of 7 hidden numbers each with noise; or a dataset
 of one's own. Times on one thread are the process's own, so that what else runs does not count; on several, and of
 loading, the wall clock's.
 
-    python benchmarks/offline.py                          # one and two threads, some ten minutes
+    python benchmarks/offline.py                          # one and two threads, some twenty minutes
     python benchmarks/offline.py --quick                  # 100,000 rows, one thread, under a minute
     python benchmarks/offline.py --dataset NAME --cases update search
 """
@@ -27,6 +28,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import doc_bandit
 import numpy as np
 import torch
 from gymnasium import spaces
@@ -194,10 +196,17 @@ def load(dataset: OfflineDataset, quick: bool, threads: list[int]) -> None:
     report(f"load {len(dataset)} steps into transitions, against Minari's episodes", turns, "s")
 
 
+def doc(dataset: OfflineDataset, quick: bool, threads: list[int]) -> None:
+    """DoC's sweep as one tensor, against one problem at a time."""
+    torch.set_num_threads(threads[0])
+    doc_bandit.measure(10, rounds=1 if quick else 3, alone=1)
+
+
 CASES: dict[str, Callable[[OfflineDataset, bool, list[int]], None]] = {
     "update": update,
     "search": search,
     "load": load,
+    "doc": doc,
 }
 
 
