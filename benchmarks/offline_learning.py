@@ -37,6 +37,7 @@ from agentgym.seeding import episode_seed
 from agentgym.stats import bootstrap_interval
 from agentgym.training import resume, train
 
+OLD_DOC = "632f86b1b6b7 and ab93b7281b66"  # revisions before DoC's value was averaged
 EVALUATION_SEED = 700_000  # root of the judging episodes' seeds, the same for all runs
 
 
@@ -235,13 +236,16 @@ checkpoint, sampled, in the same world): they are no D4RL scores, whose physics,
 best of the evaluations on the way is chosen among noisy means and so biased: it has a column of its own. Cells: mean
 over seeds and its 95 % bootstrap interval over seeds where there are two or more; from so few an interval is too
 narrow. These budgets are small: they do not say where an agent ends.
+
+Rows of DoC and future-VAE of revisions {old} are of a V that was asked about several z of a
+window; since then it chooses by a running mean of its parameters.
 """
 
 
 def tables(rows: list[dict[str, str]], options: argparse.Namespace) -> str:
     """docs/results/offline.md."""
     good = [row for row in rows if not row["error"]]
-    parts = [HEADER.format(rows=options.rows.name)]
+    parts = [HEADER.format(rows=options.rows.name, old=OLD_DOC)]
     for name, study in STUDIES.items():
         own = [row for row in good if row["study"] == name]
         if not own:

@@ -39,3 +39,4 @@ class DoCConfig(SequenceConfig):
     # Acting
     samples: int = 100  # K: z's drawn from the prior, of which the one of greatest value is kept
     hold: int = 0  # steps for which z is kept; 0: to the episode's end
+    averaging: float = 0.005  # V chooses and promises by a running mean of its parameters, which moves by this share

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from agentgym.agents.common.optim import set_gradients
+from agentgym.agents.common.optim import polyak_update, set_gradients
 from agentgym.agents.offline.doc import released
 from agentgym.agents.offline.doc.config import METHODS, DoCConfig
 from agentgym.agents.offline.doc.losses import best_of, contrast
@@ -20,8 +20,6 @@ from agentgym.errors import InvalidParameter
 from agentgym.seeding import episode_seed
 
 __all__ = ["Batch", "DoC", "Plan"]
-
-VALUED = 8  # z's of each window that V is asked about
 
 
 class Plan(NamedTuple):
@@ -39,30 +37,34 @@ class Plan(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """B windows as the losses see them: where each begins, and the n steps that are no padding.
+    """B windows of K steps as the losses see them. Padding stays in, so that all batches have one size.
 
     Attributes:
         begins: the states at which the windows begin, ``[B, D]``.
         returns: from there to the episode's end, as V gives them, ``[B]``.
         posterior: q(z | future) of each window.
-        window: int64 ``[n]``, which window a step is of.
-        history: what the past says, ``[n, W]``.
-        states, next_states: ``[n, D]``.
-        actions: as inputs, ``[n, A]``.
-        targets: actions as the data have them, ``[n, A]`` or int64 ``[n]``.
-        rewards: scaled, ``[n, 1]``.
+        inside: int64 ``[n]``, which of the B K steps are no padding.
+        history: what the past says, ``[B K, W]``.
+        states, next_states: ``[B K, D]``.
+        actions: as inputs, ``[B K, A]``.
+        targets: actions as the data have them, ``[B K, A]`` or int64 ``[B K]``.
+        rewards: scaled, ``[B K, 1]``.
     """
 
     begins: Tensor
     returns: Tensor
     posterior: Gaussians
-    window: Tensor
+    inside: Tensor
     history: Tensor
     states: Tensor
     next_states: Tensor
     actions: Tensor
     targets: Tensor
     rewards: Tensor
+
+    def of_steps(self, z: Tensor) -> Tensor:
+        """The windows' z ``[B, Z]`` for each of their steps, ``[B K, Z]``."""
+        return z.repeat_interleave(len(self.states) // len(z), 0)
 
 
 class DoC(SequenceAgent):
@@ -100,10 +102,12 @@ class DoC(SequenceAgent):
     def _make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """f has its own; in the released code it is one with the others, and the prior gets no gradient."""
         settings: DoCConfig = self.settings
-        own = {id(parameter) for parameter in self.energy.parameters()}
-        if settings.method == "released-code":
-            own = {id(parameter) for parameter in self.policy.prior_network.parameters()}
-        self._parameters: list[Tensor] = [p for p in self.policy.parameters() if id(p) not in own]
+        left_out = "prior_network." if settings.method == "released-code" else "energy."
+        self._parameters: list[Tensor] = [
+            parameter for name, parameter in self.policy.named_parameters()
+            if parameter.requires_grad and not name.startswith(left_out)
+        ]  # fmt: skip
+        self._critics = list(self.policy.critic.parameters()), list(self.policy.average_critic.parameters())
         self._energy_parameters: list[Tensor] = list(self.energy.parameters())
         optimizers: dict[str, torch.optim.Optimizer] = {
             "policy": torch.optim.AdamW(
@@ -141,7 +145,8 @@ class DoC(SequenceAgent):
 
         z = sampled(batch.posterior)
         cloning = self._cloning_loss(batch, z)
-        value = self._value_loss(batch, z)
+        told = z if self._value_gradient else z.detach()
+        value = F.mse_loss(self.policy.value(batch.begins, told), batch.returns)
         prior, kl = self._prior_losses(batch, z)
         luck, information = self._luck(batch, z)
         loss = (
@@ -149,6 +154,7 @@ class DoC(SequenceAgent):
             + settings.energy_weight * luck
         )  # fmt: skip
         norm = self._descend(self.optimizers.policy, loss, self._parameters, settings.learning_rate)
+        polyak_update(*self._critics, settings.averaging)
         return (loss.detach(), cloning.detach(), value.detach(), prior.detach(), luck.detach(), information,
                 *self._looked_at(batch), norm)  # fmt: skip
 
@@ -170,31 +176,19 @@ class DoC(SequenceAgent):
             states[rows, begins],
             (window.returns_to_go[rows, begins] - mean) / spread,
             posterior,
-            rows[:, None].expand_as(mask)[mask],
-            history[mask],
-            states[mask],
-            self._states(window.next_observations)[mask],
-            actions[mask],
-            window.actions[mask],
-            policy.scaled(window.rewards[mask])[:, None],
+            mask.flatten().nonzero().squeeze(1),
+            history.flatten(0, 1),
+            states.flatten(0, 1),
+            self._states(window.next_observations).flatten(0, 1),
+            actions.flatten(0, 1),
+            window.actions.flatten(0, 1),
+            policy.scaled(window.rewards).view(-1, 1),
         )
 
     def _cloning_loss(self, batch: Batch, z: Tensor) -> Tensor:
-        outputs = self.policy.act(batch.history, z[batch.window])
-        if self.discrete:
-            return F.cross_entropy(outputs, batch.targets)
-        return F.mse_loss(torch.tanh(outputs), batch.targets)
-
-    def _value_loss(self, batch: Batch, z: Tensor) -> Tensor:
-        """V follows the return. Where it must not shape q it is asked about several z of each window.
-
-        Were it asked about one, it would learn the noise of z with the return, and the best of K is where that errs
-        most.
-        """
-        if self._value_gradient:
-            return F.mse_loss(self.policy.value(batch.begins, z), batch.returns)
-        several = torch.cat([sampled(batch.posterior) for _ in range(VALUED)]).detach()
-        return F.mse_loss(self.policy.value(batch.begins.repeat(VALUED, 1), several), batch.returns.repeat(VALUED))
+        outputs = self.policy.act(batch.history, batch.of_steps(z))[batch.inside]
+        targets = batch.targets[batch.inside]
+        return F.cross_entropy(outputs, targets) if self.discrete else F.mse_loss(torch.tanh(outputs), targets)
 
     def _prior_losses(self, batch: Batch, z: Tensor) -> tuple[Tensor, Tensor]:
         """KL(q || p) in nats twice, from one z a window: where only p may follow, and where only q may."""
@@ -222,10 +216,12 @@ class DoC(SequenceAgent):
         self.optimizers.energy.step()
 
     def _energies(self, batch: Batch, z: Tensor, frozen: bool = False) -> tuple[Tensor, Tensor]:
-        rows = torch.randperm(len(batch.window), device=self.device)[: self.settings.contrasted]
+        """f and f_0 among some of the batch's steps, whose outcomes are draws from the data's marginal."""
+        size = (self.settings.contrasted,)
+        rows = batch.inside[torch.randint(len(batch.inside), size, device=self.device)]
         known = (batch.history[rows].detach(), batch.states[rows], batch.actions[rows])
         outcome = (batch.rewards[rows], batch.next_states[rows])
-        found: tuple[Tensor, Tensor] = self.energy(known, z[batch.window[rows]], outcome, frozen)
+        found: tuple[Tensor, Tensor] = self.energy(known, batch.of_steps(z)[rows], outcome, frozen)
         return found
 
     @torch.no_grad()
@@ -274,7 +270,8 @@ class DoC(SequenceAgent):
         else:
             judged = candidates
         count = candidates.shape[1]
-        values = self.policy.value(states.repeat_interleave(count, 0), judged.flatten(0, 1)).view(-1, count)
+        values = self.policy.value(states.repeat_interleave(count, 0), judged.flatten(0, 1), averaged=True)
+        values = values.view(-1, count)
         z, value = best_of(candidates, values)
         mean, spread = self.policy.return_scale
         return Plan(z, mean + spread * value, spread * values.std(1, correction=0))
@@ -288,9 +285,9 @@ class DoC(SequenceAgent):
         return uniform.to(self.device), normal.to(self.device)
 
     def _drawn_noise(self, rows: int) -> tuple[Tensor, Tensor]:
-        count, generator, device = self.settings.samples, self.generator, self.device
-        uniform = torch.rand(rows, count, generator=generator, device=device)
-        return uniform, torch.randn(rows, count, self.settings.latent, generator=generator, device=device)
+        own, device, count = self.generator, self.device, self.settings.samples
+        uniform = torch.rand(rows, count, generator=own, device=device)
+        return uniform, torch.randn(rows, count, self.settings.latent, generator=own, device=device)
 
     def promised(self, state: Any, count: int) -> np.ndarray:
         """V of the chosen z at the episodes' first states, undiscounted, float64 ``[count]``."""

@@ -1,5 +1,6 @@
 """Dichotomy of Control's networks: what reads the past, what reads the future, and the adversary."""
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -43,7 +44,7 @@ class Gaussians(NamedTuple):
         return (self.logits.log_softmax(1) + each.sum(-1)).logsumexp(1)
 
     def samples(self, uniform: Tensor, normal: Tensor) -> Tensor:
-        """z ``[B, K, Z]`` from noise: ``uniform`` in [0, 1), ``[B, K]`` or ``[1, K]``, ``normal`` ``[.., K, Z]``."""
+        """z ``[B, K, Z]`` from noise: ``uniform`` in [0, 1), ``[B or 1, K]``, and ``normal``, ``[B or 1, K, Z]``."""
         edges = self.logits.softmax(1).cumsum(1)[:, None, :-1]
         chosen = (uniform[..., None] >= edges).sum(-1)  # [B, K]
         rows = torch.arange(len(chosen), device=chosen.device)[:, None]
@@ -76,6 +77,7 @@ class DoCPolicy(OfflinePolicy):
         self.norm, self.trunk = nn.LayerNorm(width), Trunk(*sizes)
         self.actor = MLP(width + latent, hidden, actions)
         self.critic = MLP(observations + latent, hidden, 1)
+        self.average_critic = copy.deepcopy(self.critic).requires_grad_(False)
         self.components = settings.components
         self.prior_network = MLP(observations, hidden, settings.components * (1 + 2 * latent))
         self.of_step, self.future_norm = nn.Linear(observations + actions + 1, width), nn.LayerNorm(width)
@@ -113,9 +115,13 @@ class DoCPolicy(OfflinePolicy):
         """Logits, or what the tanh is taken of, ``[n, A]``."""
         return self.actor(history, z)[0]
 
-    def value(self, states: Tensor, z: Tensor) -> Tensor:
-        """V(s, z) in units of the returns' standard deviation, from their mean on, ``[n]``."""
-        return self.critic(states, z)[0, :, 0]
+    def value(self, states: Tensor, z: Tensor, averaged: bool = False) -> Tensor:
+        """V(s, z) in units of the returns' standard deviation, from their mean on, ``[n]``.
+
+        ``averaged``: by the running mean of V's parameters, which is less noisy.
+        """
+        critic = self.average_critic if averaged else self.critic
+        return critic(states, z)[0, :, 0]
 
     def scaled(self, rewards: Tensor) -> Tensor:
         """Rewards with mean 0 and standard deviation 1 over the data."""

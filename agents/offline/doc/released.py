@@ -41,8 +41,8 @@ def contrast(energy: nn.Module, batch: "Batch", z: Tensor) -> tuple[Tensor, Tens
 
     Scores are products of an embedding with the true next state and one with two others, shuffled apart.
     """
-    rows = torch.arange(len(z), device=z.device)
-    last = torch.searchsorted(batch.window, rows, right=True) - 1  # each window's last step
+    steps = len(batch.states) // len(z)
+    last = torch.arange(1, len(z) + 1, device=z.device) * steps - 1  # each window's last step is no padding
     known = (batch.history[last], batch.actions[last], z)
     following = batch.next_states[last]
     first, second = (following[torch.randperm(len(z), device=z.device)] for _ in range(2))
@@ -51,7 +51,7 @@ def contrast(energy: nn.Module, batch: "Batch", z: Tensor) -> tuple[Tensor, Tens
 
 
 def judged(policy: DoCPolicy, rows: int, candidates: Tensor) -> Tensor:
-    """What V is asked about instead of the candidates ``[B, K, Z]``: one z of a future that is all padding, K times."""
+    """What V is asked about in place of candidates ``[B, K, Z]``: one z of a future that is all padding, K times."""
     device = candidates.device
     nothing = torch.zeros(rows, 1, device=device)
     states = nothing[..., None].expand(-1, -1, policy.of_state.in_features)

@@ -1,6 +1,4 @@
-"""Windows against a slow loop; what sequence agents remember; the parts of Dichotomy of Control."""
-
-import math
+"""Windows against a loop that cuts them a row at a time, histories against windows, and the transformer's mask."""
 
 import numpy as np
 import pytest
@@ -8,75 +6,143 @@ import torch
 from gymnasium import spaces
 
 from agentgym.agents.offline.doc.doc import DoC
-from agentgym.agents.offline.doc.losses import best_of, contrast
 from agentgym.agents.offline.dt.dt import DecisionTransformer
+from agentgym.agents.offline.history import History
 from agentgym.agents.offline.sequences import Sequences
+from agentgym.agents.offline.trunk import Trunk
 from agentgym.data.dataset import Description, OfflineDataset
 from agentgym.errors import InvalidParameter
 
-TINY = {"width": 16, "layers": 1, "context": 4, "batch_size": 16}
+LENGTHS = (1, 7, 3, 12, 1, 2)
 
 
-def walks(lengths: tuple[int, ...] = (3, 1, 7), seed: int = 0) -> OfflineDataset:
-    """Episodes of these lengths over five states and three actions."""
-    rng, steps = np.random.default_rng(seed), sum(lengths)
-    ends = np.cumsum(lengths) - 1
-    truncations = np.zeros(steps, bool)
-    truncations[ends] = True
+def uneven(discrete: bool) -> OfflineDataset:
+    """Episodes of different lengths in which every entry is recognisable."""
+    steps, episodes = sum(LENGTHS), len(LENGTHS)
+    rng = np.random.default_rng(0)
+    starts = np.concatenate([[0], np.cumsum(LENGTHS)])
+    if discrete:
+        observations, actions = np.arange(1, steps + episodes + 1), rng.integers(3, size=steps)
+        spaces_of = spaces.Discrete(steps + episodes + 1), spaces.Discrete(3)
+    else:
+        observations = rng.normal(size=(steps + episodes, 4)).astype(np.float32)
+        actions = rng.uniform(-1, 1, (steps, 2)).astype(np.float32)
+        spaces_of = spaces.Box(-np.inf, np.inf, (4,)), spaces.Box(-1, 1, (2,))
     return OfflineDataset(
-        rng.integers(5, size=steps + len(lengths)), rng.integers(3, size=steps), rng.random(steps).astype(np.float32),
-        np.zeros(steps, bool), truncations, np.concatenate([[0], np.cumsum(lengths)]), spaces.Discrete(5),
-        spaces.Discrete(3), Description("agentgym/walks/test-v0"),
+        observations, actions, rng.normal(size=steps).astype(np.float32), np.zeros(steps, bool), np.zeros(steps, bool),
+        starts, *spaces_of, Description("agentgym/uneven/test-v0"),
     )  # fmt: skip
 
 
-def bandit(p: float) -> OfflineDataset:
-    """Exact proportions: arm 0 pays with probability 1 - p and is pulled in a share p of 1000 pulls."""
-    pulls = [(arm, pay) for arm, share in ((0, p), (1, 1 - p)) for pay, odds in ((1, 1 - p), (0, p)) for _ in range(
-        round(1000 * share * (odds if arm == 0 else 1 - odds)))]  # fmt: skip
-    arms, pays = np.array(pulls).T
-    ones = np.ones(1000, bool)
-    return OfflineDataset(
-        np.zeros(2000, np.int64), arms, pays.astype(np.float32), ones, ~ones, np.arange(1001), spaces.Discrete(1),
-        spaces.Discrete(2), Description("agentgym/bandit/test-v0"),
-    )  # fmt: skip
+def cut_slowly(data: OfflineDataset, first: int, last: int, length: int) -> dict[str, np.ndarray]:
+    """Steps ``first`` to ``last`` of one episode, padded on the left, one after the other."""
+    episode = int(data.episode_of[first])
+    begin, end = data.starts[episode], data.starts[episode + 1]
+    found: dict[str, list] = {}
+    for place in range(length):
+        step = last - (length - 1 - place)
+        inside = step >= first
+        for name, value in {
+            "mask": inside,
+            "times": step - begin,
+            "observations": data.observations[step + episode] if inside else None,
+            "next_observations": data.observations[step + episode + 1] if inside else None,
+            "actions": data.actions[step] if inside else None,
+            "rewards": data.rewards[step] if inside else None,
+            "returns_to_go": data.rewards[step:end].astype(np.float64).sum() if inside else None,
+        }.items():
+            nothing = np.zeros_like(data.actions[0] if name == "actions" else data.observations[0])
+            scalar = name in ("rewards", "returns_to_go", "times")
+            found.setdefault(name, []).append(value if inside or name == "mask" else 0 if scalar else nothing)
+    return {name: np.stack(values) for name, values in found.items()}
 
 
-@pytest.mark.parametrize("side", ["ending_at", "beginning_at"])
-def test_windows_are_those_of_a_slow_loop(side: str) -> None:
-    data, length = walks(), 4
+@pytest.mark.parametrize("discrete", [False, True])
+@pytest.mark.parametrize("length", [1, 4, 20])
+def test_windows_are_those_of_a_loop(discrete: bool, length: int) -> None:
+    data = uneven(discrete)
     sequences = Sequences(data, torch.as_tensor(data.observations), torch.as_tensor(data.actions))
-    window = getattr(sequences, side)(torch.arange(len(data)), length)
-    for step in range(len(data)):
-        e = int(data.episode_of[step])
-        if side == "ending_at":
-            inside = list(range(max(data.starts[e], step - length + 1), step + 1))
-        else:
-            inside = list(range(step, min(data.starts[e + 1], step + length)))
-        pad = length - len(inside)
-        assert window.mask[step].tolist() == [False] * pad + [True] * len(inside)
-        np.testing.assert_array_equal(window.actions[step, pad:], data.actions[inside])
-        np.testing.assert_array_equal(window.observations[step, pad:], data.observations[np.array(inside) + e])
-        np.testing.assert_array_equal(window.next_observations[step, pad:], data.observations[np.array(inside) + e + 1])
-        np.testing.assert_array_equal(window.times[step, pad:], np.array(inside) - data.starts[e])
-        togo = [data.rewards[i : data.starts[e + 1]].sum() for i in inside]
-        np.testing.assert_allclose(window.returns_to_go[step, pad:], togo, rtol=1e-6)
-        assert not window.rewards[step, :pad].any()
+    steps = torch.arange(len(data))
+    begin = data.starts[data.episode_of]
+    end = data.starts[data.episode_of + 1]
+    for windows, bounds in (
+        (sequences.ending_at(steps, length), lambda t: (max(begin[t], t - length + 1), t)),
+        (sequences.beginning_at(steps, length), lambda t: (t, min(end[t] - 1, t + length - 1))),
+    ):
+        for t in range(len(data)):
+            for name, value in cut_slowly(data, *bounds(t), length).items():
+                np.testing.assert_allclose(getattr(windows, name)[t].numpy(), value, rtol=1e-5, atol=1e-6)
 
 
-def test_steps_are_drawn_alike_and_so_episodes_by_length() -> None:
-    data = walks()
+def test_all_steps_are_drawn_alike() -> None:
+    data = uneven(True)
     sequences = Sequences(data, torch.as_tensor(data.observations), torch.as_tensor(data.actions))
-    drawn = sequences.draw(40_000, torch.Generator().manual_seed(0))
-    shares = np.bincount(data.episode_of[drawn.numpy()], minlength=3) / 40_000
-    np.testing.assert_allclose(shares, data.lengths / len(data), atol=0.01)
+    drawn = sequences.draw(26_000, torch.Generator().manual_seed(0))
+    share = np.bincount(drawn.numpy(), minlength=len(data)) / 26_000
+    assert np.abs(share - 1 / len(data)).max() < 0.006  # five standard deviations
+    again = sequences.draw(26_000, torch.Generator().manual_seed(0))
+    assert torch.equal(drawn, again)
+
+
+def test_lanes_with_starts_of_their_own_remember_what_windows_hold() -> None:
+    """Two lanes play the data's episodes, one after the other and not in step; what they remember is the window."""
+    data, steps = uneven(False), 4
+    sequences = Sequences(data, torch.as_tensor(data.observations), torch.as_tensor(data.actions))
+    order = [[1, 0, 3], [4, 2, 5]]
+    lanes = [[step for e in chosen for step in range(data.starts[e], data.starts[e + 1])] for chosen in order]
+    history = History.blank(2, steps, 4, 2, torch.device("cpu"))
+    previous = [0, 0]
+    for now in zip(*lanes, strict=False):
+        rows = [step + data.episode_of[step] for step in now]
+        begins = torch.tensor([step in data.starts for step in now])
+        heard = torch.as_tensor(data.rewards[previous])
+        before = history
+        history = history.after(heard, torch.as_tensor(data.observations[rows]), begins)
+        expected = sequences.ending_at(torch.as_tensor(now), steps)
+        torch.testing.assert_close(history.observations, expected.observations)
+        torch.testing.assert_close(history.mask, expected.mask)
+        torch.testing.assert_close(history.actions[:, :-1], expected.actions[:, :-1])
+        torch.testing.assert_close(history.rewards[:, :-1], expected.rewards[:, :-1])
+        torch.testing.assert_close(history.times * history.mask, expected.times)
+        assert not torch.equal(before.mask, history.mask) or bool(before.mask.all())  # the old one is as it was
+        assert not history.actions[:, -1].any()
+        history = history.with_actions(torch.as_tensor(data.actions[list(now)]))
+        previous = list(now)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_padding_is_not_seen_and_the_triangle_holds(causal: bool) -> None:
+    torch.manual_seed(0)
+    trunk = Trunk(16, 2, 2, 0.3, causal).eval()
+    tokens, mask = torch.randn(3, 7, 16), torch.ones(3, 7, dtype=torch.bool)
+    mask[1, :4] = False
+    found = trunk(tokens, mask)
+    torch.testing.assert_close(found[1:2, 4:], trunk(tokens[1:2, 4:], mask[1:2, 4:]))  # positions are relative
+    other = tokens.clone()
+    other[1, :4] = torch.randn(4, 16)
+    torch.testing.assert_close(trunk(other, mask)[1, 4:], found[1, 4:])
+    other = tokens.clone()
+    other[0, 5] = torch.randn(16)
+    changed = (trunk(other, mask)[0] - found[0]).abs().amax(1) > 1e-6
+    assert changed.tolist() == ([False] * 5 + [True] * 2 if causal else [True] * 7)
+    assert torch.isfinite(found).all()
+    torch.testing.assert_close(trunk(tokens, mask, slice(1, None, 3)), found[:, 1::3])
+
+
+def test_an_episode_longer_than_the_embeddings_is_refused(pendulum: OfflineDataset) -> None:
+    with pytest.raises(InvalidParameter, match="longest-episode 200"):
+        DecisionTransformer(dataset=pendulum, longest_episode=100)
+    for wrong in ({"context": 0}, {"width": 10, "heads": 3}, {"dropout": 1.0}):
+        with pytest.raises(InvalidParameter):
+            DecisionTransformer(dataset=pendulum, **wrong)
 
 
 @pytest.mark.parametrize("agent_class", [DecisionTransformer, DoC])
 def test_an_episode_depends_neither_on_its_neighbours_nor_on_what_was_before_it(agent_class: type) -> None:
-    agent = agent_class(dataset=walks((9, 12, 30)), seed=0, **TINY).learn(3)
+    settings = {"width": 16, "layers": 1, "context": 4, "batch_size": 16}
+    agent = agent_class(dataset=uneven(True), seed=0, **settings).learn(3)
     rng = np.random.default_rng(1)
-    seen, paid = rng.integers(5, size=(12, 3)), rng.random((12, 3)).astype(np.float32)
+    seen, paid = rng.integers(32, size=(12, 3)), rng.random((12, 3)).astype(np.float32)
     begins = np.zeros((12, 3), bool)
     begins[0] = begins[5, 1] = True
 
@@ -89,74 +155,5 @@ def test_an_episode_depends_neither_on_its_neighbours_nor_on_what_was_before_it(
 
     together = played([0, 1, 2])
     np.testing.assert_array_equal(together[:, [1]], played([1]))
-    begins[:5, 1] = [True, False, False, False, False]
     seen[:5, 1] = 0  # another first episode changes nothing in the second
     np.testing.assert_array_equal(together[5:, [1]], played([1])[5:])
-
-
-def test_a_decision_transformer_counts_down_what_it_was_paid() -> None:
-    agent = DecisionTransformer(dataset=walks(), seed=0, target_return=5.0, **TINY)
-    state = None
-    for paid, left in ((0.0, 5.0), (1.5, 3.5), (2.0, 1.5)):
-        _, state = agent.predict(np.array([1]), state, np.array([state is None]), reward=np.array([paid], np.float32))
-        assert float(agent.returns_to_go(state)[0, -1]) == pytest.approx(left)
-    assert agent.promised(state, 1) == pytest.approx(5.0)
-    with pytest.raises(InvalidParameter, match="reward"):
-        agent.predict(np.array([1]), state, np.array([False]))
-
-
-def test_the_contrast_at_the_best_energy_is_the_mutual_information() -> None:
-    joint = np.array([[0.4, 0.1], [0.2, 0.3]])  # of z (rows) and outcome
-    counts = (100 * joint).round().astype(int)
-    z, outcome = (np.repeat(axis.ravel(), counts.ravel()) for axis in np.indices((2, 2)))
-    best = np.log(joint / joint.sum(1, keepdims=True) / joint.sum(0))
-    energies = torch.tensor(best[z[:, None], outcome[None]])
-    information = float((joint * np.log(joint / np.outer(joint.sum(1), joint.sum(0)))).sum())
-    assert float(contrast(energies)) == pytest.approx(information, abs=1e-9)
-    assert float(contrast(torch.zeros(7, 7))) == pytest.approx(0.0, abs=1e-6)
-    assert float(contrast(energies + torch.randn(len(z), len(z), dtype=torch.float64))) < information
-
-
-def test_the_best_of_k_is_the_greatest_of_k_different_ones() -> None:
-    z, values = torch.randn(3, 5, 2), torch.tensor([[0.0, 3, 1, 2, 0], [9, 0, 0, 0, 0], [0, 0, 0, 0, 1]])
-    chosen, value = best_of(z, values)
-    assert value.tolist() == [3, 9, 1]
-    torch.testing.assert_close(chosen, z[torch.arange(3), torch.tensor([1, 0, 4])])
-    with pytest.raises(RuntimeError, match="no choice"):
-        best_of(z[:, :1].expand(-1, 5, -1), values)
-
-
-def test_the_promise_rises_with_the_number_of_candidates_and_z_is_held() -> None:
-    promises = []
-    for samples in (1, 8, 64):
-        agent = DoC(dataset=walks((9, 12, 30)), seed=0, samples=samples, latent=4, hidden=(16,), future=4, **TINY)
-        _, state = agent.predict(np.array([2]), None, np.array([True]), True, reward=np.zeros(1, np.float32))
-        promises.append(float(agent.promised(state, 1)[0]))
-        held = state.memory.z
-        _, state = agent.predict(np.array([4]), state, np.array([False]), True, reward=np.ones(1, np.float32))
-        torch.testing.assert_close(state.memory.z, held)
-    assert len({*promises}) == 3  # equal values for all candidates would leave the first one: no choice
-    assert promises[2] > promises[0]
-
-
-def test_the_released_codes_mode_warns_and_does_not_choose() -> None:
-    with pytest.warns(UserWarning, match="not the method of the paper"):
-        agent = DoC(dataset=walks(), seed=0, method="released-code", samples=8, latent=4, hidden=(16,), **TINY)
-    _, state = agent.learn(2).predict(np.array([2]), None, np.array([True]), True, reward=np.zeros(1, np.float32))
-    assert float(state.memory.spread[0]) == pytest.approx(0.0, abs=1e-6)
-    with pytest.raises(InvalidParameter, match="method"):
-        DoC(dataset=walks(), method="none", **TINY)
-
-
-def test_only_the_posterior_is_spared_by_the_value_and_the_prior_losses() -> None:
-    agent = DoC(dataset=walks((9, 12, 30)), seed=0, latent=4, hidden=(16,), future=4, **TINY)
-    batch = agent._draw()
-    z = batch.posterior.mean[:, 0]
-    of_q = agent.policy.future_head.weight
-    for loss in (agent._value_loss(batch, z), agent._prior_losses(batch, z)[0]):
-        assert torch.autograd.grad(loss, of_q, retain_graph=True, allow_unused=True)[0] is None
-    luck, _ = agent._luck(batch, z)
-    found = torch.autograd.grad(luck, [of_q, *agent.energy.parameters()], allow_unused=True)
-    assert found[0] is not None
-    assert all(gradient is None for gradient in found[1:])  # f is not lowered with q
-    assert math.isfinite(luck.item())
