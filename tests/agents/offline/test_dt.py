@@ -121,7 +121,7 @@ def test_in_the_bandit_it_pulls_both_arms_alike() -> None:
                 one, torch.ones(1, 1, 1), torch.zeros(1, 1, 2), torch.zeros(1, 1).long(), one.bool()
             )[0, -1]
         chance = outputs.softmax(0)
-        achieved = float(chance @ torch.tensor([p, 1 - p]))  # arm 1 pays with probability 1 - p
+        achieved = float(chance @ torch.tensor([1 - p, p]))
         assert achieved == pytest.approx(0.5, abs=0.06)
         assert agent.promised(None, 1).tolist() == [1.0]
 
