@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import torch
+from gymnasium.spaces import Discrete
 from torch import Tensor
 
 from agentgym.agents.offline.agent import OfflineAgent
@@ -45,7 +46,7 @@ class TransitionAgent(OfflineAgent):
         next_states = self._encoded(torch.as_tensor(found.next_observations, device=self.device))
         normalizer = self.policy.normalizer
         assert isinstance(normalizer, Normalizer)
-        if self.normalizes:
+        if self.normalizes and not isinstance(self.observation_space, Discrete):  # one-hot: as it is
             normalizer.fit(states.flatten(1))
         self.states, self.next_states = normalizer(states), normalizer(next_states)
         self.actions = self._from_space(found.actions)
