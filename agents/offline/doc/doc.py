@@ -127,6 +127,7 @@ class DoC(SequenceAgent):
                               (self.policy.return_scale, self.sequences.returns_to_go)):  # fmt: skip
             spread = values.std(correction=0)
             scale.copy_(torch.stack([values.mean(), torch.where(spread > 1e-6, spread, 1.0)]))
+        self.policy.return_range.copy_(torch.stack(self.sequences.returns_to_go.aminmax()))
 
     # Learning
 
@@ -146,7 +147,7 @@ class DoC(SequenceAgent):
         z = sampled(batch.posterior)
         cloning = self._cloning_loss(batch, z)
         told = z if self._value_gradient else z.detach()
-        value = F.mse_loss(self.policy.value(batch.begins, told), batch.returns)
+        value = (self.policy.value(batch.begins, told) - batch.returns).square().mean()
         prior, kl = self._prior_losses(batch, z)
         luck, information = self._luck(batch, z)
         loss = (
@@ -191,13 +192,13 @@ class DoC(SequenceAgent):
         return F.cross_entropy(outputs, targets) if self.discrete else F.mse_loss(torch.tanh(outputs), targets)
 
     def _prior_losses(self, batch: Batch, z: Tensor) -> tuple[Tensor, Tensor]:
-        """KL(q || p) in nats twice, from one z a window: where only p may follow, and where only q may."""
+        """KL(q || p) from one z a window, by which p alone learns, and KL(q || N(0, 1)), by which q does; in nats."""
         entropy = batch.posterior.log_density(z)
-        to_q = (entropy - self.policy.prior(batch.begins, frozen=True).log_density(z)).mean()
         if self.settings.method == "released-code":
+            to_q = (entropy - self.policy.prior(batch.begins, frozen=True).log_density(z)).mean()
             return to_q, torch.zeros_like(to_q)
         to_p = (entropy.detach() - self.policy.prior(batch.begins).log_density(z.detach())).mean()
-        return to_p, to_q
+        return to_p, batch.posterior.divergence().mean()
 
     def _luck(self, batch: Batch, z: Tensor) -> tuple[Tensor, Tensor]:
         """The contrast that q lowers, and what it says of MI(r, s'; z | history, s, a) in nats."""
@@ -271,10 +272,11 @@ class DoC(SequenceAgent):
             judged = candidates
         count = candidates.shape[1]
         values = self.policy.value(states.repeat_interleave(count, 0), judged.flatten(0, 1), averaged=True)
-        values = values.view(-1, count)
+        values = values.view(2, -1, count)
         z, value = best_of(candidates, values)
         mean, spread = self.policy.return_scale
-        return Plan(z, mean + spread * value, spread * values.std(1, correction=0))
+        promise = (mean + spread * value).clamp(*self.policy.return_range)
+        return Plan(z, promise, spread * values[0].std(1, correction=0))
 
     def _fixed_noise(self) -> tuple[Tensor, Tensor]:
         """The K draws of noise by which the mode chooses, the same in every process that knows the seed."""

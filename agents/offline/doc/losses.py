@@ -21,17 +21,21 @@ def contrast(energies: Tensor) -> Tensor:
 
 
 def best_of(z: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """The candidate of greatest value, ``[B, Z]``, and that value, ``[B]``.
+    """The candidate of greatest value, ``[B, Z]``, and what another estimate says that it is worth, ``[B]``.
+
+    Who chooses overrates its choice, by its own errors; the other's errors are its own (van Hasselt, "Double
+    Q-learning", NIPS 2010).
 
     Args:
         z: candidates, ``[B, K, Z]``.
-        values: ``[B, K]``.
+        values: one estimate that chooses, one that judges, ``[2, B, K]``.
 
     Raises:
         RuntimeError: in a row all candidates are one and the same, so there is nothing to choose from.
     """
     if z.shape[1] > 1 and bool((z == z[:, :1]).flatten(1).all(1).any()):
         raise RuntimeError(f"All {z.shape[1]} candidates are one and the same z: the best of them is no choice.")
-    best = values.argmax(1)
+    choosing, judging = values
+    best = choosing.argmax(1)
     rows = torch.arange(len(z), device=z.device)
-    return z[rows, best], values[rows, best]
+    return z[rows, best], judging[rows, best]

@@ -43,6 +43,11 @@ class Gaussians(NamedTuple):
         each = -0.5 * distance.square() - self.std.log() - 0.5 * math.log(2 * math.pi)
         return (self.logits.log_softmax(1) + each.sum(-1)).logsumexp(1)
 
+    def divergence(self) -> Tensor:
+        """KL of a single Gaussian a row from the standard one, nats, ``[B]`` (Kingma and Welling 2014, appendix B)."""
+        mean, std = self.mean[:, 0], self.std[:, 0]
+        return 0.5 * (mean.square() + std.square() - 1).sum(1) - std.log().sum(1)
+
     def samples(self, uniform: Tensor, normal: Tensor) -> Tensor:
         """z ``[B, K, Z]`` from noise: ``uniform`` in [0, 1), ``[B or 1, K]``, and ``normal``, ``[B or 1, K, Z]``."""
         edges = self.logits.softmax(1).cumsum(1)[:, None, :-1]
@@ -70,13 +75,15 @@ class DoCPolicy(OfflinePolicy):
         self.reward_scale: Tensor
         self.return_scale: Tensor
         self.register_buffer("reward_scale", torch.tensor([0.0, 1.0]))  # mean and standard deviation
+        self.return_range: Tensor
         self.register_buffer("return_scale", torch.tensor([0.0, 1.0]))
+        self.register_buffer("return_range", torch.tensor([-math.inf, math.inf]))  # of the data
         self.of_state, self.of_previous = nn.Linear(observations, width), nn.Linear(actions + 1, width)
         self.of_time = nn.Embedding(settings.longest_episode, width)
         nn.init.normal_(self.of_time.weight, std=0.02)
         self.norm, self.trunk = nn.LayerNorm(width), Trunk(*sizes)
         self.actor = MLP(width + latent, hidden, actions)
-        self.critic = MLP(observations + latent, hidden, 1)
+        self.critic = MLP(observations + latent, hidden, 1, members=2)
         self.average_critic = copy.deepcopy(self.critic).requires_grad_(False)
         self.components = settings.components
         self.prior_network = MLP(observations, hidden, settings.components * (1 + 2 * latent))
@@ -116,12 +123,12 @@ class DoCPolicy(OfflinePolicy):
         return self.actor(history, z)[0]
 
     def value(self, states: Tensor, z: Tensor, averaged: bool = False) -> Tensor:
-        """V(s, z) in units of the returns' standard deviation, from their mean on, ``[n]``.
+        """V(s, z) in units of the returns' standard deviation, from their mean on: two estimates, ``[2, n]``.
 
         ``averaged``: by the running mean of V's parameters, which is less noisy.
         """
         critic = self.average_critic if averaged else self.critic
-        return critic(states, z)[0, :, 0]
+        return critic(states, z)[..., 0]
 
     def scaled(self, rewards: Tensor) -> Tensor:
         """Rewards with mean 0 and standard deviation 1 over the data."""
