@@ -1,6 +1,8 @@
 """Environments as they are asked for by name: any Gymnasium id, its keyword arguments, perturbations around it."""
 
+import functools
 import importlib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -56,6 +58,7 @@ def make_env(
         AskError: the environment refuses its keyword arguments.
     """
     check_id(env_id)
+    _hear_mujoco_once()
     with _naming(env_id, env_kwargs):
         env = gymnasium.make(env_id, disable_env_checker=True, **(env_kwargs or {}))
     return perturbed(env, perturbations)
@@ -115,6 +118,14 @@ def parallel_env(env_id: str, **env_kwargs: Any) -> Any:
     limit = {} if entry.max_episode_steps is None else {"max_episode_steps": entry.max_episode_steps}
     with _naming(env_id, env_kwargs):
         return catalog.resolve(entry.parallel_target)(**{**limit, **entry.kwargs, **env_kwargs})
+
+
+def _hear_mujoco_once() -> None:
+    """MuJoCo says with every single world that HalfCheetah's model file, Gymnasium's, is written in an old way."""
+    mujoco = sys.modules.get("mujoco")  # the first world loads it
+    if mujoco is not None and mujoco.get_mju_user_warning() is None:
+        said = functools.lru_cache(maxsize=64)(lambda text: print(f"MuJoCo warns: {text}", file=sys.stderr))
+        mujoco.set_mju_user_warning(said)
 
 
 @contextmanager
