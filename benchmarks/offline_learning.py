@@ -294,7 +294,9 @@ def _steps(rows: list[dict[str, str]], study: Study) -> str:
 
 def _table(rows: list[dict[str, str]], study: Study) -> str:
     columns = {
-        "score": "score", "return": "mean_return", "promised": "promised",
+        "score": "score",
+        "return": "mean_return",
+        "promised": "promised",
         **({"return of samples": "sampled_return", "promised to them": "sampled_promised"} if study.sampled else {}),
         "best return on the way": "best_return",
     }

@@ -27,7 +27,7 @@ class DoCConfig(SequenceConfig):
     energy_weight: float = 10.0  # of the mutual information of z with luck: it is small at every single step
     value_weight: float = 1.0
     prior_weight: float = 1.0
-    kl_weight: float = 0.1  # of KL(q || N(0, 1)), what z may say at all: 1 / context is the weight of a variational bound
+    kl_weight: float = 0.1  # of KL(q || N(0, 1)): what z may say; at 1 / context it is a variational bound
     value_gradient: bool | None = None  # V's error shapes the posterior too, and draws luck into z; None: not in "doc"
 
     # The adversary f
