@@ -9,12 +9,12 @@ TEST_WORKERS ?= auto
 DEMO_STEPS ?= 20000
 CONVECTION_STEPS ?= 40000
 LANGUAGE_STEPS ?= 60000
-OFFLINE_STEPS ?= 1000
+OFFLINE_STEPS ?= 600
 OFFLINE_DATA := frozenlake:slip=0.6,alpha=-1,trajectories=600
 OFFLINE_TRAIN = --dataset $(OFFLINE_DATA) --steps $(OFFLINE_STEPS) --threads 1 --overwrite
 # Transformers small enough for a minute.
-OFFLINE_SMALL := --config.context 10 --config.width 64 --config.layers 2 --config.batch-size 32 \
-	--config.learning-rate 1e-3 --config.warmup 100
+OFFLINE_SMALL := --config.width 64 --config.layers 2 --config.batch-size 32 --config.learning-rate 5e-4 --config.warmup 100
+OFFLINE_DOC := $(OFFLINE_SMALL) --config.hidden 128 128 --config.energy-steps 2
 # Small networks and a higher learning rate than SAC's defaults: enough to balance a pole, in a minute or two.
 TRAIN := $(BIN)/agentgym train sac --env agentgym/RobustInvertedPendulum-v0 --steps $(DEMO_STEPS) --threads 1 --overwrite \
 	--config.actor-layers 64 64 --config.critic-layers 64 64 --config.batch-size 128 --config.learning-rate 1e-3
@@ -85,9 +85,11 @@ demo-language: $(VENV)/.ready
 demo-offline: $(VENV)/.ready
 	$(PIP) -e ".[report,offline]"
 	$(BIN)/agentgym data make $(OFFLINE_DATA)
-	for agent in doc dt; do $(BIN)/agentgym train $$agent $(OFFLINE_TRAIN) --name offline-$$agent $(OFFLINE_SMALL) || exit 1; done
+	$(BIN)/agentgym train doc $(OFFLINE_TRAIN) --name offline-doc $(OFFLINE_DOC)
+	$(BIN)/agentgym train doc $(OFFLINE_TRAIN) --name offline-future-vae $(OFFLINE_DOC) --config.method future-vae
+	$(BIN)/agentgym train dt $(OFFLINE_TRAIN) --name offline-dt $(OFFLINE_SMALL)
 	$(BIN)/agentgym train percent-bc $(OFFLINE_TRAIN) --name offline-percent-bc
-	$(BIN)/agentgym evaluate runs/offline-doc runs/offline-dt runs/offline-percent-bc --out reports/offline --workers 2 \
+	$(BIN)/agentgym evaluate $(addprefix runs/offline-,doc future-vae dt percent-bc) --out reports/offline --workers 2 \
 		--suite stochasticity --episodes 100
 	@echo "Open reports/offline/report.html in a browser: the tab Consistency."
 
