@@ -24,11 +24,11 @@ class DoCConfig(SequenceConfig):
     hidden: tuple[int, ...] = (256, 256)  # layers of policy, value, prior and energy
 
     # Weights in the loss; that of the cloning term is 1
-    energy_weight: float = 10.0  # of the mutual information of z with luck: it is small at every single step
+    energy_weight: float = 10.0  # of the mutual information of z with luck, summed over a window's steps
     value_weight: float = 1.0
     prior_weight: float = 1.0
     kl_weight: float = 0.1  # of KL(q || N(0, 1)): what z may say; at 1 / context it is a variational bound
-    value_gradient: bool | None = None  # V's error shapes the posterior too, and draws luck into z; None: not in "doc"
+    value_gradient: bool = True  # V's error shapes the posterior too: z says what return there is, f takes out luck
 
     # The adversary f
     energy_steps: int = 4  # its gradient steps before each one of the others

@@ -62,6 +62,11 @@ class Batch(NamedTuple):
     targets: Tensor
     rewards: Tensor
 
+    @property
+    def steps(self) -> float:
+        """How many a window has, on the mean."""
+        return len(self.inside) / len(self.begins)
+
     def of_steps(self, z: Tensor) -> Tensor:
         """The windows' z ``[B, Z]`` for each of their steps, ``[B K, Z]``."""
         return z.repeat_interleave(len(self.states) // len(z), 0)
@@ -131,11 +136,6 @@ class DoC(SequenceAgent):
 
     # Learning
 
-    @property
-    def _value_gradient(self) -> bool:
-        asked: bool | None = self.settings.value_gradient
-        return self.settings.method != "doc" if asked is None else asked
-
     def _gradient_step(self) -> tuple[Tensor, ...]:
         """One step of min over (pi, q, V, p), after some of max over f."""
         settings: DoCConfig = self.settings
@@ -146,13 +146,13 @@ class DoC(SequenceAgent):
 
         z = sampled(batch.posterior)
         cloning = self._cloning_loss(batch, z)
-        told = z if self._value_gradient else z.detach()
-        value = (self.policy.value(batch.begins, told) - batch.returns).square().mean()
+        value = self._value_loss(batch, z)
         prior, kl = self._prior_losses(batch, z)
         luck, information = self._luck(batch, z)
+        weight = 1.0 if settings.method == "released-code" else settings.energy_weight * batch.steps
         loss = (
             cloning + settings.value_weight * value + settings.prior_weight * prior + settings.kl_weight * kl
-            + settings.energy_weight * luck
+            + weight * luck
         )  # fmt: skip
         norm = self._descend(self.optimizers.policy, loss, self._parameters, settings.learning_rate)
         polyak_update(*self._critics, settings.averaging)
@@ -190,6 +190,10 @@ class DoC(SequenceAgent):
         outputs = self.policy.act(batch.history, batch.of_steps(z))[batch.inside]
         targets = batch.targets[batch.inside]
         return F.cross_entropy(outputs, targets) if self.discrete else F.mse_loss(torch.tanh(outputs), targets)
+
+    def _value_loss(self, batch: Batch, z: Tensor) -> Tensor:
+        told = z if self.settings.value_gradient else z.detach()
+        return (self.policy.value(batch.begins, told) - batch.returns).square().mean()
 
     def _prior_losses(self, batch: Batch, z: Tensor) -> tuple[Tensor, Tensor]:
         """KL(q || p) from one z a window, by which p alone learns, and KL(q || N(0, 1)), by which q does; in nats."""
