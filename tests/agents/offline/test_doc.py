@@ -68,15 +68,14 @@ ICE = {
 
 
 @pytest.mark.slow
-def test_on_slippery_ice_it_promises_what_its_samples_return() -> None:
-    """Behaviour returns 0.11, the best policy 0.77; of doc, the mode comes near that, and future-VAE promises luck."""
+def test_on_slippery_ice_it_promises_little_luck() -> None:
+    """Behaviour returns 0.11, the best policy 0.77, which the mode comes near; future-VAE promises luck, doc little."""
     data = FrozenLake(slip=0.6, alpha=-1, trajectories=600).make(Path(), progress=False)
     doc, vae = (DoC(dataset=data, seed=0, **ICE, method=name).learn(600) for name in ("doc", "future-vae"))
     assert slid(doc, data, deterministic=True)[0] > 0.6
-    achieved, promised = slid(doc, data, deterministic=False)
-    assert promised == pytest.approx(achieved, abs=0.15)
-    achieved, promised = slid(vae, data, deterministic=False)
-    assert promised - achieved > 0.4
+    kept, broken = (slid(agent, data, deterministic=False) for agent in (doc, vae))
+    assert 0.0 < kept[1] - kept[0] < 0.3
+    assert broken[1] - broken[0] > 0.5
 
 
 def slid(agent: DoC, data: OfflineDataset, deterministic: bool) -> tuple[float, float]:
