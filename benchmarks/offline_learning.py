@@ -70,7 +70,7 @@ class Study:
         return float(dataset.partition(f"{self.dial}=")[2].partition(",")[0])
 
 
-SEQUENCE = ("dt", "doc", "future-vae")
+SEQUENCE = ("dt", "doc", "future-vae", "doc-apart", "doc-open")
 SMALL_DOC = {"hidden": [128, 128], "energy_steps": 2}
 AGENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "bc": ("bc", {}),
@@ -82,19 +82,27 @@ AGENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "dt": ("dt", {}),
     "doc": ("doc", SMALL_DOC),
     "future-vae": ("doc", {"method": "future-vae", **SMALL_DOC}),
+    "doc-apart": ("doc", {"value_gradient": False, **SMALL_DOC}),
+    "doc-open": ("doc", {"kl_weight": 0.0, **SMALL_DOC}),
 }
 NAMES = {
     "bc": "BC", "percent-bc": "10 % BC", "td3bc": "TD3+BC", "prdc": "PRDC", "iql": "IQL", "odice": "ODICE", "dt": "DT",
-    "doc": "DoC", "future-vae": "future-VAE",
+    "doc": "DoC", "future-vae": "future-VAE", "doc-apart": "DoC, V apart from q", "doc-open": "DoC, no KL",
 }  # fmt: skip
 CONDITIONED = ("doc", "future-vae", "dt", "percent-bc")
+ABLATIONS = ("doc-apart", "doc-open")
 # Small enough for two or three minutes on one core; z's future is the policy's context, all of which f watches.
 SMALL = {"context": 20, "width": 64, "layers": 2, "batch_size": 32, "learning_rate": 1e-3, "warmup": 100}
+ICE = tuple(f"frozenlake:slip={slip},alpha=-1,trajectories=600" for slip in (0.0, 0.3, 0.6))
+ON_ICE: dict[str, Any] = {**SMALL, "learning_rate": 5e-4}
 STUDIES = {
-    "frozenlake": Study(  # as many steps as the paper's 100 episodes, which go on after the goal
-        "FrozenLake 4x4, along the slip",
-        tuple(f"frozenlake:slip={slip},alpha=-1,trajectories=600" for slip in (0.0, 0.3, 0.6)),
-        CONDITIONED, (1_000, 600), 200, {**SMALL, "learning_rate": 5e-4}, "slip", sampled=True,
+    # As many steps as in the paper's 100 episodes, which go on after the goal.
+    "frozenlake": Study(
+        "FrozenLake 4x4, along the slip", ICE, CONDITIONED, (1_000, 600), 200, ON_ICE, "slip", sampled=True,
+    ),
+    "ablations": Study(
+        "FrozenLake 4x4, DoC without some of its parts", ICE, ABLATIONS, (1_000, 600), 200, ON_ICE, "slip",
+        sampled=True,
     ),
     "stochastic-pendulum": Study(
         "InvertedPendulum, along the action noise",
@@ -109,7 +117,7 @@ STUDIES = {
         "MuJoCo recipes",
         tuple(f"{task}-{kind}" for kind in ("medium", "medium-replay", "medium-expert")
               for task in ("hopper", "halfcheetah")),
-        tuple(AGENTS), (20_000, 2_000), 30, SMALL,
+        tuple(name for name in AGENTS if name not in ABLATIONS), (20_000, 2_000), 30, SMALL,
     ),
 }  # fmt: skip
 COLUMNS = (
