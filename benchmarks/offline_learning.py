@@ -78,7 +78,8 @@ AGENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "td3bc": ("td3bc", {}),
     "prdc": ("prdc", {}),
     "iql": ("iql", {}),
-    "odice": ("odice", {"policy_layers": [256, 256]}),
+    "odice": ("odice", {"policy_layers": [256, 256], "weights": "chi2"}),
+    "odice-released": ("odice", {"policy_layers": [256, 256], "weights": "released"}),
     "dt": ("dt", {}),
     "doc": ("doc", SMALL_DOC),
     "future-vae": ("doc", {"method": "future-vae", **SMALL_DOC}),
@@ -86,7 +87,8 @@ AGENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "doc-open": ("doc", {"kl_weight": 0.0, **SMALL_DOC}),
 }
 NAMES = {
-    "bc": "BC", "percent-bc": "10 % BC", "td3bc": "TD3+BC", "prdc": "PRDC", "iql": "IQL", "odice": "ODICE", "dt": "DT",
+    "bc": "BC", "percent-bc": "10 % BC", "td3bc": "TD3+BC", "prdc": "PRDC", "iql": "IQL", "odice": "ODICE",
+    "odice-released": "ODICE, released weights", "dt": "DT",
     "doc": "DoC", "future-vae": "future-VAE", "doc-apart": "DoC, V apart from q", "doc-open": "DoC, no KL",
 }  # fmt: skip
 CONDITIONED = ("doc", "future-vae", "dt", "percent-bc")

@@ -13,7 +13,7 @@ WeightForm = Literal["released", "chi2"]
 
 @dataclass
 class ODICEConfig(OfflineConfig):
-    """The released settings on MuJoCo locomotion."""
+    """The released settings on MuJoCo locomotion, but for the policy's weights, which are the paper's."""
 
     # Values
     lambda_f: float = 0.6  # lambda: weighs f*(residual) against V itself; towards 1 V is higher, the policy greedier
@@ -23,7 +23,7 @@ class ODICEConfig(OfflineConfig):
     tau: float = 0.005  # share of V that moves into its target at each update
 
     # Policy
-    weights: WeightForm = "released"  # max(e, 0); "chi2" is the paper's max(e / 2 + 1, 0)
+    weights: WeightForm = "chi2"  # the paper's max(e / 2 + 1, 0); "released" is the code's max(e, 0), see the card
     max_weight: float = 100.0  # where the weight is cut
 
     # Data
@@ -46,12 +46,14 @@ class ODICEConfig(OfflineConfig):
     @classmethod
     def antmaze(cls) -> "ODICEConfig":
         """AntMaze umaze, medium-play and medium-diverse, whose rewards 0 and 1 become -3 and 0."""
-        return cls(return_range=0.0, reward_scale=3.0, reward_shift=-3.0, layer_norm=False)
+        return cls(return_range=0.0, reward_scale=3.0, reward_shift=-3.0, layer_norm=False, weights="released")
 
     @classmethod
     def antmaze_single(cls) -> "ODICEConfig":
         """AntMaze large and umaze-diverse: one V."""
-        return cls(return_range=0.0, reward_scale=3.0, reward_shift=-3.0, layer_norm=False, value_members=1)
+        settings = cls.antmaze()
+        settings.value_members = 1
+        return settings
 
     @classmethod
     def small(cls) -> "ODICEConfig":
