@@ -336,7 +336,8 @@ def draw(rows: list[dict[str, str]], name: str, path: Path) -> None:
     own = [row for row in rows if row["study"] == name and not row["error"]]
     if not own:
         return
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    told, got = ("sampled_promised", "sampled_return") if study.sampled else ("promised", "mean_return")
+    figure = Figure(figsize=(10, 4.8), layout="constrained")
     along, against = figure.subplots(1, 2)
     for number, agent in enumerate(study.agents):
         runs = [row for row in own if row["agent"] == agent]
@@ -353,15 +354,16 @@ def draw(rows: list[dict[str, str]], name: str, path: Path) -> None:
         if promising:
             meant = [np.mean([float(row["promised"]) for row in at[level]]) for level in levels]
             along.plot(levels, meant, color=colour, linestyle=":")
-            against.scatter([float(row["promised"]) for row in promising],
-                            [float(row["mean_return"]) for row in promising], color=colour, label=NAMES[agent],
-                            alpha=0.7)  # fmt: skip
+            against.scatter([float(row[told]) for row in promising], [float(row[got]) for row in promising],
+                            color=colour, label=NAMES[agent], alpha=0.7)  # fmt: skip
     along.set(xlabel=f"{study.dial}, in the data and in evaluation", ylabel="return", title=study.title)
     against.axline((0, 0), slope=1, color="grey", linewidth=0.8)
-    against.set(xlabel="promised return", ylabel="achieved return", title="below the line: promised too much")
+    by = "by samples; " if study.sampled else ""
+    against.set(xlabel="promised return", ylabel="achieved return", title=f"{by}below the line: promised too much")
     for axis in (along, against):
         axis.grid(alpha=0.3)
-    along.legend(title="achieved; dotted: promised")
+    figure.legend(*along.get_legend_handles_labels(), loc="outside lower center", ncols=len(study.agents),
+                  title="line: achieved; dotted: promised")  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 
