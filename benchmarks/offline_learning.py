@@ -266,14 +266,15 @@ narrow. These budgets are small: they do not say where an agent ends.
 On FrozenLake policies are judged by samples too: what a value promises is what a policy's samples bring, and the mode
 leaves out the behaviour's uniform actions, which the data hold 40 % of.
 
-**What was chosen by looking.** The steps and learning rate of sequence agents on FrozenLake with 600 episodes, and the
-defaults of DoC (weights, V's gradient into q, two V), were chosen after 32 pilots there with seed 0, 30 of DoC and 2 of
-future-VAE, judged in the very episodes of these tables; DT and 10 % BC had none. At 2,000 and 3,000 steps DoC's mode fell
-to about 0.3 at slip 0.6, so 600 were taken for all. DoC's rows of seed 0 there are no independent test; seeds 1 and 2
-were trained afterwards, and judged in the same episodes. An earlier setting of DoC, V apart from q with a smaller weight
-of C, was run once along the other dials and replaced for what it did on the ice: it returned 406, 684 and 153 on
-InvertedPendulum (promised 420, 675, 135) and 2323, 1010 and 996 on Hopper (2578, 2277, 1051), without noise more than the
-rows here. ODICE's default weights were changed after one pilot on `hopper-medium`; the released ones stand beside.
+**What was chosen by looking.** The steps and learning rate of sequence agents on FrozenLake with 600 episodes, and
+the defaults of DoC (weights, V's gradient into q, two V), were chosen after 32 pilots there with seed 0, 30 of DoC
+and 2 of future-VAE, judged in the very episodes of these tables; DT and 10 % BC had none. At 2,000 and 3,000 steps
+DoC's mode fell to about 0.3 at slip 0.6, so 600 were taken for all. DoC's rows of seed 0 there are no independent
+test; seeds 1 and 2 were trained afterwards, and judged in the same episodes. An earlier setting of DoC, V apart
+from q with a smaller weight of C, was run once along the other dials and replaced for what it did on the ice: it
+returned 406, 684 and 153 on InvertedPendulum (promised 420, 675, 135) and 2323, 1010 and 996 on Hopper (2578, 2277,
+1051), without noise more than the rows here. ODICE's default weights were changed after one pilot on `hopper-
+medium`; the released ones stand beside.
 """
 
 
