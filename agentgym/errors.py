@@ -33,6 +33,10 @@ class InvalidParameter(AskError, ValueError):
     """A parameter that is unknown, not a finite number, or outside its range."""
 
 
+class NonFinite(AskError, FloatingPointError):
+    """NaN or infinity in an observation, a reward, an action, a setting or a loss; the message says where."""
+
+
 class SpaceMismatch(AskError, ValueError):
     """An agent meets an environment with other observation or action spaces than its own."""
 
