@@ -10,4 +10,10 @@ Every agent keeps one contract, so that the command line, the evaluation and the
   constructor's arguments: ``Agent("MlpPolicy", env, seed=seed, device=device, **config.to_kwargs())``.
 - ``Agent.catalog_name`` is its id in :mod:`agentgym.catalog`; ``agents.common.saving.load_agent(folder)`` finds
   the class of a saved agent by it.
+
+``from agentgym.agents import SAC`` imports only what SAC needs; ``__init__.pyi`` beside this file lists all names.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
