@@ -7,6 +7,7 @@ runs/NAME/
 """
 
 import json
+import os
 import platform
 import shlex
 import shutil
@@ -18,12 +19,27 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from agentgym.errors import AskError, CorruptFile
+from agentgym.errors import AskError, CorruptFile, InvalidParameter, NonFinite
 from agentgym.files import write_file
+from agentgym.finite import non_finite_settings
+from agentgym.seeding import LARGEST_SEED
+from agentgym.settings import plain, whole_number
 
-__all__ = ["PACKAGES", "Run", "RunConfig", "installed_version", "provenance"]
+__all__ = ["PACKAGES", "Run", "RunConfig", "installed_version", "provenance", "run_folder"]
 
 PACKAGES = ("agentgym", "torch", "numpy", "gymnasium", "mujoco", "stable-baselines3")
+
+WHOLE_NUMBERS = {  # least and most
+    "num_envs": (1, 2**31 - 1),
+    "steps": (1, 2**63 - 1),
+    "seed": (0, LARGEST_SEED),
+    "threads": (0, 1024),
+    "checkpoint_every": (0, 2**63 - 1),
+    "keep_checkpoints": (0, 2**63 - 1),
+}
+LONGEST_NAME = 200  # bytes; the file system takes 255, and a folder is written under a longer name first
+KINDS = {"agent": str, "env": str, "device": str, "dataset": str, "dataset_sha256": str, "env_kwargs": dict,
+         "perturbations": list, "config": dict}  # fmt: skip
 
 
 @dataclass
@@ -37,7 +53,7 @@ class RunConfig:
         perturbations: configurations of the perturbations around it, from the inside out.
         num_envs: environments stepped side by side.
         steps: environment steps to train for; of an offline agent, gradient steps.
-        seed: of everything random in the run.
+        seed: of everything random in the run, from 0 to 2**32 - 1.
         device: "auto", "cpu" or "cuda".
         checkpoint_every: environment steps between checkpoints; 0 makes one on a signal and at the end only.
         keep_checkpoints: how many of the newest are kept; 0 keeps all.
@@ -61,6 +77,53 @@ class RunConfig:
     config: dict[str, Any] = field(default_factory=dict)
     dataset: str = ""
     dataset_sha256: str = ""
+
+    def check(self) -> "RunConfig":
+        """Refuse what no run can have; NumPy's numbers become Python's own.
+
+        Raises:
+            InvalidParameter: a field is of another type, out of its range, or nothing that JSON can hold.
+            NonFinite: a setting is NaN or infinite.
+        """
+        for name, (least, most) in WHOLE_NUMBERS.items():
+            setattr(self, name, whole_number(name, getattr(self, name), least, most))
+        for name, kind in KINDS.items():
+            value = plain(getattr(self, name))
+            if kind is list and isinstance(value, tuple):
+                value = list(value)
+            if not isinstance(value, kind):
+                raise InvalidParameter(f"{name} is {value!r}; it must be a {kind.__name__}.")
+            setattr(self, name, value)
+        if not all(isinstance(one, dict) and isinstance(one.get("type"), str) for one in self.perturbations):
+            raise InvalidParameter(f"perturbations is {self.perturbations}; each must be a dict with a type.")
+        for name in ("env_kwargs", "perturbations", "config"):
+            value = getattr(self, name)
+            if found := non_finite_settings({name: value}):
+                raise NonFinite(f"{found[0]} is not a finite number.")
+            try:
+                json.dumps(value)
+            except (TypeError, ValueError, RecursionError) as error:
+                raise InvalidParameter(f"{name} cannot be kept in config.json: {error}.") from None
+        return self
+
+
+def run_folder(root: Path | str, name: str) -> Path:
+    """The folder of a run that is to be made; nothing is made yet.
+
+    Raises:
+        InvalidParameter: no folder can have the name, or ``root`` cannot be written to.
+    """
+    root = Path(root)
+    if name in ("", ".", "..") or "/" in name or "\\" in name or not name.isprintable():
+        raise InvalidParameter(f"A run cannot have the name {name!r}. Choose a name of one folder (--name, --root).")
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        raise InvalidParameter(f"The run's name has more than {LONGEST_NAME} bytes. Choose a shorter --name.")
+    there = next(folder for folder in (root, *root.parents) if folder.exists())
+    if not there.is_dir():
+        raise InvalidParameter(f"{there} is no folder, so no run can be kept under {root}. Choose another --root.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InvalidParameter(f"{there} cannot be written to, so no run can be kept there. Choose another --root.")
+    return root / name
 
 
 @dataclass

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["entropy", "episode_seed", "stream"]
+__all__ = ["LARGEST_SEED", "entropy", "episode_seed", "stream"]
+
+LARGEST_SEED = 2**32 - 1  # of a run or an evaluation: what Stable-Baselines3 and NumPy's global generator take
 
 
 def entropy() -> int:

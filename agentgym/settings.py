@@ -2,11 +2,15 @@
 
 import dataclasses
 import json
-from typing import Any, TypeVar, get_origin, get_type_hints
+import types
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from agentgym.errors import AskError, UnknownId
+import numpy as np
 
-__all__ = ["from_settings", "parse_settings", "parse_values"]
+from agentgym.errors import AskError, InvalidParameter, NonFinite, UnknownId
+from agentgym.finite import non_finite_settings
+
+__all__ = ["from_settings", "parse_settings", "parse_values", "plain", "whole_number"]
 
 Settings = TypeVar("Settings")
 
@@ -25,14 +29,20 @@ def parse_values(pairs: list[str] | tuple[str, ...]) -> dict[str, Any]:
     """Turn ``key=value`` texts into a dictionary.
 
     Raises:
-        AskError: a text has no ``=``.
+        AskError: a text has no key or no ``=``, or a key stands there twice.
+        NonFinite: a value is NaN or infinite.
     """
-    values = {}
+    values: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
-        if not equals:
+        key = key.strip().replace("-", "_")
+        if not equals or not key:
             raise AskError(f"{pair!r} is not of the form key=value.")
-        values[key.strip().replace("-", "_")] = _value(value.strip())
+        if key in values:
+            raise AskError(f"{key} is given twice, as {pair!r} the second time.")
+        values[key] = _value(value.strip())
+    if found := non_finite_settings(values):
+        raise NonFinite(f"{found[0]} is not a finite number.")
     return values
 
 
@@ -41,24 +51,77 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return [_value(part) for part in text.split("+")] if "+" in text else text
+    except RecursionError:
+        raise AskError(f"{text[:20]}... is nested too deeply.") from None
 
 
 def from_settings(settings_class: type[Settings], values: dict[str, Any], what: str) -> Settings:
-    """Build a settings dataclass, refusing fields it does not have.
+    """Build a settings dataclass, refusing fields it does not have and values of another type than a field's.
 
     Raises:
         UnknownId: a field that ``settings_class`` does not have; the message gives the nearest.
+        NonFinite: a value is NaN or infinite.
+        InvalidParameter: a value is of another type.
     """
-    types = get_type_hints(settings_class)
+    hints = get_type_hints(settings_class)
     known = [field.name for field in dataclasses.fields(settings_class) if field.init]  # type: ignore[arg-type]
     for key in values:
         if key not in known:
-            raise UnknownId(f"setting of {what}", key, known)
-    return settings_class(**{key: _as_type(value, types[key]) for key, value in values.items()})
+            raise UnknownId(f"setting of {what}", str(key), known)
+    if found := non_finite_settings(values):
+        raise NonFinite(f"{found[0]} is not a finite number, as a setting of {what}.")
+    return settings_class(**{key: _as_type(value, hints[key], key, what) for key, value in values.items()})
 
 
-def _as_type(value: Any, wanted: Any) -> Any:
-    """A tuple where the field is one, also from a single value."""
-    if get_origin(wanted) is not tuple:
+SCALARS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
+
+def _as_type(value: Any, wanted: Any, name: str, what: str) -> Any:
+    """``value`` as a field of type ``wanted`` holds it: a tuple also from a list or a single value, an int from 1e6.
+
+    Types other than numbers, texts, choices and tuples of them are not checked.
+    """
+    origin, parts = get_origin(wanted), get_args(wanted)
+    if origin in (Union, types.UnionType) and type(None) in parts and len(parts) == 2:
+        return None if value is None else _as_type(value, parts[parts[0] is type(None)], name, what)
+    if origin is tuple:
+        items = value if isinstance(value, list | tuple | np.ndarray) else (value,)
+        return tuple(_as_type(item, parts[0], name, what) for item in items)
+    if origin is Literal:
+        if value not in parts:
+            raise UnknownId(f"{name} of {what}", str(value), map(str, parts))
         return value
-    return tuple(value) if isinstance(value, list) else (value,)
+    if wanted not in SCALARS:
+        return value
+    value = plain(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and wanted is str:
+        return str(value)  # a text that JSON takes for a number
+    if is_number and wanted is int and value == int(value):
+        return int(value)
+    if is_number if wanted is float else type(value) is wanted:
+        return value
+    raise InvalidParameter(f"{name} of {what} is {value!r}; it must be {SCALARS[wanted]}.")
+
+
+def plain(value: Any) -> Any:
+    """NumPy's numbers, also within lists, tuples and dictionaries, as Python's own, and arrays as lists."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(plain(item) for item in value)
+    return value
+
+
+def whole_number(what: str, value: Any, least: int, most: int = 2**63 - 1) -> int:
+    """``value`` as an int, of whichever type of whole numbers it is.
+
+    Raises:
+        InvalidParameter: it is no whole number, below ``least`` or above ``most``.
+    """
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not least <= value <= most:
+        bounds = f"of at least {least}" if most == 2**63 - 1 else f"from {least} to {most}"
+        raise InvalidParameter(f"{what} is {value!r}; it must be a whole number {bounds}.")
+    return int(value)

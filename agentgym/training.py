@@ -16,13 +16,14 @@ from torch.utils.tensorboard import SummaryWriter
 
 from agentgym import catalog
 from agentgym.checkpoints import Checkpoints, Saved
-from agentgym.errors import AskError
+from agentgym.errors import AskError, InvalidParameter
 from agentgym.making import make_env, make_native_batch
 from agentgym.metrics import MetricsFile
 from agentgym.progress import TrainingProgress, bar
 from agentgym.recording import RecordedBatch, RecordedEnv
 from agentgym.resuming import Checkpointer, fingerprint, run_inventory
-from agentgym.runs import Run, RunConfig
+from agentgym.runs import Run, RunConfig, run_folder
+from agentgym.settings import from_settings, whole_number
 from agentgym.state import Inventory, Item
 
 __all__ = ["resume", "train"]
@@ -45,12 +46,15 @@ def train(
         progress: show a progress bar.
 
     Raises:
-        UnknownId: no such agent, environment or perturbation.
+        UnknownId: no such agent, environment, perturbation or hyperparameter.
+        InvalidParameter: a value of the configuration cannot be, or no folder can have the name.
         AskError: the run exists, or the environment refuses its arguments.
         Stopped: a signal stopped it; a checkpoint was written.
     """
+    config.check()
+    run_folder(root, "run" if name is None else name)  # the name by default is known once the dataset is loaded
     agent = build(config)  # refuses what cannot be before anything is written
-    run = Run.create(Path(root) / (name or _default_name(config)), config, overwrite)
+    run = Run.create(run_folder(root, _default_name(config) if name is None else name), config, overwrite)
     return _Session(run, agent, progress).finish()
 
 
@@ -72,9 +76,8 @@ def resume(path: Path | str, more: int = 0, progress: bool = True) -> Run:
         CorruptFile: all its checkpoints are broken.
         Stopped: a signal stopped it; a checkpoint was written.
     """
+    more = whole_number("steps (to add)", more, 0)
     run = Run.open(path)
-    if more < 0:
-        raise AskError(f"--steps is {more}; it is the number of steps to add, 0 or more.")
     if not more and run.record()["finished_steps"] == run.config.steps:
         raise AskError(f"{run.path} is finished ({run.config.steps} steps). Train it for longer with --steps MORE.")
     checkpoints = Checkpoints(run.path / "checkpoints", run.config.keep_checkpoints)
@@ -90,11 +93,17 @@ def resume(path: Path | str, more: int = 0, progress: bool = True) -> Run:
 
 
 def build(config: RunConfig) -> Any:
-    """The untrained agent in its environments; environment ``i`` of ``num_envs`` has its own seeds."""
+    """The untrained agent in its environments; environment ``i`` of ``num_envs`` has its own seeds.
+
+    Raises:
+        as :func:`train`.
+    """
+    config.check()
+    _check_device(config.device)
     agent_class = catalog.load(catalog.find("agent", config.agent))
     if config.threads:
         torch.set_num_threads(config.threads)
-    settings = agent_class.Config(**config.config)
+    settings = from_settings(agent_class.Config, config.config, f"agent {config.agent}")
     if _check_source(config, getattr(agent_class, "learns_from", "environment")) == "dataset":
         return _build_offline(config, agent_class, settings)
     if config.num_envs == 1:  # an agent that learns from groups of episodes says how many worlds it plays side by side
@@ -103,6 +112,22 @@ def build(config: RunConfig) -> Any:
     return agent_class(
         getattr(settings, "policy", "MlpPolicy"), env, seed=config.seed, device=config.device, **settings.to_kwargs()
     )
+
+
+def _check_device(name: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        InvalidParameter: it is none, or CUDA is not available.
+    """
+    try:
+        device = torch.device("cpu" if name == "auto" else name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise InvalidParameter(f"device is {name!r}; it must be auto, cpu, cuda or cuda:N.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InvalidParameter(f"device is {name!r}, but PyTorch finds {torch.cuda.device_count()} CUDA devices here.")
 
 
 def _check_source(config: RunConfig, source: str) -> str:

@@ -4,10 +4,11 @@ import json
 import numpy as np
 import pytest
 
-from agentgym.errors import AskError, CorruptFile, UnknownId
+from agentgym.errors import AskError, CorruptFile, InvalidParameter, NonFinite, UnknownId
 from agentgym.metrics import MetricsFile
-from agentgym.runs import Run, RunConfig
-from agentgym.settings import parse_settings, parse_values
+from agentgym.runs import Run, RunConfig, run_folder
+from agentgym.settings import from_settings, parse_settings, parse_values
+from agentgym.training import train
 
 
 def test_a_run_is_read_back_as_it_was_asked_for(tmp_path):
@@ -83,3 +84,82 @@ def test_an_unknown_setting_gives_the_nearest():
 
     with pytest.raises(UnknownId, match="points"):
         load_suite("parameter-grid:point=7")
+
+
+WRONG = {
+    "seed": [-1, 2**32, 1.0, True, "0", None],
+    "num_envs": [0, -1, 1.5],
+    "steps": [0, -5, 1e5, float("nan")],
+    "threads": [-1, 5000],
+    "checkpoint_every": [-1, "often"],
+    "keep_checkpoints": [-1, 0.5],
+    "device": ["gpu", "mps", "", "cuda:99", 0],
+    "env": [None, 7],
+    "env_kwargs": [None, ["g"], {"g": float("nan")}, {"g": object()}, {"deep": {"list": [float("inf")]}}],
+    "perturbations": [{}, ["ObservationNoise"], [{"std": 1.0}], [{"type": "ObservationNoise", "std": float("nan")}]],
+    "config": [{"gamma": "x"}, {"gamma": float("nan")}, {"batch_size": 1.5}, {"actor_layers": [64, "x"]},
+               {"activation": "sine"}, {"gama": 0.9}, {"gamma": None}, {"compile": 1}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in WRONG.items() for value in values])
+def test_python_refuses_what_the_command_line_refuses_before_a_folder_is_made(field, value, tmp_path):
+    config = RunConfig("sac", "Pendulum-v1", steps=10)
+    setattr(config, field, value)
+    with pytest.raises((InvalidParameter, NonFinite, UnknownId)):
+        train(config, "run", tmp_path, progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_numpys_numbers_are_pythons_own_in_a_run(tmp_path):
+    config = RunConfig(
+        "sac", "Pendulum-v1", {"g": np.float32(9.0)}, [{"type": "ObservationNoise", "std": np.float64(0.1)}],
+        num_envs=np.int64(1), steps=np.int32(20), seed=np.uint32(2**32 - 1), threads=np.int8(1), device="cpu",
+        config={"gamma": np.float32(0.5), "batch_size": np.int64(8), "actor_layers": np.array([8, 8]), "tau": 1},
+    )  # fmt: skip
+    run = train(config, "run", tmp_path, progress=False)
+    back = Run.open(run.path).config
+    assert back.seed == 2**32 - 1
+    assert back.config == {"gamma": 0.5, "batch_size": 8, "actor_layers": [8, 8], "tau": 1}
+    assert back.env_kwargs == {"g": 9.0}
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/tmp/x", "a\\b", "a\nb", "x" * 201, "\0", "\udcff"])
+def test_names_that_are_no_folders(name, tmp_path):
+    with pytest.raises(InvalidParameter, match="name"):
+        train(RunConfig("sac", "Pendulum-v1", steps=10), name, tmp_path / "runs", progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_root_that_cannot_hold_runs(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    for root in (tmp_path / "file", tmp_path / "file" / "deeper"):
+        with pytest.raises(InvalidParameter, match="no folder"):
+            run_folder(root, "run")
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
+    with pytest.raises(InvalidParameter, match="cannot be written to"):
+        run_folder(tmp_path / "new" / "er", "run")
+
+
+def test_settings_are_held_to_their_types():
+    from agentgym.agents.sac.config import SACConfig
+
+    def made(**values):
+        return from_settings(SACConfig, values, "agent sac")
+
+    assert made(batch_size=1e3).batch_size == 1000
+    assert made(actor_layers=64).actor_layers == (64,)
+    assert made(ent_coef=0.1).ent_coef == "0.1"
+    with pytest.raises(InvalidParameter, match="batch_size of agent sac is 'many'; it must be a whole number"):
+        made(batch_size="many")
+    with pytest.raises(UnknownId, match="tanh"):
+        made(activation="tahn")
+    with pytest.raises(NonFinite, match="gamma=nan"):
+        made(gamma=np.float32("nan"))
+
+
+@pytest.mark.parametrize("pairs", [["=1"], ["a"], [""], ["a=1", "a=2"], ["a=NaN"], ["a=[1,Infinity]"], ["a=1e999"],
+                                   ["a=" + "[" * 100_000]])  # fmt: skip
+def test_values_that_are_none(pairs):
+    with pytest.raises(AskError):
+        parse_values(pairs)

@@ -56,7 +56,7 @@ def test_settings_make_the_datasets_name_and_come_back(text, dataset_id):
         ("hoper-medium", "hopper-medium"),
         ("hopper-medium:nose=0.5", "noise"),
         ("hopper-medium:task=pendulum", "setting of recipe"),
-        ("hopper-medium:noise=loud", "at least 0"),
+        ("hopper-medium:noise=loud", "must be a number"),
         ("hopper-medium:noise=-0.1", "at least 0"),
         ("hopper-medium:size=10.5", "whole number"),
         ("hopper-medium:size=0", "at least 2"),
