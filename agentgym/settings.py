@@ -2,17 +2,38 @@
 
 import dataclasses
 import json
+import math
+import os
+import sys
 import types
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from agentgym.errors import AskError, InvalidParameter, NonFinite, UnknownId
-from agentgym.finite import non_finite_settings
+from agentgym.finite import is_finite, non_finite_settings
 
-__all__ = ["from_settings", "parse_settings", "parse_values", "plain", "whole_number"]
+__all__ = ["Range", "check_settings", "from_settings", "parse_settings", "parse_values", "plain", "whole_number"]
 
 Settings = TypeVar("Settings")
+
+
+class Range(NamedTuple):
+    """The numbers that a setting may be: from ``low`` (``above``: only above it) to ``high``."""
+
+    low: float
+    high: float = math.inf
+    above: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        return (
+            isinstance(value, int | float) and self.low <= value <= self.high and (value > self.low or not self.above)
+        )
+
+    def __str__(self) -> str:
+        low = f"above {self.low:g}" if self.above else f"at least {self.low:g}"
+        return low if self.high == math.inf else f"{low} and at most {self.high:g}"
 
 
 def parse_settings(text: str) -> tuple[str, dict[str, Any]]:
@@ -71,6 +92,37 @@ def from_settings(settings_class: type[Settings], values: dict[str, Any], what: 
     if found := non_finite_settings(values):
         raise NonFinite(f"{found[0]} is not a finite number, as a setting of {what}.")
     return settings_class(**{key: _as_type(value, hints[key], key, what) for key, value in values.items()})
+
+
+def check_settings(settings: Any, ranges: Mapping[str, Range], what: str) -> None:
+    """Hold the fields of a settings dataclass to their types and ranges, in place.
+
+    NumPy's scalars become Python's, paths texts, and whole numbers floats where the field is one: equal settings are
+    then written alike.
+
+    Args:
+        settings: a dataclass.
+        ranges: of fields that are numbers, or None.
+        what: what the settings are of, for messages.
+
+    Raises:
+        NonFinite: a field is NaN or infinite.
+        InvalidParameter: it is of another type, or outside its range.
+        UnknownId: it is none of the choices that its type has.
+    """
+    hints = get_type_hints(type(settings))
+    for name in [field.name for field in dataclasses.fields(settings) if field.init]:
+        given, wanted = plain(getattr(settings, name)), hints[name]
+        if not is_finite(given):
+            raise NonFinite(f"{name} of {what} is {given!r}; it must be finite.")
+        value = _as_type(os.fspath(given) if isinstance(given, os.PathLike) else given, wanted, name, what)
+        if name in ranges and value is not None and value not in ranges[name]:
+            raise InvalidParameter(f"{name} of {what} is {given!r}; it must be {ranges[name]}.")
+        if type(value) is int and float in (wanted, *get_args(wanted)):
+            if abs(value) > sys.float_info.max:
+                raise InvalidParameter(f"{name} of {what} is too large.")
+            value = float(value)
+        object.__setattr__(settings, name, value)  # also where the dataclass is frozen
 
 
 SCALARS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}

@@ -1,14 +1,25 @@
 """Advantages from groups of episodes of one task: GRPO, Dr.GRPO, RLOO, GiGPO."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from agentgym.agents.language.trajectory import Batch
 
-__all__ = ["ESTIMATORS", "Over", "discounted", "gigpo", "group_mean_std", "grpo", "rloo"]
+__all__ = [
+    "ESTIMATORS",
+    "Over",
+    "Sums",
+    "discounted",
+    "gigpo",
+    "group_mean_std",
+    "grpo",
+    "returns_of",
+    "rloo",
+    "slack",
+]
 
 # What a group's mean and deviation are taken over: its episodes, or its turns, so that long episodes weigh more (verl's
 # and verl-agent's default, where each turn is a sample).
@@ -17,21 +28,56 @@ Over = Literal["episodes", "turns"]
 EPSILON = 1e-6  # beside the standard deviation
 
 
-def group_mean_std(values: Tensor, group: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-    """Each member's group mean, standard deviation (unbiased; 0 in a group of one) and group's size, each [n].
+class Sums(NamedTuple):
+    """Sums of rewards that are compared within groups, and how exactly they are known.
+
+    Attributes:
+        values: float32 [n], the sums.
+        exact: float64 [n], the same sums without the rounding of adding up.
+        size: float64 [n], the sums of the rewards' absolute values.
+    """
+
+    values: Tensor
+    exact: Tensor
+    size: Tensor
+
+
+def returns_of(batch: Batch) -> Sums:
+    """Each episode's sum of rewards, [B]."""
+    rewards = batch.rewards.double()
+    return Sums(batch.returns(), rewards.sum(1), rewards.abs().sum(1))
+
+
+def slack(size: Tensor) -> Tensor:
+    """How far apart two sums of rewards of this size may be and still be equal, from sizes as of :class:`Sums`.
+
+    A reward is rounded to float32 when it is recorded and when a method adds to it, each time by half of its precision
+    at most. With two such additions, two sums differ by three times the precision; this is four times.
+    """
+    return 4 * torch.finfo(torch.float32).eps * size
+
+
+def group_mean_std(sums: Sums, group: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """Each member's group mean, standard deviation (unbiased; 0 in a group of one) and group's size, each float32 [n].
+
+    Where all sums of a group are equal but for rounding, the standard deviation is 0 and every member's mean its own
+    sum: their differences are not divided by each other and learned from.
 
     Args:
-        values: float [n].
+        sums: [n].
         group: int64 [n].
         weights: how often each value counts, [n]; None: once.
     """
+    values = sums.values
     _, place = group.unique(return_inverse=True)
     weights = torch.ones_like(values) if weights is None else weights.to(values.dtype)
-    size = _summed(weights, place)
-    mean = _summed(weights * values, place) / size
+    count = _summed(weights, place)
+    mean = _summed(weights * values, place) / count
     squares = _summed(weights * (values - mean[place]) ** 2, place)
-    std = (squares / (size - 1).clamp(min=1)).sqrt()
-    return mean[place], std[place], size[place]
+    std = (squares / (count - 1).clamp(min=1)).sqrt()
+    spread = _largest(sums.exact, place) + _largest(-sums.exact, place)
+    equal = (spread - slack(_largest(sums.size, place)) <= 0)[place]  # so written, infinity is equal to nothing
+    return torch.where(equal, values, mean[place]), torch.where(equal, 0.0, std[place]), count[place]
 
 
 def _summed(values: Tensor, place: Tensor) -> Tensor:
@@ -39,22 +85,27 @@ def _summed(values: Tensor, place: Tensor) -> Tensor:
     return sums.index_add_(0, place, values)
 
 
+def _largest(values: Tensor, place: Tensor) -> Tensor:
+    lowest = torch.full((int(place.max()) + 1,), -torch.inf, dtype=values.dtype, device=values.device)
+    return lowest.scatter_reduce(0, place, values, "amax")
+
+
 def grpo(batch: Batch, divide: bool, over: Over) -> Tensor:
     """[B]: A = (R - mean) / (std + 1e-6).
 
     That is GRPO (Shao et al., arXiv 2402.03300); without the division it is Dr.GRPO (Liu et al., arXiv 2503.20783).
     """
-    returns = batch.returns()
+    returns = returns_of(batch)
     mean, std, _ = group_mean_std(returns, batch.group, batch.turns if over == "turns" else None)
-    centred = returns - mean
+    centred = returns.values - mean
     return centred / (std + EPSILON) if divide else centred
 
 
 def rloo(batch: Batch) -> Tensor:
     """[B]: A = R - mean of the group's others (RLOO, Ahmadian et al., arXiv 2402.14740); 0 in a group of one."""
-    returns = batch.returns()
+    returns = returns_of(batch)
     mean, _, size = group_mean_std(returns, batch.group)
-    return (returns - mean) * size / (size - 1).clamp(min=1)
+    return (returns.values - mean) * size / (size - 1).clamp(min=1)
 
 
 def discounted(rewards: Tensor, gamma: float) -> Tensor:
@@ -75,9 +126,10 @@ def gigpo(batch: Batch, divide: bool, gamma: float, weight: float, over: Over) -
     """
     there = batch.anchors >= 0
     states = batch.anchors + batch.group[:, None] * (batch.anchors.max() + 1)
-    returns = discounted(batch.rewards, gamma)[there]
+    exact = batch.rewards.double()
+    returns = Sums(*(discounted(rewards, gamma)[there] for rewards in (batch.rewards, exact, exact.abs())))
     mean, std, _ = group_mean_std(returns, states[there])
-    step = (returns - mean) / (std + EPSILON) if divide else returns - mean
+    step = (returns.values - mean) / (std + EPSILON) if divide else returns.values - mean
     episode = grpo(batch, divide, over)[:, None].expand_as(batch.rewards)
     return episode + weight * torch.zeros_like(batch.rewards).masked_scatter(there, step)
 

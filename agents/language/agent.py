@@ -31,6 +31,7 @@ from agentgym.agents.language.worlds import batch_of
 from agentgym.errors import CorruptFile, InvalidParameter, SpaceMismatch
 from agentgym.progress import TrainingProgress, bar
 from agentgym.seeding import entropy, episode_seed
+from agentgym.settings import whole_number
 from agentgym.state import Inventory, Item
 
 __all__ = ["LanguageAgent"]
@@ -70,7 +71,7 @@ class LanguageAgent:
         self.device = get_device(device)
         if seed is None and processes.place()[1] > 1:
             raise InvalidParameter("Several processes that learn as one need one seed: give one.")
-        self.seed = entropy() if seed is None else seed
+        self.seed = entropy() if seed is None else whole_number("seed", seed, 0)
         self.generator = torch.Generator().manual_seed(episode_seed(self.seed, 0))
         self.policy: Policy
         if saved is None:
@@ -161,7 +162,7 @@ class LanguageAgent:
 
         Raises:
             InvalidParameter: there is no environment, or it does not fit.
-            FloatingPointError: a loss became NaN or infinite.
+            NonFinite: a reward or a loss became NaN or infinite.
         """
         if self.env is None:
             raise InvalidParameter("There is no environment to learn in: load(folder, env=...), or set_env(env).")
@@ -225,7 +226,7 @@ class LanguageAgent:
         measured |= self.learner.update(batch.to(self.device), self.iteration)
         measured |= self.alarms.check(measured)
         self.iteration += 1
-        self._n_updates += self.settings.epochs * self.settings.minibatches
+        self._n_updates += self.learner.steps
         self._episode_num += len(episodes)
         for name, value in measured.items():
             self.logger.record(name, value)

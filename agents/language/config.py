@@ -1,15 +1,15 @@
 """Hyperparameters of the language agents. Sources are in the card."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Literal
 
 import tyro
 
-from agentgym.agents.language.advantages import ESTIMATORS, Over
+from agentgym.agents.language.advantages import Over
 from agentgym.agents.language.chat import Transcript
-from agentgym.agents.language.surrogate import AGGREGATIONS, Aggregation
-from agentgym.errors import InvalidParameter, UnknownId
+from agentgym.agents.language.surrogate import Aggregation
+from agentgym.errors import InvalidParameter
+from agentgym.settings import Range, check_settings
 
 __all__ = [
     "DRBOT",
@@ -42,10 +42,15 @@ OWN: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
-KNOWN: dict[str, Iterable[str]] = {
-    "actions": ("choose", "write"), "transcript": ("auto", "chat", "plain"), "score": ("sum", "mean"),
-    "advantage": ESTIMATORS, "aggregation": AGGREGATIONS,
-}  # fmt: skip
+RANGES: dict[str, Range] = {
+    **dict.fromkeys(("context", "max_command_tokens", "width", "layers", "heads"), Range(1)),
+    **dict.fromkeys(("tasks", "epochs", "minibatches", "fixed_length", "imitation_size"), Range(1)),
+    **dict.fromkeys(("trained_layers", "warmup_iterations", "decay_iterations", "imitation_batches"), Range(0)),
+    **dict.fromkeys(("step_weight", "clip_low", "clip_high", "weight_decay"), Range(0)),
+    **dict.fromkeys(("temperature", "learning_rate", "max_grad_norm", "imitation_rate"), Range(0, above=True)),
+    **dict.fromkeys(("gamma", "final_rate", "imitation_random"), Range(0, 1)),
+    "clip_dual": Range(1, above=True),
+}
 
 
 @dataclass
@@ -77,7 +82,7 @@ class LanguageConfig:
 
     # Collection
     tasks: int = 0  # an iteration; 0: 16, pretrained 4
-    group_size: int = 8  # episodes of each task
+    group_size: int = 8  # episodes of each task, which are compared: at least 2
 
     # Advantages
     advantage: Literal["grpo", "dr-grpo", "rloo", "gigpo", "gigpo-mean"] = "grpo"
@@ -112,22 +117,18 @@ class LanguageConfig:
     imitation_random: float = 0.3  # the share of turns in which another command than the expert's is given
 
     def __post_init__(self) -> None:
-        self.methods = tuple(self.methods)
-        for name, value in OWN["tiny" if self.policy == "tiny" else "pretrained"].items():
+        own = OWN["tiny" if self.policy == "tiny" else "pretrained"]
+        check_settings(self, {**RANGES, **dict.fromkeys(own, Range(0))}, type(self).__name__)
+        for name, value in own.items():
             if not getattr(self, name):
                 setattr(self, name, value)
-        for name in (
-            "tasks", "group_size", "epochs", "minibatches", "width", "layers", "heads", "context",
-            "max_command_tokens", "imitation_size",
-        ):  # fmt: skip
-            if getattr(self, name) < 1:
-                raise InvalidParameter(f"{name} must be at least 1, not {getattr(self, name)!r}.")
-        for name in ("temperature", "learning_rate", "imitation_rate", "max_grad_norm"):
-            if not getattr(self, name) > 0:
-                raise InvalidParameter(f"{name} must be above 0, not {getattr(self, name)!r}.")
-        for name, known in KNOWN.items():
-            if getattr(self, name) not in known:
-                raise UnknownId(name, str(getattr(self, name)), known)
+        if self.group_size < 2:
+            raise InvalidParameter(
+                f"group_size must be at least 2, not {self.group_size}: {self.advantage} compares the episodes of one "
+                "task with each other, so that one alone teaches nothing. Try 8, with fewer tasks."
+            )
+        if self.imitation_random == 1:
+            raise InvalidParameter("imitation_random must be below 1: the expert has to give some of the commands.")
         if self.minibatches > self.tasks * self.group_size:
             raise InvalidParameter(f"{self.minibatches} minibatches cannot be made of {self.episodes} episodes.")
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from agentgym.agents.language.plugins import Plugin, Terms
+from agentgym.settings import Range
 
 __all__ = ["ClipCov", "KLCov", "covariances"]
 
@@ -31,6 +32,8 @@ class ClipCov(Plugin):
     """
 
     PRESETS: ClassVar = {"paper": {"share": 0.0002, "low": 1.0, "high": 5.0}}
+
+    RANGES: ClassVar = {"share": Range(0, 1)}
 
     share: float = 0.0002
     low: float = 1.0
@@ -59,6 +62,8 @@ class KLCov(Plugin):
     """
 
     PRESETS: ClassVar = {"paper": {"share": 0.0002, "weight": 1.0}}
+
+    RANGES: ClassVar = {"share": Range(0, 1), "weight": Range(0)}
 
     share: float = 0.0002
     weight: float = 1.0

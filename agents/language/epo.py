@@ -9,6 +9,7 @@ from torch import Tensor
 
 from agentgym.agents.language.plugins import Plugin
 from agentgym.agents.language.trajectory import Batch
+from agentgym.settings import Range
 
 __all__ = ["EPO"]
 
@@ -42,6 +43,10 @@ class EPO(Plugin):
         "paper": {"form": "hinge"},
         "as_released": {"form": "step", "limit": RELEASED_LIMIT, "low": 0.0, "high": 2.0},
     }
+
+    RANGES: ClassVar[dict[str, Range]] = {
+        **dict.fromkeys(("weight", "smoothing", "alpha", "low", "high", "limit"), Range(0)), "epochs": Range(1),
+    }  # fmt: skip
 
     form: Literal["hinge", "step"] = "hinge"
     weight: float = 0.001

@@ -6,9 +6,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from agentgym.agents.language.advantages import group_mean_std
+from agentgym.agents.language.advantages import group_mean_std, returns_of
 from agentgym.agents.language.plugins import Plugin
 from agentgym.agents.language.trajectory import Batch
+from agentgym.settings import Range
 
 __all__ = ["DrBoT", "InvalidPenalty", "SimpleTIR"]
 
@@ -39,13 +40,15 @@ class DrBoT(Plugin):
         repetitions: a 20-gram of sampled tokens may occur less often than this.
     """
 
+    RANGES: ClassVar = {"groups": Range(0, 1, above=True), "repetitions": Range(1)}
+
     groups: float = 0.75
     repetitions: int = 10
 
     def keep(self, batch: Batch) -> Tensor:
         """The episodes that pass."""
         passing = batch.whole & ~batch.void & (batch.repeated < self.repetitions)
-        _, deviation, _ = group_mean_std(batch.returns(), batch.group)
+        _, deviation, _ = group_mean_std(returns_of(batch), batch.group)
         numbers, place = batch.group.unique(return_inverse=True)
         of_group = torch.zeros(len(numbers), device=deviation.device).scatter(0, place, deviation)
         count = max(1, round(self.groups * len(numbers)))
@@ -66,6 +69,8 @@ class InvalidPenalty(Plugin):
     Attributes:
         penalty: 0.1 in verl-agent, on a success of 10.
     """
+
+    RANGES: ClassVar = {"penalty": Range(0)}
 
     penalty: float = 0.01
 

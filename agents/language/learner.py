@@ -16,6 +16,7 @@ from agentgym.agents.language.policy import Policy
 from agentgym.agents.language.schedules import learning_rate_factor
 from agentgym.agents.language.surrogate import aggregate, clipped_surrogate
 from agentgym.agents.language.trajectory import Batch
+from agentgym.errors import InvalidParameter, NonFinite
 
 __all__ = ["Learner"]
 
@@ -28,12 +29,16 @@ class Learner:
         settings: of the update.
         plugins: the methods, in order.
         generator: on the CPU; decides minibatches and what plug-ins draw.
+
+    Attributes:
+        steps: how many gradient steps the last iteration took.
     """
 
     def __init__(
         self, policy: Policy, settings: LanguageConfig, plugins: Mapping[str, Plugin], generator: torch.Generator
     ) -> None:
         self.policy, self.settings, self.plugins, self.generator = policy, settings, plugins, generator
+        self.steps = 0
         learned = [parameter for parameter in policy.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(
             learned, settings.learning_rate, betas=(0.9, 0.95), weight_decay=settings.weight_decay
@@ -57,8 +62,11 @@ class Learner:
             Numbers for the log.
 
         Raises:
-            FloatingPointError: a loss is not finite.
+            InvalidParameter: an episode is alone in its group, with nothing to compare it with.
+            NonFinite: a loss is not finite.
         """
+        _check_groups(batch)
+        self.steps = 0
         plugins = list(self.plugins.values())
         for plugin in plugins:
             plugin.numbers = {}
@@ -91,12 +99,13 @@ class Learner:
         if settings.skip_dead:
             useful = useful & (batch.advantages != 0).any(1)
         rows = useful.nonzero()[:, 0].cpu()
+        full = -(-len(batch) // settings.minibatches)  # episodes of a minibatch if none is left out
         losses, norms = [], []
         for epoch in range(settings.epochs):
             order = rows[torch.randperm(len(rows), generator=self.generator)]
             for part in order.chunk(settings.minibatches) if len(order) else ():
                 small = batch.rows(part.to(batch.ids.device))
-                loss = self._loss(small, iteration, measures, epoch == settings.epochs - 1)
+                loss = self._loss(small, full, iteration, measures, epoch == settings.epochs - 1)
                 norms.append(self._step(loss, iteration))
                 losses.append(loss.detach())
         return {
@@ -106,7 +115,7 @@ class Learner:
             "train/learning_rate": self._rate(iteration),
         }
 
-    def _loss(self, batch: Batch, iteration: int, measures: UpdateMeasures, last_epoch: bool) -> Tensor:
+    def _loss(self, batch: Batch, full: int, iteration: int, measures: UpdateMeasures, last_epoch: bool) -> Tensor:
         settings = self.settings
         logp, entropy = processes.evaluate_decisions(self.policy, batch)
         each, clipped = clipped_surrogate(
@@ -114,7 +123,7 @@ class Learner:
         )
         for plugin in self.plugins.values():
             each = plugin.surrogate(self._terms(each, logp, batch, clipped))
-        loss = aggregate(each, batch.mask, settings.aggregation, settings.fixed_length)
+        loss = aggregate(each, batch.mask, settings.aggregation, settings.fixed_length, full)
         for plugin in self.plugins.values():
             if (more := plugin.loss(batch, logp, entropy, iteration)) is not None:
                 loss = loss + more
@@ -157,11 +166,12 @@ class Learner:
         processes.sum_gradients(self.policy)
         norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.settings.max_grad_norm)
         if not math.isfinite(float(norm)):
-            raise FloatingPointError(
-                f"the loss or its gradient is not finite ({float(loss.detach())}). Try a smaller learning_rate; the "
+            raise NonFinite(
+                f"The loss or its gradient is not finite ({float(loss.detach())}). Try a smaller learning_rate; the "
                 "weights before this step are kept."
             )
         self.optimizer.step()
+        self.steps += 1
         return norm
 
     def _rate(self, iteration: int) -> float:
@@ -179,3 +189,12 @@ class Learner:
         """Put back what :meth:`plugin_states` gave."""
         for name, plugin in self.plugins.items():
             plugin.restore(states[name])
+
+
+def _check_groups(batch: Batch) -> None:
+    numbers, sizes = batch.group.unique(return_counts=True)
+    if int(sizes.min()) < 2:
+        raise InvalidParameter(
+            f"Group {int(numbers[sizes.argmin()])} has one episode: advantages compare the episodes of a group, so one "
+            "alone teaches nothing. Play at least two episodes of each task."
+        )

@@ -1,13 +1,14 @@
 """LLDS: what was good must not become less likely."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from agentgym.agents.language.plugins import Plugin
 from agentgym.agents.language.trajectory import Batch
+from agentgym.settings import Range
 
 __all__ = ["LLDS"]
 
@@ -23,6 +24,8 @@ class LLDS(Plugin):
         weight: lambda.
         response: what counts as one: the whole "episode", or each "turn".
     """
+
+    RANGES: ClassVar = {"weight": Range(0)}
 
     weight: float = 0.1
     response: Literal["episode", "turn"] = "episode"

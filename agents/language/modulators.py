@@ -8,8 +8,12 @@ from torch import Tensor
 
 from agentgym.agents.language.plugins import Plugin
 from agentgym.agents.language.trajectory import Batch
+from agentgym.settings import Range
 
 __all__ = ["AEM", "EMPG"]
+
+# Nats by which entropies of equal turns differ: a pass through a network rounds otherwise in every batch.
+ROUNDING = 1e-5
 
 
 def _turn_entropies(batch: Batch) -> tuple[Tensor, Tensor]:
@@ -20,12 +24,13 @@ def _turn_entropies(batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def _to_unit(values: Tensor, scope: Tensor) -> Tensor:
-    """Min-max within each scope, [n] from [n] and scopes int64 [n]; 0 where all values of a scope are equal."""
+    """Min-max within each scope, [n] from [n] and scopes int64 [n]; 0 in scopes that are equal but for rounding."""
     _, place = scope.unique(return_inverse=True)
     size = int(place.max()) + 1
     low = torch.full((size,), torch.inf, device=values.device).scatter_reduce(0, place, values, "amin")
     high = torch.full((size,), -torch.inf, device=values.device).scatter_reduce(0, place, values, "amax")
-    return (values - low[place]) / (high - low)[place].clamp(min=1e-8)
+    unit = (values - low[place]) / (high - low)[place].clamp(min=1e-8)
+    return torch.where((high - low)[place] > ROUNDING, unit, 0.0)
 
 
 def _normalised_exp(values: Tensor, scope: Tensor) -> Tensor:
@@ -53,6 +58,8 @@ class EMPG(Plugin):
 
     PRESETS: ClassVar = {"paper": {"k": 1.0, "k_future": 1.0, "zeta": 0.1}}
 
+    RANGES: ClassVar = {"k": Range(0), "k_future": Range(0), "zeta": Range(0)}
+
     k: float = 1.0
     k_future: float = 1.0
     zeta: float = 0.1
@@ -79,6 +86,8 @@ class AEM(Plugin):
     Attributes:
         k: lambda of the paper, whose value is not known to us.
     """
+
+    RANGES: ClassVar = {"k": Range(0)}
 
     k: float = 1.0
 

@@ -10,7 +10,7 @@ from agentgym.agents.language.policy import Policy
 from agentgym.agents.language.trajectory import Batch
 from agentgym.catalog import resolve
 from agentgym.errors import UnknownId
-from agentgym.settings import from_settings, parse_settings
+from agentgym.settings import Range, check_settings, from_settings, parse_settings
 
 __all__ = ["PLUGINS", "Plugin", "Replay", "Terms", "make_plugins"]
 
@@ -77,13 +77,23 @@ class Plugin:
     Attributes:
         numbers: of this iteration, for the log; empty at its start.
         PRESETS: named settings, "paper" and "as_released" where these differ.
+        RANGES: the numbers that its settings may be.
         STOP_AT_VOID: whether a turn without any command ends the episode.
     """
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {}
+    RANGES: ClassVar[dict[str, Range]] = {}
     STOP_AT_VOID: ClassVar[bool] = False
 
     numbers: dict[str, float] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check the settings.
+
+        Raises:
+            NonFinite, InvalidParameter, UnknownId: one of them is not what it may be.
+        """
+        check_settings(self, self.RANGES, type(self).__name__)
 
     def begin(self, policy: Policy) -> None:
         """See the policy before the first iteration."""
@@ -129,6 +139,7 @@ def make_plugins(names: tuple[str, ...]) -> dict[str, Plugin]:
 
     Raises:
         UnknownId: no such method, preset or setting, or a method stands there twice.
+        InvalidParameter: a setting is not what it may be.
         AskError: a text has another form.
     """
     made: dict[str, Plugin] = {}
@@ -138,8 +149,8 @@ def make_plugins(names: tuple[str, ...]) -> dict[str, Plugin]:
             raise UnknownId("further method" if name in made else "method", name, {*PLUGINS} - {*made})
         plugin_class: type[Plugin] = resolve(f"agentgym.agents.language.{PLUGINS[name]}")
         preset = values.pop("preset", None)
-        if preset is not None and preset not in plugin_class.PRESETS:
+        if preset is not None and str(preset) not in plugin_class.PRESETS:
             raise UnknownId(f"preset of {name}", str(preset), plugin_class.PRESETS)
-        chosen = plugin_class.PRESETS[preset] if preset is not None else {}
+        chosen = plugin_class.PRESETS[str(preset)] if preset is not None else {}
         made[name] = from_settings(plugin_class, {**chosen, **values}, name)
     return made

@@ -2,7 +2,7 @@
 
 import copy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from agentgym.agents.language.plugins import Plugin
 from agentgym.agents.language.policy import Policy
 from agentgym.agents.language.trajectory import Batch
+from agentgym.settings import Range
 
 __all__ = ["KLToReference"]
 
@@ -24,6 +25,8 @@ class KLToReference(Plugin):
     Attributes:
         weight: 0.04 in GRPO's paper, 0.01 in EPO's runs.
     """
+
+    RANGES: ClassVar = {"weight": Range(0)}
 
     weight: float = 0.01
     reference: Policy | None = field(default=None, init=False)

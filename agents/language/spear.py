@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor
 
-from agentgym.agents.language.advantages import group_mean_std
+from agentgym.agents.language.advantages import group_mean_std, returns_of, slack
 from agentgym.agents.language.covariance import ClipCov
 from agentgym.agents.language.plugins import Plugin, Replay
 from agentgym.agents.language.schedules import fade_in, fade_out
 from agentgym.agents.language.trajectory import Batch
+from agentgym.errors import InvalidParameter
+from agentgym.settings import Range
 
 __all__ = ["Spear", "Stored"]
 
@@ -56,6 +57,12 @@ class Spear(Plugin):
         "as_released": {"capacity": 2048, "baseline_groups": 10_240, "bonus_length": 200, "weight_length": 200},
     }
 
+    RANGES: ClassVar[dict[str, Range]] = {
+        **dict.fromkeys(("bonus", "trigger", "weight"), Range(0)),
+        **dict.fromkeys(("bonus_length", "capacity", "tolerance", "baseline_groups", "weight_length"), Range(1)),
+        "clip_share": Range(0, 1),
+    }
+
     bonus: float = 0.1
     bonus_mode: Literal["none", "constant", "cosine"] = "cosine"
     bonus_length: int = 200
@@ -73,6 +80,11 @@ class Spear(Plugin):
     stored: list[Stored] = field(default_factory=list, init=False)
     means: list[float] = field(default_factory=list, init=False)
     deviations: list[float] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.decay != -1 and not 0 < self.decay <= 1:
+            raise InvalidParameter(f"Spear.decay must be -1, or above 0 and at most 1, not {self.decay!r}.")
 
     # Bonus
 
@@ -99,23 +111,24 @@ class Spear(Plugin):
         if not self.means:
             return None
         mean, deviation = self.baseline()
-        above = sum(episode.reward > mean for episode in self.stored)
+        better = [_above(episode, mean) for episode in self.stored]
+        above = sum(distance > 0 for distance in better)
         self.numbers |= {"baseline": mean, "above_baseline": float(above)}
         if above <= self.trigger * self.capacity:
             return None
         scale = deviation + 1e-6 if self.divide_by_std else 1.0
         good = []
-        for episode in self.stored:
-            better = (episode.reward - mean) / scale if self.decay < 0 else self.decay * episode.advantage
-            if better >= 0:
-                good.append((episode, better))
+        for episode, distance in zip(self.stored, better, strict=True):
+            advantage = distance / scale if self.decay < 0 else self.decay * episode.advantage
+            if advantage >= 0:
+                good.append((episode, advantage))
         self.stored = []
         if not good:
             return None
         count = 2 ** int(math.log2(min(len(good), self.capacity)))
         drawn = [good[number] for number in torch.randperm(len(good), generator=generator)[:count].tolist()]
         batch = Batch.joined([episode.batch for episode, _ in drawn])
-        calibrated = torch.tensor([better for _, better in drawn])[:, None]
+        calibrated = torch.tensor([advantage for _, advantage in drawn])[:, None]
         batch.advantages = calibrated.expand(batch.mask.shape) * batch.mask
         ages = [iteration - episode.iteration for episode, _ in drawn]
         self.numbers |= {"replayed": float(count), "age": sum(ages) / count, "advantage": float(calibrated.mean())}
@@ -131,12 +144,12 @@ class Spear(Plugin):
         for row in torch.nonzero((averages > 0) & (counts > 0))[:, 0].tolist():
             kept = batch.rows(torch.tensor([row])).to("cpu")
             self.stored.append(Stored(kept, float(returns[row]), float(averages[row]), iteration))
-        self._remember(returns, batch.group)
+        self._remember(batch)
         self.numbers["admitted"] = float((averages > 0).sum())
 
-    def _remember(self, returns: Tensor, group: Tensor) -> None:
-        means, deviations, _ = group_mean_std(returns, group)
-        first = [int((group == number).nonzero()[0, 0]) for number in group.unique()]
+    def _remember(self, batch: Batch) -> None:
+        means, deviations, _ = group_mean_std(returns_of(batch), batch.group)
+        first = [int((batch.group == number).nonzero()[0, 0]) for number in batch.group.unique()]
         self.means = [*self.means, *means[first].tolist()][-self.baseline_groups :]
         self.deviations = [*self.deviations, *deviations[first].tolist()][-self.baseline_groups :]
 
@@ -158,6 +171,12 @@ class Spear(Plugin):
         for one in state["stored"]:
             reward, advantage, iteration = one["numbers"]
             self.stored.append(Stored(Batch.from_state(one["batch"]), reward, advantage, int(iteration)))
+
+
+def _above(episode: Stored, mean: float) -> float:
+    """How far an episode's return is above the baseline; 0 where rounding is all that tells them apart."""
+    distance = episode.reward - mean
+    return 0.0 if abs(distance) <= float(slack(returns_of(episode.batch).size)) else distance
 
 
 def _median(values: list[float]) -> float:

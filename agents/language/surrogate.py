@@ -1,14 +1,13 @@
 """The clipped surrogate loss of each decision, and how the losses of many become one number."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-__all__ = ["AGGREGATIONS", "Aggregation", "aggregate", "clipped_surrogate"]
+__all__ = ["Aggregation", "aggregate", "clipped_surrogate"]
 
 Aggregation = Literal["decisions", "episodes", "fixed"]
-AGGREGATIONS: tuple[Aggregation, ...] = get_args(Aggregation)
 
 
 def clipped_surrogate(
@@ -34,7 +33,7 @@ def clipped_surrogate(
     return loss, clipped
 
 
-def aggregate(loss: Tensor, mask: Tensor, how: Aggregation, length: int) -> Tensor:
+def aggregate(loss: Tensor, mask: Tensor, how: Aggregation, length: int, episodes: int | None = None) -> Tensor:
     """One number from losses [B, U].
 
     Args:
@@ -44,11 +43,13 @@ def aggregate(loss: Tensor, mask: Tensor, how: Aggregation, length: int) -> Tens
             "fixed": each episode's sum divided by ``length``, mean over episodes, so that a decision weighs the same in
             long and short ones (Dr.GRPO).
         length: of "fixed".
+        episodes: of "fixed": by how many to divide; None: B. Where episodes with nothing to learn from were left out
+            it is how many there were with them, so that those that remain do not weigh more.
     """
     counted = torch.where(mask, loss, 0.0)
     if how == "decisions":
         return counted.sum() / mask.sum().clamp(min=1)
     if how == "fixed":
-        return counted.sum() / (length * len(loss))
+        return counted.sum() / (length * (len(loss) if episodes is None else episodes))
     per_episode = counted.sum(1) / mask.sum(1).clamp(min=1)
     return per_episode.sum() / mask.any(1).sum().clamp(min=1)

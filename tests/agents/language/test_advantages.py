@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 
 from agentgym.agents.language.advantages import ESTIMATORS, discounted, gigpo, grpo, rloo
@@ -71,3 +72,74 @@ def test_every_estimator_gives_a_value_for_each_turn():
     made = two_groups()
     for name, estimate in ESTIMATORS.items():
         assert estimate(made, "episodes", 0.95, 1.0).shape == made.rewards.shape, name
+
+
+# Returns that are equal but for rounding
+
+
+def rounded_alike(generator, worth=1.0, turns=40, paid=-0.1, times=7):
+    """Eight episodes of one return: ``worth`` at the end, and ``paid`` in any seven turns, the last one among them."""
+    episodes = []
+    for number in range(8):
+        rewards = torch.zeros(turns)
+        places = torch.randperm(turns - 1, generator=generator)[: times - number % 2]
+        rewards[places] += paid
+        rewards[-1] += worth
+        rewards[-1] += paid * (number % 2)  # rounded at another size than alone
+        episodes.append(episode(0, rewards.tolist(), anchors=[0] * turns))
+    return batch(*episodes)
+
+
+@pytest.mark.parametrize("over", ["episodes", "turns"])
+@pytest.mark.parametrize("name", ["grpo", "dr-grpo", "rloo"])
+def test_returns_that_differ_by_rounding_teach_nothing(name, over):
+    generator = torch.Generator().manual_seed(0)
+    differ = 0
+    for worth in (1.0, 0.3, 100.0, 0.0):
+        made = rounded_alike(generator, worth)
+        differ += len(set(made.returns().tolist())) > 1
+        assert not ESTIMATORS[name](made, over, 1.0, 1.0).any(), worth
+    assert differ > 1  # there was something to be mistaken
+
+
+@pytest.mark.parametrize("name", ["gigpo", "gigpo-mean"])
+def test_states_whose_returns_differ_by_rounding_teach_nothing(name):
+    # The first turns are in one state, and worth 0.1 + 0.6 or 0.7; the second ones in states of their own.
+    made = batch(episode(0, (0.1, 0.6), anchors=[0, 1]), episode(0, (0.7, 0.0), anchors=[0, 2]))
+    assert made.returns()[0] != made.returns()[1]
+    assert not ESTIMATORS[name](made, "episodes", 1.0, 1.0).any()
+    # Discounted by a half, 0.1 and 1.2 are worth 0.7 as well: what is left are the episodes' own advantages.
+    made = batch(episode(0, (0.1, 1.2), anchors=[0, 1]), episode(0, (0.7, 0.0), anchors=[0, 2]))
+    found = ESTIMATORS[name](made, "episodes", 0.5, 1.0)
+    assert torch.equal(found[:, 0], grpo(made, name == "gigpo", "episodes"))
+
+
+def added_up(values):
+    return torch.zeros(1).index_add_(0, torch.zeros(len(values), dtype=torch.int64), values)
+
+
+@pytest.mark.parametrize("difference", [0.1, 1e-4, 2e-6])
+def test_real_differences_are_what_they_were(difference):
+    generator = torch.Generator().manual_seed(0)
+    made = rounded_alike(generator)
+    made.rewards[3, 0] += difference
+    returns = made.rewards.sum(1)
+    mean = added_up(returns) / 8
+    std = (added_up((returns - mean) ** 2) / 7).sqrt()
+    assert torch.equal(grpo(made, False, "episodes"), returns - mean)
+    assert torch.equal(grpo(made, True, "episodes"), (returns - mean) / (std + 1e-6))
+    assert torch.equal(rloo(made), (returns - mean) * 8.0 / 7.0)
+
+
+def test_one_group_of_rounding_does_not_touch_another():
+    alike, again = (0.1, 0.6), (0.7, 0.0)
+    made = batch(episode(0, alike), episode(0, again), episode(1, alike), episode(1, (1.0, 0.0)))
+    alone = batch(episode(1, alike), episode(1, (1.0, 0.0)))
+    found = grpo(made, True, "episodes")
+    assert not found[:2].any()
+    assert torch.equal(found[2:], grpo(alone, True, "episodes"))
+
+
+def test_numbers_that_are_not_finite_are_never_equal():
+    for worth in (math.inf, math.nan):
+        assert not (grpo(batch(episode(0, (worth,)), episode(0, (worth,))), False, "episodes") == 0).any()

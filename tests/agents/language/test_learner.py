@@ -9,13 +9,15 @@ from agentgym.agents.language.policy import Sampler
 from agentgym.agents.language.reference import KLToReference
 from agentgym.agents.language.schedules import learning_rate_factor
 from agentgym.agents.language.trajectory import collate
+from agentgym.errors import InvalidParameter, NonFinite
 
 from .batches import batch, close, episode
 from .worlds import small
 
 
 def played(agent, seed=0):
-    return collate(agent.rollout.play([1, 2], Sampler(torch.Generator().manual_seed(seed))), agent.choosing)
+    seeds = list(range(1, 1 + agent.settings.tasks))
+    return collate(agent.rollout.play(seeds, Sampler(torch.Generator().manual_seed(seed))), agent.choosing)
 
 
 def likelihood(agent, made):
@@ -58,12 +60,80 @@ def test_dead_groups_are_not_passed_through_the_model():
     assert everything.learner.update(played(everything), 0)["train/episodes"] == 8
 
 
+def test_a_step_of_noise_is_not_taken():
+    agent = small(methods=())
+    made = played(agent)
+    made.rewards = torch.zeros(8, 6)
+    made.turns[:] = 6
+    for row, (first, second) in enumerate([(0.1, 0.6), (0.7, 0.0), (0.6, 0.1), (0.0, 0.7)] * 2):
+        made.rewards[row, 0], made.rewards[row, 1] = first, second
+    assert len(set(made.returns().tolist())) > 1
+    weights = [parameter.clone() for parameter in agent.policy.parameters()]
+    assert agent.learner.update(made, 0)["train/episodes"] == 0
+    assert agent.learner.steps == 0
+    assert all(torch.equal(a, b) for a, b in zip(weights, agent.policy.parameters(), strict=True))
+
+
+def gradient_of(rewards, minibatches, skip_dead, aggregation="fixed"):
+    """The sum of an iteration's gradients at the initial weights: what is left of its steps without their order."""
+    agent = small(
+        methods=(), advantage="dr-grpo", aggregation=aggregation, skip_dead=skip_dead, minibatches=minibatches,
+        tasks=4, group_size=2, max_grad_norm=1e30,
+    )  # fmt: skip
+    made = played(agent)
+    made.group = torch.arange(8) // 2
+    made.rewards[:] = 0.0
+    made.rewards[:, 0] = torch.tensor(rewards)
+    total = [torch.zeros_like(parameter) for parameter in agent.policy.parameters()]
+
+    def note():
+        for kept, parameter in zip(total, agent.policy.parameters(), strict=True):
+            if parameter.grad is not None:
+                kept += parameter.grad
+
+    agent.learner.optimizer.step = note
+    agent.learner.update(made, 0)
+    return torch.cat([one.flatten() for one in total])
+
+
+@pytest.mark.parametrize("minibatches", [1, 2, 3])
+def test_the_step_of_fixed_does_not_grow_as_groups_die(minibatches):
+    rewards = [1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0]  # one group of four can be learned from
+    skipped, seen = (gradient_of(rewards, minibatches, skip_dead) for skip_dead in (True, False))
+    assert seen.norm() > 0
+    # Minibatches are drawn otherwise, but at the same weights and ratios of 1 all add up to the same.
+    close(skipped / seen.norm(), seen / seen.norm(), 1e-4)
+    twice = gradient_of([1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0], minibatches, True)
+    assert not torch.allclose(twice, skipped, rtol=0.1)  # the other group adds, and takes nothing from the first
+
+
+def test_an_episode_alone_in_its_group_is_refused():
+    agent = small(methods=())
+    made = played(agent)
+    made.group[-1] = 7
+    with pytest.raises(InvalidParameter, match="Group 7 has one episode"):
+        agent.learner.update(made, 0)
+
+
+def test_updates_are_counted_as_they_are_made():
+    agent = small(methods=(), epochs=3)
+    made = played(agent)
+    made.rewards[:] = 0.0
+    agent.learner.update(made, 0)
+    assert agent.learner.steps == 0
+    made = played(agent)
+    made.rewards[:] = 0.0
+    made.rewards[:4, 0] = torch.tensor([1.0, 0.0, 0.0, 0.0])
+    agent.learner.update(made, 0)
+    assert agent.learner.steps == 6
+
+
 def test_a_loss_that_is_not_finite_stops_before_the_step():
     agent = small(methods=())
     made = played(agent)
     made.rewards[0, 0] = float("nan")
     weights = [parameter.clone() for parameter in agent.policy.parameters()]
-    with pytest.raises(FloatingPointError, match="learning_rate"):
+    with pytest.raises(NonFinite, match="learning_rate"):
         agent.learner.update(made, 0)
     assert all(torch.equal(a, b) for a, b in zip(weights, agent.policy.parameters(), strict=True))
 

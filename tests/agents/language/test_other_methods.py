@@ -27,6 +27,18 @@ def test_empg():
     assert (centred * made.mask).sum() == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.parametrize("method", [EMPG(k=2.0, zeta=0.0, centre=False), AEM(k=2.0)])
+def test_entropies_that_differ_by_rounding_weigh_alike(method):
+    made = batch(episode(0, (0.0, 0.0), entropies=[1.0, 1.0 + 3e-7]), episode(0, (0.0,), entropies=[1.0 - 2e-7]))
+    close(method.modulate(made, torch.tensor([[1.0, 1.0], [1.0, 0.0]])), [[1.0, 1.0], [1.0, 0.0]])
+
+
+def test_groups_that_differ_by_rounding_are_the_first_to_be_dropped():
+    alike = [episode(0, (0.1, 0.6)), episode(0, (0.7, 0.0))]
+    kept = DrBoT(groups=0.5).keep(batch(*alike, episode(1, (1e-5, 0.0)), episode(1, (0.0, 0.0)))).any(1)
+    assert kept.tolist() == [False, False, True, True]
+
+
 def test_aem_stays_within_a_group():
     made = batch(episode(0, (0.0, 0.0), entropies=[1.0, 3.0]), episode(1, (0.0,), entropies=[9.0]))
     found = AEM(k=2.0).modulate(made, torch.tensor([[1.0, 1.0], [1.0, 0.0]]))

@@ -133,3 +133,27 @@ def test_presets():
     released = make_plugins(("spear:preset=as_released,capacity=16",))["spear"]
     assert (released.weight_length, released.capacity) == (200, 16)
     assert math.isclose(Spear().bonus_weight(100), 0.5)
+
+
+def test_what_rounding_lifts_above_the_baseline_is_not_replayed():
+    method = Spear(capacity=2, trigger=0.5, divide_by_std=True, clip_share=0.0)
+    # Returns of 0.7, added up or not.
+    finished(method, 0, episode(0, (0.1, 0.6)), episode(0, (0.1, 0.6)), advantages=[1.0] * 2)
+    method.means = [float(batch(episode(0, (0.7, 0.0))).returns()[0])]
+    assert method.stored[0].reward != method.means[0]
+    assert method.replay(1, generator()) is None
+    assert method.numbers["above_baseline"] == 0
+    method.means = [0.2]  # and a real distance is what it was
+    replay = method.replay(1, generator())
+    expected = (method_reward() - 0.2) / (0.0 + 1e-6)
+    close(replay.batch.advantages[0, 0], expected)
+
+
+def method_reward():
+    return float(batch(episode(0, (0.1, 0.6))).returns()[0])
+
+
+def test_groups_of_equal_returns_have_no_deviation():
+    method = Spear()
+    finished(method, 0, episode(0, (0.1, 0.6)), episode(0, (0.7, 0.0)), advantages=[0.0] * 2)
+    assert method.deviations == [0.0]

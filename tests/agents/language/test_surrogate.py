@@ -43,6 +43,7 @@ def test_aggregation():
     assert aggregate(loss, mask, "decisions", 0).item() == pytest.approx(3.0)
     assert aggregate(loss, mask, "episodes", 0).item() == pytest.approx((1.5 + 6) / 2)
     assert aggregate(loss, mask, "fixed", 10).item() == pytest.approx(9 / 20)
+    assert aggregate(loss, mask, "fixed", 10, episodes=8).item() == pytest.approx(9 / 80)
 
 
 def terms(advantages, logp, clipped=None, old=None):
