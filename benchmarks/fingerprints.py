@@ -14,7 +14,10 @@ import tempfile
 import warnings
 from pathlib import Path
 
+import gymnasium
+import minari
 import numpy as np
+from minari.data_collector import EpisodeBuffer
 
 from agentgym.data.making import make_dataset
 from agentgym.evaluation.evaluate import evaluate
@@ -27,7 +30,7 @@ LANGUAGE = {"tasks": 2, "group_size": 4, "imitation_batches": 2}
 SEQUENCE = {"width": 32, "layers": 1, "batch_size": 8}
 HOME = {"env": "agentgym/Household-v0", "env_kwargs": {"size": "tiny"}, "steps": 400}
 ICE = {"dataset": "frozenlake:slip=0.6,trajectories=60", "steps": 40}
-PENDULUM = {"dataset": "pendulum-random:size=2000", "steps": 40}
+PENDULUM = {"dataset": "fingerprints/pendulum-v0", "steps": 40}
 HEATERS = {"env": "agentgym/Convection-v0", "steps": 24, "num_envs": 2}
 
 CASES: dict[str, RunConfig] = {
@@ -94,7 +97,9 @@ def main() -> None:
 def fingerprint(name: str, config: RunConfig, folder: Path) -> dict[str, str]:
     """The hashes of one case, or its error in their place."""
     try:
-        if config.dataset:
+        if config.dataset == PENDULUM["dataset"]:
+            _record_pendulum()
+        elif config.dataset:
             make_dataset(config.dataset, folder)
         run = train(config, name.replace(", ", "-").replace(" ", "-"), folder, progress=False)
         found = {name: _digest((run.final / "tensors.safetensors").read_bytes())}
@@ -109,6 +114,30 @@ def fingerprint(name: str, config: RunConfig, folder: Path) -> dict[str, str]:
         found = {name: f"{type(error).__name__}: {error}"}
     print(json.dumps(found), flush=True)
     return found
+
+
+def _record_pendulum(episodes: int = 10) -> None:
+    """Random episodes as a Minari dataset, once: recipes train a behaviour first."""
+    if PENDULUM["dataset"] in minari.list_local_datasets():
+        return
+    env = gymnasium.make("Pendulum-v1")
+    env.action_space.seed(0)
+    recorded = []
+    for number in range(episodes):
+        observations, actions, rewards, over = [env.reset(seed=number)[0]], [], [], False
+        while not over:
+            actions.append(env.action_space.sample())
+            observation, reward, _, over, _ = env.step(actions[-1])
+            observations.append(observation)
+            rewards.append(reward)
+        ends = np.zeros(len(rewards), bool)
+        cuts = np.arange(1, len(rewards) + 1) == len(rewards)
+        recorded.append(
+            EpisodeBuffer(
+                number, number, None, np.array(observations), np.array(actions), np.array(rewards), ends, cuts
+            )
+        )
+    minari.create_dataset_from_buffers(PENDULUM["dataset"], buffer=recorded, env=env)
 
 
 def _digest(data: bytes) -> str:
