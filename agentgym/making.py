@@ -2,6 +2,8 @@
 
 import functools
 import importlib
+import inspect
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,9 +14,16 @@ from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from agentgym import catalog
-from agentgym.errors import AskError, UnknownId
+from agentgym.errors import AskError, MissingExtra, UnknownId
 
-__all__ = ["check_id", "has_native_batch", "make_env", "make_native_batch", "parallel_env", "perturbed"]
+__all__ = [
+    "check_id",
+    "has_native_batch",
+    "make_env",
+    "make_native_batch",
+    "parallel_env",
+    "perturbed",
+]
 
 World = TypeVar("World", gymnasium.Env[Any, Any], VectorEnv[Any, Any, Any])
 
@@ -28,19 +37,28 @@ def check_id(env_id: str) -> None:
     Raises:
         UnknownId: Gymnasium knows no such id (also after importing the module of a ``module:Id``).
     """
-    module, _, name = env_id.rpartition(":")
-    if module:
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise AskError(
-                f"The module {module!r} of {env_id!r} cannot be imported ({error}). Install it first."
-            ) from error
+    module, colon, name = env_id.rpartition(":")
+    if colon:
+        _import(module, env_id)
     try:
         gymnasium.spec(name)
-    except gymnasium.error.Error as error:
+    except (gymnasium.error.Error, TypeError, ValueError) as error:
         known = [entry.id for entry in catalog.entries("env")] + list(gymnasium.registry)
         raise UnknownId("environment", name, known, "See: agentgym list envs") from error
+
+
+def _import(module: str, env_id: str) -> None:
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise AskError(f"{module!r} of {env_id!r} is no module's name; an id is NAME or MODULE:NAME.")
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        advice = "Install it, or run where its file is." if error.name == module.partition(".")[0] else "Install that."
+        raise AskError(f"The module {module!r} of {env_id!r} cannot be imported ({error}). {advice}") from error
+    except Exception as error:  # the module's own mistake
+        raise AskError(
+            f"The module {module!r} of {env_id!r} cannot be imported ({type(error).__name__}: {error})."
+        ) from error
 
 
 def make_env(
@@ -54,8 +72,9 @@ def make_env(
         perturbations: configurations (``{"type": "ObservationNoise", "std": 0.1}``), from the inside out.
 
     Raises:
-        UnknownId: there is no such environment or perturbation.
+        UnknownId: there is no such environment or perturbation, or the environment has no such keyword argument.
         AskError: the environment refuses its keyword arguments.
+        MissingExtra: a package that it needs is not installed.
     """
     check_id(env_id)
     _hear_mujoco_once()
@@ -96,7 +115,8 @@ def has_native_batch(env_id: str) -> bool:
     """
     check_id(env_id)
     entry_point = gymnasium.spec(env_id.rpartition(":")[2]).vector_entry_point
-    batch_class = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    with _naming(env_id, None):
+        batch_class = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
     return hasattr(batch_class, "get_state") and hasattr(batch_class, "set_state")
 
 
@@ -130,11 +150,40 @@ def _hear_mujoco_once() -> None:
 
 @contextmanager
 def _naming(env_id: str, env_kwargs: Mapping[str, Any] | None) -> Iterator[None]:
-    """Say which environment it is that refuses its arguments."""
+    """Say which environment it is that refuses its arguments, or lacks a package."""
     try:
         yield
-    except TypeError as error:
-        raise AskError(f"{env_id} cannot be made with {env_kwargs}: {error}") from error
+    except AskError:
+        raise
+    except gymnasium.error.DependencyNotInstalled as error:
+        commands = re.findall(r"`(pip install [^`]*)`", str(error))
+        raise MissingExtra(f"A package of {env_id}", command=" && ".join(commands) or str(error)) from error
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"{error.name}, which {env_id} needs,", command=f"pip install {error.name}") from error
+    except Exception as error:
+        if not env_kwargs and not isinstance(error, ImportError | TypeError | gymnasium.error.Error):
+            raise  # nobody's argument is at fault
+        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        if unknown and unknown[1] in (env_kwargs or {}):
+            raise UnknownId(f"keyword argument of {env_id}", unknown[1], _keyword_arguments(env_id)) from error
+        arguments = f" with {dict(env_kwargs)}" if env_kwargs else ""
+        raise AskError(f"{env_id} cannot be made{arguments}: {type(error).__name__}: {error}") from error
+
+
+def _keyword_arguments(env_id: str) -> set[str]:
+    """What the environment's class takes, also through ``**kwargs`` to the classes that it is derived from."""
+    entry_point = gymnasium.spec(env_id.rpartition(":")[2]).entry_point
+    maker: Any = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    makers = [maker]
+    if inspect.isclass(maker):
+        makers = [one.__dict__["__init__"] for one in maker.__mro__ if "__init__" in one.__dict__ and one is not object]
+    known: set[str] = {"max_episode_steps", "render_mode"}
+    for one in makers:
+        parameters = inspect.signature(one).parameters.values()
+        known |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return known - {"self"}
 
 
 def perturbed(env: World, configs: Sequence[Mapping[str, Any]]) -> World:

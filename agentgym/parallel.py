@@ -4,6 +4,9 @@ A task that raises, or whose worker dies, becomes an :class:`Outcome` with its e
 """
 
 import re
+import socket
+import subprocess
+import sys
 import tempfile
 import traceback
 import warnings
@@ -16,9 +19,12 @@ from typing import Any, Generic, TypeVar
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from agentgym.errors import MissingExtra, Stopped
+from agentgym.errors import AskError, MissingExtra, Stopped
+from agentgym.settings import whole_number
 
-__all__ = ["Outcome", "map_tasks"]
+__all__ = ["Outcome", "connect_to_ray", "map_tasks"]
+
+SECONDS_TO_ANSWER, SECONDS_TO_CONNECT = 10, 60
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -48,13 +54,28 @@ def map_tasks(
 
     A task that was stopped by a signal (:class:`agentgym.errors.Stopped`) stops the map.
 
+    Raises:
+        InvalidParameter: ``workers`` is neither -1 nor at least 1; said before the first outcome is asked for.
+        AskError: the Ray cluster cannot be used.
+        MissingExtra: Ray is not installed.
+
     Args:
         function: importable or a closure; it runs with one numerics thread in each worker process.
         tasks: what is sent to the workers, one at a time.
-        workers: processes on this machine; 1 runs in this process.
+        workers: processes on this machine; 1 runs in this process, -1 uses all CPUs.
         ray: address of a Ray cluster ("auto" finds a running one, "local" starts one here); ``workers`` is
             then the number of its CPUs to use, or all of them for -1.
     """
+    if workers != -1:
+        workers = whole_number("workers", workers, 1)
+    if ray is not None:
+        connect_to_ray(ray)
+    return _map(function, tasks, workers, ray)
+
+
+def _map(
+    function: Callable[[Task], Result], tasks: Sequence[Task], workers: int, ray: str | None
+) -> Iterator[Outcome[Result]]:
     if workers == 1 and ray is None:
         for index, task in enumerate(tasks):
             with _one_thread():  # as in a worker: the last bits of a product depend on the number of threads
@@ -168,20 +189,72 @@ def _cause(death: BaseException) -> str:
 
 @contextmanager
 def _backend(ray_address: str | None) -> Iterator[Any]:
-    """joblib's own processes, or Ray's joblib backend on a cluster."""
+    """joblib's own processes, or Ray's joblib backend on the cluster that this process is connected to."""
     if ray_address is None:
         with joblib.parallel_config(backend="loky", inner_max_num_threads=1), warnings.catch_warnings():
             # loky replaces a worker that has grown by 100 MB, which importing torch in it does; nothing is lost
             warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
             yield
         return
-    try:
-        import ray
-        from ray.util.joblib import register_ray
-    except ImportError:
-        raise MissingExtra("ray", "distributed") from None
-    if not ray.is_initialized():
-        ray.init(address=None if ray_address == "local" else ray_address, log_to_driver=False)
+    from ray.util.joblib import register_ray
+
     register_ray()
     with joblib.parallel_config(backend="ray"):
         yield
+
+
+def connect_to_ray(address: str) -> None:
+    """Connect this process to a Ray cluster, where it is not connected to one already.
+
+    Args:
+        address: HOST:PORT, "auto" for one that runs on this machine, "local" to start one.
+
+    Raises:
+        AskError: nothing answers there within a minute, or the cluster wants a token; with what Ray says.
+        MissingExtra: Ray is not installed.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise MissingExtra("ray", "distributed") from None
+    if ray.is_initialized():
+        return
+    if address != "local":
+        _try_to_connect(address)
+    ray.init(address=None if address == "local" else address, log_to_driver=False)
+
+
+# ray.init() waits as long as it likes and writes its reasons to the process's standard error, so another process tries.
+TRIAL = """
+import sys, ray
+try:
+    ray.init(address=sys.argv[1], log_to_driver=False)
+except Exception as error:
+    sys.exit(f"REASON {type(error).__name__}: {error}")
+"""
+
+
+def _try_to_connect(address: str) -> None:
+    if place := re.fullmatch(r"(?:ray://)?([\w.-]+):(\d{1,5})", address):
+        try:
+            socket.create_connection((place[1], int(place[2])), SECONDS_TO_ANSWER).close()
+        except (OSError, OverflowError, UnicodeError) as error:
+            raise AskError(f"The Ray cluster at {address!r} does not answer: {error}.") from error
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", TRIAL, address],
+            capture_output=True, text=True, errors="replace", timeout=SECONDS_TO_CONNECT, check=False,
+        )  # fmt: skip
+        code, said = done.returncode, done.stderr
+    except subprocess.TimeoutExpired as late:
+        code, said = 1, (late.stderr or b"").decode(errors="replace")
+        said += f"\nREASON nothing answered within {SECONDS_TO_CONNECT} s"
+    if code == 0:
+        return
+    reason = " ".join(said.rpartition("REASON ")[2].split()) or f"Ray ended with {code}"
+    if refused := re.search(r"InvalidAuthToken: .*", said):
+        reason += (
+            f". {refused[0]}. Set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to the cluster's token or "
+            "RAY_AUTH_TOKEN_PATH to its file (https://docs.ray.io/en/latest/ray-security/token-auth.html)"
+        )
+    raise AskError(f"The Ray cluster at {address!r} cannot be used: {reason}")

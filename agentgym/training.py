@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
 from torch.utils.tensorboard import SummaryWriter
 
 from agentgym import catalog
+from agentgym.checking import check_interface
 from agentgym.checkpoints import Checkpoints, Saved
 from agentgym.errors import AskError, InvalidParameter
 from agentgym.making import make_env, make_native_batch
@@ -108,6 +109,7 @@ def build(config: RunConfig) -> Any:
         return _build_offline(config, agent_class, settings)
     if config.num_envs == 1:  # an agent that learns from groups of episodes says how many worlds it plays side by side
         config.num_envs = getattr(settings, "worlds", 1)
+    check_interface(config.env, config.env_kwargs)
     env = training_environments(config)
     return agent_class(
         getattr(settings, "policy", "MlpPolicy"), env, seed=config.seed, device=config.device, **settings.to_kwargs()
@@ -158,6 +160,8 @@ def _build_offline(config: RunConfig, agent_class: Any, settings: Any) -> Any:
         config.env, config.env_kwargs = about.env, {**about.env_kwargs, **config.env_kwargs}
         config.perturbations = config.perturbations or [dict(one) for one in about.perturbations]
     config.dataset_sha256 = dataset.digest
+    if config.env:
+        check_interface(config.env, config.env_kwargs)
     env = partial(make_env, config.env, config.env_kwargs, config.perturbations) if config.env else None
     return agent_class("MlpPolicy", env, dataset, seed=config.seed, device=config.device, **settings.to_kwargs())
 

@@ -1,9 +1,10 @@
 import os
 import signal
+import subprocess
 
 import pytest
 
-from agentgym.errors import Stopped
+from agentgym.errors import AskError, InvalidParameter, Stopped
 from agentgym.parallel import map_tasks
 
 try:
@@ -68,3 +69,35 @@ def test_a_signal_stops_the_whole_map(workers):
 
     with pytest.raises(Stopped, match="signal 15"):
         list(map_tasks(stopped, [1, 2], workers=workers))
+
+
+@pytest.mark.parametrize("workers", [0, -2, 1.5, True])
+def test_numbers_of_workers_that_cannot_be_are_refused_before_work(workers):
+    with pytest.raises(InvalidParameter, match="workers"):
+        map_tasks(abs, [1], workers=workers)  # not at the first outcome
+
+
+@pytest.mark.skipif(not HAS_RAY, reason='needs Ray: pip install "agentgym[distributed]"')
+@pytest.mark.parametrize(
+    ("ended", "said"),
+    [
+        (None, "does not answer: .*refused"),  # nothing listens: no process of Ray's is started
+        ("W gcs_client.cc: Unauthenticated: RPC error: InvalidAuthToken: Authentication token is missing\n"
+         "REASON ConnectionError: Failed to connect", "Failed to connect.*token is missing.*RAY_AUTH_TOKEN"),
+        ("REASON AuthenticationError: no token was found,\nset RAY_AUTH_TOKEN", "was found, set RAY_AUTH_TOKEN"),
+        ("Segmentation fault", "Ray ended with 1"),
+        (subprocess.TimeoutExpired("python", 60, stderr=b"InvalidAuthToken: none"), "within 60 s.*RAY_AUTH_TOKEN"),
+    ],
+)  # fmt: skip
+def test_a_ray_cluster_that_cannot_be_used_is_said(ended, said, monkeypatch):
+    def run(command, **how):
+        assert ended is not None
+        if isinstance(ended, Exception):
+            raise ended
+        return subprocess.CompletedProcess(command, 1, "", ended)
+
+    monkeypatch.setattr("ray.is_initialized", lambda: False)  # another test may have started Ray in this process
+    monkeypatch.setattr("agentgym.parallel.subprocess.run", run)
+    address = "127.0.0.1:1" if ended is None else "auto"
+    with pytest.raises(AskError, match=said):
+        map_tasks(abs, [1], ray=address)
