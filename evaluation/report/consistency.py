@@ -6,10 +6,12 @@ from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
+from markupsafe import Markup
 
 from agentgym.evaluation.report.figures import MISSING, colour, padded, plain
 from agentgym.evaluation.report.panels import Cell, Panel, promising
-from agentgym.evaluation.report.plots import Page
+from agentgym.evaluation.report.plots import Page, Section
+from agentgym.evaluation.report.rendering import render
 from agentgym.evaluation.report.words import hover
 
 __all__ = ["consistency", "consistency_tab"]
@@ -21,20 +23,19 @@ NOTE = (
 )
 
 
-def consistency_tab(page: Page) -> str:
+def consistency_tab(page: Page) -> Markup:
     """The tab's body, a plot an agent; empty where no agent promises anything."""
     found = promising(page.panels)
     if not found:
-        return ""
+        return Markup()
     span = _reach([cell for cells in found.values() for cell, _ in cells])
     places = {agent.name: index for index, agent in enumerate(page.evaluation.agents)}
-    body = "".join(
-        f'<section class="panel"><h3><span class="dot agent-{places[agent] % 6}"></span>{escape(agent)}</h3>'
-        f"{page.plot(consistency(agent, cells, places[agent], span), f'{agent}: promised against achieved return')}"
-        "</section>"
-        for agent, cells in found.items()
-    )
-    return f'<div class="plots"><p class="note wide">{NOTE}</p>{body}</div>'
+    sections = []
+    for agent, cells in found.items():
+        figure = consistency(agent, cells, places[agent], span)
+        plot = page.plot(figure, f"{agent}: promised against achieved return")
+        sections.append(Section(agent, [plot], wide=False, agent=places[agent]))
+    return render("plots.html", sections=sections, legend=[], key="", note=NOTE)
 
 
 def consistency(agent: str, cells: Sequence[tuple[Cell, Panel]], index: int, span: tuple[float, float]) -> go.Figure:

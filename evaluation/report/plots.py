@@ -1,19 +1,73 @@
 """The body of each tab: its plots with their headings, notes and sliders."""
 
-import json
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
+from markupsafe import Markup
+
 from agentgym.evaluation.report import figures, heatmaps
 from agentgym.evaluation.report.panels import Panel
+from agentgym.evaluation.report.rendering import render
 from agentgym.evaluation.report.words import coordinate
 from agentgym.evaluation.table import Evaluation
 from agentgym.stats import Estimate
 
-__all__ = ["Page", "tab_body"]
+__all__ = ["Page", "Plot", "Section", "tab_body"]
 
 PROFILE_FROM = 4  # a performance profile needs some conditions to be one
+LINES_KEY = "Band: 95 % interval. Dotted: nominal return. Open marker: some episodes failed. Grey ×: all did."
+FAILURE_NOTE = (
+    "Grey ×: no episode was finished. !: some were not, and the mean is over the others. "
+    "Point at the cell for the error."
+)
+
+
+@dataclass(frozen=True)
+class Plot:
+    """The place where a figure will be drawn.
+
+    Attributes:
+        name: its id in the page and among the figures.
+        label: what it shows, for people who cannot see it.
+        height: pixels.
+        caption: a heading above it, where several stand side by side.
+    """
+
+    name: str
+    label: str
+    height: int
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Slider:
+    """Moves through the slices along the third coordinate."""
+
+    axis: str
+    levels: list[str]
+    first: int
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, its plots and what is said below them.
+
+    Attributes:
+        wide: over the whole width instead of a column.
+        maps: several plots side by side.
+        width: at most so many pixels.
+        agent: index of the agent whose dot stands before the heading.
+    """
+
+    heading: str
+    plots: list[Plot]
+    notes: tuple[str, ...] = ()
+    wide: bool = True
+    maps: bool = False
+    width: int | None = None
+    slider: Slider | None = None
+    agent: int | None = None
 
 
 @dataclass
@@ -25,28 +79,29 @@ class Page:
     nominal: dict[str, Estimate]
     figures: dict[str, str] = field(default_factory=dict)
 
-    def plot(self, figure: Any, label: str) -> str:
-        """The place where a figure will be drawn; ``label`` describes it to who cannot see it."""
+    def plot(self, figure: Any, label: str, caption: str = "") -> Plot:
+        """Keep a figure for the page."""
         name = f"figure-{len(self.figures)}"
         self.figures[name] = figure.to_json()
-        height = f"min-height:{figure.layout.height}px"
-        return f'<div class="plot" id="{name}" role="img" aria-label="{escape(label)}" style="{height}"></div>'
+        return Plot(name, label, figure.layout.height, caption)
 
 
-def tab_body(page: Page, panels: list[Panel]) -> str:
+def tab_body(page: Page, panels: list[Panel]) -> Markup:
     """The plots of one tab: curves in columns, on one scale; everything else over the whole width."""
     shown = [mean for panel in panels if panel.kind == "curve" for mean in _reach(panel)]
     shown += [nominal.value for nominal in page.nominal.values()] if shown else []
     span = (min(shown), max(shown)) if shown else (0.0, 1.0)
-    body = _legend(page, panels) + "".join(_panel(page, panel, span) for panel in panels)
+    sections = [_section(page, panel, span) for panel in panels]
     scored = [panel for panel in panels if panel.kind != "nominal"]
     if sum(len(cells) for panel in scored for cells in list(panel.cells.values())[:1]) >= PROFILE_FROM and any(
         panel.means() for panel in scored
     ):
         note = "For every return τ, the fraction of this tab's conditions with a higher mean return: higher is better."
-        plot = page.plot(figures.profile(scored), "Performance profile")
-        body += f'<section class="panel wide"><h3>Performance profile</h3>{plot}<p class=note>{note}</p></section>'
-    return f'<div class="plots">{body}</div>'
+        heading = "Performance profile"
+        sections.append(Section(heading, [page.plot(figures.profile(scored), heading)], (note,)))
+    lines = any(panel.kind == "curve" or (len(panel.axes) == 1 and panel.kind == "grid") for panel in panels)
+    legend = [agent.name for agent in page.evaluation.agents]
+    return render("plots.html", sections=sections, legend=legend, key=LINES_KEY if lines else "", note="")
 
 
 def _reach(panel: Panel) -> list[float]:
@@ -56,75 +111,42 @@ def _reach(panel: Panel) -> list[float]:
     return [end for end in ends if end == end]
 
 
-def _legend(page: Page, panels: list[Panel]) -> str:
-    names = "".join(
-        f'<span><span class="dot agent-{index % len(figures.COLOURS)}"></span>{escape(agent.name)}</span>'
-        for index, agent in enumerate(page.evaluation.agents)
-    )
-    lines = any(panel.kind == "curve" or (len(panel.axes) == 1 and panel.kind == "grid") for panel in panels)
-    key = "Band: 95 % interval. Dotted: nominal return. Open marker: some episodes failed. Grey ×: all did."
-    return f'<p class="legend">{names}{f"<span class=quiet>{key}</span>" if lines else ""}</p>'
-
-
-def _panel(page: Page, panel: Panel, span: tuple[float, float]) -> str:
+def _section(page: Page, panel: Panel, span: tuple[float, float]) -> Section:
     label = f"{panel.name}: mean return of {', '.join(panel.cells)}"
-    name = escape(panel.name)
     if panel.kind == "curve":
         figure = figures.curves(panel, "intensity", page.nominal, span, "intensity")
-        return f'<section class="panel"><h3>{name}</h3>{page.plot(figure, label)}</section>'
+        return Section(panel.name, [page.plot(figure, label)], wide=False)
     if panel.kind == "nominal":
-        return (
-            f'<section class="panel wide"><h3>{name}</h3>{page.plot(figures.nominal(panel), label)}'
-            "<p class=note>Every episode in the undisturbed environment, with its median and quartiles.</p></section>"
-        )
+        note = "Every episode in the undisturbed environment, with its median and quartiles."
+        return Section(panel.name, [page.plot(figures.nominal(panel), label)], (note,))
     if panel.kind == "matrix":
         trained_in = {agent.name: agent.trained_in or "an unknown environment" for agent in page.evaluation.agents}
-        figure = heatmaps.matrix(panel, trained_in)
+        plot = page.plot(heatmaps.matrix(panel, trained_in), label)
         width = 260 + 190 * len(panel.values("test"))  # cells as wide as their numbers need
-        plot = f'<div style="max-width:{width}px">{page.plot(figure, label)}</div>'
-        return f'<section class="panel wide"><h3>{name}</h3>{plot}{_failure_note(panel)}</section>'
+        return Section(panel.name, [plot], _failure_notes(panel), width=width)
     if len(panel.axes) == 1:
         reach = _reach(panel) + [nominal.value for nominal in page.nominal.values()]
         own = (min(reach), max(reach)) if reach else (0.0, 1.0)
         figure = figures.curves(panel, panel.axes[0], page.nominal, own, escape(panel.axes[0]))
-        return f'<section class="panel wide"><h3>{name}</h3>{page.plot(figure, label)}</section>'
+        return Section(panel.name, [page.plot(figure, label)])
     return _grid(page, panel)
 
 
-def _grid(page: Page, panel: Panel) -> str:
+def _grid(page: Page, panel: Panel) -> Section:
     first = heatmaps.worst_slice(panel)
     maps = heatmaps.grid_maps(panel, first)
     difference = heatmaps.difference_map(panel, first)
-    drawn = "".join(
-        f"<figure><figcaption>{escape(shown.title)}</figcaption>"
-        f"{page.plot(shown.figure, f'{panel.name}: {shown.title}')}</figure>"
+    plots = [
+        page.plot(shown.figure, f"{panel.name}: {shown.title}", shown.title)
         for shown in [*maps, *([difference] if difference else [])]
-    )
+    ]
     note = "All agents on one colour scale; the frame marks each agent's worst cell."
     note += " The difference is in pairs of episodes with equal seeds." if difference else ""
-    return (
-        f'<section class="panel wide"><h3>{escape(panel.name)}</h3>{_slider(panel, first)}'
-        f'<div class="maps">{drawn}</div>'
-        f"<p class=note>{note}</p>{_failure_note(panel)}</section>"
-    )
+    slider = None
+    if len(panel.axes) == 3:
+        slider = Slider(panel.axes[2], [coordinate(value) for value in panel.values(panel.axes[2])], first)
+    return Section(panel.name, plots, (note, *_failure_notes(panel)), maps=True, slider=slider)
 
 
-def _slider(panel: Panel, first: int) -> str:
-    """Moves through the slices along the third coordinate."""
-    if len(panel.axes) < 3:
-        return ""
-    levels = [coordinate(value) for value in panel.values(panel.axes[2])]
-    return (
-        f'<label class="slider">{escape(panel.axes[2])} = <output>{escape(levels[first])}</output>'
-        f'<input type="range" min="0" max="{len(levels) - 1}" value="{first}" '
-        f'data-levels="{escape(json.dumps(levels))}"></label>'
-    )
-
-
-def _failure_note(panel: Panel) -> str:
-    if not any(cell.failed or cell.error for _, cell in panel.all_cells()):
-        return ""
-    return (
-        "<p class=note>Grey ×: no episode was finished. !: some were not, and the mean is over the others. "
-        "Point at the cell for the error.</p>"
-    )
+def _failure_notes(panel: Panel) -> tuple[str, ...]:
+    return (FAILURE_NOTE,) if any(cell.failed or cell.error for _, cell in panel.all_cells()) else ()

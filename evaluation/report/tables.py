@@ -5,9 +5,12 @@ import io
 import math
 from collections import Counter
 from collections.abc import Iterator
-from html import escape
+from dataclasses import dataclass
+
+from markupsafe import Markup
 
 from agentgym.evaluation.report.panels import Cell, Panel
+from agentgym.evaluation.report.rendering import render
 from agentgym.evaluation.report.words import interval, number, share
 from agentgym.evaluation.table import Evaluation
 from agentgym.stats import Estimate
@@ -17,29 +20,63 @@ __all__ = ["conditions_csv", "conditions_table", "failures_table", "summary_tabl
 FAILURES_SHOWN = 50
 
 
-def summary_table(panels: list[Panel], nominal: dict[str, Estimate]) -> str:
+SUMMARY_NOTE = (
+    "Brackets: 95 % bootstrap interval, episodes redrawn within their condition. IQM: mean of the middle half of all "
+    "episodes. CVaR 10 %: mean of the worst tenth of all episodes. Worst: least mean of a condition; the least of "
+    "noisy means is biased low, and its interval allows for the choice. Percentages: of the agent's nominal return."
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cell of a table.
+
+    Attributes:
+        text: what is shown.
+        value: what the column is sorted by.
+        kind: its CSS classes.
+        agent: index of the agent whose dot stands before the text.
+        share: a percentage behind the text.
+        interval: the interval below it.
+    """
+
+    text: str
+    value: str
+    kind: str = ""
+    agent: int | None = None
+    share: str = ""
+    interval: str | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of a table."""
+
+    cells: list[Entry]
+    failed: bool = False
+
+
+def summary_table(panels: list[Panel], nominal: dict[str, Estimate]) -> Markup:
     """One row an agent and panel."""
-    rows = "".join(_summary_row(panel, agent, nominal.get(agent)) for panel in panels for agent in panel.cells)
+    rows = [_summary_row(panel, agent, nominal.get(agent)) for panel in panels for agent in panel.cells]
     heads = ["Plot", "Agent", "Nominal", "Mean", "IQM", "CVaR 10 %", "Worst", "Worst condition", "Failed"]
-    return _table(heads, rows, "Summary of every agent and plot")
+    return _table("Summary", "Summary of every agent and plot", heads, rows, note=SUMMARY_NOTE)
 
 
-def _summary_row(panel: Panel, agent: str, nominal: Estimate | None) -> str:
-    summary = panel.summaries[agent]
-    place = panel.name if panel.kind == "nominal" else f"{panel.tab}: {panel.name}"
-    index = list(panel.cells).index(agent)
-    cells = [
-        _text(place, wrapped=True),
-        f'<td data-value="{escape(agent)}"><span class="dot agent-{index % 6}"></span>{escape(agent)}</td>',
-        _estimate(nominal, None),
-    ]
-    scores = summary.scores
-    for name in ("mean", "iqm", "cvar", "worst"):
-        cells.append(_estimate(getattr(scores, name) if scores else None, nominal))
-    cells.append(_text(summary.worst_condition or "–", wrapped=True))
+def _summary_row(panel: Panel, agent: str, nominal: Estimate | None) -> Line:
+    summary, scores = panel.summaries[agent], panel.summaries[agent].scores
+    known = [scores.mean, scores.iqm, scores.cvar, scores.worst] if scores else [None] * 4
     failed = f"{summary.failed} of {summary.failed + summary.episodes}" if summary.failed else "0"
-    cells.append(f'<td class="number{" bad" if summary.failed else ""}" data-value="{summary.failed}">{failed}</td>')
-    return f"<tr>{''.join(cells)}</tr>"
+    return Line(
+        [
+            _text(panel.name if panel.kind == "nominal" else f"{panel.tab}: {panel.name}", wrapped=True),
+            Entry(agent, agent, agent=list(panel.cells).index(agent)),
+            _estimate(nominal, None),
+            *(_estimate(score, nominal) for score in known),
+            _text(summary.worst_condition or "–", wrapped=True),
+            Entry(failed, str(summary.failed), "number bad" if summary.failed else "number"),
+        ]
+    )
 
 
 COLUMNS = (
@@ -48,14 +85,18 @@ COLUMNS = (
 NOTE = "error or note"
 
 
-def conditions_table(panels: list[Panel]) -> str:
+def conditions_table(panels: list[Panel]) -> Markup:
     """One row an agent and condition; what the environment measured has a column each."""
-    rows = []
-    for record in _records(panels):
-        cells = [_text(value) if isinstance(value, str) else _number(float(value)) for value in record.values()]
-        rows.append(f"<tr{' class=failed' if record['failed'] else ''}>{''.join(cells)}</tr>")
+    rows = [
+        Line(
+            [_text(value) if isinstance(value, str) else _number(float(value)) for value in record.values()],
+            failed=bool(record["failed"]),
+        )
+        for record in _records(panels)
+    ]
     heads = [name.replace("_", " ").capitalize() for name in _columns(panels)]
-    return _table(heads, "".join(rows), "Every condition", "conditions")
+    heading = "Every agent under every condition"
+    return _table(heading, "Every condition", heads, rows, name="conditions", searchable=True)
 
 
 def conditions_csv(panels: list[Panel]) -> str:
@@ -92,51 +133,42 @@ def _numbers(cell: Cell) -> list[float]:
     ]  # fmt: skip
 
 
-def failures_table(evaluation: Evaluation) -> str:
+def failures_table(evaluation: Evaluation) -> Markup:
     """What failed, equal errors of one agent and condition together; empty where nothing did."""
     failed = [row for row in evaluation.rows if math.isnan(row.episode_return)]
     if not failed:
-        return ""
+        return Markup()
     counts = Counter((row.agent, row.condition, row.error or "no return was recorded") for row in failed)
-    rows = "".join(
-        f"<tr>{_text(agent)}{_text(condition)}{_number(count)}{_text(error)}</tr>"
+    rows = [
+        Line([_text(agent), _text(condition), _number(count), _text(error)])
         for (agent, condition, error), count in counts.most_common(FAILURES_SHOWN)
-    )
+    ]
     hidden = len(counts) - FAILURES_SHOWN
-    more = f"<p class=note>{hidden} more kinds stand in All conditions and in rows.csv.</p>" if hidden > 0 else ""
-    return (
-        f'<section class="panel wide"><h3 class="bad">{len(failed)} failed episodes</h3>'
-        + _table(["Agent", "Condition", "Episodes", "Error"], rows, "Failed episodes")
-        + f"{more}</section>"
-    )
+    note = f"{hidden} more kinds stand in All conditions and in rows.csv." if hidden > 0 else ""
+    heads = ["Agent", "Condition", "Episodes", "Error"]
+    return _table(f"{len(failed)} failed episodes", "Failed episodes", heads, rows, note=note, bad=True)
 
 
-def _table(heads: list[str], rows: str, label: str, name: str = "") -> str:
-    columns = "".join(
-        f'<th scope="col" aria-sort="none"><button type="button">{escape(head)}</button></th>' for head in heads
-    )
-    identity = f' id="{name}"' if name else ""
-    return (
-        f'<div class="scroll"><table{identity} aria-label="{escape(label)}"><thead><tr>{columns}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
-    )
+def _table(
+    heading: str, label: str, heads: list[str], rows: list[Line], name: str = "", note: str = "",
+    bad: bool = False, searchable: bool = False,
+) -> Markup:  # fmt: skip
+    return render(
+        "table.html", heading=heading, label=label, heads=heads, rows=rows, name=name, note=note, bad=bad,
+        searchable=searchable,
+    )  # fmt: skip
 
 
-def _text(value: str, wrapped: bool = False) -> str:
-    kind = ' class="wrapped"' if wrapped else ' class="long"' if len(value) > 44 else ""
-    return f'<td{kind} data-value="{escape(value)}">{escape(value)}</td>'
+def _text(value: str, wrapped: bool = False) -> Entry:
+    return Entry(value, value, "wrapped" if wrapped else "long" if len(value) > 44 else "")
 
 
-def _number(value: float) -> str:
-    return f'<td class="number" data-value="{value!r}">{number(value)}</td>'
+def _number(value: float) -> Entry:
+    return Entry(number(value), repr(value), "number")
 
 
-def _estimate(estimate: Estimate | None, nominal: Estimate | None) -> str:
+def _estimate(estimate: Estimate | None, nominal: Estimate | None) -> Entry:
     if estimate is None:
-        return '<td class="number" data-value="nan">–</td>'
+        return Entry("–", "nan", "number")
     part = share(estimate.value, nominal)
-    percent = f'<span class="share">{part}</span>' if part else ""
-    return (
-        f'<td class="number" data-value="{estimate.value!r}">{number(estimate.value)}{percent}'
-        f"<small>{interval(estimate)}</small></td>"
-    )
+    return Entry(number(estimate.value), repr(estimate.value), "number", share=part, interval=interval(estimate))
