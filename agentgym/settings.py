@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import numbers
 import os
 import sys
 import types
@@ -14,7 +15,10 @@ import numpy as np
 from agentgym.errors import AskError, InvalidParameter, NonFinite, UnknownId
 from agentgym.finite import is_finite, non_finite_settings
 
-__all__ = ["Range", "check_settings", "from_settings", "parse_settings", "parse_values", "plain", "whole_number"]
+__all__ = [
+    "Range", "check_settings", "finite_number", "flag", "from_settings", "parse_settings", "parse_values", "plain",
+    "whole_number",
+]  # fmt: skip
 
 Settings = TypeVar("Settings")
 
@@ -177,3 +181,30 @@ def whole_number(what: str, value: Any, least: int, most: int = 2**63 - 1) -> in
         bounds = f"of at least {least}" if most == 2**63 - 1 else f"from {least} to {most}"
         raise InvalidParameter(f"{what} is {value!r}; it must be a whole number {bounds}.")
     return int(value)
+
+
+def finite_number(
+    what: str, value: Any, least: float = -math.inf, most: float = math.inf, *, above: bool = False
+) -> float:
+    """``value`` as a float, of whichever type of numbers it is.
+
+    Raises:
+        InvalidParameter: it is no finite number, below ``least`` (``above``: not above it) or above ``most``.
+    """
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if is_number and math.isfinite(value) and least <= value <= most and not (above and value == least):
+        return float(value)
+    bounds = f" {'above' if above else 'of at least'} {least:g}" if least > -math.inf else ""
+    bounds += f"{' and' if bounds else ''} of at most {most:g}" if most < math.inf else ""
+    raise InvalidParameter(f"{what} is {value!r}; it must be a finite number{bounds}.")
+
+
+def flag(what: str, value: Any) -> bool:
+    """``value`` as a bool.
+
+    Raises:
+        InvalidParameter: it is neither True nor False.
+    """
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise InvalidParameter(f"{what} is {value!r}; it must be True or False.")

@@ -39,7 +39,11 @@ def mean_action(agent: Any, seen: Tensor) -> Tensor:
 def episode(agent: Any, world: World, optimizer: torch.optim.Optimizer, horizon: int) -> list[float]:
     """One episode in all worlds with a gradient step every ``horizon`` actions; the Nusselt number over each."""
     found: list[float] = []
-    state, warmth, readings = world.state, world.warmth, world.probes.read(world.state)
+    state, warmth, readings = (
+        world.state,
+        world.warmth,
+        world.probes.read(world.state, world.solver.fields(world.state)),
+    )
     for _ in range(ACTIONS // horizon):
         numbers = []
         for _ in range(horizon):

@@ -30,7 +30,7 @@ def batch_of(env: Any, count: int) -> VectorEnv:
         raise SpaceMismatch("Language agents take Gymnasium environments, single or batched, not a VecEnv.")
     if isinstance(env, gymnasium.Env):
         spec = env.spec
-        if spec is None or spec.additional_wrappers or spec.max_episode_steps != _registered(spec.id).max_episode_steps:
+        if spec is None or spec.additional_wrappers or spec.max_episode_steps not in _its_own_limits(env, spec.id):
             raise InvalidParameter(
                 "A wrapped environment, or one that was not made by its id, cannot be copied: give a batch."
             )
@@ -43,6 +43,12 @@ def batch_of(env: Any, count: int) -> VectorEnv:
             f"{env.single_action_space}. Other agents: agentgym list agents"
         )
     return env
+
+
+def _its_own_limits(env: gymnasium.Env[Any, Any], env_id: str) -> set[int | None]:
+    """The time limits that a copy has as well: the registry's, or the environment's own."""
+    own = env.unwrapped.spec
+    return {_registered(env_id).max_episode_steps, own.max_episode_steps if own is not None else None}
 
 
 def _registered(env_id: str) -> EnvSpec:

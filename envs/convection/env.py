@@ -2,18 +2,18 @@
 
 from typing import Any
 
-import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from agentgym.envs.convection.controllers import Controller, controllers
 from agentgym.envs.convection.vector import ConvectionVectorEnv, checked_commands
+from agentgym.limits import OwnTimeLimit
 
 __all__ = ["ConvectionEnv"]
 
 
-class ConvectionEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
+class ConvectionEnv(OwnTimeLimit[NDArray[np.float32], NDArray[np.float32]]):
     """
     ## Description
 
@@ -101,6 +101,11 @@ class ConvectionEnv(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
         self.observation_space, self.action_space = self.batch.single_observation_space, self.batch.single_action_space
         self.cell = self.batch.cell
         self.agent_windows, self.agent_mirror = self.batch.agent_windows, self.batch.agent_mirror
+
+    @property
+    def time_limit(self) -> int:
+        """The actions of an episode."""
+        return self.cell.actions
 
     @property
     def controllers(self) -> dict[str, Controller]:

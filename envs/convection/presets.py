@@ -1,13 +1,16 @@
 """Everything that can be chosen about a convection cell, and the named choices with their sources."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 
 from agentgym.envs.convection.solver import Fluid, Resolution
 from agentgym.errors import InvalidParameter, UnknownId
+from agentgym.settings import finite_number, whole_number
 
 __all__ = ["PRESETS", "Cell", "Nusselt", "ResidualBase", "Start", "cell"]
 
@@ -15,6 +18,8 @@ Nusselt = Literal["volume", "plates", "vignon2023"]
 Start = Literal["two-pair", "one-pair", "random", "mixed"]
 # Controllers that answer to the observation alone, and alike at every heater (controllers.py)
 ResidualBase = Literal["zero", "proportional-middle", "proportional-low", "proportional-low-T"]
+
+MOST_STEPS = 100_000  # of the solver in an action
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -73,30 +78,42 @@ class Cell:
 
     def __post_init__(self) -> None:
         Fluid(self.rayleigh, self.prandtl, self.height, self.length)
-        self._at_least(1, "heaters", "actions", "columns_per_heater", "averaged_steps")
-        self._at_least(0, "dead", "stuck", "lag", "window", "noise", "amplitude", "joint")
-        for name, known in (
-            ("nusselt", get_args(Nusselt)), ("start", get_args(Start)), ("precision", DTYPES),
-            ("residual_on", get_args(ResidualBase)),
-        ):  # fmt: skip
-            if getattr(self, name) not in known:
-                raise UnknownId(name, str(getattr(self, name)), known)
+        for name, (low, high) in _WHOLE.items():
+            self._keep(name, whole_number(name, getattr(self, name), low, high))
+        for name, (low, high) in _NUMBERS.items():
+            self._keep(name, finite_number(name, getattr(self, name), low, high))
+        for name, known in _CHOICES.items():
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in known:
+                raise UnknownId(name, str(value), known)
+        self._keep("heights", self._checked_heights())
+        self._check_together()
+
+    def _keep(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)  # the dataclass is frozen
+
+    def _checked_heights(self) -> tuple[float, ...]:
+        heights = self.heights
+        if isinstance(heights, str) or not isinstance(heights, Sequence | np.ndarray) or not len(heights):
+            raise InvalidParameter(f"heights is {heights!r}; it must be a list of numbers between -1 and 1.")
+        found = tuple(finite_number(f"heights[{index}]", value) for index, value in enumerate(heights))
+        if any(abs(height) >= 1 for height in found):
+            raise InvalidParameter(f"heights are {found}; they must lie between -1 and 1, plates excluded.")
+        return found
+
+    def _check_together(self) -> None:
+        """What depends on more than one setting."""
+        if not 0.01 <= self.length / self.height <= 1000:
+            raise InvalidParameter(f"length is {self.length}; it must be 0.01 to 1000 times the height, {self.height}.")
         if self.dead + self.stuck > self.heaters or self.window > self.heaters:
             raise InvalidParameter(f"dead + stuck, and window, can be at most the number of heaters, {self.heaters}.")
-        if not 0 <= self.carry_on <= 1 or not 0 <= self.local_weight <= 1:
-            raise InvalidParameter("carry_on and local_weight must lie between 0 and 1.")
-        if abs(self.action_time / self.time_step - self.steps_per_action) > 1e-6:
-            raise InvalidParameter(f"action_time {self.action_time} is no multiple of time_step {self.time_step}.")
+        ratio = self.action_time / self.time_step
+        if not 0.5 < ratio < MOST_STEPS or abs(ratio - self.steps_per_action) > 1e-6:
+            raise InvalidParameter(
+                f"action_time {self.action_time} is no multiple of time_step {self.time_step}, from 1 to {MOST_STEPS}."
+            )
         if self.averaged_steps > self.steps_per_action:
             raise InvalidParameter(f"averaged_steps is {self.averaged_steps}; an action has {self.steps_per_action}.")
-        if not self.heights or any(abs(height) >= 1 for height in self.heights):
-            raise InvalidParameter(f"heights are {self.heights}; they must lie between -1 and 1, plates excluded.")
-
-    def _at_least(self, least: int, *names: str) -> None:
-        for name in names:
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= least):
-                raise InvalidParameter(f"{name} is {value}; it must be at least {least}.")
 
     @property
     def fluid(self) -> Fluid:
@@ -116,6 +133,23 @@ class Cell:
     def seen_heaters(self) -> int:
         """How many heaters an agent's window spans."""
         return self.window or self.heaters
+
+
+# What each setting may be. The bounds of the numbers only shut out what would overflow.
+_WHOLE: dict[str, tuple[int, int]] = {
+    "columns": (6, 4096), "points": (8, 513), "heaters": (1, 1024), "actions": (1, 1_000_000), "dead": (0, 1024),
+    "stuck": (0, 1024), "columns_per_heater": (1, 64), "window": (0, 1024), "averaged_steps": (1, MOST_STEPS),
+}  # fmt: skip
+_NUMBERS: dict[str, tuple[float, float]] = {
+    "rayleigh": (1e-3, 1e12), "prandtl": (1e-4, 1e4), "height": (1e-3, 1e3), "length": (1e-5, 1e6),
+    "time_step": (1e-9, 1e6), "amplitude": (0, 1e6), "joint": (0, 1e6), "action_time": (1e-9, 1e9), "lag": (0, 1e9),
+    "temperature_offset": (-1e6, 1e6), "local_weight": (0, 1), "reward_offset": (-1e9, 1e9),
+    "reward_scale": (-1e9, 1e9), "carry_on": (0, 1), "noise": (0, 1e6),
+}  # fmt: skip
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "precision": tuple(DTYPES), "residual_on": get_args(ResidualBase), "nusselt": get_args(Nusselt),
+    "start": get_args(Start),
+}  # fmt: skip
 
 
 def _released_heights() -> tuple[float, ...]:
@@ -143,12 +177,10 @@ def cell(preset: str = "compact", **changes: Any) -> Cell:
         UnknownId: no preset, or no setting, of that name.
         InvalidParameter: a value that cannot be.
     """
-    if preset not in PRESETS:
-        raise UnknownId("convection preset", preset, PRESETS)
+    if not isinstance(preset, str) or preset not in PRESETS:
+        raise UnknownId("convection preset", str(preset), PRESETS)
     known = [field.name for field in fields(Cell)]
     for name in changes:
         if name not in known:
             raise UnknownId("setting of a convection cell", name, known)
-    if "heights" in changes:
-        changes["heights"] = tuple(changes["heights"])
     return replace(PRESETS[preset], **changes)

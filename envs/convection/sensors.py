@@ -7,7 +7,7 @@ from torch import Tensor
 
 from agentgym.envs.convection.heaters import segment_means
 from agentgym.envs.convection.presets import Cell
-from agentgym.envs.convection.solver import Solver, State
+from agentgym.envs.convection.solver import Fields, Solver, State
 
 __all__ = ["NusseltNumbers", "Probes", "mirrored_window", "windows"]
 
@@ -34,9 +34,8 @@ class Probes:
         """(3, heights, columns): u, w, T."""
         return 3, len(self.cell.heights), self.columns
 
-    def read(self, state: State) -> Tensor:
-        """u, w and T (from the mean of the plates), unscaled: [N, 3, heights, columns]."""
-        fields = self.solver.fields(state)
+    def read(self, state: State, fields: Fields) -> Tensor:
+        """u, w and T (from the mean of the plates), unscaled: [N, 3, heights, columns], of a state and its fields."""
         plates = state.temperature[..., [0, -1]] @ self._plates
         u = self._at(self._values, fields.velocity_x @ self._between)
         w = self._at(self._slopes, fields.stream @ self._between)

@@ -1,5 +1,6 @@
 """Flows to start from: cached ones, brought to any cell; and what can be done to a flow without solving anything."""
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import as_file, files
@@ -11,11 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agentgym.envs.convection.presets import PRESETS, Cell
-from agentgym.envs.convection.solver import Fluid, Resolution, Solver, State
+from agentgym.envs.convection.solver import Fields, Fluid, Resolution, Solver, State
+from agentgym.errors import InvalidParameter
 
 __all__ = ["Flow", "initial_states", "mirrored", "roll_pairs", "shifted", "solver_for", "temperature_noise"]
 
-SETTLING_TIME = 150.0  # free-fall times in which a cached flow becomes another cell's
+SETTLING_TIME = 150.0  # free-fall times in which a cached flow becomes another cell's, up to this Prandtl number:
+SETTLING_PRANDTL = 1.5  # viscous flows are slower, as its root; see the card
 NOISE_MODES = 4  # wavenumbers, and half waves over the height, of the noise at the start
 
 Array = NDArray[np.float64]
@@ -77,7 +80,10 @@ def initial_states(cell: Cell, kind: str, device: torch.device) -> State:
     """All cached flows of a kind ("two-pair", "one-pair", "random") as states of a cell.
 
     A cell of other fluid, box or grid than a preset's gets the compact preset's flow, repeated along a longer box and
-    left alone for :data:`SETTLING_TIME` (random flows, which are not steady anyway, are not left to settle).
+    left alone for :data:`SETTLING_TIME` and longer (random flows, which are not steady anyway, are not left to settle).
+
+    Raises:
+        InvalidParameter: the flow of such a cell cannot be followed with its time step.
     """
     return _initial_states(solver_for(cell, device), kind)
 
@@ -92,9 +98,20 @@ def _initial_states(solver: Solver, kind: str) -> State:
     state = _cached("compact", kind).state(solver, repeats)
     if kind != "random":
         with torch.no_grad():
-            for _ in range(round(SETTLING_TIME / solver.resolution.time_step)):
+            for _ in range(round(_settling_time(solver.fluid) / solver.resolution.time_step)):
                 state, _ = solver.step(state)
+    if not all(bool(torch.isfinite(part).all()) for part in state):
+        raise InvalidParameter(
+            f"There is no flow to start from: it diverges, with rayleigh {solver.fluid.rayleigh:g}, prandtl "
+            f"{solver.fluid.prandtl:g}, a box of {solver.fluid.length:g} by {solver.fluid.height:g} and a grid of "
+            f"{solver.resolution.columns} x {solver.resolution.points}. Use a smaller time_step than "
+            f"{solver.resolution.time_step:g}."
+        )
     return state
+
+
+def _settling_time(fluid: Fluid) -> float:
+    return SETTLING_TIME * max(1.0, math.sqrt(fluid.prandtl / SETTLING_PRANDTL))
 
 
 @lru_cache
@@ -143,10 +160,10 @@ def temperature_noise(solver: Solver, generator: np.random.Generator, deviation:
     return solver.state(still, still[0, 0], temperature).temperature
 
 
-def roll_pairs(solver: Solver, state: State) -> NDArray[np.int64]:
+def roll_pairs(solver: Solver, fields: Fields) -> NDArray[np.int64]:
     """How many pairs of rolls each world [N] has: the strongest wavenumber of w on the mid line."""
     middle = solver.collocation.interpolation(np.zeros(1))[0, 1:-1]
-    stream = solver.fields(state).stream @ solver.tensor(middle)  # [K, 2, N]
+    stream = fields.stream @ solver.tensor(middle)  # [K, 2, N]
     strength = stream.norm(dim=1) * solver.tensor(solver.wavenumbers)[:, None]
     found: NDArray[np.int64] = strength.argmax(dim=0).cpu().numpy()
     return found

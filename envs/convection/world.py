@@ -12,8 +12,9 @@ from torch import Tensor
 
 from agentgym.envs.convection import heaters, topology
 from agentgym.envs.convection.presets import Cell
+from agentgym.envs.convection.resolved import Resolved
 from agentgym.envs.convection.sensors import NusseltNumbers, Probes
-from agentgym.envs.convection.solver import State
+from agentgym.envs.convection.solver import Fields, State
 from agentgym.errors import InvalidParameter
 from agentgym.seeding import restore, state_of, stream
 
@@ -53,6 +54,7 @@ class _Measured:
     """Sums over an action's solver steps, and the readings at its end; all differentiable."""
 
     state: State
+    fields: Fields
     warmth: Tensor
     flux: Tensor
     gradients: Tensor
@@ -78,6 +80,7 @@ class World:
         self.cell, self.count, self.device = cell, count, device
         self.solver = topology.solver_for(cell, device)
         self.probes, self.numbers = Probes(cell, self.solver), NusseltNumbers(cell, self.solver)
+        self._resolved = Resolved(cell, self.solver)
         profile = heaters.profile_coefficients(self.solver, cell.heaters, cell.joint)
         self._profile = self.solver.tensor(cell.amplitude * profile)
         self._plate = torch.zeros(len(profile), 1, dtype=self._profile.dtype, device=device)
@@ -144,6 +147,7 @@ class World:
             found = self.advance(self.state, self.warmth, self.solver.tensor(told))
             self.elapsed += active
             self._check(found, active)
+            self._resolved.look(found.state, found.fields, active)
             if not active.all():
                 still = torch.as_tensor(np.flatnonzero(~active), device=self.device)
                 for now, before in zip((*found.state, found.warmth), (*self.state, self.warmth), strict=True):
@@ -166,11 +170,13 @@ class World:
             gradients.append(report.gradients)
             courants.append(report.courant)
             if step >= steps - cell.averaged_steps:
-                readings.append(self.probes.read(state))
+                fields = self.solver.fields(state)
+                readings.append(self.probes.read(state, fields))
         mean_flux, mean_gradients = torch.stack(fluxes).mean(0), torch.stack(gradients).mean(0)
         return _Measured(
-            state, warmth, mean_flux, mean_gradients, torch.stack(courants).amax(0), torch.stack(readings).mean(0)
-        )
+            state, fields, warmth, mean_flux, mean_gradients, torch.stack(courants).amax(0),
+            torch.stack(readings).mean(0),
+        )  # fmt: skip
 
     def _check(self, found: _Measured, active: NDArray[np.bool_]) -> None:
         courant = found.courant.cpu().numpy()
@@ -197,13 +203,13 @@ class World:
                 local = torch.stack([self.numbers.published(part) for part in parts], dim=1)
         return Outcome(
             self._as_seen(found.readings), _array(volume), _array(rewarded), _array(local),
-            topology.roll_pairs(self.solver, found.state),
+            topology.roll_pairs(self.solver, found.fields),
         )  # fmt: skip
 
     def observe(self) -> NDArray[np.float32]:
         """The observation of the flows as they are, float32 [N, 3, heights, columns]."""
         with torch.no_grad():
-            return self._as_seen(self.probes.read(self.state))
+            return self._as_seen(self.probes.read(self.state, self.solver.fields(self.state)))
 
     def _as_seen(self, readings: Tensor) -> NDArray[np.float32]:
         seen: NDArray[np.float32] = self.probes.scaled(readings).float().cpu().numpy()

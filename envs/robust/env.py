@@ -16,6 +16,7 @@ from gymnasium.envs.mujoco.inverted_pendulum_v5 import InvertedPendulumEnv
 from gymnasium.envs.mujoco.walker2d_v5 import Walker2dEnv
 from gymnasium.utils import EzPickle
 
+from agentgym.envs.robust.arguments import checked_arguments, checked_body
 from agentgym.envs.robust.parameters import Range
 from agentgym.envs.robust.presets import Compat, Forces
 from agentgym.envs.robust.uncertainty import Schedules, Uncertainty, Values
@@ -131,7 +132,10 @@ class RobustEnv(MujocoEnv, EzPickle):
         check_range: bool = True,
         **task_arguments: Any,
     ) -> None:
+        gymnasiums = next(base for base in type(self).__mro__ if not issubclass(base, RobustEnv))
+        task_arguments = checked_arguments(gymnasiums, task_arguments)
         super().__init__(**task_arguments)
+        checked_body("main_body", task_arguments.get("main_body"), self.model)
         arguments = {
             "uncertainty": uncertainty,
             "parameters": parameters,
@@ -248,19 +252,23 @@ def checked_action(action: Any, shape: tuple[int, ...], name: str) -> np.ndarray
     """The action as an array of ``shape``.
 
     Raises:
-        InvalidAction: it has another shape, is not numeric, or has a NaN or infinite entry.
+        InvalidAction: it has another shape, is not numeric, or has an entry that is NaN or beyond what MuJoCo takes for
+            a number (it would carry out zeros instead).
     """
     try:
         array = np.asarray(action)
-        finite = np.isfinite(array)
+        sane = np.abs(array) <= mujoco.mjMAXVAL
     except (TypeError, ValueError) as error:
         raise InvalidAction(f"{name} takes an array of numbers of shape {shape}, not {action!r}.") from error
     if array.shape != shape:
         raise InvalidAction(f"{name} takes actions of shape {shape}, not {array.shape}.")
-    if not finite.all():
-        index = tuple(int(entry) for entry in np.argwhere(~finite)[0])
+    if not sane.all():
+        index = tuple(int(entry) for entry in np.argwhere(~sane)[0])
         where = ", ".join(str(entry) for entry in index)
-        raise InvalidAction(f"{name}: action[{where}] is {array[index]}; every entry must be a finite number.")
+        raise InvalidAction(
+            f"{name}: action[{where}] is {array[index]}; every entry must be a finite number, of at most "
+            f"{mujoco.mjMAXVAL:g} in size."
+        )
     return array
 
 

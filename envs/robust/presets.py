@@ -25,6 +25,7 @@ from agentgym.envs.robust.parameters import (
     Slope,
 )
 from agentgym.errors import InvalidParameter, UnknownId
+from agentgym.settings import finite_number
 
 __all__ = ["TASKS", "Compat", "Forces", "TaskPreset", "force_names", "known_parameters", "uncertainty_set"]
 
@@ -169,11 +170,14 @@ def _forces(preset: TaskPreset, forces: Forces | None) -> dict[str, Parameter]:
     """One parameter ``BODY_force_AXIS`` for each body and each axis along which it can move."""
     if forces is None:
         return {}
-    if forces == "rarl":
+    if isinstance(forces, str) and forces == "rarl":
         bounds: Mapping[str, float] = dict.fromkeys(preset.rarl, RARL_BOUND)
         axes = "xz" if preset.planar else "xy"
     elif isinstance(forces, Mapping):
-        bounds = forces
+        bounds = {
+            str(body): finite_number(f"The positive bound of the forces on {body} (N)", bound, 0.0, above=True)
+            for body, bound in forces.items()
+        }
         axes = "xz" if preset.planar else "xyz"
     else:
         raise InvalidParameter(f'forces must be None, "rarl" or a dict of body and newtons, not {forces!r}.')

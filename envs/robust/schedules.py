@@ -15,7 +15,8 @@ from typing import Literal
 import numpy as np
 from typing_extensions import override
 
-from agentgym.errors import InvalidParameter
+from agentgym.errors import InvalidParameter, UnknownId
+from agentgym.settings import finite_number, whole_number
 
 __all__ = [
     "SCHEDULES",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 Point = float | Literal["low", "high", "nominal"] | None
+NAMED = ("low", "high", "nominal")
 
 
 @dataclass(frozen=True)
@@ -65,14 +67,13 @@ class Schedule(ABC):
         return ()
 
 
-def _check_steps(steps: int) -> None:
-    if steps < 2:
-        raise InvalidParameter(f"A schedule needs at least 2 steps to get from start to end, not {steps}.")
-
-
-def _check_rate(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value >= 0):
-        raise InvalidParameter(f"A schedule's {name} must be a finite number from 0 up, not {value!r}.")
+def _check_point(schedule: Schedule, name: str) -> None:
+    """A start or end: a finite number, kept as a float, the name of one, or None. The range is checked later."""
+    point = getattr(schedule, name)
+    if isinstance(point, str) and point not in NAMED:
+        raise UnknownId("point of a schedule", point, NAMED, "Or give a number.")
+    if point is not None and not isinstance(point, str):
+        object.__setattr__(schedule, name, finite_number(f"{type(schedule).__name__}.{name}", point))
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,9 @@ class Constant(Schedule):
     """One value throughout the episode; None draws a new one each episode."""
 
     value: Point = None
+
+    def __post_init__(self) -> None:
+        _check_point(self, "value")
 
     @override
     def values(self, span: Span, rng: np.random.Generator) -> Iterator[float]:
@@ -107,7 +111,10 @@ class Linear(Schedule):
     steps: int = 1000
 
     def __post_init__(self) -> None:
-        _check_steps(self.steps)
+        _check_point(self, "start")
+        _check_point(self, "end")
+        if whole_number(f"{type(self).__name__}.steps", self.steps, -(2**63)) < 2:
+            raise InvalidParameter(f"A schedule needs at least 2 steps to get from start to end, not {self.steps}.")
 
     @override
     def values(self, span: Span, rng: np.random.Generator) -> Iterator[float]:
@@ -162,7 +169,9 @@ class Cosine(Schedule):
     phase: float | None = None
 
     def __post_init__(self) -> None:
-        _check_rate("rate", self.rate)
+        finite_number("Cosine.rate", self.rate, 0.0, 1e6)  # beyond, a step's phase is lost in rounding
+        if self.phase is not None:
+            finite_number("Cosine.phase", self.phase)
 
     @override
     def values(self, span: Span, rng: np.random.Generator) -> Iterator[float]:
@@ -185,7 +194,8 @@ class RandomWalk(Schedule):
     start: Point = None
 
     def __post_init__(self) -> None:
-        _check_rate("radius", self.radius)
+        finite_number("RandomWalk.radius", self.radius, 0.0, 1e300)  # a draw spans twice as much
+        _check_point(self, "start")
 
     @override
     def values(self, span: Span, rng: np.random.Generator) -> Iterator[float]:

@@ -2,13 +2,13 @@
 
 from typing import Any, ClassVar
 
-import gymnasium
 from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Text
 
 from agentgym.envs.text.controllers import Controller, controllers
 from agentgym.envs.text.world import World
 from agentgym.errors import InvalidAction, InvalidParameter
+from agentgym.limits import OwnTimeLimit
 from agentgym.seeding import entropy
 
 __all__ = ["Info", "TextEnv"]
@@ -16,7 +16,7 @@ __all__ = ["Info", "TextEnv"]
 Info = dict[str, Any]
 
 
-class TextEnv(gymnasium.Env[str, str]):
+class TextEnv(OwnTimeLimit[str, str]):
     """A :class:`agentgym.envs.text.world.World` as a Gymnasium environment of strings.
 
     What every text world of this family has in common is said here; the rest in each environment's own manual.
@@ -106,6 +106,11 @@ class TextEnv(gymnasium.Env[str, str]):
     def max_turns(self) -> int:
         """Commands after which an episode is truncated."""
         return self.world.max_turns
+
+    @property
+    def time_limit(self) -> int:
+        """The same, as the environment's spec has it."""
+        return self.max_turns
 
     @property
     def begun(self) -> bool:

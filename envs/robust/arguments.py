@@ -1,0 +1,83 @@
+"""Checks of what the v5 task itself is made with: Gymnasium takes any number there, NaN too."""
+
+import inspect
+import math
+import numbers
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import mujoco
+from gymnasium.envs.mujoco import MujocoEnv
+
+from agentgym.errors import InvalidParameter, UnknownId
+from agentgym.settings import finite_number, flag, whole_number
+
+__all__ = ["checked_arguments", "checked_body"]
+
+
+def checked_arguments(task: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a v5 task, each of the kind that its default is.
+
+    Args:
+        task: the v5 task's class.
+        arguments: by name.
+
+    Raises:
+        UnknownId: the task has no argument of that name; the message gives the nearest.
+        InvalidParameter: a value is not of the argument's kind, or NaN or infinite.
+    """
+    known = _known(task)
+    for name in arguments:
+        if name not in known:
+            raise UnknownId("argument of the task", name, known)
+    mode, modes = arguments.get("render_mode"), getattr(task, "metadata", {}).get("render_modes", ())
+    if mode is not None and mode not in modes:
+        raise UnknownId("render mode", str(mode), modes)
+    return {name: _checked(name, value, known[name]) for name, value in arguments.items()}
+
+
+@cache
+def _known(task: type) -> dict[str, Any]:
+    """Arguments and defaults, the renderer's included."""
+    chosen_by_the_task = ("self", "kwargs", "model_path", "observation_space")
+    parameters = {**inspect.signature(MujocoEnv).parameters, **inspect.signature(task).parameters}
+    return {name: each.default for name, each in parameters.items() if name not in chosen_by_the_task}
+
+
+def checked_body(name: str, value: int | str | None, model: mujoco.MjModel) -> None:
+    """Refuse a body, by name or number, that the model lacks.
+
+    Raises:
+        UnknownId: the message gives the nearest names.
+    """
+    if value is None:
+        return
+    bodies = [model.body(index).name for index in range(model.nbody)]
+    if value not in bodies and value not in range(model.nbody):
+        raise UnknownId(f"body for {name}", str(value), bodies)
+
+
+def _checked(name: str, value: Any, default: Any) -> Any:
+    if isinstance(default, bool):
+        return flag(name, value)
+    if name == "main_body" and isinstance(value, str):
+        return value
+    if isinstance(default, int) and not name.endswith("_weight"):
+        return whole_number(name, value, 0 if name == "main_body" else 1)
+    if isinstance(default, int | float):
+        return finite_number(name, value, 0.0 if name.endswith("_scale") else -math.inf)
+    if isinstance(default, tuple):
+        return _checked_range(name, value)
+    return value
+
+
+def _checked_range(name: str, value: Any) -> tuple[float, float]:
+    """Two numbers in order; a side may be open (infinite)."""
+    try:
+        low, high = value
+    except (TypeError, ValueError):
+        low = high = None
+    if not all(isinstance(end, numbers.Real) for end in (low, high)) or not low <= high:  # also refuses NaN
+        raise InvalidParameter(f"{name} is {value!r}; it must be two numbers, the lower one first.")
+    return float(low), float(high)
