@@ -8,7 +8,8 @@ from gymnasium.envs.registration import EnvSpec
 
 __all__ = ["OwnTimeLimit"]
 
-Obs, Act = TypeVar("Obs"), TypeVar("Act")
+Obs = TypeVar("Obs")
+Act = TypeVar("Act")
 
 
 class OwnTimeLimit(gymnasium.Env[Obs, Act]):
@@ -26,7 +27,7 @@ class OwnTimeLimit(gymnasium.Env[Obs, Act]):
         raise NotImplementedError
 
     @property
-    def spec(self) -> EnvSpec | None:  # type: ignore[override]
+    def spec(self) -> EnvSpec | None:
         """How it was made, with the time limit as ``max_episode_steps``."""
         return self._spec
 

@@ -78,10 +78,10 @@ class Cell:
 
     def __post_init__(self) -> None:
         Fluid(self.rayleigh, self.prandtl, self.height, self.length)
-        for name, (low, high) in _WHOLE.items():
-            self._keep(name, whole_number(name, getattr(self, name), low, high))
-        for name, (low, high) in _NUMBERS.items():
-            self._keep(name, finite_number(name, getattr(self, name), low, high))
+        for name, counts in _WHOLE.items():
+            self._keep(name, whole_number(name, getattr(self, name), *counts))
+        for name, bounds in _NUMBERS.items():
+            self._keep(name, finite_number(name, getattr(self, name), *bounds))
         for name, known in _CHOICES.items():
             value = getattr(self, name)
             if not isinstance(value, str) or value not in known:

@@ -5,16 +5,18 @@ import warnings
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, stack
 
 from agentgym.envs.convection.presets import Cell
 from agentgym.envs.convection.solver import Fields, Solver, State
 
 __all__ = ["Resolved", "UnresolvedFlow"]
 
-# The largest shares with which the Nusselt number was within about 1 % of that on finer grids (see the card), and what
-# a recommended grid should have.
-LIMIT_X, LIMIT_Z, AIM = 0.17, 0.04, 0.05
+# The largest shares of the last modes with which the Nusselt number was within about 1 % of that on finer grids (see
+# the card): temperature and vorticity along x, temperature along z.
+LIMITS = np.array([0.17, 0.13, 0.04])
+AIM = 0.3  # what a recommended grid should have, in limits
+PATIENCE = 3  # actions in a row; a heater that jumps has sharper flows for a moment
 
 
 class UnresolvedFlow(UserWarning):
@@ -27,15 +29,17 @@ class Resolved:
     Args:
         cell: whose settings the warning speaks of.
         solver: its solver.
+        count: N.
     """
 
-    def __init__(self, cell: Cell, solver: Solver) -> None:
+    def __init__(self, cell: Cell, solver: Solver, count: int) -> None:
         self.cell, self.warned = cell, False
+        self._above = np.zeros(count, np.int64)  # actions in a row
         points = solver.collocation
         # Near the plates the heaters' pattern stands in the last modes, however well the flow is resolved.
         inner = np.arange(1, cell.points - 1)
         away = (inner > cell.points // 4) & (inner < cell.points - 1 - cell.points // 4)
-        self._weights = solver.tensor(points.weights[1:-1] * away)
+        self._weights, self._away = solver.tensor(points.weights[1:-1]), solver.tensor(points.weights[1:-1] * away)
         self._between, self._plates = (
             solver.tensor(points.to_coefficients[:, part].T) for part in (slice(1, -1), [0, -1])
         )
@@ -46,32 +50,37 @@ class Resolved:
         """Warn where an active world [N] is not resolved."""
         if self.warned:
             return
-        in_x, in_z = (part.cpu().numpy()[active].max(initial=0.0) for part in self.tails(state, fields))
-        if in_x > LIMIT_X or in_z > LIMIT_Z:
+        shares = self.shares(state, fields).cpu().numpy() / LIMITS[:, None]
+        self._above = np.where(active, np.where((shares > 1).any(0), self._above + 1, 0), self._above)
+        if (self._above >= PATIENCE).any():
             self.warned = True
-            warnings.warn(self._message(float(in_x), float(in_z)), UnresolvedFlow, stacklevel=5)
+            temperature, vorticity, along_z = shares[:, self._above.argmax()].tolist()
+            warnings.warn(self._message(max(temperature, vorticity), along_z), UnresolvedFlow, stacklevel=5)
 
-    def tails(self, state: State, fields: Fields) -> tuple[Tensor, Tensor]:
-        """The last modes' shares in the temperature's variations, as roots of energies: along x [N] and along z [N].
+    def shares(self, state: State, fields: Fields) -> Tensor:
+        """The last modes' shares in the variations, as roots of energies [3, N].
 
-        The last modes are a quarter of the wavenumbers, away from the plates, and a sixth of the polynomials.
+        That is of a quarter of the wavenumbers, in the temperature away from the plates and in the vorticity; and of a
+        sixth of the polynomials, in the temperature.
         """
-        temperature = fields.temperature  # [K, 2, N, Z - 2]
-        by_wavenumber = (temperature.square() @ self._weights).sum(1)
-        in_x = by_wavenumber[-self._last_x :].sum(0) / by_wavenumber[1:].sum(0)
         plates = state.temperature[..., [0, -1]] @ self._plates
-        by_polynomial = (temperature @ self._between + plates).square().sum((0, 1))
-        in_z = by_polynomial[:, -self._last_z :].sum(1) / by_polynomial[:, 1:].sum(1)
-        return in_x.sqrt(), in_z.sqrt()
+        by_polynomial = (fields.temperature @ self._between + plates).square().sum((0, 1))
+        along_z = by_polynomial[:, -self._last_z :].sum(1) / by_polynomial[:, 1:].sum(1)
+        along_x = (self._along_x(fields.temperature, self._away), self._along_x(fields.vorticity, self._weights))
+        return stack((*along_x, along_z)).sqrt()
 
-    def _message(self, in_x: float, in_z: float) -> str:
-        columns = _enough(self.cell.columns, in_x, LIMIT_X, 6)
-        points = _enough(self.cell.points, in_z, LIMIT_Z, 8)
+    def _along_x(self, field: Tensor, weights: Tensor) -> Tensor:
+        by_wavenumber = (field.square() @ weights).sum(1)
+        # A fluid at rest has no variations, and rounding errors only.
+        return by_wavenumber[-self._last_x :].sum(0) / by_wavenumber[1:].sum(0).clamp(min=1e-10)
+
+    def _message(self, along_x: float, along_z: float) -> str:
+        columns, points = _enough(self.cell.columns, along_x, 6), _enough(self.cell.points, along_z, 8)
         return (
             f"The grid of {self.cell.columns} x {self.cell.points} does not resolve this flow (rayleigh "
-            f"{self.cell.rayleigh:g}, prandtl {self.cell.prandtl:g}): {max(in_x, in_z):.0%} of the temperature's "
-            f"variations are in its last modes, so Nusselt numbers are off by about 1 % or more. Try columns="
-            f"{columns}, points={points}, time_step={self._time_step(columns)}."
+            f"{self.cell.rayleigh:g}, prandtl {self.cell.prandtl:g}): its last modes hold too much, so Nusselt numbers "
+            f"are off by about 1 % or more. Try columns={columns}, points={points}, "
+            f"time_step={self._time_step(columns)}."
         )
 
     def _time_step(self, columns: int) -> float:
@@ -83,9 +92,10 @@ class Resolved:
         return self.cell.action_time / least
 
 
-def _enough(have: int, tail: float, limit: float, multiple: int) -> int:
-    """How many bring the tail to its aim: its logarithm was found to go with their number to the power 1.5."""
-    if tail <= limit:
+def _enough(have: int, share: float, multiple: int) -> int:
+    """How many bring a share, in limits, to the aim: its logarithm was found to go with their number to the 1.5."""
+    if share <= 1:
         return have
-    times = (math.log(AIM) / math.log(min(tail, 0.5))) ** (2 / 3)
+    typical = 0.15  # a limit
+    times = (math.log(AIM * typical) / math.log(min(share * typical, 0.5))) ** (2 / 3)
     return multiple * math.ceil(have * max(1.25, times) / multiple)

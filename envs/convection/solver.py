@@ -23,7 +23,6 @@ the same upside down, so along z a step works on even and odd parts, two matrice
 """
 
 import math
-import numbers
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -67,7 +66,7 @@ class Fluid:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not (isinstance(value, numbers.Real) and math.isfinite(value) and value > 0):
+            if not (isinstance(value, int | float | np.number) and math.isfinite(value) and value > 0):
                 raise InvalidParameter(f"{name} is {value!r}; it must be a positive number.")
 
     @property

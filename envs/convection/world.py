@@ -80,7 +80,7 @@ class World:
         self.cell, self.count, self.device = cell, count, device
         self.solver = topology.solver_for(cell, device)
         self.probes, self.numbers = Probes(cell, self.solver), NusseltNumbers(cell, self.solver)
-        self._resolved = Resolved(cell, self.solver)
+        self._resolved = Resolved(cell, self.solver, count)
         profile = heaters.profile_coefficients(self.solver, cell.heaters, cell.joint)
         self._profile = self.solver.tensor(cell.amplitude * profile)
         self._plate = torch.zeros(len(profile), 1, dtype=self._profile.dtype, device=device)
