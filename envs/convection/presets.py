@@ -1,20 +1,19 @@
 """Everything that can be chosen about a convection cell, and the named choices with their sources."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-import numpy as np
 import torch
 
 from agentgym.envs.convection.solver import Fluid, Resolution
 from agentgym.errors import InvalidParameter, UnknownId
-from agentgym.settings import finite_number, whole_number
+from agentgym.settings import Range, check_settings
 
 __all__ = ["PRESETS", "Cell", "Nusselt", "ResidualBase", "Start", "cell"]
 
 Nusselt = Literal["volume", "plates", "vignon2023"]
+Precision = Literal["float32", "float64"]
 Start = Literal["two-pair", "one-pair", "random", "mixed"]
 # Controllers that answer to the observation alone, and alike at every heater (controllers.py)
 ResidualBase = Literal["zero", "proportional-middle", "proportional-low", "proportional-low-T"]
@@ -41,7 +40,7 @@ class Cell:
     columns: int = 48  # X; wavenumbers below X / 3 are kept
     points: int = 33  # Z, Chebyshev points from plate to plate
     time_step: float = 0.075
-    precision: str = "float32"  # or float64
+    precision: Precision = "float32"
 
     # Heaters
     heaters: int = 10  # A, side by side along the bottom plate
@@ -78,28 +77,10 @@ class Cell:
 
     def __post_init__(self) -> None:
         Fluid(self.rayleigh, self.prandtl, self.height, self.length)
-        for name, counts in _WHOLE.items():
-            self._keep(name, whole_number(name, getattr(self, name), *counts))
-        for name, bounds in _NUMBERS.items():
-            self._keep(name, finite_number(name, getattr(self, name), *bounds))
-        for name, known in _CHOICES.items():
-            value = getattr(self, name)
-            if not isinstance(value, str) or value not in known:
-                raise UnknownId(name, str(value), known)
-        self._keep("heights", self._checked_heights())
+        check_settings(self, _RANGES, "a convection cell")
+        if not self.heights or any(abs(height) >= 1 for height in self.heights):
+            raise InvalidParameter(f"heights are {self.heights}; they must lie between -1 and 1, plates excluded.")
         self._check_together()
-
-    def _keep(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)  # the dataclass is frozen
-
-    def _checked_heights(self) -> tuple[float, ...]:
-        heights = self.heights
-        if isinstance(heights, str) or not isinstance(heights, Sequence | np.ndarray) or not len(heights):
-            raise InvalidParameter(f"heights is {heights!r}; it must be a list of numbers between -1 and 1.")
-        found = tuple(finite_number(f"heights[{index}]", value) for index, value in enumerate(heights))
-        if any(abs(height) >= 1 for height in found):
-            raise InvalidParameter(f"heights are {found}; they must lie between -1 and 1, plates excluded.")
-        return found
 
     def _check_together(self) -> None:
         """What depends on more than one setting."""
@@ -135,20 +116,15 @@ class Cell:
         return self.window or self.heaters
 
 
-# What each setting may be. The bounds of the numbers only shut out what would overflow.
-_WHOLE: dict[str, tuple[int, int]] = {
-    "columns": (6, 4096), "points": (8, 513), "heaters": (1, 1024), "actions": (1, 1_000_000), "dead": (0, 1024),
-    "stuck": (0, 1024), "columns_per_heater": (1, 64), "window": (0, 1024), "averaged_steps": (1, MOST_STEPS),
-}  # fmt: skip
-_NUMBERS: dict[str, tuple[float, float]] = {
-    "rayleigh": (1e-3, 1e12), "prandtl": (1e-4, 1e4), "height": (1e-3, 1e3), "length": (1e-5, 1e6),
-    "time_step": (1e-9, 1e6), "amplitude": (0, 1e6), "joint": (0, 1e6), "action_time": (1e-9, 1e9), "lag": (0, 1e9),
-    "temperature_offset": (-1e6, 1e6), "local_weight": (0, 1), "reward_offset": (-1e9, 1e9),
-    "reward_scale": (-1e9, 1e9), "carry_on": (0, 1), "noise": (0, 1e6),
-}  # fmt: skip
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "precision": tuple(DTYPES), "residual_on": get_args(ResidualBase), "nusselt": get_args(Nusselt),
-    "start": get_args(Start),
+# What the numbers may be; the widest bounds only shut out what would overflow.
+_RANGES = {
+    "rayleigh": Range(1e-3, 1e12), "prandtl": Range(1e-4, 1e4), "height": Range(1e-3, 1e3), "length": Range(1e-5, 1e6),
+    "columns": Range(6, 4096), "points": Range(8, 513), "time_step": Range(1e-9, 1e6),
+    "heaters": Range(1, 1024), "amplitude": Range(0, 1e6), "joint": Range(0, 1e6), "action_time": Range(1e-9, 1e9),
+    "actions": Range(1, 1e6), "dead": Range(0), "stuck": Range(0), "lag": Range(0, 1e9), "window": Range(0),
+    "columns_per_heater": Range(1, 64), "averaged_steps": Range(1), "temperature_offset": Range(-1e6, 1e6),
+    "local_weight": Range(0, 1), "reward_offset": Range(-1e9, 1e9), "reward_scale": Range(-1e9, 1e9),
+    "carry_on": Range(0, 1), "noise": Range(0, 1e6),
 }  # fmt: skip
 
 
