@@ -3,7 +3,24 @@
 import os
 from pathlib import Path
 
-__all__ = ["flush_folder", "write_file", "write_flushed"]
+from agentgym.errors import InvalidParameter
+
+__all__ = ["flush_folder", "require_writable", "write_file", "write_flushed"]
+
+
+def require_writable(path: Path) -> None:
+    """Refuse a file that cannot be written, before the work is done; folders on the way need not be there yet.
+
+    Raises:
+        InvalidParameter: it is a folder, a file stands where a folder should, or it may not be written.
+    """
+    if path.is_dir():
+        raise InvalidParameter(f"{path} is a folder. Name a file.")
+    there = path if path.exists() else next(folder for folder in path.parents if folder.exists())
+    if there != path and not there.is_dir():
+        raise InvalidParameter(f"{path} cannot be written: {there} is no folder.")
+    if not os.access(there, os.W_OK):
+        raise InvalidParameter(f"{path} cannot be written: {there} is read-only.")
 
 
 def write_file(path: Path | str, data: str | bytes) -> None:

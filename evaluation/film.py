@@ -1,20 +1,28 @@
 """Films of one episode, by a trained agent and by controllers that its environment brings along."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import imageio.v3 as imageio
 import numpy as np
 from PIL import Image, ImageDraw
 
 from agentgym.asking import ask
-from agentgym.errors import AskError, UnknownId
+from agentgym.checking import check_interface
+from agentgym.errors import AskError, MissingExtra, UnknownId
 from agentgym.evaluation.evaluate import load_agent
+from agentgym.evaluation.rollout import _batch
 from agentgym.making import make_env
 from agentgym.runs import Run
+from agentgym.seeding import LARGEST_SEED
+from agentgym.settings import whole_number
 
-__all__ = ["cast", "film", "write_film"]
+__all__ = ["FORMATS", "cast", "film", "played_by", "render_modes", "write_film"]
+
+FORMATS = (".mp4", ".gif", ".png")
 
 STRIP_FRAMES = 8
 GIF_FRAMES, GIF_COLOURS = 40, 48  # at most; a GIF is large for what it shows
@@ -36,14 +44,30 @@ def film(
 
     Raises:
         UnknownId: the environment has no such controller.
-        AskError: the environment cannot be drawn on this machine, or nobody is to be filmed.
+        InvalidParameter: no such number of steps or seed.
+        MissingExtra: a package that draws the environment is not installed.
+        AskError: the environment cannot be drawn (on this machine), or nobody is to be filmed.
     """
     name, kwargs, players = cast(run, env, env_kwargs, controllers)
+    if "rgb_array" not in (modes := render_modes(name, kwargs)):
+        raise AskError(f"{name} cannot be filmed: it draws {', '.join(modes) or 'nothing'}, and no rgb_array.")
     world = make_env(name, {**kwargs, "render_mode": "rgb_array"}, perturbations)
     try:
-        played = {who: _play(world, player, steps, seed) for who, player in players.items()}
+        played = {who: played_by(world, player, steps, seed, _draw) for who, player in players.items()}
+        if len(shapes := {frame.shape for seen, _ in played.values() for frame in seen}) > 1:
+            raise AskError(f"{name} cannot be filmed: its pictures are of different sizes ({sorted(shapes)}).")
         frames = _stacked({who: seen for who, (seen, _) in played.items()})
-        return frames, int(world.metadata.get("render_fps", 30)), {who: score for who, (_, score) in played.items()}
+        fps = world.metadata.get("render_fps") or 30
+        return frames, max(1, round(fps)), {who: score for who, (_, score) in played.items()}
+    finally:
+        world.close()
+
+
+def render_modes(env: str, env_kwargs: Mapping[str, Any]) -> list[str]:
+    """What an environment can be drawn as, by its metadata: "rgb_array", "ansi", ..."""
+    world = make_env(env, dict(env_kwargs))
+    try:
+        return [mode for mode in world.metadata.get("render_modes") or () if isinstance(mode, str)]
     finally:
         world.close()
 
@@ -72,7 +96,11 @@ def cast(
     name = env or (opened.config.env if opened else None)
     if name is None or (everybody and not (opened or controllers)):
         raise AskError("Name a run, or controllers (--controllers) and their environment (--env).")
+    if not name:
+        raise AskError(f"{run} was trained on a dataset and names no environment. Name one: --env ID.")
     kwargs = dict((opened.config.env_kwargs if opened else {}) if env_kwargs is None else env_kwargs)
+    if everybody:
+        check_interface(name, kwargs)
     players: dict[str, Any] = {}
     if controllers:
         world = make_env(name, kwargs)
@@ -87,28 +115,62 @@ def cast(
     return name, kwargs, players
 
 
-def _play(world: Any, player: Any, steps: int, seed: int) -> tuple[list[np.ndarray], float]:
+def played_by(world: Any, player: Any, steps: int, seed: int, look: Callable[[Any], Any]) -> tuple[list[Any], float]:
+    """One episode.
+
+    Args:
+        world: a single environment.
+        player: anything with ``predict``; it is asked for a batch of one, as in an evaluation.
+        steps: at most so many, at least 1.
+        seed: of the episode.
+        look: what is kept of the world, after the reset and after every step.
+
+    Returns:
+        what was kept, and the undiscounted return.
+
+    Raises:
+        InvalidParameter: no such number of steps or seed.
+    """
+    steps, seed = whole_number("steps", steps, 1), whole_number("seed", seed, 0, LARGEST_SEED)
     observation, _ = world.reset(seed=seed)
-    frames, score, reward, state, over = [_draw(world)], 0.0, 0.0, None, False
-    while not over and len(frames) <= steps:
-        starts = np.array([len(frames) == 1])
-        action, state = ask(player, observation, state, starts, np.array([reward]), deterministic=True)
-        observation, reward, terminated, truncated, info = world.step(action)
+    kept, score, reward, state, over = [look(world)], 0.0, 0.0, None, False
+    while not over and len(kept) <= steps:
+        starts = np.array([len(kept) == 1])
+        actions, state = ask(player, _batch([observation]), state, starts, np.array([reward]), deterministic=True)
+        observation, reward, terminated, truncated, info = world.step(actions[0])
         score += float(info.get("true_reward", reward))
-        over = terminated or truncated
-        frames.append(_draw(world))
-    return frames, score
+        over = bool(terminated) or bool(truncated)
+        kept.append(look(world))
+    return kept, score
 
 
 def _draw(world: Any) -> np.ndarray:
+    """A picture, uint8 ``[height, width, 3]`` with even sides, as videos have."""
     try:
-        frame = world.render()
+        frame = np.asarray(world.render())
+    except gymnasium.error.DependencyNotInstalled as error:
+        commands = re.findall(r"`(pip install [^`]*)`", str(error))
+        raise MissingExtra(
+            "A package that draws this environment", command=commands[0] if commands else str(error)
+        ) from error
     except Exception as error:
         raise AskError(
             f"This environment cannot be drawn here ({type(error).__name__}: {error}). On Linux without a screen "
             "install Mesa's EGL (Debian: apt-get install libegl1 libgl1-mesa-dri) or OSMesa with MUJOCO_GL=osmesa."
         ) from error
-    return np.asarray(frame)
+    if (
+        frame.dtype != np.uint8
+        or frame.ndim not in (2, 3)
+        or not frame.size
+        or frame.shape[2:] not in ((), (1,), (3,), (4,))
+    ):
+        raise AskError(
+            f"render() gives {frame.dtype} of shape {frame.shape}; a picture is uint8 of shape (height, width, 3)."
+        )
+    if frame.ndim == 2 or frame.shape[2] == 1:
+        frame = np.repeat(frame.reshape(*frame.shape[:2], 1), 3, axis=2)
+    height, width = frame.shape[:2]
+    return np.pad(frame[:, :, :3], ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 
 
 def _stacked(films: Mapping[str, list[np.ndarray]]) -> list[np.ndarray]:
@@ -131,11 +193,12 @@ def _captioned(frame: np.ndarray, text: str) -> np.ndarray:
 def write_film(frames: Sequence[np.ndarray], fps: int, path: Path | str) -> None:
     """Write frames as a video (.mp4, .gif), or as a strip of a few of them side by side (.png)."""
     path = Path(path)
+    kind = path.suffix.lower()
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".png":
+    if kind == ".png":
         chosen = np.linspace(0, len(frames) - 1, min(STRIP_FRAMES, len(frames))).astype(int)
         imageio.imwrite(path, np.concatenate([frames[i] for i in chosen], axis=1))
-    elif path.suffix == ".gif":
+    elif kind == ".gif":
         every = -(-len(frames) // GIF_FRAMES)
         images = [Image.fromarray(frame).quantize(GIF_COLOURS, dither=Image.Dither.NONE) for frame in frames[::every]]
         images[0].save(

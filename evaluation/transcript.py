@@ -1,4 +1,4 @@
-"""An episode of texts as it is read: what the world said, what was answered."""
+"""An episode as it is read: what a world of texts said and what was answered, or a world drawn in letters."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from gymnasium.spaces import Text
 
-from agentgym.evaluation.film import cast
+from agentgym.evaluation.film import cast, played_by, render_modes
 from agentgym.making import make_env
 
-__all__ = ["is_of_texts", "transcript"]
+__all__ = ["drawn", "is_drawn_in_letters", "is_of_texts", "transcript"]
 
 
 def is_of_texts(run: Path | str | None, env: str | None = None, env_kwargs: Mapping[str, Any] | None = None) -> bool:
@@ -21,6 +21,42 @@ def is_of_texts(run: Path | str | None, env: str | None = None, env_kwargs: Mapp
         return isinstance(world.observation_space, Text)
     finally:
         world.close()
+
+
+def is_drawn_in_letters(
+    run: Path | str | None, env: str | None = None, env_kwargs: Mapping[str, Any] | None = None
+) -> bool:
+    """Whether the world can be drawn as text; arguments as of :func:`transcript`."""
+    name, kwargs, _ = cast(run, env, env_kwargs, (), everybody=False)
+    return "ansi" in render_modes(name, kwargs)
+
+
+def drawn(
+    run: Path | str | None,
+    env: str | None = None,
+    env_kwargs: Mapping[str, Any] | None = None,
+    perturbations: Sequence[dict[str, Any]] = (),
+    steps: int = 500,
+    seed: int = 0,
+    controllers: Sequence[str] = (),
+) -> Iterator[str]:
+    """The same episode by several, step by step, in a world drawn in letters; arguments as of :func:`transcript`.
+
+    Raises:
+        UnknownId: the environment has no such controller.
+        AskError: nobody is to play.
+    """
+    name, kwargs, players = cast(run, env, env_kwargs, controllers)
+    for who, player in players.items():
+        world = make_env(name, {**kwargs, "render_mode": "ansi"}, perturbations)
+        try:
+            pictures, score = played_by(world, player, steps, seed, lambda world: str(world.render()).rstrip())
+        finally:
+            world.close()
+        if len(players) > 1:
+            yield f"=== {who} ==="
+        yield from pictures
+        yield f"[{len(pictures) - 1} steps, return {score:g}]"
 
 
 def transcript(

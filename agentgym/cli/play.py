@@ -1,4 +1,4 @@
-"""``agentgym play RUN``: films a trained agent, or prints what it said in a world of texts."""
+"""``agentgym play RUN``: films a trained agent, or prints what it did in a world of texts or letters."""
 
 import os
 import sys
@@ -8,10 +8,12 @@ from typing import Annotated
 import tyro
 
 from agentgym.errors import AskError
-from agentgym.settings import parse_settings, parse_values
+from agentgym.files import require_writable
+from agentgym.seeding import LARGEST_SEED
+from agentgym.settings import parse_settings, parse_values, whole_number
 
 HELP = """Film one episode of a trained agent, as a video (.mp4, .gif) or as a strip of frames (.png); in a
-world of texts print it.
+world of texts, or without --video in one that is drawn in letters (FrozenLake, Taxi), print it.
 
 Examples:
 
@@ -39,19 +41,20 @@ def play(
 
     Args:
         run: the run's folder.
-        video: the file to write, by default play.mp4; its ending decides what. A transcript goes to the screen.
+        video: the file to write, by default play.mp4; its ending decides what. What is printed goes to the screen.
         env: another environment with the same spaces.
         env_kwargs: the environment's keyword arguments, KEY=VALUE; those of the training otherwise.
         perturb: perturbations around it from the inside out, NAME or NAME:KEY=VALUE,KEY=VALUE.
         controllers: hand-made controllers that the environment brings along, filmed above the agent.
-        steps: at most this many steps.
+        steps: at most this many steps, at least 1.
         seed: of the episode.
     """
     if sys.platform == "linux" and not os.environ.get("DISPLAY"):
         os.environ.setdefault("MUJOCO_GL", "egl")  # no screen: render off-screen
-    from agentgym.evaluation.film import film, write_film
-    from agentgym.evaluation.transcript import is_of_texts, transcript
+    from agentgym.evaluation.film import FORMATS, film, write_film
+    from agentgym.evaluation.transcript import drawn, is_drawn_in_letters, is_of_texts, transcript
 
+    steps, seed = whole_number("steps", steps, 1), whole_number("seed", seed, 0, LARGEST_SEED)
     configs = [{"type": kind, **values} for kind, values in map(parse_settings, perturb)]
     kwargs = parse_values(env_kwargs) if env_kwargs else None
     if is_of_texts(run, env, kwargs):
@@ -60,9 +63,14 @@ def play(
         for line in transcript(run, env, kwargs, configs, steps, seed, controllers):
             print(line)
         return
+    if video is None and is_drawn_in_letters(run, env, kwargs):
+        for line in drawn(run, env, kwargs, configs, steps, seed, controllers):
+            print(line)
+        return
     video = video or Path("play.mp4")
-    if video.suffix not in (".mp4", ".gif", ".png"):
-        raise AskError(f"{video} ends in {video.suffix!r}; --video takes .mp4, .gif or .png.")
+    if video.suffix.lower() not in FORMATS:
+        raise AskError(f"{video} ends in {video.suffix!r}; --video takes {', '.join(FORMATS)}.")
+    require_writable(video)
     frames, fps, scores = film(run, env, kwargs, configs, steps, seed, controllers)
     write_film(frames, fps, video)
     returns = ", ".join(f"{score:.6g} ({name})" for name, score in scores.items())

@@ -13,7 +13,7 @@ from agentgym.agents.offline.scores import EvaluationEnvs
 from agentgym.asking import PROMISED
 from agentgym.evaluation.batches import play_batches
 from agentgym.evaluation.conditions import Condition
-from agentgym.evaluation.film import _play
+from agentgym.evaluation.film import played_by
 from agentgym.evaluation.rollout import Job, play_episodes
 from agentgym.evaluation.table import Scene
 
@@ -148,7 +148,8 @@ def test_while_learning_and_in_a_film() -> None:
         steps = steps_of(seed)
         assert episode[:2] == (steps * (steps + 1) / 2, steps)
         assert episode.promised == pytest.approx(1000 * first_seen(seed))
-    _, score = _play(gymnasium.make("PaysForTest-v0", render_mode="rgb_array"), Listener(), steps=100, seed=2)
+    world = gymnasium.make("PaysForTest-v0", render_mode="rgb_array")
+    _, score = played_by(world, Listener(), 100, 2, lambda world: world.render())
     assert score == 10.0
 
 
