@@ -174,10 +174,13 @@ class TextWorldEnv(TextEnv, EzPickle):
 
     ## Action Space
 
-    The commands of the game. ``info["admissible_commands"]`` are TextWorld's; the game takes some other wordings as
-    well ("n" for "go north"). What is not to the game but to its interpreter ("quit", "restart", "save", "script") is
-    "unparsable", and so are other characters than letters, digits, spaces and ``,.'-``. ``info["problem"]`` is
-    "impossible" for a command that is not among them and changed no fact; the observation is then the game's own.
+    The commands of the game, one a turn. ``info["admissible_commands"]`` are TextWorld's; the game takes some other
+    wordings as well ("n" for "go north"). "unparsable" are: several commands in one ("A then B", "A. B", "take A and
+    B", "take all from A"), which the game would carry out in one turn; wordings that change things without TextWorld
+    noticing ("get A" from a container), after which its lists would be wrong; what is not to the game but to its
+    interpreter ("quit", "restart", "save", "script"); and other characters than letters, digits, spaces and ``,.'-``. A
+    final period does not matter. ``info["problem"]`` is "impossible" for any other command that is not among the
+    admissible ones and changed no fact; the observation is then the game's own.
 
     The rest (info, ends, seeds, snapshots) is as in :class:`agentgym.envs.text.door.TextEnv`. The anchor is the set of
     facts that hold. :meth:`plan` is TextWorld's own way to win. A snapshot is the commands given, and restoring gives

@@ -23,6 +23,16 @@ _BLANK_LINES = re.compile(r"\n{3,}")
 _READABLE = re.compile(r"[A-Za-z0-9 ,.'-]+")
 # To the interpreter, not to the game: they would end it, begin it anew, or write files.
 _META = frozenset(("quit", "q", "restart", "save", "restore", "script", "transcript", "undo"))
+# What makes several commands of one, or one of several things. Of joined commands the interpreter carries out the
+# first, and the others before it reads the next turn's.
+_JOINED = re.compile(r"[.,]|\b(then|and)\b", re.IGNORECASE)
+# An action that was carried out, as Inform traces it; those in parentheses are parts of another one.
+_DONE = re.compile(r"\[([^][()]+) - succeeded\]")
+# Actions that change nothing, so that TextWorld need not follow them.
+_HARMLESS = (
+    "looking", "examining", "searching", "taking inventory", "waiting", "jumping", "listening", "smelling", "tasting",
+    "touching", "thinking", "printing the objective", "displaying help message", "requesting the score",
+)  # fmt: skip
 
 
 class TextWorldWorld(World):
@@ -95,27 +105,47 @@ class TextWorldWorld(World):
                 self._env = self._textworld.start(str(path), self._asked)
             self._path = path
         self._state = self._env.reset()
+        self._inform7 = self._textworld.generator.inform7.Inform7Game(self._state.game)
         self._given, self._score = [], 0
         self.task, self.task_kind = self._state.objective, self.game
         return _clean(self._state.feedback)
 
     def act(self, command: str) -> Answer:
-        """Give the game one command."""
+        """Give the game one command; what it would take for several, or TextWorld cannot follow, it never gets."""
         if len(command) > self.max_command_length:
             return Answer(refusal("overlong"), "overlong", 0.0, False, False)
-        command = " ".join(command.split())
+        command = " ".join(command.split()).removesuffix(".").rstrip()
         if not command:
             return Answer(refusal("empty"), "empty", 0.0, False, False)
-        if not _READABLE.fullmatch(command) or _META.intersection(re.findall(r"[a-z]+", command.lower())):
-            return Answer(refusal("unparsable"), "unparsable", 0.0, False, False)
         before = self._state
+        known = command.lower() in (known.lower() for known in before.admissible_commands)
+        if not known and not self._is_one_command(command):
+            return Answer(refusal("unparsable"), "unparsable", 0.0, False, False)
         self._state, score, over = self._env.step(command)
         self._given.append(command)
         reward, self._score = float(score - self._score), score
         # The game takes further wordings ("n" for "go north"), so that a change counts as well.
-        known = command.lower() in (known.lower() for known in before.admissible_commands)
         problem = None if known or self._state.facts != before.facts or over else "impossible"
         return Answer(_clean(self._state.feedback), problem, reward, bool(over), bool(self._state.won))
+
+    def _is_one_command(self, command: str) -> bool:
+        """Whether the game would take it for one command, and TextWorld's own account of the facts would go along.
+
+        It is tried out and taken back. TextWorld follows what a game does by names of actions, and some wordings
+        ("get carrot" for "take carrot from fridge", "drop all") do things that it does not notice.
+        """
+        if not _READABLE.fullmatch(command) or _META.intersection(re.findall(r"[a-z]+", command.lower())):
+            return False
+        if _JOINED.search(command):
+            return False
+        game = self._env.unwrapped
+        before = game._jericho.get_state()
+        done = _DONE.findall(game._send(command))
+        game._jericho.set_state(before)
+        if len(done) != 1:
+            return not done
+        followed = self._inform7.detect_action(done[0], self._state["_valid_actions"])
+        return followed is not None or done[0].startswith(_HARMLESS)
 
     def commands(self) -> list[str]:
         """TextWorld's admissible commands, sorted."""
