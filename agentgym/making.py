@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import gymnasium
+import gymnasium.wrappers
 from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import AutoresetMode, VectorEnv
 
@@ -17,7 +18,9 @@ from agentgym import catalog
 from agentgym.errors import AskError, MissingExtra, UnknownId
 
 __all__ = [
+    "WRAPPERS",
     "check_id",
+    "check_wrappers",
     "has_native_batch",
     "make_env",
     "make_native_batch",
@@ -29,6 +32,14 @@ World = TypeVar("World", gymnasium.Env[Any, Any], VectorEnv[Any, Any, Any])
 
 # The core holds environments' names only; this is where their perturbations are found.
 PERTURB = "agentgym.envs.perturb"
+
+# Gymnasium's wrappers that can be asked for by name: they are made from their arguments alone and carry no statistics.
+WRAPPERS = (
+    "AtariPreprocessing", "ClipAction", "ClipReward", "DelayObservation", "DiscretizeAction", "DiscretizeObservation",
+    "FilterObservation", "FlattenObservation", "FrameStackObservation", "GrayscaleObservation",
+    "MaxAndSkipObservation", "RepeatAction", "RescaleAction", "RescaleObservation", "ReshapeObservation",
+    "ResizeObservation", "StickyAction", "TimeAwareObservation",
+)  # fmt: skip
 
 
 def check_id(env_id: str) -> None:
@@ -68,19 +79,58 @@ def make_env(
 
     Args:
         env_id: a Gymnasium id, also ``module:Id``.
-        env_kwargs: keyword arguments of the environment.
+        env_kwargs: keyword arguments of the environment, ``max_episode_steps`` included. ``additional_wrappers`` is a
+            list of Gymnasium's wrappers around it, from the inside out:
+            ``[{"name": "ClipReward", "kwargs": {"min_reward": -1.0}}]``; see :data:`WRAPPERS`.
         perturbations: configurations (``{"type": "ObservationNoise", "std": 0.1}``), from the inside out.
 
     Raises:
-        UnknownId: there is no such environment or perturbation, or the environment has no such keyword argument.
-        AskError: the environment refuses its keyword arguments.
+        UnknownId: there is no such environment, perturbation or wrapper, or the environment has no such keyword
+            argument.
+        AskError: the environment or a wrapper refuses its keyword arguments.
         MissingExtra: a package that it needs is not installed.
     """
     check_id(env_id)
+    kwargs = dict(env_kwargs or {})
+    wrappers = check_wrappers(kwargs.pop("additional_wrappers", ()))
     _hear_mujoco_once()
-    with _naming(env_id, env_kwargs):
-        env = gymnasium.make(env_id, disable_env_checker=True, **(env_kwargs or {}))
-    return perturbed(env, perturbations)
+    with _naming(env_id, kwargs):
+        env = gymnasium.make(env_id, disable_env_checker=True, **kwargs)
+    return perturbed(_wrapped(env, wrappers), perturbations)
+
+
+def check_wrappers(wrappers: Any) -> list[tuple[str, dict[str, Any]]]:
+    """Names and keyword arguments of wrappers; nothing is imported for them.
+
+    Raises:
+        UnknownId: one is none of :data:`WRAPPERS`.
+        AskError: it is no list of names and keyword arguments.
+    """
+    if isinstance(wrappers, Mapping | str) or not isinstance(wrappers, Sequence):
+        wrappers = [wrappers]
+    found = []
+    for wrapper in wrappers:
+        entry = {"name": wrapper} if isinstance(wrapper, str) else wrapper
+        if not isinstance(entry, Mapping) or not isinstance(kwargs := entry.get("kwargs") or {}, Mapping):
+            raise AskError(f'A wrapper is {{"name": ..., "kwargs": {{...}}}}, not {wrapper!r}.')
+        name = str(entry.get("name"))
+        if name not in WRAPPERS:
+            raise UnknownId(
+                "wrapper that is made by name", name, WRAPPERS,
+                "For another, register an environment that has it and name that: --env MODULE:ID.",
+            )  # fmt: skip
+        found.append((name, {str(key): value for key, value in kwargs.items()}))
+    return found
+
+
+def _wrapped(env: gymnasium.Env[Any, Any], wrappers: Sequence[tuple[str, dict[str, Any]]]) -> gymnasium.Env[Any, Any]:
+    for name, kwargs in wrappers:
+        try:
+            env = getattr(gymnasium.wrappers, name)(env, **kwargs)
+        except Exception as error:  # what a wrapper raises at arguments or spaces that are not for it
+            env.close()
+            raise AskError(f"{name} cannot be put around {env} with {kwargs}: {error}") from error
+    return env
 
 
 def make_native_batch(env_id: str, env_kwargs: dict[str, Any] | None, num_envs: int) -> VectorEnv | None:
@@ -93,13 +143,13 @@ def make_native_batch(env_id: str, env_kwargs: dict[str, Any] | None, num_envs: 
 
     Returns:
         None where the id has no native batch, or one that cannot give its state away (``get_state()``) and be put back
-        (``set_state(state)``).
+        (``set_state(state)``), or where ``additional_wrappers`` are asked for, which are for single environments.
 
     Raises:
         UnknownId: there is no such environment.
         AskError: the environment refuses its keyword arguments.
     """
-    if not has_native_batch(env_id):
+    if not has_native_batch(env_id, env_kwargs):
         return None
     with _naming(env_id, env_kwargs):
         return gymnasium.make_vec(
@@ -107,13 +157,15 @@ def make_native_batch(env_id: str, env_kwargs: dict[str, Any] | None, num_envs: 
         )
 
 
-def has_native_batch(env_id: str) -> bool:
+def has_native_batch(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -> bool:
     """Whether :func:`make_native_batch` makes one.
 
     Raises:
         UnknownId: there is no such environment.
     """
     check_id(env_id)
+    if (env_kwargs or {}).get("additional_wrappers"):
+        return False
     entry_point = gymnasium.spec(env_id.rpartition(":")[2]).vector_entry_point
     with _naming(env_id, None):
         batch_class = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
@@ -183,7 +235,7 @@ def _keyword_arguments(env_id: str) -> set[str]:
         known |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
-    return known - {"self"}
+    return (known | {"additional_wrappers"}) - {"self"}
 
 
 def perturbed(env: World, configs: Sequence[Mapping[str, Any]]) -> World:

@@ -150,13 +150,14 @@ def _check_source(config: RunConfig, source: str) -> str:
 def _build_offline(config: RunConfig, agent_class: Any, settings: Any) -> Any:
     """The untrained agent with its dataset; by default it is evaluated in the world that the data come from."""
     from agentgym.data.storage import load_dataset
+    from agentgym.data.world import check_world
 
     dataset = load_dataset(config.dataset)
     about = dataset.description
     config.dataset = about.name  # of a recipe, what it made
     if not config.env:
-        if ":" in about.env:  # the file of a stranger does not say which modules are imported
-            raise AskError(f"{about.name} was recorded in {about.env}. If you trust that module: --env {about.env}")
+        if about.env:
+            check_world(about)
         config.env, config.env_kwargs = about.env, {**about.env_kwargs, **config.env_kwargs}
         config.perturbations = config.perturbations or [dict(one) for one in about.perturbations]
     config.dataset_sha256 = dataset.digest

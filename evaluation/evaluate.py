@@ -303,6 +303,7 @@ def _play_task(task: _Task) -> list[Row]:
 def _play_jobs(agent: Any, name: str, jobs: list[Job], **how: Any) -> Iterator[Row]:
     """Side by side in single environments, or in batches where an environment is natively batched or one of texts."""
     texts = isinstance(agent.observation_space, spaces.Text)
-    batched = {env: texts or has_native_batch(env) for env in {job.condition.env for job in jobs}}
-    yield from play_episodes(agent, name, [job for job in jobs if not batched[job.condition.env]], **how)
-    yield from play_batches(agent, name, [job for job in jobs if batched[job.condition.env]], **how)
+    conditions = {job.condition.name: job.condition for job in jobs}
+    batched = {key: texts or has_native_batch(one.env, one.env_kwargs) for key, one in conditions.items()}
+    yield from play_episodes(agent, name, [job for job in jobs if not batched[job.condition.name]], **how)
+    yield from play_batches(agent, name, [job for job in jobs if batched[job.condition.name]], **how)

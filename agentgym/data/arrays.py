@@ -1,15 +1,16 @@
 """All episodes of a Minari dataset as contiguous arrays, refused where they do not fit together."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from gymnasium import Space, spaces
 
-from agentgym.data.fit import misfit
-from agentgym.errors import CorruptFile, InvalidParameter
+from agentgym.data.faults import Columns, Finding, leaves, refuse, structure_faults
+from agentgym.data.fit import LEAVES
+from agentgym.errors import CorruptFile, SpaceMismatch
 
-__all__ = ["ARRAYS", "read_arrays"]
+__all__ = ["ARRAYS", "check_single_arrays", "collect", "read_arrays"]
 
 ARRAYS = ("observations", "actions", "rewards", "terminations", "truncations", "starts")
 
@@ -18,57 +19,101 @@ def read_arrays(stored: Any, name: str) -> dict[str, np.ndarray]:
     """All episodes of a Minari dataset end to end.
 
     Raises:
-        InvalidParameter: observations or actions are not single arrays, an episode's arrays do not fit together or are
-            not of its spaces' shapes, or there is no episode.
+        SpaceMismatch: observations or actions are not single arrays.
+        InvalidParameter: an episode's arrays do not fit together or are not of its spaces' shapes, or there is no
+            episode.
         CorruptFile: an episode cannot be read.
     """
-    for what, space in (("observations", stored.observation_space), ("actions", stored.action_space)):
-        if not isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
-            raise InvalidParameter(f"The {what} of {name} are {space}: offline agents read single arrays only.")
-    if not stored.total_episodes:
-        raise InvalidParameter(f"The dataset {name} is empty: it has no episode.")
-    parts: dict[str, list[np.ndarray]] = {field: [] for field in ARRAYS[:-1]}
-    try:
-        for episode in stored.iterate_episodes():
-            for field, found in parts.items():
-                found.append(np.asarray(getattr(episode, field)))
-            _check_episode({field: found[-1] for field, found in parts.items()}, stored, name)
-    except (OSError, KeyError, RuntimeError) as error:
-        raise CorruptFile(
-            f"Episode {len(parts['rewards'])} of {name} cannot be read ({error}). See: agentgym data check {name}"
-        ) from error
-    joined = {field: np.concatenate(found) for field, found in parts.items()}
-    joined["observations"] = _as_kept(joined["observations"], stored.observation_space)
-    joined["actions"] = _as_kept(joined["actions"], stored.action_space)
-    joined["rewards"] = joined["rewards"].astype(np.float32)
-    for field in ("terminations", "truncations"):
-        joined[field] = joined[field].astype(bool)
-    joined["starts"] = np.concatenate([[0], np.cumsum([len(part) for part in parts["rewards"]])]).astype(np.int64)
-    return joined
+    check_single_arrays(name, stored.observation_space, stored.action_space)
+    columns, findings = collect(stored)
+    refuse(name, findings)
+    assert columns is not None
+    return {
+        "observations": _as_kept(columns.observations[0][2], stored.observation_space),
+        "actions": _as_kept(columns.actions[0][2], stored.action_space),
+        "rewards": columns.rewards.astype(np.float32),
+        **{field: getattr(columns, field) for field in ("terminations", "truncations", "starts")},
+    }
 
 
-def _check_episode(episode: Mapping[str, np.ndarray], stored: Any, name: str) -> None:
-    """An episode's arrays are as long as its rewards, observations by one longer, and of the spaces' shapes.
+def check_single_arrays(name: str, observation_space: Space, action_space: Space) -> None:
+    """Refuse Dict, Tuple, Text and other spaces, with the way out.
 
     Raises:
-        InvalidParameter: they are not.
+        SpaceMismatch: observations or actions are not single arrays.
     """
-    steps = len(episode["rewards"])
-    complaints = [] if steps else ["it has no step"]
-    for field, array in episode.items():
-        wanted = steps + 1 if field == "observations" else steps
-        if array.shape[:1] != (wanted,):
-            complaints.append(f"there are {len(array)} {field} instead of {wanted}")
-    for field, space in (("observations", stored.observation_space), ("actions", stored.action_space)):
-        if complaint := misfit(space, episode[field]):
-            complaints.append(f"of the {field} {complaint}")
-    if complaints:
-        raise InvalidParameter(
-            f"An episode of {name} with {steps} rewards does not fit together: {'; '.join(complaints)}. "
-            f"See: agentgym data check {name}"
+    for what, space in (("observations", observation_space), ("actions", action_space)):
+        if isinstance(space, LEAVES):
+            continue
+        flat = what == "observations" and isinstance(space, spaces.Dict | spaces.Tuple)
+        advice = (
+            "Record it through gymnasium.wrappers.FlattenObservation, or flatten what is recorded with "
+            "gymnasium.spaces.flatten, into a new dataset"
+            if flat and space.is_np_flattenable
+            else "Record a dataset with Box, Discrete, MultiDiscrete or MultiBinary ones"
         )
+        raise SpaceMismatch(f"The {what} of {name} are {space}: offline agents read single arrays only. {advice}.")
+
+
+def collect(stored: Any) -> tuple[Columns | None, list[Finding]]:
+    """One pass over a Minari dataset's episodes: its columns, and why they do not fit together (None then)."""
+    if not stored.total_episodes:
+        return None, [Finding("error", "empty", "it has no episode")]
+    found: dict[tuple[str, str], list[int]] = {}
+    parts: dict[str, tuple[str, Space, list[np.ndarray]]] = {}
+    rest: dict[str, list[np.ndarray]] = {field: [] for field in ("rewards", "terminations", "truncations")}
+    number = 0
+    try:
+        for episode in _episodes(stored):
+            for fault in structure_faults(episode, stored.observation_space, stored.action_space):
+                found.setdefault(fault, []).append(number)
+            number += 1
+            if found:
+                continue
+            for field in ("observations", "actions"):
+                for path, space, values in leaves(
+                    getattr(stored, f"{field[:-1]}_space"), getattr(episode, field), field
+                ):
+                    parts.setdefault(path, (field, space, []))[2].append(values)
+            for field, kept in rest.items():
+                kept.append(np.asarray(getattr(episode, field)))
+    except CorruptFile as error:
+        found[("files", str(error))] = [number]
+    if found:
+        return None, [Finding("error", check, message, tuple(where)) for (check, message), where in found.items()]
+    joined = [(of, (path, space, np.concatenate(values))) for path, (of, space, values) in parts.items()]
+    return Columns(
+        observations=[column for of, column in joined if of == "observations"],
+        actions=[column for of, column in joined if of == "actions"],
+        rewards=np.concatenate(rest["rewards"]),
+        terminations=np.concatenate(rest["terminations"]).astype(bool),
+        truncations=np.concatenate(rest["truncations"]).astype(bool),
+        starts=np.cumsum([0, *map(len, rest["rewards"])], dtype=np.int64),
+    ), []
+
+
+def _episodes(stored: Any) -> Iterator[Any]:
+    """Minari's episodes.
+
+    Raises:
+        CorruptFile: one cannot be read; it is the next after those that were given.
+    """
+    episodes = iter(stored.iterate_episodes())
+    while True:
+        try:
+            episode = next(episodes)
+        except StopIteration:
+            return
+        except MemoryError:
+            raise
+        except Exception as error:  # h5py and Minari raise whatever a damaged file leads them to
+            raise CorruptFile(f"an episode cannot be read ({type(error).__name__}: {error})") from error
+        yield episode
 
 
 def _as_kept(array: np.ndarray, space: Space) -> np.ndarray:
     """Real numbers as float32, everything else as the space has it."""
-    return array.astype(np.float32) if np.issubdtype(space.dtype, np.floating) else array.astype(space.dtype)
+    if np.issubdtype(space.dtype, np.floating):
+        with np.errstate(over="ignore"):  # what is infinite then is named as such
+            return array.astype(np.float32)
+    return array.astype(space.dtype)

@@ -1,6 +1,7 @@
 """A dataset of episodes as contiguous arrays, one a field, with the episodes' offsets."""
 
 import hashlib
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -80,7 +81,7 @@ class OfflineDataset:
         description: what else is known.
 
     Raises:
-        InvalidParameter: the arrays' lengths do not fit together, or there is no step.
+        InvalidParameter: the arrays' lengths do not fit together, an episode has no step, or there is none.
     """
 
     observations: np.ndarray
@@ -103,6 +104,10 @@ class OfflineDataset:
                 f"The arrays of {self.description.name} do not fit together: {lengths}, {episodes} episodes, "
                 f"{len(self.observations)} observations (one a step and one more an episode), {self.starts[-1]} steps "
                 "by the episodes' offsets. See: agentgym data check"
+            )
+        if self.starts[0] != 0 or not (self.lengths > 0).all():
+            raise InvalidParameter(
+                f"The episodes' offsets of {self.description.name} do not begin with 0, or an episode has no step."
             )
 
     def __len__(self) -> int:
@@ -177,5 +182,16 @@ class OfflineDataset:
         for name in ("observations", "actions", "rewards", "terminations", "truncations", "starts"):
             array = np.ascontiguousarray(getattr(self, name))
             found.update(f"{name} {array.dtype.str} {array.shape}".encode())
-            found.update(array.tobytes())
+            found.update(array.data if array.size else b"")
         return found.hexdigest()
+
+    @cached_property
+    def episode_digests(self) -> list[str]:
+        """The first 12 digits of a SHA-256 over each episode's arrays, to tell which one was altered."""
+        found = []
+        for e, (first, last) in enumerate(itertools.pairwise(self.starts.tolist())):
+            digest = hashlib.sha256(np.ascontiguousarray(self.observations[first + e : last + e + 1]).tobytes())
+            for array in (self.actions, self.rewards, self.terminations, self.truncations):
+                digest.update(np.ascontiguousarray(array[first:last]).tobytes())
+            found.append(digest.hexdigest()[:12])
+        return found

@@ -5,16 +5,16 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-__all__ = ["Leaf", "misfit", "outside"]
+__all__ = ["LEAVES", "misfit", "outside"]
 
-Leaf = spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary
+LEAVES = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
 def misfit(space: spaces.Space, values: np.ndarray) -> str:
     """Why an array ``[T, *space.shape]`` cannot hold T values of the space: its shape or its kind; empty if it can."""
-    if not isinstance(space, Leaf):
+    if not isinstance(space, LEAVES):
         return f"{space} is no space of single arrays"
-    if values.shape[1:] != space.shape:
+    if not values.ndim or values.shape[1:] != space.shape:
         return f"each has the shape {values.shape[1:]} instead of {space.shape}"
     if values.dtype.kind not in "iufb":
         return f"they are of type {values.dtype}, which are no numbers"
@@ -31,7 +31,7 @@ def outside(space: spaces.Space, values: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         inside: np.ndarray = np.asarray(values >= low - slack) & (values <= high + slack)
         inside |= np.isneginf(low) & np.isposinf(high)
-    if not isinstance(space, spaces.Box):
+    if values.dtype.kind == "f" and (space.dtype is None or space.dtype.kind != "f"):
         inside &= values == np.floor(values)
     found: np.ndarray = np.logical_not(inside.reshape(len(values), -1).all(axis=1))
     return found

@@ -9,7 +9,9 @@ again when Minari's files have changed.
 """
 
 import json
+import os
 import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,54 +21,108 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from agentgym import catalog
-from agentgym.data.arrays import ARRAYS, read_arrays
+from agentgym.data.arrays import ARRAYS, check_single_arrays, read_arrays
 from agentgym.data.dataset import Description, OfflineDataset
+from agentgym.data.faults import Finding, refuse
 from agentgym.data.recipe import Recipe, find_recipe, is_recipe
-from agentgym.errors import CorruptFile, MissingExtra, UnknownId
+from agentgym.data.world import recorded_world
+from agentgym.errors import AskError, CorruptFile, InvalidParameter, MissingExtra, UnknownId
 from agentgym.files import write_file
+from agentgym.finite import is_finite
 
 __all__ = [
+    "arrays_of",
     "description_of",
     "load_dataset",
     "local_names",
     "minari_dataset",
-    "recorded_digest",
+    "record_findings",
     "require_minari",
     "save_dataset",
 ]
 
 OURS = "agentgym"  # key in Minari's metadata, and name of the folder of arrays
 STAMP = "made-from.json"
+DATA_FILES = (".hdf5", ".h5", ".arrow", ".parquet")
 
 
 def load_dataset(name: str) -> OfflineDataset:
     """A dataset by the name of its recipe, with settings, or by its Minari id.
 
-    The arrays are memory-mapped: what is not looked at is not read.
+    The arrays are memory-mapped, after their SHA-256 was compared with the one written beside them.
 
     Raises:
         MissingExtra: Minari is not installed.
         UnknownId: the name is neither a recipe's nor a Minari id.
         FileNotFoundError: there is no such dataset; the message says how to make it, or lists those that there are.
-        CorruptFile: its files are damaged.
-        InvalidParameter: observations or actions are not single arrays (Dict, Tuple or Text spaces), an episode's
-            arrays do not fit together, or there is no step.
+        CorruptFile: its files are damaged, or its data were altered.
+        SpaceMismatch: observations or actions are not single arrays (Dict, Tuple or Text spaces).
+        InvalidParameter: an episode's arrays do not fit together, or there is no step.
     """
     stored = minari_dataset(name)
-    name = stored.id
+    dataset = arrays_of(stored)
+    refuse(stored.id, record_findings(dataset, stored.storage.metadata))
+    return dataset
+
+
+def arrays_of(stored: Any, anew: bool = False) -> OfflineDataset:
+    """The arrays beside Minari's files, made where they are missing, damaged or of other files.
+
+    Args:
+        stored: as :func:`minari_dataset` gives it.
+        anew: make them in any case.
+
+    Raises:
+        as :func:`load_dataset`, except for altered data.
+    """
     folder = Path(stored.storage.data_path)
-    arrays = _mapped(folder / OURS, _stamp(folder))
-    if arrays is None:
-        _write_arrays(folder / OURS, read_arrays(stored, name), _stamp(folder))
-        arrays = _mapped(folder / OURS, _stamp(folder))
-        assert arrays is not None
-    description = description_of(name, stored.storage.metadata)
-    return OfflineDataset(**arrays, observation_space=stored.observation_space, action_space=stored.action_space,
-                          description=description)  # fmt: skip
+    about: dict[str, Any] = {
+        "observation_space": stored.observation_space, "action_space": stored.action_space,
+        "description": description_of(stored.id, stored.storage.metadata),
+    }  # fmt: skip
+    check_single_arrays(stored.id, stored.observation_space, stored.action_space)
+    stamp = _stamp(folder)
+    kept = None if anew else _mapped(folder / OURS, stamp, about)
+    if kept is not None:
+        return kept
+    dataset = OfflineDataset(**{**read_arrays(stored, stored.id), **about})
+    try:
+        _write_arrays(folder / OURS, dataset, stamp)
+    except OSError as error:
+        warnings.warn(
+            f"The arrays of {stored.id} stay in memory and are made again the next time: they cannot be kept beside "
+            f"its files ({error})", stacklevel=3,
+        )  # fmt: skip
+        return dataset
+    return _mapped(folder / OURS, stamp, about) or dataset
 
 
-def save_dataset(dataset: OfflineDataset) -> Path:
-    """Write a dataset under its name into Minari's folder; one that is there is replaced.
+def record_findings(dataset: OfflineDataset, metadata: Mapping[str, Any]) -> list[Finding]:
+    """Where the arrays are not what their metadata say: how many, and which."""
+    counts = dataset.episodes, len(dataset)
+    told = metadata.get("total_episodes"), metadata.get("total_steps")
+    if counts != told:
+        return [Finding("error", "lengths", f"it holds {counts[0]} episodes and {counts[1]} steps, its metadata say "
+                        f"{told[0]} and {told[1]}")]  # fmt: skip
+    ours = _ours(dataset.description.name, metadata)
+    if ours.get("sha256") in (None, dataset.digest):
+        return []
+    digests, recorded = dataset.episode_digests, ours.get("episodes")
+    if not isinstance(recorded, list) or len(recorded) != len(digests):
+        recorded = digests  # an older file does not tell which
+    altered = tuple(e for e, pair in enumerate(zip(digests, recorded, strict=True)) if pair[0] != pair[1])
+    if altered and sorted(digests) == sorted(recorded):
+        return [Finding("error", "hash", "its episodes are in another order than they were recorded in", altered)]
+    return [Finding("error", "hash", f"its data were altered: SHA-256 {dataset.digest[:12]}..., recorded "
+                    f"{str(ours['sha256'])[:12]}...", altered)]  # fmt: skip
+
+
+def save_dataset(dataset: OfflineDataset, overwrite: bool = False) -> Path:
+    """Write a dataset under its name into Minari's folder; one that this function wrote before is replaced.
+
+    Args:
+        dataset: the data.
+        overwrite: replace also one that others wrote, or that is damaged.
 
     Returns:
         Its folder.
@@ -74,16 +130,68 @@ def save_dataset(dataset: OfflineDataset) -> Path:
     Raises:
         MissingExtra: Minari is not installed.
         UnknownId: the name is no Minari id.
+        AskError: there is a dataset of others, or there are files that belong to no dataset; nothing is written.
+        OSError: nothing can be written there.
     """
     minari = require_minari()
+    description = dataset.description
+    folder = _folder(description.name)
+    _require_replaceable(description.name, folder / "data", overwrite)
+    folder.mkdir(parents=True, exist_ok=True)
+    making = Path(tempfile.mkdtemp(prefix=".making-", dir=folder))  # what is there stays until the new one is whole
+    try:
+        _write_all(making / "data", dataset, minari.__version__)
+        shutil.rmtree(folder / "data", ignore_errors=True)
+        (making / "data").rename(folder / "data")
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return folder
+
+
+def _require_replaceable(name: str, data: Path, overwrite: bool) -> None:
+    """Refuse to delete what is not a dataset's, or not ours.
+
+    Raises:
+        AskError: there is such a file.
+    """
+    if not data.exists():
+        return
+    if data.is_symlink() or not data.is_dir():
+        raise AskError(f"{data} is not a folder of ours. Move it away.")
+    if strange := sorted(path.name for path in data.iterdir() if not _is_of_datasets(path)):
+        raise AskError(
+            f"{data} holds {', '.join(strange[:3])}, which belongs to no dataset and would be deleted. Move it away."
+        )
+    if overwrite or not (data / "metadata.json").exists():
+        return
+    try:
+        ours = OURS in json.loads((data / "metadata.json").read_text(encoding="utf-8"))
+    except (ValueError, OSError, TypeError):
+        ours = False
+    if not ours:
+        raise AskError(
+            f"There is a dataset {name} that others made, or that is damaged. Choose another name, or replace it: "
+            "overwrite=True (--overwrite)."
+        )
+
+
+def _is_of_datasets(path: Path) -> bool:
+    """Minari's files, ours, and those that file managers leave everywhere."""
+    return (
+        path.name in ("metadata.json", OURS)
+        or path.suffix in DATA_FILES
+        or path.name.startswith(".")
+        or path.name.isdigit()
+    )
+
+
+def _write_all(folder: Path, dataset: OfflineDataset, version: str) -> None:
+    """Minari's files and the arrays beside them."""
     from minari.data_collector import EpisodeBuffer
     from minari.dataset.minari_storage import MinariStorage
 
     description = dataset.description
-    folder = _folder(description.name)
-    making = folder / ".making"  # what is there already stays until the new one is whole
-    shutil.rmtree(making, ignore_errors=True)
-    making.mkdir(parents=True)
+    folder.mkdir()
 
     def buffers() -> Iterator[Any]:
         for e in range(dataset.episodes):
@@ -98,17 +206,18 @@ def save_dataset(dataset: OfflineDataset) -> Path:
             )
 
     storage = MinariStorage.new(
-        making, dataset.observation_space, dataset.action_space, _spec(description), jpeg_encoding=False
+        folder, dataset.observation_space, dataset.action_space, _spec(description), jpeg_encoding=False
     )
     about: dict[str, Any] = {
         "dataset_id": description.name,
-        "minari_version": minari.__version__,
+        "minari_version": version,
         OURS: {
             "env": description.env,
             "env_kwargs": dict(description.env_kwargs),
             "perturbations": [dict(one) for one in description.perturbations],
             "record": dict(description.record),
             "sha256": dataset.digest,
+            "episodes": dataset.episode_digests,
         },
     }
     for ours, theirs in (("random_return", "ref_min_score"), ("expert_return", "ref_max_score")):
@@ -118,10 +227,7 @@ def save_dataset(dataset: OfflineDataset) -> Path:
         about["description"] = description.record["description"]
     storage.update_metadata(about)
     storage.update_episodes(buffers())
-    _write_arrays(making / OURS, {name: getattr(dataset, name) for name in ARRAYS}, _stamp(making))
-    shutil.rmtree(folder / "data", ignore_errors=True)
-    making.rename(folder / "data")
-    return folder
+    _write_arrays(folder / OURS, dataset, _stamp(folder))
 
 
 def minari_dataset(name: str) -> Any:
@@ -147,8 +253,7 @@ def minari_dataset(name: str) -> Any:
 def _stored(name: str) -> Any:
     minari, metadata = require_minari(), _folder(name) / "data" / "metadata.json"
     try:
-        if not {"observation_space", "action_space"} <= json.loads(metadata.read_text(encoding="utf-8")).keys():
-            raise ValueError("it names no spaces, and its environment is not built to find them")
+        _check_metadata(json.loads(metadata.read_text(encoding="utf-8")))
         return minari.load_dataset(name, download=False)
     except FileNotFoundError:
         known = ", ".join(local_names()) or "none"
@@ -156,8 +261,29 @@ def _stored(name: str) -> Any:
             f"There is no dataset {name!r} on this machine. Made so far: {known}. Make one: agentgym data make --help. "
             f"One that Minari offers: minari download {name}"
         ) from None
-    except (ValueError, OSError, KeyError, AssertionError) as error:
-        raise CorruptFile(f"The dataset {name!r} cannot be read ({error}). Make or download it again.") from error
+    except MissingExtra:
+        raise
+    except ImportError as error:  # of the format Arrow
+        raise MissingExtra("pyarrow", command='pip install "minari[arrow]"') from error
+    except Exception as error:  # Minari raises whatever a damaged file leads it to
+        raise CorruptFile(
+            f"The dataset {name!r} cannot be read ({type(error).__name__}: {error}). Make or download it again."
+        ) from error
+
+
+def _check_metadata(metadata: Any) -> None:
+    """What Minari takes for granted.
+
+    Raises:
+        ValueError: it is not so.
+    """
+    if not isinstance(metadata, dict) or not {"observation_space", "action_space"} <= metadata.keys():
+        raise ValueError("it names no spaces, and its environment is not built to find them")
+    for key in ("total_episodes", "total_steps"):
+        if type(metadata.get(key)) is not int or not 0 <= metadata[key] < 2**40:
+            raise ValueError(f"{key} is {metadata.get(key)!r}")
+    if metadata["total_episodes"] > metadata["total_steps"]:
+        raise ValueError(f"it counts {metadata['total_episodes']} episodes of {metadata['total_steps']} steps in all")
 
 
 def _check_made_by(recipe: Recipe, metadata: Mapping[str, Any]) -> None:
@@ -175,23 +301,47 @@ def _check_made_by(recipe: Recipe, metadata: Mapping[str, Any]) -> None:
 
 
 def local_names() -> list[str]:
-    """Ids of the datasets on this machine."""
-    return sorted(require_minari().list_local_datasets())
+    """Ids of the datasets on this machine, the damaged ones included; other files and folders are passed over."""
+    root = _root()
+    found = (path.parent.parent.relative_to(root).as_posix() for path in root.rglob("data/metadata.json"))
+    return sorted(name for name in found if _is_id(name))
 
 
-def _folder(name: str) -> Path:
-    """Where the dataset is, or would be."""
-    require_minari()
+def _is_id(name: str) -> bool:
     from minari.dataset.minari_dataset import parse_dataset_id
-    from minari.storage.datasets_root_dir import get_dataset_path
 
     try:
         parse_dataset_id(name)
     except (ValueError, TypeError):  # TypeError: it has no version
+        return False
+    return True
+
+
+def _root() -> Path:
+    """Minari's folder of datasets, made where it is missing.
+
+    Raises:
+        InvalidParameter: it cannot be.
+    """
+    require_minari()
+    from minari.storage.datasets_root_dir import get_dataset_path
+
+    try:
+        return Path(get_dataset_path())
+    except OSError as error:
+        raise InvalidParameter(
+            f"The folder of datasets cannot be made ({error}). Give another: MINARI_DATASETS_PATH=DIR."
+        ) from error
+
+
+def _folder(name: str) -> Path:
+    """Where the dataset is, or would be."""
+    root = _root()
+    if not _is_id(name):
         known = [*(entry.id for entry in catalog.entries("recipe")), *local_names()]
         hint = "See: agentgym list recipes; agentgym data list. Minari's names end in a version, -v0."
-        raise UnknownId("recipe or dataset", name, known, hint) from None
-    return Path(get_dataset_path(name))
+        raise UnknownId("recipe or dataset", name, known, hint)
+    return root / name
 
 
 def require_minari() -> Any:
@@ -224,22 +374,26 @@ def _spec(description: Description) -> EnvSpec | None:
 
 
 def description_of(name: str, metadata: Mapping[str, Any]) -> Description:
-    """What a dataset's metadata say; of an environment only its id is taken, to be looked up in the registry here.
-
-    A specification may also name any function of any module to build the environment with: it is never called.
+    """What a dataset's metadata say; of its environment see :func:`agentgym.data.world.recorded_world`.
 
     Raises:
         CorruptFile: an entry is not what it must be.
     """
     ours, references = _ours(name, metadata), [metadata.get(key) for key in ("ref_min_score", "ref_max_score")]
-    spec = json.loads(metadata["env_spec"]) if "env_spec" in metadata and not ours else {}
-    env = ours.get("env", spec.get("id", ""))
-    kwargs = ours.get("env_kwargs", spec.get("kwargs") or {})
+    try:
+        env, kwargs = recorded_world({} if ours else metadata)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CorruptFile(f"The metadata of {name} are damaged: of its environment {error!r}.") from error
+    env, kwargs = ours.get("env", env), ours.get("env_kwargs", kwargs)
     perturbations, record = ours.get("perturbations", []), ours.get("record", {})
     kinds: list[tuple[Any, Any]] = [(env, str), (kwargs, dict), (perturbations, list), (record, dict)]
-    kinds += [(one, dict) for one in perturbations] + [(one, float | int | None) for one in references]
-    if wrong := [value for value, kind in kinds if not isinstance(value, kind)]:
+    if isinstance(perturbations, list):
+        kinds += [(one, dict) for one in perturbations]
+    kinds += [(one, float | int | None) for one in references]
+    if wrong := [value for value, kind in kinds if not isinstance(value, kind) or isinstance(value, bool)]:
         raise CorruptFile(f"The metadata of {name} are damaged: {wrong[0]!r} stands where it cannot.")
+    if not is_finite(references):
+        raise CorruptFile(f"The metadata of {name} are damaged: its reference returns are {references}.")
     return Description(name, env, kwargs, tuple(perturbations), references[0], references[1], record)
 
 
@@ -251,38 +405,37 @@ def _ours(name: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def recorded_digest(name: str, metadata: Mapping[str, Any]) -> str | None:
-    """The SHA-256 that was written with the data; None for datasets of others."""
-    found = _ours(name, metadata).get("sha256")
-    return None if found is None else str(found)
-
-
 def _stamp(data: Path) -> dict[str, Any]:
     """Which files the arrays were made from."""
-    found = {}
-    for path in sorted(data.iterdir()):
-        if path.is_file() and path.name != "metadata.json":
-            found[path.name] = [path.stat().st_size, path.stat().st_mtime_ns]
-    return found
+    files = (path for path in sorted(data.rglob("*")) if path.suffix in DATA_FILES and path.is_file())
+    return {path.relative_to(data).as_posix(): [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
 
 
-def _write_arrays(folder: Path, arrays: Mapping[str, np.ndarray], stamp: Mapping[str, Any]) -> None:
-    """The stamp comes last: without it the arrays do not count."""
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir()
+def _write_arrays(folder: Path, dataset: OfflineDataset, stamp: Mapping[str, Any]) -> None:
+    """The stamp comes last: without it the arrays do not count. Other files in the folder are left alone."""
+    folder.mkdir(exist_ok=True)
+    (folder / STAMP).unlink(missing_ok=True)
     for name in ARRAYS:
-        np.save(folder / f"{name}.npy", np.ascontiguousarray(arrays[name]), allow_pickle=False)
-    write_file(folder / STAMP, json.dumps(dict(stamp)))
+        fresh = folder / f".{name}.{os.getpid()}.npy"  # who has the old one mapped goes on reading it
+        np.save(fresh, np.ascontiguousarray(getattr(dataset, name)), allow_pickle=False)
+        fresh.replace(folder / f"{name}.npy")
+    write_file(folder / STAMP, json.dumps({"files": stamp, "sha256": dataset.digest}))
 
 
-def _mapped(folder: Path, stamp: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
-    """The arrays, if they are those of the files there are now."""
+def _mapped(folder: Path, stamp: Mapping[str, Any], about: Mapping[str, Any]) -> OfflineDataset | None:
+    """The arrays, if they are those of the files there are now, and as they were written."""
     file = folder / STAMP
-    if not file.is_file() or json.loads(file.read_text(encoding="utf-8")) != dict(stamp):
+    if not file.is_file():
         return None
     try:
-        return {name: np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False) for name in ARRAYS}
-    except (OSError, ValueError) as error:
-        warnings.warn(f"{folder} is damaged ({error}) and made again", stacklevel=3)
+        told = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(told, dict) or told.get("files") != stamp:
+            return None  # of other files, or of an older version
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False) for name in ARRAYS}
+        dataset = OfflineDataset(**arrays, **about)
+        if dataset.digest != told.get("sha256"):
+            raise ValueError("its arrays are not those that were written")
+    except (OSError, ValueError, TypeError, IndexError, EOFError) as error:
+        warnings.warn(f"{folder} is damaged ({error}) and made again", stacklevel=4)
         return None
+    return dataset

@@ -13,22 +13,26 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import Logger, configure
 from stable_baselines3.common.utils import get_device
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from agentgym import checkpoint
 from agentgym.agents.common import saving
-from agentgym.agents.offline.config import OfflineConfig
+from agentgym.agents.common.interface import Actions, Observations
+from agentgym.agents.offline.config import OfflineConfig, check_settings
 from agentgym.agents.offline.networks import OfflinePolicy
 from agentgym.agents.offline.scores import EvaluationEnvs, Scores
 from agentgym.data.dataset import OfflineDataset
-from agentgym.data.fit import misfit, outside
+from agentgym.data.faults import columns_of, refuse, value_findings
 from agentgym.data.storage import load_dataset
 from agentgym.errors import CorruptFile, InvalidParameter, SpaceMismatch
 from agentgym.progress import TrainingProgress, bar
 from agentgym.seeding import entropy, episode_seed
+from agentgym.settings import from_settings, whole_number
 from agentgym.state import Inventory, Item
 
 __all__ = ["OfflineAgent"]
 
+LARGEST_ENTROPY = 2**128 - 1  # a seed may also be one that was drawn
 COUNTERS = (*saving.COUNTERS,)
 
 
@@ -56,8 +60,10 @@ class OfflineAgent:
         observation_space, action_space: the dataset's.
 
     Raises:
-        SpaceMismatch: environment and dataset differ, or the agent cannot give such actions.
-        InvalidParameter: a setting is out of range, or the dataset has entries that are not finite.
+        SpaceMismatch: environment and dataset differ, or the agent cannot see or act so.
+        UnknownId: there is no such setting.
+        InvalidParameter: a setting is out of range, or the dataset has a fault that ``agentgym data check`` names.
+        NonFinite: a setting or an entry of the dataset is NaN or infinite.
         FileNotFoundError: there is no such dataset.
     """
 
@@ -93,13 +99,13 @@ class OfflineAgent:
     # Making
 
     def _begin(self, policy: str, seed: int | None, device: torch.device | str, settings: dict[str, Any]) -> None:
+        if policy != "MlpPolicy":
+            raise InvalidParameter(f"{self.catalog_name} has one kind of networks, MlpPolicy; not {policy!r}.")
         self.policy_name = policy
-        try:
-            self.settings: Any = self.Config(**settings)
-        except TypeError as error:
-            raise InvalidParameter(f"{type(self).__name__}: {error}") from None
+        self.settings: Any = from_settings(self.Config, settings, f"agent {self.catalog_name}")
+        check_settings(self.settings, self.catalog_name)
         self.device = get_device(device)
-        self.seed = entropy() if seed is None else seed
+        self.seed = entropy() if seed is None else whole_number("seed", seed, 0, LARGEST_ENTROPY)
         self.generator = torch.Generator(self.device).manual_seed(episode_seed(self.seed, 0))
         self.num_timesteps = self._total_timesteps = self._n_updates = self._episode_num = 0
         self.n_envs = 1
@@ -111,14 +117,8 @@ class OfflineAgent:
         self._unread: list[tuple[Tensor, ...]] = []
 
     def _make(self, observation_space: spaces.Space, action_space: spaces.Space) -> None:
-        if not isinstance(action_space, self.action_spaces):
-            names = " or ".join(space.__name__ for space in self.action_spaces)
-            raise SpaceMismatch(
-                f"{self.catalog_name} gives {names} actions, the dataset has {action_space}. "
-                "Other agents: agentgym list agents"
-            )
-        if isinstance(action_space, spaces.Box) and not action_space.is_bounded():
-            raise SpaceMismatch(f"{self.catalog_name} needs bounded actions, the dataset has {action_space}.")
+        self.seen = Observations(observation_space, self.catalog_name)
+        self.played = Actions(action_space, self.catalog_name, self.action_spaces)
         self.observation_space, self.action_space = observation_space, action_space
         with torch.random.fork_rng(devices=[]):  # initial weights of this seed, and nobody else's generator moved
             torch.manual_seed(episode_seed(self.seed, 1))
@@ -139,7 +139,8 @@ class OfflineAgent:
 
         Raises:
             SpaceMismatch: they have other spaces than the agent.
-            InvalidParameter: they have entries that are not finite, or not in their spaces.
+            NonFinite: they have entries that are NaN or infinite.
+            InvalidParameter: they have other faults that the linter (``agentgym data check``) calls errors.
         """
         for what in ("observation_space", "action_space"):
             if getattr(dataset, what) != getattr(self, what):
@@ -147,32 +148,19 @@ class OfflineAgent:
                     f"The {what.replace('_', ' ')} of {dataset.description.name} is {getattr(dataset, what)}, the "
                     f"agent's is {getattr(self, what)}."
                 )
-        for what in ("observations", "actions", "rewards"):
-            array = getattr(dataset, what)
-            if bad := int(array.size - np.isfinite(array).sum()):
-                raise InvalidParameter(
-                    f"{dataset.description.name} has {bad} {what} that are not finite. See where: "
-                    f"agentgym data check {dataset.description.name}"
-                )
-        for what, space in (("observations", self.observation_space), ("actions", self.action_space)):
-            array = getattr(dataset, what)
-            if complaint := misfit(space, array) or (outside(space, array).any() and f"some lie outside {space}"):
-                raise InvalidParameter(
-                    f"The {what} of {dataset.description.name} do not fit their space: {complaint}. See where: "
-                    f"agentgym data check {dataset.description.name}"
-                )
+        refuse(dataset.description.name, value_findings(columns_of(dataset)))
         self.dataset = dataset
         self._take(dataset)
 
     @property
     def action_width(self) -> int:
         """Entries of an action, or how many there are to choose from."""
-        return spaces.flatdim(self.action_space)
+        return spaces.flatdim(self.played.own)
 
     @property
     def observation_width(self) -> int:
-        """Entries of a flat observation."""
-        return spaces.flatdim(self.observation_space)
+        """Entries of a flat observation; of choices, one for each."""
+        return spaces.flatdim(self.seen.own)
 
     # What a subclass writes
 
@@ -240,6 +228,7 @@ class OfflineAgent:
         """
         if self.dataset is None:
             raise InvalidParameter("There is no dataset to learn from: load(folder, dataset=...), or set_dataset().")
+        total_timesteps = whole_number("total_timesteps", _whole(total_timesteps), 0)
         if reset_num_timesteps:
             self.num_timesteps, self.scores = 0, Scores()
         self._total_timesteps = self.num_timesteps + total_timesteps
@@ -327,6 +316,7 @@ class OfflineAgent:
 
         Raises:
             SpaceMismatch: the observation has another shape.
+            NonFinite: it has NaN or infinity.
         """
         batch, single = self._batch(observation)
         self.policy.set_training_mode(False)
@@ -337,39 +327,35 @@ class OfflineAgent:
 
     def _batch(self, observation: Any) -> tuple[Tensor, bool]:
         """A batch on the device, and whether a single observation was given."""
-        array, shape = np.asarray(observation), self.observation_space.shape or ()
-        single = array.shape == shape
-        if not single and array.shape[1:] != shape:
-            raise SpaceMismatch(
-                f"An observation has shape {shape}, or (n, ...) for a batch of them; not {array.shape}."
-            )
-        batch = torch.as_tensor(array[None] if single else array, device=self.device)
-        return self._encoded(batch), single
+        array, single = self.seen.read(observation)
+        return self._encoded(torch.as_tensor(array, device=self.device)), single
+
+    def _states_of(self, observations: np.ndarray) -> Tensor:
+        """The data's observations ``[N, ...]`` as floats ``[N, ...]`` on the device; of choices one-hot ones."""
+        return self._encoded(torch.as_tensor(self.seen.to_learner(np.asarray(observations)), device=self.device))
+
+    @property
+    def _of_choices(self) -> bool:
+        """Whether observations are one-hot: a choice that is rare in the data would become huge if normalised."""
+        return isinstance(self.seen.own, spaces.Discrete | spaces.MultiDiscrete)
 
     def _encoded(self, observations: Tensor) -> Tensor:
-        """Float ``[B, ...]``; one-hot ``[B, n]`` of Discrete ones."""
-        if isinstance(self.observation_space, spaces.Discrete):
-            index = observations.long() - int(self.observation_space.start)
-            return torch.nn.functional.one_hot(index, int(self.observation_space.n)).float()
+        """Float ``[B, ...]``; one-hot ``[B, n]`` of Discrete and MultiDiscrete ones, which count from 0 here."""
+        own = self.seen.own
+        if isinstance(own, spaces.Discrete):
+            return one_hot(observations.long(), int(own.n)).float()
+        if isinstance(own, spaces.MultiDiscrete):
+            columns = zip(observations.long().unbind(1), own.nvec.tolist(), strict=True)
+            return torch.cat([one_hot(column, count) for column, count in columns], 1).float()
         return observations.float()
 
     def _to_space(self, actions: np.ndarray) -> np.ndarray:
         """From [-1, 1], or from 0 on, to the action space."""
-        if isinstance(self.action_space, spaces.Discrete):
-            return actions + self.action_space.start
-        assert isinstance(self.action_space, spaces.Box)
-        low, high = self.action_space.low, self.action_space.high
-        scaled = low + (actions.reshape(len(actions), *low.shape) + 1) * 0.5 * (high - low)
-        return np.clip(scaled, low, high).astype(self.action_space.dtype)
+        return self.played.from_unit(actions)
 
     def _from_space(self, actions: np.ndarray) -> Tensor:
         """The inverse: float ``[N, A]`` in [-1, 1], or int64 ``[N]`` from 0 on, on the device."""
-        if isinstance(self.action_space, spaces.Discrete):
-            return torch.as_tensor(actions.astype(np.int64) - int(self.action_space.start), device=self.device)
-        assert isinstance(self.action_space, spaces.Box)
-        low, high = self.action_space.low, self.action_space.high
-        scaled = 2 * (actions - low) / (high - low) - 1
-        return torch.as_tensor(scaled.reshape(len(actions), -1).astype(np.float32), device=self.device)
+        return torch.as_tensor(self.played.to_unit(np.asarray(actions)), device=self.device)
 
     # Saving
 
@@ -465,6 +451,11 @@ class OfflineAgent:
         for name, optimizer in vars(self.optimizers).items():
             items.append(_optimizer_item(name, optimizer))
         return Inventory(items)
+
+
+def _whole(value: Any) -> Any:
+    """1e6 as 1000000."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _optimizer_item(name: str, optimizer: torch.optim.Optimizer) -> Item:

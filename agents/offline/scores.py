@@ -9,10 +9,14 @@ import gymnasium
 import numpy as np
 
 from agentgym.asking import ask, promises
-from agentgym.errors import SpaceMismatch
+from agentgym.data.world import check_same_world
+from agentgym.errors import InvalidParameter
+from agentgym.finite import require_finite
 from agentgym.making import make_env
 
 __all__ = ["EvaluationEnvs", "Played", "Scores"]
+
+LONGEST = 100_000  # steps of an episode; an environment without a time limit may have no end
 
 
 class Played(NamedTuple):
@@ -35,8 +39,15 @@ class EvaluationEnvs:
         self._make: Callable[[], gymnasium.Env[Any, Any]]
         if isinstance(env, gymnasium.Env):
             self._make = lambda: env
+        elif isinstance(env, str):
+            self._make = partial(make_env, env)
+        elif callable(env):
+            self._make = env
         else:
-            self._make = partial(make_env, env) if isinstance(env, str) else env
+            raise InvalidParameter(
+                f"env is a {type(env).__name__}; an offline agent is evaluated in single environments: give an id, a "
+                "gymnasium.Env, or a function that makes one."
+            )
         self.envs = [self._make()]
 
     @property
@@ -55,6 +66,8 @@ class EvaluationEnvs:
     def _side_by_side(self, agent: Any, seeds: Sequence[int]) -> list[Played]:
         lanes = self.envs[: len(seeds)]
         seen = [env.reset(seed=seed)[0] for env, seed in zip(lanes, seeds, strict=True)]
+        for observation, seed in zip(seen, seeds, strict=True):
+            require_finite("The observation", observation, f"at the reset of the evaluation with seed {seed}")
         totals, lengths = np.zeros(len(lanes)), np.zeros(len(lanes), int)
         rewards, alive = np.zeros(len(lanes)), np.ones(len(lanes), bool)
         state, starts, promised = None, np.ones(len(lanes), bool), None
@@ -63,8 +76,16 @@ class EvaluationEnvs:
             if starts.any():
                 promised = promises(agent, state, len(lanes))
             starts = np.zeros(len(lanes), bool)
-            for index in np.flatnonzero(alive):
+            for index in np.flatnonzero(alive).tolist():
                 seen[index], reward, terminated, truncated, info = lanes[index].step(actions[index])
+                where = f"at step {lengths[index]} of the evaluation with seed {seeds[index]}"
+                require_finite("The reward", float(reward), where)
+                require_finite("The observation", seen[index], where)
+                if lengths[index] >= LONGEST:
+                    raise InvalidParameter(
+                        f"An episode of the evaluation did not end within {LONGEST:,} steps. Give the environment a "
+                        "time limit: --env-kwargs max_episode_steps=N."
+                    )
                 rewards[index] = reward
                 totals[index] += float(info.get("true_reward", reward))
                 lengths[index] += 1
@@ -83,13 +104,7 @@ class EvaluationEnvs:
         Raises:
             SpaceMismatch: the message shows both.
         """
-        for what, ours, theirs in zip(("observations", "actions"), self.spaces, (observation_space, action_space),
-                                      strict=True):  # fmt: skip
-            if ours != theirs:
-                raise SpaceMismatch(
-                    f"The {what} of the dataset {name} are {theirs}, the environment's are {ours}. "
-                    "Take the environment that the dataset was recorded in."
-                )
+        check_same_world(name, (observation_space, action_space), self.spaces)
 
 
 @dataclass

@@ -63,15 +63,17 @@ class SequenceAgent(OfflineAgent):
                 f"{dataset.description.name} has an episode of {longest} steps, longest_episode is "
                 f"{self.settings.longest_episode}: give --config.longest-episode {longest}."
             )
-        observations = torch.as_tensor(np.array(dataset.observations), device=self.device)
-        if isinstance(self.observation_space, spaces.Discrete):
-            observations = observations.long() - int(self.observation_space.start)
+        if self._one_hot:  # encoded window by window
+            indices = self.seen.to_learner(np.array(dataset.observations))
+            observations = torch.as_tensor(indices, device=self.device).long()
         else:
+            observations = self._states_of(np.array(dataset.observations))
             normalizer = self.policy.normalizer
             assert isinstance(normalizer, Normalizer)
-            normalizer.fit(observations.flatten(1).float())
+            if not self._of_choices:
+                normalizer.fit(observations.flatten(1))
             observations = normalizer(observations)
-        self.sequences = Sequences(dataset, observations, self._from_space(np.asarray(dataset.actions)))
+        self.sequences = Sequences(dataset, observations, self._from_space(dataset.actions))
 
     @property
     def _one_hot(self) -> bool:

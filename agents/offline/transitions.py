@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import torch
-from gymnasium.spaces import Discrete
 from torch import Tensor
 
 from agentgym.agents.offline.agent import OfflineAgent
@@ -42,11 +41,10 @@ class TransitionAgent(OfflineAgent):
 
     def _take(self, dataset: OfflineDataset) -> None:
         found = dataset.transitions()
-        states = self._encoded(torch.as_tensor(found.observations, device=self.device))
-        next_states = self._encoded(torch.as_tensor(found.next_observations, device=self.device))
+        states, next_states = self._states_of(found.observations), self._states_of(found.next_observations)
         normalizer = self.policy.normalizer
         assert isinstance(normalizer, Normalizer)
-        if self.normalizes and not isinstance(self.observation_space, Discrete):  # one-hot: as it is
+        if self.normalizes and not self._of_choices:
             normalizer.fit(states.flatten(1))
         self.states, self.next_states = normalizer(states), normalizer(next_states)
         self.actions = self._from_space(found.actions)

@@ -84,8 +84,8 @@ class RCBC(OfflineAgent):
         return {}
 
     def _take(self, dataset: OfflineDataset) -> None:
-        observations = torch.as_tensor(dataset.transitions().observations, device=self.device)
-        states, actions = self._encoded(observations).argmax(1), self._from_space(dataset.actions)
+        states = self._states_of(dataset.transitions().observations).argmax(1)
+        actions = self._from_space(dataset.actions)
         index, means = binned(dataset.returns_to_go().astype(np.float64), self.settings.return_bins)
         bins = torch.as_tensor(index, device=self.device)
         policy, target = self.policy, self.settings.target

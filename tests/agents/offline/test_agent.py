@@ -12,7 +12,7 @@ from agentgym.agents.common.saving import load_agent
 from agentgym.agents.offline.agent import OfflineAgent
 from agentgym.agents.offline.bc.bc import BC, best_episodes
 from agentgym.data.dataset import OfflineDataset
-from agentgym.errors import AskError, InvalidParameter, SpaceMismatch
+from agentgym.errors import AskError, InvalidParameter, NonFinite, SpaceMismatch
 from agentgym.evaluation.evaluate import evaluate
 from agentgym.runs import RunConfig
 from agentgym.training import resume, train
@@ -89,7 +89,7 @@ def test_agents_enter_a_suite(name: str, pendulum: OfflineDataset) -> None:
 def test_data_that_are_not_finite_or_of_other_spaces_are_refused(name: str, pendulum: OfflineDataset) -> None:
     rewards = pendulum.rewards.copy()
     rewards[5] = np.nan
-    with pytest.raises(InvalidParameter, match="1 rewards that are not finite"):
+    with pytest.raises(NonFinite, match="rewards are not finite: the first, at step 5 of episode 0, is nan"):
         make(name, dataclasses.replace(pendulum, rewards=rewards))
     with pytest.raises(SpaceMismatch, match="the environment's are"):
         make(name, pendulum, env="InvertedPendulum-v5")
