@@ -1,4 +1,7 @@
-"""What natively batched environments share: a seed a world, which worlds to reset, infos of one world and of all."""
+"""The infos of a batch: Gymnasium's dictionaries of arrays [N, ...], each with a mask ``_key`` of its worlds.
+
+What a mask leaves out is zero, or None among objects. Nested dictionaries have masks of their own.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,41 +9,65 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["join_infos", "merge_info", "reset_mask", "split_infos", "world_seeds"]
+__all__ = ["combine_infos", "infos_of", "join_infos", "only_infos", "split_infos"]
+
+Mask = NDArray[np.bool_]
 
 
-def world_seeds(seed: int | Sequence[int | None] | None, count: int) -> list[int | None]:
-    """One seed a world: ``seed``, ``seed + 1``, ... from a number, a list as it is, None where there is none.
-
-    Raises:
-        ValueError: a list of another length.
-    """
-    if seed is None:
-        return [None] * count
-    seeds: list[int | None] = [*range(seed, seed + count)] if isinstance(seed, int) else list(seed)
-    if len(seeds) != count:
-        raise ValueError(f"There are {count} worlds but {len(seeds)} seeds: give one a world, or an int.")
-    return seeds
+def infos_of(shown: Mask, **values: NDArray[Any]) -> dict[str, Any]:
+    """Arrays [N, ...] by name as infos of the worlds ``shown`` [N]."""
+    infos: dict[str, Any] = {}
+    if not shown.any():
+        return infos
+    everywhere = shown.all()
+    for name, each in values.items():
+        infos[name] = each if everywhere else np.where(_column(shown, each), each, _nothing(each))
+        infos[f"_{name}"] = shown
+    return infos
 
 
-def reset_mask(options: dict[str, Any] | None, count: int) -> NDArray[np.bool_]:
-    """Which worlds to reset, [N]: those of ``options["reset_mask"]``, or all.
+def only_infos(infos: dict[str, Any], shown: Mask) -> dict[str, Any]:
+    """The part of ``infos`` that tells of the worlds ``shown`` [N]; what tells of none of them is left out."""
+    kept: dict[str, Any] = {}
+    for name, values in infos.items():
+        if f"_{name}" not in infos:
+            continue
+        mask = infos[f"_{name}"] & shown
+        if not mask.any():
+            continue
+        if isinstance(values, dict):
+            kept[name] = only_infos(values, shown)
+        else:
+            kept[name] = values if mask.all() else np.where(_column(mask, values), values, _nothing(values))
+        kept[f"_{name}"] = mask
+    return kept
 
-    Raises:
-        ValueError: the mask has another shape or type, or chooses none.
-    """
-    if options is None or "reset_mask" not in options:
-        return np.ones(count, dtype=bool)
-    mask = np.asarray(options["reset_mask"])
-    if mask.dtype != bool or mask.shape != (count,) or not mask.any():
-        raise ValueError(f"reset_mask must be a bool array of shape ({count},) with at least one True.")
-    return mask
+
+def combine_infos(infos: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """``infos`` with what ``more`` tells; where both tell something of a world, ``more`` counts."""
+    combined = dict(infos)
+    for name, values in more.items():
+        if f"_{name}" not in more:
+            continue
+        shown = more[f"_{name}"]
+        if name not in infos:
+            combined[name], combined[f"_{name}"] = values, shown
+            continue
+        if isinstance(values, dict):
+            combined[name] = combine_infos(infos[name], values)
+        else:
+            combined[name] = np.where(_column(shown, values), values, infos[name])
+        combined[f"_{name}"] = infos[f"_{name}"] | shown
+    return combined
 
 
-def merge_info(infos: dict[str, Any], name: str, values: NDArray[Any], shown: NDArray[np.bool_]) -> None:
-    """Put ``values`` [N, ...] under ``name``, with Gymnasium's mask ``_name``, for the worlds that show it."""
-    if shown.any():
-        infos[name], infos[f"_{name}"] = values, shown.copy()
+def _column(mask: Mask, values: NDArray[Any]) -> Mask:
+    """A mask [N] shaped to select rows of ``values`` [N, ...]."""
+    return mask.reshape(-1, *[1] * (values.ndim - 1))
+
+
+def _nothing(values: NDArray[Any]) -> NDArray[Any]:
+    return np.full_like(values, None) if values.dtype == object else np.zeros_like(values)
 
 
 def split_infos(infos: dict[str, Any], count: int) -> list[dict[str, Any]]:

@@ -7,6 +7,8 @@ without a traceback and exits with 2.
 import difflib
 from collections.abc import Iterable
 
+import gymnasium
+
 
 class AskError(Exception):
     """What was asked cannot be: the message names what was wrong and what to do instead."""
@@ -35,6 +37,10 @@ class InvalidParameter(AskError, ValueError):
 
 class NonFinite(AskError, FloatingPointError):
     """NaN or infinity in an observation, a reward, an action, a setting or a loss; the message says where."""
+
+
+class ResetNeeded(AskError, gymnasium.error.ResetNeeded, RuntimeError):
+    """A step before the first reset, or after an episode's end."""
 
 
 class SpaceMismatch(AskError, ValueError):

@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium import spaces
 
 from agentgym.errors import InvalidAction, InvalidParameter
+from agentgym.resets import check_options
 from agentgym.seeding import entropy, stream
 
 __all__ = ["BernoulliBanditEnv"]
@@ -66,12 +67,18 @@ class BernoulliBanditEnv(gymnasium.Env[np.int64, np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.int64, dict[str, Any]]:
-        """Begin a pull."""
+        """Begin a pull.
+
+        Raises:
+            UnknownId: there is no option of that name.
+            InvalidParameter: ``options["p"]`` is no number from 0 to 1.
+        """
+        given = check_options(type(self).__name__, options, ("p",))
+        p = _probability(given.get("p", self.p))
         super().reset(seed=seed)
         if seed is not None or self._luck is None:
             self._luck = stream(entropy() if seed is None else seed, "bandit")
-        if options and "p" in options:
-            self.p = _probability(options["p"])
+        self.p = p
         self._over = False
         return np.int64(0), {}
 

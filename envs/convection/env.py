@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from agentgym.envs.convection.controllers import Controller, controllers
 from agentgym.envs.convection.vector import ConvectionVectorEnv, checked_commands
 from agentgym.limits import OwnTimeLimit
+from agentgym.resets import check_options
 
 __all__ = ["ConvectionEnv"]
 
@@ -115,7 +116,12 @@ class ConvectionEnv(OwnTimeLimit[NDArray[np.float32], NDArray[np.float32]]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Start an episode; see Starting State for ``options``."""
+        """Start an episode; see Starting State for ``options``.
+
+        Raises:
+            UnknownId: there is no option, or no start, of that name.
+        """
+        check_options(type(self).__name__, options, self.batch.reset_options)
         super().reset(seed=seed)
         observation, _ = self.batch.reset(seed=seed, options=options)
         return observation[0], {}

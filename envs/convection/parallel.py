@@ -9,6 +9,7 @@ from pettingzoo import ParallelEnv
 
 from agentgym.envs.convection.env import ConvectionEnv
 from agentgym.errors import InvalidAction
+from agentgym.resets import known_options
 
 __all__ = ["ConvectionParallelEnv"]
 
@@ -51,8 +52,13 @@ class ConvectionParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.flo
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observations, dict[str, dict[str, Any]]]:
-        """Start an episode."""
-        observation, _ = self.env.reset(seed=seed, options=options)
+        """Start an episode; ``options`` as the single environment's, but an unknown one is only warned of.
+
+        Raises:
+            UnknownId: there is no start of that name.
+        """
+        known = known_options(type(self).__name__, options, self.env.batch.reset_options)
+        observation, _ = self.env.reset(seed=seed, options=known)
         self.agents = list(self.possible_agents)
         return self._seen(observation), {agent: {} for agent in self.agents}
 

@@ -12,21 +12,19 @@ from typing import Any, ClassVar
 import numpy as np
 from gymnasium.envs.mujoco import MujocoEnv
 
-__all__ = ["BatchedTask", "Outcome", "batched_task"]
+__all__ = ["JUDGES", "BatchedTask", "Outcome"]
 
 
 @dataclass
 class Outcome:
-    """What a step of N worlds gives.
+    """What a step of N worlds gives, beside the observations.
 
     Attributes:
-        observations: [N, D].
         rewards: [N].
         terminated: bool [N].
         info: the v5 task's info entries, each [N, ...].
     """
 
-    observations: np.ndarray
     rewards: np.ndarray
     terminated: np.ndarray
     info: dict[str, np.ndarray]
@@ -37,6 +35,9 @@ class BatchedTask(ABC):
 
     Args:
         worlds: environments of one task with equal arguments; their MjData must stay the same objects.
+
+    Attributes:
+        fields: the arrays of MjData that observations and rewards are made of.
     """
 
     fields: ClassVar[tuple[str, ...]] = ("qpos", "qvel")
@@ -98,7 +99,7 @@ class HalfCheetah(_PlanarRunner):
             "reward_forward": forward,
             "reward_ctrl": -cost,
         }
-        return Outcome(self.observe(), forward - cost, self._all_healthy(), info)
+        return Outcome(forward - cost, self._all_healthy(), info)
 
 
 class _UprightRunner(_PlanarRunner):
@@ -125,7 +126,7 @@ class _UprightRunner(_PlanarRunner):
             "reward_survive": survive,
         }
         terminated = ~healthy & self.rules._terminate_when_unhealthy
-        return Outcome(self.observe(), forward + survive - cost, terminated, info)
+        return Outcome(forward + survive - cost, terminated, info)
 
     def _upright(self) -> np.ndarray:
         height, angle = self.state["qpos"][:, 1], self.state["qpos"][:, 2]
@@ -160,7 +161,7 @@ class InvertedPendulum(BatchedTask):
         observations = self.observe()
         terminated = ~np.isfinite(observations).all(axis=1) | (np.abs(observations[:, 1]) > 0.2)
         rewards = (~terminated).astype(int)
-        return Outcome(observations, rewards.astype(float), terminated, {"reward_survive": rewards})
+        return Outcome(rewards.astype(float), terminated, {"reward_survive": rewards})
 
 
 class Ant(BatchedTask):
@@ -202,7 +203,7 @@ class Ant(BatchedTask):
             "reward_survive": survive,
         }
         terminated = ~healthy & self.rules._terminate_when_unhealthy
-        return Outcome(self.observe(), (forward + survive) - (control + contact), terminated, info)
+        return Outcome((forward + survive) - (control + contact), terminated, info)
 
     def _contact_forces(self) -> np.ndarray:
         return np.clip(self.state["cfrc_ext"], *self.rules._contact_force_range)
@@ -259,17 +260,9 @@ class HumanoidStandup(BatchedTask):
             "reward_quadctrl": -control,
             "reward_impact": -impact,
         }
-        return Outcome(self.observe(), rise - control - impact + 1, self._all_healthy(), info)
+        return Outcome(rise - control - impact + 1, self._all_healthy(), info)
 
 
-def batched_task(task: str, worlds: Sequence[MujocoEnv]) -> BatchedTask:
-    """The judge of the named task."""
-    judges: dict[str, type[BatchedTask]] = {
-        "Ant": Ant,
-        "HalfCheetah": HalfCheetah,
-        "Hopper": Hopper,
-        "HumanoidStandup": HumanoidStandup,
-        "InvertedPendulum": InvertedPendulum,
-        "Walker2d": Walker2d,
-    }
-    return judges[task](worlds)
+JUDGES: dict[str, type[BatchedTask]] = {
+    judge.__name__: judge for judge in (Ant, HalfCheetah, Hopper, HumanoidStandup, InvertedPendulum, Walker2d)
+}

@@ -2,6 +2,7 @@
 
 import copy
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
@@ -17,11 +18,13 @@ from gymnasium.envs.mujoco.walker2d_v5 import Walker2dEnv
 from gymnasium.utils import EzPickle
 
 from agentgym.envs.robust.arguments import checked_arguments, checked_body
+from agentgym.envs.robust.batched_tasks import JUDGES
 from agentgym.envs.robust.parameters import Range
 from agentgym.envs.robust.presets import Compat, Forces
 from agentgym.envs.robust.uncertainty import Schedules, Uncertainty, Values
-from agentgym.errors import InvalidAction
-from agentgym.seeding import entropy
+from agentgym.errors import InvalidAction, InvalidParameter
+from agentgym.resets import check_options
+from agentgym.seeding import entropy, restore, state_of
 
 __all__ = [
     "RobustAntEnv",
@@ -33,6 +36,7 @@ __all__ = [
     "RobustWalker2dEnv",
 ]
 
+_INTEGRATION = mujoco.mjtState.mjSTATE_INTEGRATION.value  # time, positions, velocities, controls, warm start, forces
 # After any of these warnings MuJoCo has silently put the state back to its initial one.
 _STATE_LOST = slice(mujoco.mjtWarning.mjWARN_BADQPOS.value, mujoco.mjtWarning.mjWARN_BADQACC.value + 1)
 
@@ -184,9 +188,14 @@ class RobustEnv(MujocoEnv, EzPickle):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start an episode; see Starting State for ``options``."""
-        if options is not None and "parameters" in options:
-            self.uncertainty.give(options["parameters"])
+        """Start an episode; see Starting State for ``options``.
+
+        Raises:
+            UnknownId: there is no option, or no parameter, of that name.
+            InvalidParameter: a value is not a finite number or outside its range.
+        """
+        if "parameters" in (given := check_options(type(self).__name__, options, ("parameters",))):
+            self.uncertainty.give(given["parameters"])
         if seed is not None or not self._seeded:
             own = self.np_random_seed if seed is None else seed
             self.uncertainty.seed(own if own is not None and own >= 0 else entropy())
@@ -223,6 +232,50 @@ class RobustEnv(MujocoEnv, EzPickle):
         friction = self.uncertainty.physics.contact_friction
         info: dict[str, Any] = {"parameters": self.parameters}
         return info if friction is None else info | {"contact_friction": friction}
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that the future depends on, as arrays and plain JSON values that share nothing with the world.
+
+        ``fields`` holds what observations and rewards read besides the integration state: some of it comes from the
+        last substep and cannot be computed from that state.
+        """
+        physics = np.empty(mujoco.mj_stateSize(self.model, _INTEGRATION))
+        mujoco.mj_getState(self.model, self.data, physics, _INTEGRATION)
+        return {
+            "physics": physics,
+            "fields": {name: getattr(self.data, name).copy() for name in JUDGES[self.task].fields},
+            "warnings": self.state_warnings.tolist(),
+            "random": None if self._np_random is None else state_of(self._np_random),
+            "seed": self._np_random_seed,
+            "seeded": self._seeded,
+            "steps": self._steps,
+            "uncertainty": self.uncertainty.get_state(),
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Go back to where :meth:`snapshot` was, also in another environment made with the same arguments.
+
+        Raises:
+            InvalidParameter: it is the snapshot of another task.
+        """
+        shapes = {name: getattr(self.data, name).shape for name in JUDGES[self.task].fields}
+        size = mujoco.mj_stateSize(self.model, _INTEGRATION)
+        if {name: part.shape for name, part in snapshot["fields"].items()} != shapes or len(
+            snapshot["physics"]
+        ) != size:
+            raise InvalidParameter(f"The snapshot is not one of Robust{self.task}.")
+        self.uncertainty.set_state(snapshot["uncertainty"], snapshot["steps"])
+        mujoco.mj_setState(self.model, self.data, snapshot["physics"], _INTEGRATION)
+        mujoco.mj_forward(self.model, self.data)  # for what is rendered; it overwrites the solver's warm start
+        mujoco.mj_setState(self.model, self.data, snapshot["physics"], _INTEGRATION)
+        for name, part in snapshot["fields"].items():
+            getattr(self.data, name)[...] = part
+        self.state_warnings[:] = snapshot["warnings"]
+        self._np_random_seed, self._seeded, self._steps = snapshot["seed"], snapshot["seeded"], snapshot["steps"]
+        self._np_random = None
+        if snapshot["random"] is not None:
+            self._np_random = np.random.default_rng(0)
+            restore(self._np_random, snapshot["random"])
 
     def _initialize_simulation(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
         """Copy the model that an earlier environment compiled from the same file: quicker, and as good."""

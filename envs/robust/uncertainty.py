@@ -13,7 +13,7 @@ from agentgym.envs.robust.parameters import Range
 from agentgym.envs.robust.presets import TASKS, Compat, Forces, force_names, known_parameters, uncertainty_set
 from agentgym.envs.robust.schedules import SCHEDULES, Schedule, Span
 from agentgym.errors import InvalidParameter, UnknownId
-from agentgym.seeding import stream
+from agentgym.seeding import restore, state_of, stream
 from agentgym.settings import flag
 
 __all__ = ["Schedules", "Uncertainty", "Values"]
@@ -61,6 +61,9 @@ class Uncertainty:
         self.given: dict[str, float | None] = {}
         self.schedules = self._schedules(schedule)
         self._courses: dict[str, Iterator[float]] = {}
+        self._beginnings: dict[str, dict[str, Any]] = {}  # the schedules' streams as the episode found them
+        self._draws = stream(0)  # until seed()
+        self._walks: dict[str, np.random.Generator] = {}
         self.values: dict[str, float] = {}
         self._assign({})
 
@@ -90,6 +93,7 @@ class Uncertainty:
         if self.randomize:
             # All are drawn even if some are not used: what one parameter does must not depend on the others.
             chosen = {name: float(self._draws.uniform(*span)) for name, span in self.ranges.items()}
+        self._beginnings = {name: state_of(walk) for name, walk in self._walks.items()}
         self._courses = {
             name: schedule.values(self._span(name), self._walks[name])
             for name, schedule in self.schedules.items()
@@ -108,6 +112,38 @@ class Uncertainty:
         for name, value in checked.items():
             self._courses.pop(name, None)
             self.values[name] = self._base(name) if value is None else value
+        self.physics.set(self.values)
+
+    def get_state(self) -> dict[str, Any]:
+        """The values and all that the following ones depend on, as plain JSON values."""
+        walks = {
+            name: self._beginnings[name] if name in self._courses else state_of(walk)
+            for name, walk in self._walks.items()
+        }
+        return {
+            "values": dict(self.values), "given": dict(self.given), "draws": state_of(self._draws), "walks": walks,
+            "courses": list(self._courses),
+        }  # fmt: skip
+
+    def set_state(self, state: Mapping[str, Any], steps: int) -> None:
+        """Put back what :meth:`get_state` gave in an episode that had ``steps`` steps.
+
+        A schedule is a generator, whose place cannot be set: the schedules walk there again from the streams as they
+        were when the episode began.
+        """
+        restore(self._draws, state["draws"])
+        self._walks = {name: stream(0) for name in state["walks"]}
+        for name, walk in self._walks.items():
+            restore(walk, state["walks"][name])
+        self._beginnings = {name: state["walks"][name] for name in self._walks}
+        self._courses = {
+            name: self.schedules[name].values(self._span(name), self._walks[name]) for name in state["courses"]
+        }
+        for course in self._courses.values():
+            for _ in range(max(steps, 1)):
+                next(course)
+        self.given = dict(state["given"])
+        self.values = dict(state["values"])
         self.physics.set(self.values)
 
     def checked(self, values: Values | None) -> dict[str, float | None]:

@@ -1,19 +1,19 @@
 """The batched door: N worlds with their own parameters, judged together."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
+from gymnasium.vector import AutoresetMode
 
-from agentgym.batching import reset_mask, world_seeds
+from agentgym.batching import infos_of
 from agentgym.envs.robust import env as single
-from agentgym.envs.robust.batched_tasks import Outcome, batched_task
+from agentgym.envs.robust.batched_tasks import JUDGES
 from agentgym.envs.robust.env import RobustEnv, checked_action
 from agentgym.envs.robust.parameters import Range
 from agentgym.errors import InvalidParameter
+from agentgym.vector import NativeVectorEnv, Seeds, Step, check_count
 
 __all__ = [
     "RobustAntVectorEnv",
@@ -25,18 +25,15 @@ __all__ = [
     "RobustWalker2dVectorEnv",
 ]
 
-StepResult = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]
 
-
-class RobustVectorEnv(VectorEnv):
+class RobustVectorEnv(NativeVectorEnv):
     """N worlds of one task of :class:`agentgym.envs.robust.env.RobustEnv`, whose manual holds here too.
 
-    World i equals the single environment with its seed bit for bit, over any number of episodes; ``reset(seed=s)``
-    gives world i the seed s + i. Each world has a model and a state of its own; observations, rewards, terminations and
-    infos of all worlds are computed together.
+    World i equals the single environment with its seed bit for bit, over any number of episodes. Each world has a model
+    and a state of its own; observations, rewards, terminations and infos of all worlds are computed together. Seeds,
+    masks and autoreset modes are as in :class:`agentgym.vector.NativeVectorEnv`.
 
-    ``reset(options=...)`` takes ``"parameters"`` whose values are numbers (for all worlds) or arrays [N], and
-    ``"reset_mask"`` (bool [N]) to reset some worlds only, as Gymnasium's vector environments do.
+    ``reset(options=...)`` takes ``"parameters"`` whose values are numbers (for all worlds) or arrays [N].
 
     Args:
         num_envs: N.
@@ -52,6 +49,8 @@ class RobustVectorEnv(VectorEnv):
     """
 
     task: ClassVar[str]
+    reset_options = ("parameters",)
+    exact = True
 
     def __init__(
         self,
@@ -62,24 +61,17 @@ class RobustVectorEnv(VectorEnv):
         parameters: Mapping[str, Any] | None = None,
         **arguments: Any,
     ) -> None:
-        if num_envs < 1 or threads < 1 or max_episode_steps < 1:
-            raise InvalidParameter("num_envs, threads and max_episode_steps must each be at least 1.")
-        self.num_envs = num_envs
+        self.num_envs = check_count("num_envs", num_envs)
+        check_count("threads", threads)
         make: type[RobustEnv] = getattr(single, f"Robust{self.task}Env")
         self.worlds = [make(parameters=each, **arguments) for each in self._per_world(parameters)]
-        self.autoreset_mode = AutoresetMode(autoreset_mode)
-        self.metadata = {**self.worlds[0].metadata, "autoreset_mode": self.autoreset_mode}
-        self.render_mode = self.worlds[0].render_mode
-        self.single_observation_space = self.worlds[0].observation_space
-        self.single_action_space = self.worlds[0].action_space
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        self.max_episode_steps = max_episode_steps
-        self._action_shape = (num_envs, self.worlds[0].model.nu)
-        self._task = batched_task(self.task, self.worlds)
-        self._state_warnings = [world.state_warnings for world in self.worlds]
-        self._elapsed = np.zeros(num_envs, dtype=int)
-        self._over = np.zeros(num_envs, dtype=bool)
+        first = self.worlds[0]
+        super().__init__(
+            num_envs, first.observation_space, first.action_space, autoreset_mode, max_episode_steps,
+            first.metadata, first.render_mode,
+        )  # fmt: skip
+        self._task = JUDGES[self.task](self.worlds)
+        self._warnings = [world.state_warnings for world in self.worlds]
         # Strided shares: neighbouring worlds often cost alike.
         self._shares = [range(first, num_envs, threads) for first in range(min(threads, num_envs))]
         self._pool = ThreadPoolExecutor(threads) if len(self._shares) > 1 else None
@@ -106,11 +98,6 @@ class RobustVectorEnv(VectorEnv):
         names = dict.fromkeys(name for each in values for name in each)
         return {name: np.array([each.get(name, np.nan) for each in values]) for name in names}
 
-    @property
-    def np_random_seed(self) -> tuple[int | None, ...]:  # type: ignore[override]
-        """Each world's seed."""
-        return tuple(world.np_random_seed for world in self.worlds)
-
     def set_parameters(self, values: Mapping[str, Any]) -> None:
         """Change values (numbers or arrays [N]) from the next step on, until each world's episode ends."""
         checked = [
@@ -119,63 +106,60 @@ class RobustVectorEnv(VectorEnv):
         for world, each in zip(self.worlds, checked, strict=True):
             world.set_parameters(each)
 
-    def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start an episode in every world, or in those of ``options["reset_mask"]``."""
-        seeds = world_seeds(seed, self.num_envs)
-        chosen = np.flatnonzero(reset_mask(options, self.num_envs))
-        settings: list[dict[str, Any] | None] = [None] * self.num_envs
-        if options is not None and "parameters" in options:
-            given = self._per_world(options["parameters"])
-            for world in chosen:  # refuse all before changing any
-                self.worlds[world].uncertainty.checked(given[world])
-            settings = [{"parameters": each} for each in given]
-        infos: dict[str, Any] = {}
-        self._restart(chosen, infos, seeds, settings)
-        self._task.read()
-        return self._task.observe(), infos
-
-    def step(self, actions: Any) -> StepResult:
-        """Advance every world; ended ones restart as the autoreset mode says.
-
-        Args:
-            actions: [N, A].
-
-        Raises:
-            InvalidAction: another shape, or a NaN or infinite entry.
-            RuntimeError: with autoreset disabled, a world is stepped after its episode ended.
-        """
-        actions = np.ascontiguousarray(checked_action(actions, self._action_shape, f"Robust{self.task} batch"))
-        if self.autoreset_mode == AutoresetMode.DISABLED and self._over.any():
-            ended = np.flatnonzero(self._over).tolist()
-            raise RuntimeError(f'Worlds {ended} have ended: reset them with options={{"reset_mask": ...}} first.')
-        restarting = self._over.copy()
-        before = self._task.track()
-        self._simulate(actions, ~restarting)
-        infos: dict[str, Any] = {}
-        self._restart(np.flatnonzero(restarting), infos)
-        self._task.read()
-        outcome = self._task.judge(before, actions)
-        truncated = self._finish(outcome, ~restarting)
-        self._report(outcome.info, infos, ~restarting)
-        self._over = outcome.terminated | truncated
-        if self.autoreset_mode == AutoresetMode.SAME_STEP and self._over.any():
-            infos = self._restart_at_once(np.flatnonzero(self._over), outcome, infos)
+    def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """See :meth:`agentgym.vector.NativeVectorEnv.step`; actions [N, A]."""
+        outcome = super().step(actions)
         if self.render_mode == "human":
             self.render()
-        return outcome.observations, outcome.rewards, outcome.terminated, truncated, infos
+        return outcome
 
-    def render(self) -> tuple[Any, ...] | None:
-        """Each world's frame, as the single environment renders it."""
-        return tuple(world.render() for world in self.worlds)
+    def _checked(self, actions: Any) -> np.ndarray:
+        return np.ascontiguousarray(
+            checked_action(actions, (self.num_envs, self.worlds[0].model.nu), f"Robust{self.task} batch")
+        )
 
-    def close_extras(self, **kwargs: Any) -> None:
-        """Close the worlds' renderers and the threads."""
-        if self._pool is not None:
-            self._pool.shutdown()
-        for world in self.worlds:
-            world.close()
+    def _checked_options(self, options: dict[str, Any], chosen: np.ndarray) -> dict[str, Any]:
+        """One dictionary of options a world under ``"worlds"``, where parameters are given."""
+        if "parameters" not in options:
+            return {}
+        given = self._per_world(options["parameters"])
+        for index in np.flatnonzero(chosen).tolist():
+            self.worlds[index].uncertainty.checked(given[index])
+        return {"worlds": [{"parameters": each} for each in given]}
+
+    def _start(self, chosen: np.ndarray, seeds: Seeds, options: dict[str, Any]) -> dict[str, Any]:
+        infos: dict[str, Any] = {}
+        for index in np.flatnonzero(chosen).tolist():
+            own = options["worlds"][index] if options else None
+            self._add_info(infos, self.worlds[index].reset(seed=seeds[index], options=own)[1], index)
+        self._task.read()
+        return infos
+
+    def _advance(self, actions: np.ndarray, active: np.ndarray) -> Step:
+        before = self._task.track()
+        self._simulate(actions, active)
+        self._task.read()
+        outcome = self._task.judge(before, actions)
+        infos = infos_of(active, **outcome.info)
+        if np.concatenate(self._warnings).any():  # rare, and cheaper to ask of all at once
+            lost = np.array([world.lost_state for world in self.worlds]) & active
+            outcome.rewards = np.where(lost, 0.0, outcome.rewards)
+            outcome.terminated = outcome.terminated | lost
+            infos |= infos_of(lost, simulation_unstable=lost)
+        infos["parameters"], infos["_parameters"] = self._parameter_infos(active), active
+        if self.worlds[0].uncertainty.physics.contact_friction is not None:
+            friction = np.array([world.uncertainty.physics.contact_friction for world in self.worlds])
+            infos |= infos_of(active, contact_friction=friction)
+        return Step(outcome.rewards, outcome.terminated, None, infos)
+
+    def _parameter_infos(self, active: np.ndarray) -> dict[str, Any]:
+        infos: dict[str, Any] = {}
+        for name, values in self.parameters.items():
+            infos |= infos_of(active & ~np.isnan(values), **{name: values})
+        return infos
+
+    def _observe(self) -> np.ndarray:
+        return self._task.observe()
 
     def _simulate(self, actions: np.ndarray, active: np.ndarray) -> None:
         def work(share: Iterable[int]) -> None:
@@ -190,71 +174,24 @@ class RobustVectorEnv(VectorEnv):
         else:
             list(self._pool.map(work, self._shares))
 
-    def _finish(self, outcome: Outcome, active: np.ndarray) -> np.ndarray:
-        """Lost states, the time limit, and worlds that only restarted; returns who is truncated."""
-        if np.concatenate(self._state_warnings).any():  # rare, and cheaper to ask of all at once
-            lost = np.array([world.lost_state for world in self.worlds]) & active
-            outcome.rewards = np.where(lost, 0.0, outcome.rewards)
-            outcome.terminated = outcome.terminated | lost
-            outcome.info["simulation_unstable"] = lost
-        outcome.rewards = np.where(active, outcome.rewards, 0.0)
-        outcome.terminated = outcome.terminated & active
-        self._elapsed[active] += 1
-        return active & (self._elapsed >= self.max_episode_steps)
+    def _state(self) -> dict[str, Any]:
+        return {"worlds": [world.snapshot() for world in self.worlds]}
 
-    def _report(self, entries: dict[str, np.ndarray], infos: dict[str, Any], active: np.ndarray) -> None:
-        """Merge a step's info entries and the parameters into ``infos``, with masks as Gymnasium has them."""
-        for name, values in entries.items():
-            shown = active & values if name == "simulation_unstable" else active
-            self._merge(infos, name, values, shown)
-        nested = infos.setdefault("parameters", {})
-        for name, values in self.parameters.items():
-            self._merge(nested, name, values, ~np.isnan(values))
-        infos["_parameters"] = np.ones(self.num_envs, dtype=bool)
-        if self.worlds[0].uncertainty.physics.contact_friction is not None:
-            friction = np.array([world.uncertainty.physics.contact_friction for world in self.worlds])
-            self._merge(infos, "contact_friction", friction, np.ones(self.num_envs, dtype=bool))
-
-    @staticmethod
-    def _merge(infos: dict[str, Any], name: str, values: np.ndarray, shown: np.ndarray) -> None:
-        if shown.all():
-            infos[name], infos[f"_{name}"] = values, shown
-        elif shown.any():
-            infos[name] = np.where(_column(shown, values), values, infos.get(name, np.zeros_like(values)))
-            infos[f"_{name}"] = shown | infos.get(f"_{name}", False)
-
-    def _restart(
-        self,
-        chosen: np.ndarray,
-        infos: dict[str, Any],
-        seeds: Sequence[int | None] | None = None,
-        settings: Sequence[dict[str, Any] | None] | None = None,
-    ) -> None:
-        for index in chosen.tolist():
-            _, info = self.worlds[index].reset(
-                seed=seeds[index] if seeds else None, options=settings[index] if settings else None
-            )
-            self._add_info(infos, info, index)
-        self._elapsed[chosen] = 0
-        self._over[chosen] = False
-
-    def _restart_at_once(self, ended: np.ndarray, outcome: Outcome, infos: dict[str, Any]) -> dict[str, Any]:
-        """SAME_STEP: keep the last observation and info as ``final_obs`` and ``final_info``, then start anew."""
-        final = np.full(self.num_envs, None, dtype=object)
-        for index in ended.tolist():
-            final[index] = outcome.observations[index].copy()
-        was_ended = np.isin(np.arange(self.num_envs), ended)
-        final_info = _masked(infos, was_ended)
-        infos = _masked(infos, ~was_ended)
-        self._restart(ended, infos)
+    def _set_state(self, state: dict[str, Any]) -> None:
+        for world, taken in zip(self.worlds, state["worlds"], strict=True):
+            world.restore(taken)
         self._task.read()
-        outcome.observations = self._task.observe()
-        return infos | {
-            "final_obs": final,
-            "_final_obs": was_ended,
-            "final_info": final_info,
-            "_final_info": was_ended.copy(),
-        }
+
+    def render(self) -> tuple[Any, ...] | None:
+        """Each world's frame, as the single environment renders it."""
+        return tuple(world.render() for world in self.worlds)
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Close the worlds' renderers and the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+        for world in self.worlds:
+            world.close()
 
     def _per_world(self, values: Mapping[str, Any] | None) -> list[dict[str, Any] | None]:
         """One dict of numbers for each world."""
@@ -274,28 +211,6 @@ class RobustVectorEnv(VectorEnv):
                     f"not of shape {np.shape(value)}."
                 )
         return [{name: column[index] for name, column in columns.items()} for index in range(self.num_envs)]
-
-
-def _column(mask: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """A mask [N] shaped to select rows of ``values`` [N, ...]."""
-    return mask.reshape(-1, *[1] * (values.ndim - 1))
-
-
-def _masked(infos: dict[str, Any], shown: np.ndarray) -> dict[str, Any]:
-    """The part of ``infos`` that belongs to the shown worlds."""
-    kept: dict[str, Any] = {}
-    for name, values in infos.items():
-        if f"_{name}" not in infos:
-            continue
-        mask = infos[f"_{name}"] & shown
-        if not mask.any():
-            continue
-        if isinstance(values, dict):
-            kept[name] = _masked(values, shown)
-        else:
-            kept[name] = np.where(_column(mask, values), values, np.zeros_like(values))
-        kept[f"_{name}"] = mask
-    return kept
 
 
 class RobustAntVectorEnv(RobustVectorEnv):

@@ -9,6 +9,7 @@ from agentgym.envs.text.controllers import Controller, controllers
 from agentgym.envs.text.world import World
 from agentgym.errors import InvalidAction, InvalidParameter
 from agentgym.limits import OwnTimeLimit
+from agentgym.resets import check_options
 from agentgym.seeding import entropy
 
 __all__ = ["Info", "TextEnv"]
@@ -118,7 +119,12 @@ class TextEnv(OwnTimeLimit[str, str]):
         return self._root is not None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, Info]:
-        """Start an episode; ``options`` are not used."""
+        """Start an episode; there are no ``options``.
+
+        Raises:
+            UnknownId: an option is given.
+        """
+        check_options(type(self).__name__, options)
         super().reset(seed=seed)
         if seed is not None:
             self._root, self._episode = seed, -1

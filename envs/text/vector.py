@@ -5,25 +5,23 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
+from gymnasium.vector import AutoresetMode
 
 from agentgym.batching import join_infos
 from agentgym.envs.text.door import Info, TextEnv
 from agentgym.envs.text.env import ArchiveEnv, HouseholdEnv, ScienceWorldEnv, TextWorldEnv
-from agentgym.errors import InvalidAction, InvalidParameter
+from agentgym.errors import InvalidAction
+from agentgym.vector import NativeVectorEnv, Seeds, Step, check_count
 
 __all__ = ["ArchiveVectorEnv", "HouseholdVectorEnv", "ScienceWorldVectorEnv", "TextVectorEnv", "TextWorldVectorEnv"]
 
-Texts = tuple[str, ...]
 
-
-class TextVectorEnv(VectorEnv[Texts, Texts, np.ndarray]):
+class TextVectorEnv(NativeVectorEnv):
     """N worlds of one kind; the single environment's manual holds here too.
 
-    World i equals the single environment with its seed, over any number of episodes. ``reset(seed=s)`` gives world i
-    the seed s + i; ``reset(seed=[s] * N)`` gives N copies of one world, as group-based methods need them.
-    ``reset(options={"reset_mask": mask})`` (bool [N]) resets some worlds only.
+    World i equals the single environment with its seed, over any number of episodes. ``reset(seed=[s] * N)`` gives N
+    copies of one world, as group-based methods need them. Seeds, masks and autoreset modes are as in
+    :class:`agentgym.vector.NativeVectorEnv`; ``get_state()`` is plain JSON.
 
     Observations and actions are tuples of N strings (any sequence of strings is taken as actions). Infos are arrays
     [N], of objects where the single environment's values are no numbers, each with its mask ``_key``, as Gymnasium's
@@ -44,21 +42,15 @@ class TextVectorEnv(VectorEnv[Texts, Texts, np.ndarray]):
         num_envs: int = 1,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     ) -> None:
-        if num_envs < 1:
-            raise InvalidParameter(f"num_envs must be at least 1, not {num_envs!r}.")
-        self.num_envs = num_envs
-        self.worlds = [make() for _ in range(num_envs)]
+        self.worlds = [make() for _ in range(check_count("num_envs", num_envs))]
         self._make = make
         self._demonstrating: TextEnv | None = None
         first = self.worlds[0]
-        self.autoreset_mode = AutoresetMode(autoreset_mode)
-        self.metadata = {**first.metadata, "autoreset_mode": self.autoreset_mode}
-        self.render_mode = first.render_mode
-        self.single_observation_space, self.single_action_space = first.observation_space, first.action_space
-        self.observation_space = batch_space(first.observation_space, num_envs)
-        self.action_space = batch_space(first.action_space, num_envs)
+        super().__init__(
+            num_envs, first.observation_space, first.action_space, autoreset_mode,
+            metadata=first.metadata, render_mode=first.render_mode,
+        )  # fmt: skip
         self._texts = [""] * num_envs
-        self._over = np.zeros(num_envs, dtype=bool)
 
     @property
     def vocabulary(self) -> tuple[str, ...] | None:
@@ -70,69 +62,40 @@ class TextVectorEnv(VectorEnv[Texts, Texts, np.ndarray]):
         """Which commands there are, in a sentence for a language model; "" where there is none."""
         return self.worlds[0].instructions
 
-    @property
-    def np_random_seed(self) -> tuple[int | None, ...]:  # type: ignore[override]
-        """Each world's seed."""
-        return tuple(world.np_random_seed for world in self.worlds)
+    def _checked(self, actions: Sequence[str]) -> Sequence[str]:
+        if isinstance(actions, str) or not hasattr(actions, "__len__") or len(actions) != self.num_envs:
+            raise InvalidAction(f"{self.num_envs} worlds need as many commands, one string each, not {actions!r}.")
+        for n, action in enumerate(actions):
+            if not isinstance(action, str):
+                raise InvalidAction(f"An action is a command, a string; that of world {n} is {action!r}.")
+        return actions
 
-    def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Texts, Info]:
-        """Start an episode in every world, or in those of ``options["reset_mask"]``."""
-        seeds = self._seeds(seed)
+    def _start(self, chosen: np.ndarray, seeds: Seeds, options: dict[str, Any]) -> Info:
         infos: list[Info | None] = [None] * self.num_envs
-        for n in np.flatnonzero(self._mask(options)).tolist():
+        for n in np.flatnonzero(chosen).tolist():
             self._texts[n], infos[n] = self.worlds[n].reset(seed=seeds[n])
-            self._over[n] = False
-        return tuple(self._texts), join_infos(infos)
+        return join_infos(infos)
 
-    def step(self, actions: Sequence[str]) -> tuple[Texts, np.ndarray, np.ndarray, np.ndarray, Info]:
-        """Give each world a command; ended ones restart as the autoreset mode says.
-
-        Raises:
-            InvalidAction: there are not N actions, or one is no string; then no world is stepped.
-            RuntimeError: with autoreset disabled, a world is stepped after its episode ended.
-        """
-        self._check(actions)
-        if self.autoreset_mode == AutoresetMode.DISABLED and self._over.any():
-            ended = np.flatnonzero(self._over).tolist()
-            raise RuntimeError(f'Worlds {ended} have ended: reset them with options={{"reset_mask": ...}} first.')
+    def _advance(self, actions: Sequence[str], active: np.ndarray) -> Step:
         rewards = np.zeros(self.num_envs)
         terminated, truncated = np.zeros(self.num_envs, dtype=bool), np.zeros(self.num_envs, dtype=bool)
         infos: list[Info | None] = [None] * self.num_envs
-        for n, (world, action) in enumerate(zip(self.worlds, actions, strict=True)):
-            if self._over[n]:
-                self._texts[n], infos[n] = world.reset()
-            else:
-                self._texts[n], rewards[n], terminated[n], truncated[n], infos[n] = world.step(action)
-        self._over = terminated | truncated
-        if self.autoreset_mode == AutoresetMode.SAME_STEP and self._over.any():
-            stacked = self._restart_at_once(infos)
-        else:
-            stacked = join_infos(infos)
-        return tuple(self._texts), rewards, terminated, truncated, stacked
+        for n in np.flatnonzero(active).tolist():
+            self._texts[n], rewards[n], terminated[n], truncated[n], infos[n] = self.worlds[n].step(actions[n])
+        return Step(rewards, terminated, truncated, join_infos(infos))
 
-    def get_state(self) -> dict[str, Any]:
-        """Where all worlds are, as plain JSON values: each world's snapshot, None before its first reset."""
-        begun = [world.begun for world in self.worlds]
-        return {
-            "worlds": [
-                world.snapshot() if is_begun else None for world, is_begun in zip(self.worlds, begun, strict=True)
-            ],
-            "texts": list(self._texts),
-            "over": self._over.tolist(),
-        }
+    def _observe(self) -> tuple[str, ...]:
+        return tuple(self._texts)
 
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Go back to where :meth:`get_state` was, also in another batch made with the same arguments.
+    def _state(self) -> dict[str, Any]:
+        worlds = [world.snapshot() if world.begun else None for world in self.worlds]
+        return {"worlds": worlds, "texts": list(self._texts)}
 
-        Raises:
-            InvalidParameter: it is the state of other worlds.
-        """
+    def _set_state(self, state: dict[str, Any]) -> None:
         for world, taken in zip(self.worlds, state["worlds"], strict=True):
             if taken is not None:
                 world.restore(taken)
-        self._texts, self._over = list(state["texts"]), np.array(state["over"], dtype=bool)
+        self._texts = list(state["texts"])
 
     def demonstrations(self, seeds: Iterable[int], expert: str = "oracle", random_share: float = 0.0) -> Iterator[Any]:
         """Expert episodes, as :func:`agentgym.envs.text.demonstrations.demonstrations` shows them, in a world apart.
@@ -154,48 +117,6 @@ class TextVectorEnv(VectorEnv[Texts, Texts, np.ndarray]):
         """Close the worlds."""
         for world in [*self.worlds, *([self._demonstrating] if self._demonstrating else [])]:
             world.close()
-
-    def _restart_at_once(self, infos: list[Info | None]) -> Info:
-        """SAME_STEP: keep the last observation and info as ``final_obs`` and ``final_info``, then start anew."""
-        ended = self._over
-        final: list[Info | None] = [info if over else None for info, over in zip(infos, ended, strict=True)]
-        observations = np.full(self.num_envs, None, dtype=object)
-        for n in np.flatnonzero(ended).tolist():
-            observations[n] = self._texts[n]
-            self._texts[n], infos[n] = self.worlds[n].reset()
-        self._over = np.zeros(self.num_envs, dtype=bool)
-        more = {
-            "final_obs": observations,
-            "_final_obs": ended,
-            "final_info": join_infos(final),
-            "_final_info": ended.copy(),
-        }
-        return join_infos(infos) | more
-
-    def _check(self, actions: Sequence[str]) -> None:
-        if isinstance(actions, str) or not hasattr(actions, "__len__") or len(actions) != self.num_envs:
-            raise InvalidAction(f"{self.num_envs} worlds need as many commands, one string each, not {actions!r}.")
-        for n, action in enumerate(actions):
-            if not isinstance(action, str):
-                raise InvalidAction(f"An action is a command, a string; that of world {n} is {action!r}.")
-
-    def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
-        if seed is None:
-            return [None] * self.num_envs
-        if isinstance(seed, int | np.integer):
-            return [int(seed) + n for n in range(self.num_envs)]
-        seeds = list(seed)
-        if len(seeds) != self.num_envs:
-            raise ValueError(f"There are {self.num_envs} worlds but {len(seeds)} seeds: give one a world, or an int.")
-        return seeds
-
-    def _mask(self, options: dict[str, Any] | None) -> np.ndarray:
-        if options is None or "reset_mask" not in options:
-            return np.ones(self.num_envs, dtype=bool)
-        mask = np.asarray(options["reset_mask"])
-        if mask.dtype != bool or mask.shape != (self.num_envs,) or not mask.any():
-            raise ValueError(f"reset_mask must be a bool array of shape ({self.num_envs},) with at least one True.")
-        return mask
 
 
 class HouseholdVectorEnv(TextVectorEnv):

@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from pettingzoo import ParallelEnv
 
-from agentgym.batching import world_seeds
+from agentgym.resets import world_seeds
 from agentgym.seeding import restore, state_of
 
 AGENTS = 5
