@@ -16,11 +16,13 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from agentgym import catalog
 from agentgym.errors import AskError, MissingExtra, UnknownId
+from agentgym.vector import NativeVectorEnv
 
 __all__ = [
     "WRAPPERS",
     "check_id",
     "check_wrappers",
+    "has_exact_batch",
     "has_native_batch",
     "make_env",
     "make_native_batch",
@@ -133,13 +135,19 @@ def _wrapped(env: gymnasium.Env[Any, Any], wrappers: Sequence[tuple[str, dict[st
     return env
 
 
-def make_native_batch(env_id: str, env_kwargs: dict[str, Any] | None, num_envs: int) -> VectorEnv | None:
-    """All worlds as one natively batched environment that starts over in the step of an episode's end.
+def make_native_batch(
+    env_id: str,
+    env_kwargs: dict[str, Any] | None,
+    num_envs: int,
+    autoreset_mode: AutoresetMode = AutoresetMode.SAME_STEP,
+) -> VectorEnv | None:
+    """All worlds as one natively batched environment.
 
     Args:
         env_id: a Gymnasium id, also ``module:Id``.
         env_kwargs: keyword arguments of the environment.
         num_envs: how many worlds.
+        autoreset_mode: when worlds start over; by default in the step of an episode's end.
 
     Returns:
         None where the id has no native batch, or one that cannot give its state away (``get_state()``) and be put back
@@ -153,7 +161,7 @@ def make_native_batch(env_id: str, env_kwargs: dict[str, Any] | None, num_envs: 
         return None
     with _naming(env_id, env_kwargs):
         return gymnasium.make_vec(
-            env_id, num_envs, "vector_entry_point", autoreset_mode=AutoresetMode.SAME_STEP, **(env_kwargs or {})
+            env_id, num_envs, "vector_entry_point", autoreset_mode=autoreset_mode, **(env_kwargs or {})
         )
 
 
@@ -163,13 +171,27 @@ def has_native_batch(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -
     Raises:
         UnknownId: there is no such environment.
     """
+    batch_class = _batch_class(env_id, env_kwargs)
+    return hasattr(batch_class, "get_state") and hasattr(batch_class, "set_state")
+
+
+def has_exact_batch(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -> bool:
+    """Whether there is a native batch that may stand in for single environments (``NativeVectorEnv.exact``).
+
+    Raises:
+        UnknownId: there is no such environment.
+    """
+    batch_class = _batch_class(env_id, env_kwargs)
+    return isinstance(batch_class, type) and issubclass(batch_class, NativeVectorEnv) and batch_class.exact
+
+
+def _batch_class(env_id: str, env_kwargs: Mapping[str, Any] | None) -> Any:
     check_id(env_id)
-    if (env_kwargs or {}).get("additional_wrappers"):
-        return False
+    if (env_kwargs or {}).get("additional_wrappers"):  # they are for single environments
+        return None
     entry_point = gymnasium.spec(env_id.rpartition(":")[2]).vector_entry_point
     with _naming(env_id, None):
-        batch_class = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
-    return hasattr(batch_class, "get_state") and hasattr(batch_class, "set_state")
+        return load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
 
 
 def parallel_env(env_id: str, **env_kwargs: Any) -> Any:

@@ -11,8 +11,9 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.vector import VectorEnv, VectorWrapper
+from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 
+from agentgym.resets import reset_mask
 from agentgym.seeding import episode_seed
 
 __all__ = ["RecordedBatch", "RecordedEnv"]
@@ -83,6 +84,9 @@ class RecordedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
 class RecordedBatch(VectorWrapper):
     """The outermost wrapper of a natively batched training environment: seeds it, and puts it back by its own state.
 
+    Where the caller restarts the worlds (AutoresetMode.DISABLED), every episode has the seed that :class:`RecordedEnv`
+    gives it: batch and single environments train alike. Worlds that restart by themselves go on with their streams.
+
     Args:
         env: what its future depends on is all in its ``get_state()``, nested dictionaries of arrays and plain JSON
             values; ``set_state()`` puts that back into an environment made with the same arguments, reset or not.
@@ -93,22 +97,32 @@ class RecordedBatch(VectorWrapper):
         super().__init__(env)
         self.root = root
         self.resets = 0
+        self.episodes = np.full(self.num_envs, -1)
         self._base: Any = env.unwrapped
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start all worlds. Their seeds follow from root and number of the reset; a number as ``seed`` is not used.
+        """Start the worlds. Their seeds follow from root and number of the reset; a number as ``seed`` is not used.
 
         A list of seeds, one a world, is: who learns from groups of equal worlds chooses them.
         """
         self.resets += 1
-        chosen: Any = list(seed) if isinstance(seed, list | tuple) else episode_seed(self.root, self.resets - 1)
-        return self.env.reset(seed=chosen, options=options)
+        chosen = reset_mask(options, self.num_envs)
+        self.episodes += chosen
+        seeds: Any = episode_seed(self.root, self.resets - 1)
+        if isinstance(seed, list | tuple):
+            seeds = list(seed)
+        elif self.env.metadata.get("autoreset_mode") is AutoresetMode.DISABLED:
+            seeds = [
+                episode_seed(self.root, world, int(episode)) if chosen[world] else None
+                for world, episode in enumerate(self.episodes)
+            ]
+        return self.env.reset(seed=seeds, options=options)
 
     def state(self) -> dict[str, Any]:
         """Where the worlds are."""
-        return {"resets": self.resets, "worlds": self._base.get_state()}
+        return {"resets": self.resets, "episodes": self.episodes.tolist(), "worlds": self._base.get_state()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Put back what :meth:`state` gave."""
-        self.resets = state["resets"]
+        self.resets, self.episodes = state["resets"], np.array(state["episodes"])
         self._base.set_state(state["worlds"])

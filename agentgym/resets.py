@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agentgym.errors import InvalidParameter, UnknownId
 
-__all__ = ["MASK", "check_options", "known_options", "reset_mask", "world_seeds"]
+__all__ = ["MASK", "check_options", "known_options", "reset_mask", "seed_of_one", "world_seeds"]
 
 MASK = "reset_mask"
 """The option by which a batch resets some of its worlds, as in Gymnasium."""
@@ -68,10 +68,17 @@ def world_seeds(seed: int | Sequence[int | None] | None, count: int) -> list[int
         raise InvalidParameter(f"A seed is a whole number from 0 up, or a list with one a world, not {seed!r}.")
     if len(seed) != count:
         raise InvalidParameter(f"There are {count} worlds but {len(seed)} seeds: give one a world, or an int.")
-    return [None if each is None else _seed(each) for each in seed]
+    return [seed_of_one(each) for each in seed]
 
 
-def _seed(value: Any) -> int:
+def seed_of_one(value: Any) -> int | None:
+    """The seed of one world as Gymnasium takes it: an ``int``, also from a NumPy integer, or None.
+
+    Raises:
+        InvalidParameter: it is no whole number from 0 up.
+    """
+    if value is None:
+        return None
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 0:
         raise InvalidParameter(f"A seed is a whole number from 0 up, not {value!r}.")
     return int(value)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
 from torch.utils.tensorboard import SummaryWriter
@@ -18,7 +19,7 @@ from agentgym import catalog
 from agentgym.checking import check_interface
 from agentgym.checkpoints import Checkpoints, Saved
 from agentgym.errors import AskError, InvalidParameter
-from agentgym.making import make_env, make_native_batch
+from agentgym.making import has_exact_batch, make_env, make_native_batch
 from agentgym.metrics import MetricsFile
 from agentgym.progress import TrainingProgress, bar
 from agentgym.recording import RecordedBatch, RecordedEnv
@@ -170,10 +171,13 @@ def _build_offline(config: RunConfig, agent_class: Any, settings: Any) -> Any:
 def training_environments(config: RunConfig) -> VecEnv | RecordedBatch:
     """The environments of a run: one native batch where it can be put back to where it was, else one after the other.
 
-    Perturbations are single environments' wrappers here, so with them there is no native batch.
+    Perturbations are single environments' wrappers here, so with them there is no native batch. One world of an exact
+    batch is a single environment too, and steps quicker as one.
     """
-    if not config.perturbations:
-        batch = make_native_batch(config.env, config.env_kwargs, config.num_envs)
+    exact = has_exact_batch(config.env, config.env_kwargs)
+    if not config.perturbations and not (exact and config.num_envs == 1):
+        mode = AutoresetMode.DISABLED if exact else AutoresetMode.SAME_STEP
+        batch = make_native_batch(config.env, config.env_kwargs, config.num_envs, mode)
         if batch is not None:
             return RecordedBatch(batch, config.seed)  # agents wrap and monitor a VectorEnv themselves
 

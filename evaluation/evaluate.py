@@ -17,7 +17,7 @@ from agentgym.evaluation.batches import play_batches
 from agentgym.evaluation.conditions import Condition, Subject, Suite
 from agentgym.evaluation.rollout import LANES, Job, play_episodes
 from agentgym.evaluation.table import AgentRecord, Evaluation, Row, Scene
-from agentgym.making import has_native_batch, make_env
+from agentgym.making import has_exact_batch, has_native_batch, make_env
 from agentgym.parallel import map_tasks
 from agentgym.progress import bar
 from agentgym.runs import Run, provenance
@@ -304,6 +304,9 @@ def _play_jobs(agent: Any, name: str, jobs: list[Job], **how: Any) -> Iterator[R
     """Side by side in single environments, or in batches where an environment is natively batched or one of texts."""
     texts = isinstance(agent.observation_space, spaces.Text)
     conditions = {job.condition.name: job.condition for job in jobs}
-    batched = {key: texts or has_native_batch(one.env, one.env_kwargs) for key, one in conditions.items()}
+    batched = {
+        key: texts or (has_native_batch(one.env, one.env_kwargs) and not has_exact_batch(one.env, one.env_kwargs))
+        for key, one in conditions.items()
+    }
     yield from play_episodes(agent, name, [job for job in jobs if not batched[job.condition.name]], **how)
     yield from play_batches(agent, name, [job for job in jobs if batched[job.condition.name]], **how)

@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 
 from agentgym.errors import InvalidAction, InvalidParameter
-from agentgym.resets import check_options
+from agentgym.resets import check_options, seed_of_one
 from agentgym.seeding import entropy, stream
 
 __all__ = ["BernoulliBanditEnv"]
@@ -73,6 +73,7 @@ class BernoulliBanditEnv(gymnasium.Env[np.int64, np.int64]):
             UnknownId: there is no option of that name.
             InvalidParameter: ``options["p"]`` is no number from 0 to 1.
         """
+        seed = seed_of_one(seed)
         given = check_options(type(self).__name__, options, ("p",))
         p = _probability(given.get("p", self.p))
         super().reset(seed=seed)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from agentgym.envs.convection.controllers import Controller, controllers
 from agentgym.envs.convection.vector import ConvectionVectorEnv, checked_commands
 from agentgym.limits import OwnTimeLimit
-from agentgym.resets import check_options
+from agentgym.resets import check_options, seed_of_one
 
 __all__ = ["ConvectionEnv"]
 
@@ -121,6 +121,7 @@ class ConvectionEnv(OwnTimeLimit[NDArray[np.float32], NDArray[np.float32]]):
         Raises:
             UnknownId: there is no option, or no start, of that name.
         """
+        seed = seed_of_one(seed)
         check_options(type(self).__name__, options, self.batch.reset_options)
         super().reset(seed=seed)
         observation, _ = self.batch.reset(seed=seed, options=options)

@@ -23,7 +23,7 @@ from agentgym.envs.robust.parameters import Range
 from agentgym.envs.robust.presets import Compat, Forces
 from agentgym.envs.robust.uncertainty import Schedules, Uncertainty, Values
 from agentgym.errors import InvalidAction, InvalidParameter
-from agentgym.resets import check_options
+from agentgym.resets import check_options, seed_of_one
 from agentgym.seeding import entropy, restore, state_of
 
 __all__ = [
@@ -194,6 +194,7 @@ class RobustEnv(MujocoEnv, EzPickle):
             UnknownId: there is no option, or no parameter, of that name.
             InvalidParameter: a value is not a finite number or outside its range.
         """
+        seed = seed_of_one(seed)
         if "parameters" in (given := check_options(type(self).__name__, options, ("parameters",))):
             self.uncertainty.give(given["parameters"])
         if seed is not None or not self._seeded:

@@ -9,7 +9,7 @@ from agentgym.envs.text.controllers import Controller, controllers
 from agentgym.envs.text.world import World
 from agentgym.errors import InvalidAction, InvalidParameter
 from agentgym.limits import OwnTimeLimit
-from agentgym.resets import check_options
+from agentgym.resets import check_options, seed_of_one
 from agentgym.seeding import entropy
 
 __all__ = ["Info", "TextEnv"]
@@ -124,6 +124,7 @@ class TextEnv(OwnTimeLimit[str, str]):
         Raises:
             UnknownId: an option is given.
         """
+        seed = seed_of_one(seed)
         check_options(type(self).__name__, options)
         super().reset(seed=seed)
         if seed is not None:

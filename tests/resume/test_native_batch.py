@@ -12,6 +12,11 @@ from agentgym.training import build, resume, train, training_environments
 
 from .conftest import RING, differing, everything
 
+ROBUST = {
+    "env": "agentgym/RobustHopper-v0", "perturbations": [],
+    "env_kwargs": {"randomize": "uniform", "schedule": {"gravity": "random_walk"}},
+}  # fmt: skip
+
 
 @pytest.mark.parametrize(
     ("agent", "changes"),
@@ -22,6 +27,8 @@ from .conftest import RING, differing, everything
         ("mdpo-onpolicy", RING),
         ("sac", RING),
         ("ppo", {**RING, "env": "tests/RingOneReward-v0"}),
+        ("ppo", ROBUST),
+        ("sac", ROBUST),
         ("shared-ppo", {**RING, "perturbations": [{"type": "ObservationNoise", "std": 0.01}]}),  # no native batch
     ],
 )
@@ -58,8 +65,20 @@ def test_a_native_batch_is_taken_where_it_can_be_put_back(small_run):
     assert isinstance(training_environments(small_run("ppo", **RING)), RecordedBatch)
     noisy = {**RING, "perturbations": [{"type": "ObservationNoise", "std": 0.01}]}
     assert isinstance(training_environments(small_run("ppo", **noisy)).unwrapped, DummyVecEnv)
-    no_state = {**RING, "env": "agentgym/RobustInvertedPendulum-v0"}  # natively batched, without get_state
-    assert isinstance(training_environments(small_run("ppo", **no_state)).unwrapped, DummyVecEnv)
+    robust = {**RING, "env": "agentgym/RobustInvertedPendulum-v0"}
+    assert isinstance(training_environments(small_run("ppo", num_envs=2, **robust)), RecordedBatch)
+    one_world = training_environments(small_run("ppo", **robust))  # steps quicker by itself
+    assert isinstance(one_world.unwrapped, DummyVecEnv)
+
+
+@pytest.mark.parametrize("agent", ["ppo", "sac"])
+def test_an_exact_batch_trains_as_single_environments_do(agent, small_run, tmp_path, monkeypatch):
+    config = small_run(agent, num_envs=3, steps=384, **ROBUST)
+    batch = train(config, "batch", tmp_path, progress=False)
+    monkeypatch.setattr("agentgym.training.has_exact_batch", lambda *_: False)
+    monkeypatch.setattr("agentgym.training.make_native_batch", lambda *_: None)
+    singles = train(config, "singles", tmp_path, progress=False)
+    assert (batch.final / "tensors.safetensors").read_bytes() == (singles.final / "tensors.safetensors").read_bytes()
 
 
 def test_every_world_of_every_run_has_draws_of_its_own(small_run):
