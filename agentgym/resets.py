@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentgym.errors import InvalidParameter, UnknownId
+from agentgym.settings import whole_number
 
 __all__ = ["MASK", "check_options", "known_options", "reset_mask", "seed_of_one", "world_seeds"]
 
@@ -77,11 +78,7 @@ def seed_of_one(value: Any) -> int | None:
     Raises:
         InvalidParameter: it is no whole number from 0 up.
     """
-    if value is None:
-        return None
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 0:
-        raise InvalidParameter(f"A seed is a whole number from 0 up, not {value!r}.")
-    return int(value)
+    return None if value is None else whole_number("The seed", value, 0)
 
 
 def reset_mask(options: Mapping[str, Any] | None, count: int) -> NDArray[np.bool_]:

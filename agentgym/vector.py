@@ -15,8 +15,9 @@ from agentgym.batching import combine_infos, only_infos
 from agentgym.errors import InvalidParameter, ResetNeeded, UnknownId
 from agentgym.resets import MASK, check_options, reset_mask, world_seeds
 from agentgym.seeding import entropy
+from agentgym.settings import whole_number
 
-__all__ = ["NativeVectorEnv", "Seeds", "Step", "check_count"]
+__all__ = ["NativeVectorEnv", "Seeds", "Step"]
 
 Mask = NDArray[np.bool_]
 Seeds = Sequence[int | None]
@@ -87,9 +88,9 @@ class NativeVectorEnv(VectorEnv[Any, Any, Any], ABC):
         metadata: dict[str, Any] | None = None,
         render_mode: str | None = None,
     ) -> None:
-        self.num_envs = check_count("num_envs", num_envs)
+        self.num_envs = whole_number("num_envs", num_envs, 1)
         if max_episode_steps is not None:
-            check_count("max_episode_steps", max_episode_steps)
+            whole_number("max_episode_steps", max_episode_steps, 1)
         self.max_episode_steps = max_episode_steps
         self.autoreset_mode = _mode(autoreset_mode)
         self.metadata = {**(metadata or self.metadata), "autoreset_mode": self.autoreset_mode}
@@ -241,17 +242,6 @@ class NativeVectorEnv(VectorEnv[Any, Any, Any], ABC):
         self._seeds = counters["seeds"]
         self.elapsed, self._over = np.array(counters["elapsed"], np.int64), np.array(counters["over"], bool)
         self._resting = np.array(counters["resting"], bool)
-
-
-def check_count(name: str, value: Any) -> int:
-    """A number of things.
-
-    Raises:
-        InvalidParameter: it is no whole number from 1 up.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise InvalidParameter(f"{name} must be a whole number and at least 1, not {value!r}.")
-    return int(value)
 
 
 def _mode(mode: AutoresetMode | str) -> AutoresetMode:

@@ -16,7 +16,8 @@ from agentgym.envs.convection.score import EpisodeScore
 from agentgym.envs.convection.sensors import mirrored_window, windows
 from agentgym.envs.convection.world import World
 from agentgym.errors import InvalidAction, InvalidParameter, UnknownId
-from agentgym.vector import NativeVectorEnv, Seeds, Step, check_count
+from agentgym.settings import whole_number
+from agentgym.vector import NativeVectorEnv, Seeds, Step
 
 __all__ = ["ConvectionVectorEnv", "torch_device"]
 
@@ -60,7 +61,7 @@ class ConvectionVectorEnv(NativeVectorEnv):
         render_mode: str | None = None,
         **changes: Any,
     ) -> None:
-        check_count("num_envs", num_envs)
+        whole_number("num_envs", num_envs, 1)
         self.cell: Cell = cell(preset, **changes)
         self.world = World(self.cell, num_envs, torch_device(device))
         seen = Box(-np.inf, np.inf, self.world.probes.shape, np.float32)

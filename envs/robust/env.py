@@ -261,9 +261,8 @@ class RobustEnv(MujocoEnv, EzPickle):
         """
         shapes = {name: getattr(self.data, name).shape for name in JUDGES[self.task].fields}
         size = mujoco.mj_stateSize(self.model, _INTEGRATION)
-        if {name: part.shape for name, part in snapshot["fields"].items()} != shapes or len(
-            snapshot["physics"]
-        ) != size:
+        taken = {name: part.shape for name, part in snapshot["fields"].items()}
+        if taken != shapes or len(snapshot["physics"]) != size:
             raise InvalidParameter(f"The snapshot is not one of Robust{self.task}.")
         self.uncertainty.set_state(snapshot["uncertainty"], snapshot["steps"])
         mujoco.mj_setState(self.model, self.data, snapshot["physics"], _INTEGRATION)

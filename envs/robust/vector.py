@@ -13,7 +13,8 @@ from agentgym.envs.robust.batched_tasks import JUDGES
 from agentgym.envs.robust.env import RobustEnv, checked_action
 from agentgym.envs.robust.parameters import Range
 from agentgym.errors import InvalidParameter
-from agentgym.vector import NativeVectorEnv, Seeds, Step, check_count
+from agentgym.settings import whole_number
+from agentgym.vector import NativeVectorEnv, Seeds, Step
 
 __all__ = [
     "RobustAntVectorEnv",
@@ -61,8 +62,8 @@ class RobustVectorEnv(NativeVectorEnv):
         parameters: Mapping[str, Any] | None = None,
         **arguments: Any,
     ) -> None:
-        self.num_envs = check_count("num_envs", num_envs)
-        check_count("threads", threads)
+        self.num_envs = whole_number("num_envs", num_envs, 1)
+        whole_number("threads", threads, 1)
         make: type[RobustEnv] = getattr(single, f"Robust{self.task}Env")
         self.worlds = [make(parameters=each, **arguments) for each in self._per_world(parameters)]
         first = self.worlds[0]

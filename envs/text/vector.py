@@ -11,7 +11,8 @@ from agentgym.batching import join_infos
 from agentgym.envs.text.door import Info, TextEnv
 from agentgym.envs.text.env import ArchiveEnv, HouseholdEnv, ScienceWorldEnv, TextWorldEnv
 from agentgym.errors import InvalidAction
-from agentgym.vector import NativeVectorEnv, Seeds, Step, check_count
+from agentgym.settings import whole_number
+from agentgym.vector import NativeVectorEnv, Seeds, Step
 
 __all__ = ["ArchiveVectorEnv", "HouseholdVectorEnv", "ScienceWorldVectorEnv", "TextVectorEnv", "TextWorldVectorEnv"]
 
@@ -42,7 +43,7 @@ class TextVectorEnv(NativeVectorEnv):
         num_envs: int = 1,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     ) -> None:
-        self.worlds = [make() for _ in range(check_count("num_envs", num_envs))]
+        self.worlds = [make() for _ in range(whole_number("num_envs", num_envs, 1))]
         self._make = make
         self._demonstrating: TextEnv | None = None
         first = self.worlds[0]

@@ -164,7 +164,7 @@ def test_a_state_goes_through_json_and_goes_on(mode):
 @pytest.mark.parametrize(
     ("arguments", "error", "says"),
     [
-        ({"count": 0}, InvalidParameter, "num_envs must be a whole number and at least 1, not 0"),
+        ({"count": 0}, InvalidParameter, "num_envs is 0; it must be a whole number of at least 1"),
         ({"count": 2.0}, InvalidParameter, "num_envs"),
         ({"count": True}, InvalidParameter, "num_envs"),
         ({"limit": 0}, InvalidParameter, "max_episode_steps"),
