@@ -20,6 +20,7 @@ from agentgym.agents.offline.networks import Normalizer
 from agentgym.agents.offline.sequences import Sequences
 from agentgym.data.dataset import OfflineDataset
 from agentgym.errors import InvalidParameter
+from agentgym.finite import require_finite
 
 __all__ = ["SequenceAgent"]
 
@@ -150,7 +151,8 @@ class SequenceAgent(OfflineAgent):
 
         Raises:
             SpaceMismatch: the observation has another shape.
-            InvalidParameter: rewards are missing or not finite, or the state is another batch's.
+            NonFinite: an observation or a reward is NaN or infinite.
+            InvalidParameter: rewards are missing, or the state is another batch's.
         """
         batch, single = self._batch(observation)
         history, begins = self._lanes(state, len(batch), episode_start)
@@ -189,5 +191,5 @@ class SequenceAgent(OfflineAgent):
         given = np.broadcast_to(np.asarray(reward, np.float32), len(begins))
         rewards = torch.as_tensor(np.array(given), device=self.device).masked_fill(begins, 0.0)
         if not math.isfinite(float(rewards.sum())):
-            raise InvalidParameter(f"A reward is not finite: {given}.")
+            require_finite("The reward that predict() was told", rewards.cpu().numpy())
         return rewards

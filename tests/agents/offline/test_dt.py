@@ -11,7 +11,7 @@ from gymnasium import spaces
 from agentgym.agents.offline.dt.dt import DecisionTransformer
 from agentgym.data.bandit import BernoulliBandit
 from agentgym.data.dataset import OfflineDataset
-from agentgym.errors import InvalidParameter
+from agentgym.errors import InvalidParameter, NonFinite
 
 TINY = {"width": 16, "layers": 1, "context": 5, "batch_size": 16, "warmup": 10}
 
@@ -66,7 +66,7 @@ def test_a_missing_reward_and_a_foreign_state_say_what_to_do(
     with pytest.raises(InvalidParameter, match="reward="):
         agent.predict(pendulum.observations[:2], state, [True, False])
     agent.predict(pendulum.observations[:2], state, [True, True])
-    with pytest.raises(InvalidParameter, match="not finite"):
+    with pytest.raises(NonFinite, match="not finite"):
         agent.predict(pendulum.observations[:2], state, reward=[0.0, np.nan])
     with pytest.raises(InvalidParameter, match="3 lanes"):
         agent.predict(pendulum.observations[:3], state, reward=np.zeros(3))

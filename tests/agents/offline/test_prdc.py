@@ -14,7 +14,7 @@ from agentgym.agents.offline.prdc.prdc import PRDC
 from agentgym.agents.offline.td3bc.td3bc import TD3BC
 from agentgym.cli.main import main
 from agentgym.data.dataset import OfflineDataset
-from agentgym.errors import InvalidParameter, UnknownId
+from agentgym.errors import InvalidParameter, NonFinite, UnknownId
 from agentgym.evaluation.evaluate import evaluate
 from agentgym.runs import Run, RunConfig
 from agentgym.training import resume, train
@@ -169,13 +169,13 @@ def test_a_preset_is_asked_for_on_the_command_line(stored: str, tmp_path: Path) 
         ({"kth": 2, "mean_of": 2}, "one of the two"),
         ({"kth": 0}, "kth is 0"),
         ({"beta": -1.0}, "beta is -1.0"),
-        ({"beta": float("nan")}, "beta is nan"),
+        ({"beta": float("nan")}, "beta=nan"),
         ({"candidates": -1}, "candidates is -1"),
         ({"mean_of": 10_000}, "not 10000 neighbours"),
     ],
 )
 def test_settings_out_of_range_are_refused(pendulum: OfflineDataset, settings: dict, message: str) -> None:
-    with pytest.raises(InvalidParameter, match=message):
+    with pytest.raises((InvalidParameter, NonFinite), match=message):
         PRDC(dataset=pendulum, **settings)
 
 

@@ -14,7 +14,7 @@ from agentgym.agents.offline.doc.tabular import Choice, TabularDoC
 from agentgym.agents.offline.rcbc.rcbc import RCBC
 from agentgym.asking import PROMISED
 from agentgym.data.dataset import Description, OfflineDataset
-from agentgym.errors import InvalidParameter, SpaceMismatch
+from agentgym.errors import InvalidParameter, NonFinite, SpaceMismatch
 from agentgym.evaluation.evaluate import evaluate
 from agentgym.runs import RunConfig
 from agentgym.training import resume, train
@@ -189,7 +189,7 @@ def test_data_that_are_not_finite_or_of_other_spaces_are_refused(name: str, band
     data = bandit(0.1)
     rewards = data.rewards.copy()
     rewards[5] = np.nan
-    with pytest.raises(InvalidParameter, match="1 rewards that are not finite"):
+    with pytest.raises(NonFinite, match="rewards are not finite"):
         make(name, dataclasses.replace(data, rewards=rewards))
     with pytest.raises(SpaceMismatch, match="the environment's are"):
         make(name, data, env="CartPole-v1")
