@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from agentgym.batching import split_infos
+from agentgym.errors import SpaceMismatch
 from agentgym.evaluation.conditions import Condition
 from agentgym.evaluation.table import Row
 from agentgym.making import make_native_batch, perturbed
@@ -26,6 +27,9 @@ def play_texts(agent: Any, name: str, condition: Condition, jobs: Sequence[Any],
         jobs: one an episode (:class:`agentgym.evaluation.rollout.Job`).
         deterministic: the policy's mode instead of a sample.
 
+    Raises:
+        SpaceMismatch: an observation is no string.
+
     Returns:
         A row a job. Where an agent's state says that an episode outgrew it (``state.overlong``), the measure
         ``overlong`` is 1.
@@ -39,7 +43,7 @@ def play_texts(agent: Any, name: str, condition: Condition, jobs: Sequence[Any],
         rows: dict[int, Row] = {}
         totals, starts, state, length = np.zeros(count), np.ones(count, bool), None, 0
         while len(rows) < count:
-            seen = [None if n in rows else text for n, text in enumerate(texts)]
+            seen = [None if n in rows else _read(text) for n, text in enumerate(texts)]
             offered = [info.get("admissible_commands") for info in infos]
             commands, state = player.predict(seen, state, starts, deterministic, commands=offered)
             texts, rewards, terminated, truncated, batched = env.step(tuple(commands))
@@ -60,6 +64,12 @@ def play_texts(agent: Any, name: str, condition: Condition, jobs: Sequence[Any],
         return list(rows.values())
     finally:
         env.close()
+
+
+def _read(text: Any) -> str:
+    if not isinstance(text, str):  # None would be read as an episode that waits
+        raise SpaceMismatch(f"An observation of a world of texts is a string, not {text!r}.")
+    return text
 
 
 def _batch(condition: Condition, count: int) -> Any:

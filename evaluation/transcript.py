@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 from gymnasium.spaces import Text
 
+from agentgym.errors import SpaceMismatch
 from agentgym.evaluation.film import cast, played_by, render_modes
+from agentgym.finite import require_finite
 from agentgym.making import make_env
+from agentgym.settings import whole_number
 
 __all__ = ["drawn", "is_drawn_in_letters", "is_of_texts", "transcript"]
 
@@ -81,8 +84,11 @@ def transcript(
 
     Raises:
         UnknownId: the environment has no such controller.
-        AskError: nobody is to play.
+        AskError: nobody is to play, or ``steps`` is below 1.
+        SpaceMismatch: an observation is no string.
+        NonFinite: a reward is NaN or infinite.
     """
+    steps = whole_number("steps", steps, 1)
     name, kwargs, players = cast(run, env, env_kwargs, controllers)
     for who, player in players.items():
         world = make_env(name, kwargs, perturbations)
@@ -97,7 +103,7 @@ def transcript(
 def _told(world: Any, player: Any, steps: int, seed: int) -> Iterator[str]:
     acting = player.acting_in(world) if hasattr(player, "acting_in") else player
     text, info = world.reset(seed=seed)
-    yield text
+    yield _read(text)
     score, state, over, turn = 0.0, None, False, 0
     while not over and turn < steps:
         offered = info.get("admissible_commands")
@@ -105,7 +111,19 @@ def _told(world: Any, player: Any, steps: int, seed: int) -> Iterator[str]:
         text, reward, terminated, truncated, info = world.step(command)
         score += float(info.get("true_reward", reward))
         over, turn = bool(terminated or truncated), turn + 1
-        yield f"> {command}"
-        yield text
+        require_finite("the reward", score, f"in turn {turn}")
+        yield f"> {_printable(command)}"
+        yield _read(text)
     ended = "won" if info.get("won") else "lost" if over and not truncated else "out of turns" if over else "cut off"
     yield f"[{ended} after {turn} turns, return {score:g}]"
+
+
+def _read(text: Any) -> str:
+    """An observation, line by line as it is; of other control characters and halves of pairs, what they are is told."""
+    if not isinstance(text, str):
+        raise SpaceMismatch(f"An observation of a world of texts is a string, not {text!r}.")
+    return "\n".join(map(_printable, text.split("\n")))
+
+
+def _printable(line: str) -> str:
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)

@@ -16,6 +16,7 @@ from agentgym.agents.language.chat import RULES
 from agentgym.agents.language.policies import asked
 from agentgym.agents.language.worlds import batch_of
 from agentgym.errors import AskError, InvalidParameter
+from agentgym.settings import finite_number, flag, whole_number
 
 __all__ = ["EndpointAgent", "EndpointError"]
 
@@ -65,13 +66,15 @@ class EndpointAgent:
         list_commands: bool = True,
         parallel: int = 8,
     ) -> None:
-        if not url.startswith(("http://", "https://")):
+        if not isinstance(url, str) or not url.startswith(("http://", "https://")):
             raise InvalidParameter(f"An endpoint's address begins with http:// or https://, not {url!r}.")
-        if timeout <= 0 or retries < 0 or pause < 0 or max_tokens < 1 or parallel < 1:
-            raise InvalidParameter("timeout, max_tokens and parallel must be above 0; retries and pause not below it.")
+        for name, text in (("model", model), ("key_variable", key_variable)):
+            if not isinstance(text, str) or not text:
+                raise InvalidParameter(f"{name} must be a text, not {text!r}.")
         self.url, self.model, self.key_variable = f"{url.rstrip('/')}/chat/completions", model, key_variable
-        self.timeout, self.retries, self.pause = timeout, retries, pause
-        self.max_tokens, self.list_commands, self.parallel = max_tokens, list_commands, parallel
+        self.timeout, self.pause = finite_number("timeout", timeout, 0, above=True), finite_number("pause", pause, 0)
+        self.retries, self.max_tokens = whole_number("retries", retries, 0), whole_number("max_tokens", max_tokens, 1)
+        self.list_commands, self.parallel = flag("list_commands", list_commands), whole_number("parallel", parallel, 1)
         batch = batch_of(env, 1)
         self.observation_space, self.action_space = batch.single_observation_space, batch.single_action_space
         self.system = f"{RULES} {asked(batch, 'instructions') or ''}".strip()
@@ -95,17 +98,21 @@ class EndpointAgent:
             commands: the admissible commands, or for a list one list an episode; for ``list_commands``.
 
         Raises:
+            InvalidParameter: an observation is no string.
             EndpointError: the endpoint did not answer, or not with a completion.
         """
-        single = isinstance(observation, str)
-        seen = [observation] if isinstance(observation, str) else list(observation)
+        single = not isinstance(observation, list | tuple | np.ndarray)
+        seen: list[Any] = [observation] if single else list(observation)
         offered = [commands] if single else list(commands or [None] * len(seen))
         starts = np.broadcast_to(np.asarray(False if episode_start is None else episode_start, bool), (len(seen),))
         chats = [[] if state is None or start else list(state[number]) for number, start in enumerate(starts.tolist())]
         asking = [number for number, text in enumerate(seen) if text is not None]
         for number in asking:
+            if not isinstance(seen[number], str):
+                raise InvalidParameter(f"An observation is a string, not {type(seen[number]).__name__}.")
+        for number in asking:
             chat = chats[number] or [{"role": "system", "content": self.system}]
-            chats[number] = [*chat, {"role": "user", "content": self._message(str(seen[number]), offered[number])}]
+            chats[number] = [*chat, {"role": "user", "content": self._message(seen[number], offered[number])}]
         with ThreadPoolExecutor(self.parallel) as pool:
             answers = list(pool.map(lambda number: self._ask(chats[number], deterministic), asking))
         said = [""] * len(seen)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from agentgym.agents.language.trajectory import Batch
+from agentgym.errors import NonFinite
 
 __all__ = ["IMPOSSIBLE", "Decision", "Policy", "Sampler", "Session", "judged"]
 
@@ -44,7 +45,11 @@ class Sampler:
         self.generator, self.deterministic = generator, deterministic
 
     def draw(self, logits: Tensor) -> tuple[list[int], list[float], list[float]]:
-        """From logits [n, K]: what was drawn, its log-probability, and the entropy, of each row."""
+        """From logits [n, K]: what was drawn, its log-probability, and the entropy, of each row.
+
+        Raises:
+            NonFinite: a policy with weights that are NaN or infinite.
+        """
         scaled = logits.float().cpu()
         if self.deterministic:
             drawn = scaled.argmax(-1)
@@ -52,6 +57,8 @@ class Sampler:
             uniform = torch.rand(scaled.shape, generator=self.generator).clamp_(1e-20)
             drawn = (scaled - (-uniform.log()).log()).argmax(-1)  # Gumbel-max: a sample of softmax(scaled)
         logp, entropy = judged(scaled, drawn)
+        if not logp.isfinite().all():
+            raise NonFinite("The policy's probabilities are not finite: its weights are not, or they are too large.")
         return drawn.tolist(), logp.tolist(), entropy.tolist()
 
 

@@ -8,7 +8,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from agentgym.agents.common.vector_env import split_infos
 from agentgym.agents.language.policy import Decision, Policy, Sampler, Session
 from agentgym.agents.language.trajectory import VOID, Episode, Turn
-from agentgym.errors import InvalidParameter
+from agentgym.errors import InvalidParameter, SpaceMismatch
+from agentgym.finite import require_finite
 
 __all__ = ["Rollout"]
 
@@ -59,6 +60,8 @@ class Rollout:
         Raises:
             InvalidParameter: worlds with equal seeds began differently, there are no commands to choose from, or a
                 first observation is longer than the context.
+            NonFinite: a reward, or what the policy makes of the texts, is not finite.
+            SpaceMismatch: an observation is no string.
         """
         count = self.env.num_envs
         each: Any = [seed for seed in seeds for _ in range(self.group_size)]
@@ -71,12 +74,14 @@ class Rollout:
             group = number // self.group_size
             lanes.append(_Lane(number, Episode(first_group + group, seeds[group]), self.policy, session))
             lanes[-1].see(texts[number], infos[number])
-        active = lanes
+        active, turn = lanes, 0
         while active := [lane for lane in active if not self._full(lane)]:
             commands = [""] * count  # worlds whose episode is over get an empty command, and play on unseen
             for lane, decision, options in self._decide(active, session, sampler):
                 commands[lane.number] = lane.say(decision, options)
             texts, rewards, terminated, truncated, batched = self.env.step(tuple(commands))
+            turn += 1
+            require_finite("a reward of the environment", rewards, f"in turn {turn} (entry: the world's number)")
             infos = split_infos(batched, count)
             for lane in active:
                 number = lane.number
@@ -138,6 +143,8 @@ class _Lane:
 
     def see(self, text: str, info: dict[str, Any]) -> None:
         """An observation, after which a command is due."""
+        if not isinstance(text, str):
+            raise SpaceMismatch(f"An observation is a string, not {text!r} (world {self.number}).")
         first = not self.episode.turns
         self._put(self.policy.observed(text, info.get("admissible_commands"), first), own=False)
         self.info = info

@@ -11,6 +11,7 @@ from agentgym.errors import InvalidAction, InvalidParameter
 from agentgym.limits import OwnTimeLimit
 from agentgym.resets import check_options, seed_of_one
 from agentgym.seeding import entropy
+from agentgym.settings import flag
 
 __all__ = ["Info", "TextEnv"]
 
@@ -78,7 +79,7 @@ class TextEnv(OwnTimeLimit[str, str]):
         if render_mode not in (None, "ansi"):
             raise InvalidParameter(f'render_mode must be None or "ansi", not {render_mode!r}.')
         self.world = world
-        self.admissible = admissible
+        self.admissible = flag("admissible", admissible)
         self.render_mode = render_mode
         self.observation_space = Text(world.max_observation_length, charset=world.characters)
         self.action_space = Text(world.max_command_length, charset=world.characters)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 from agentgym.errors import InvalidParameter, UnknownId
+from agentgym.settings import plain
 
 __all__ = ["ARCHIVES", "HOUSEHOLDS", "TEXTWORLD", "Archive", "Household", "sized"]
 
@@ -121,8 +122,9 @@ def sized(presets: Mapping[str, Size], what: str, name: str, dials: Mapping[str,
         UnknownId: there is no such preset, or no such field.
         InvalidParameter: a value is of another type or out of range.
     """
-    if name not in presets:
+    if not isinstance(name, str) or name not in presets:
         raise UnknownId(what, str(name), presets)
+    dials = plain(dict(dials))
     known = {field.name: getattr(presets[name], field.name) for field in fields(presets[name])}
     for dial, value in dials.items():
         if dial not in known:

@@ -10,7 +10,7 @@ from gymnasium.spaces import Text
 import agentgym
 from agentgym.agents.language.methods import GRPO
 from agentgym.cli.main import main
-from agentgym.errors import AskError, SpaceMismatch, UnknownId
+from agentgym.errors import AskError, InvalidParameter, SpaceMismatch, UnknownId
 from agentgym.evaluation.batches import play_batches
 from agentgym.evaluation.conditions import Condition, Subject
 from agentgym.evaluation.evaluate import evaluate
@@ -248,3 +248,67 @@ def test_runs_are_judged_from_the_command_line(tmp_path, capsys):
     assert {row.error for row in rows} == {""}
     main(["play", str(tmp_path / "run")])
     assert capsys.readouterr().out.startswith("Your task: ")
+
+
+class Odd(gymnasium.Env):
+    """A world of texts by somebody else, in which something is odd from the second turn on."""
+
+    observation_space = action_space = Text(2000, charset=frozenset(map(chr, range(1, 0x250))))
+
+    def __init__(self, says="A mug.", commands=("look", "wait")):
+        self.says, self.commands = says, list(commands)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.turn = 0
+        return "A mug.", {"admissible_commands": self.commands}
+
+    def step(self, action):
+        self.turn += 1
+        says = self.says if self.turn == 2 else "A mug."
+        return says, 0.0, self.turn == 4, False, {"admissible_commands": self.commands}
+
+
+gymnasium.register("test/Odd-v0", Odd)
+
+
+class Reader:
+    """Says what it was told to say."""
+
+    observation_space, action_space = Odd.observation_space, Odd.action_space
+
+    def __init__(self, command="look"):
+        self.command = command
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=True, commands=None):
+        return (self.command if isinstance(observation, str) else [self.command] * len(observation)), None
+
+
+@pytest.mark.parametrize("says", [None, 3, b"A mug."], ids=repr)
+def test_an_observation_that_is_no_string_is_a_row_with_an_error(says):
+    found = evaluate({"reader": Reader()}, [], "test/Odd-v0", {"says": says}, episodes=2, progress=False)
+    assert len(found.rows) == 2
+    for row in found.rows:
+        assert "SpaceMismatch" in row.error
+        assert repr(says) in row.error
+
+
+def test_a_transcript_shows_what_cannot_be_printed(monkeypatch):
+    def told(command, **arguments):
+        cast = ("test/Odd-v0", arguments, {"reader": Reader(command)})
+        monkeypatch.setattr("agentgym.evaluation.transcript.cast", lambda *_: cast)
+        return list(transcript(None))
+
+    lines = told("\x1b[2J\ud83d\nlook", says="A mug.\n\x07Two \udc80 mugs.")
+    assert "> \\x1b[2J\\ud83d\\nlook" in lines
+    assert "A mug.\n\\x07Two \\udc80 mugs." in lines
+    "\n".join(lines).encode()
+    assert "> Öffne die Tür" in told("Öffne die Tür")
+    with pytest.raises(SpaceMismatch, match="string, not None"):
+        told("look", says=None)
+
+
+@pytest.mark.parametrize("steps", [0, -1, 2.5, math.nan, True])
+def test_a_transcript_has_a_turn_at_least(steps):
+    with pytest.raises(InvalidParameter, match="steps"):
+        list(transcript(None, ENV, TINY, steps=steps, controllers=["oracle"]))

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from agentgym.envs.perturb.text.base import TextPerturbation, TextProcess, View
 from agentgym.errors import InvalidParameter
+from agentgym.settings import flag
 
 __all__ = ["PermutedCommands", "RenamedVerbs"]
 
@@ -27,6 +28,10 @@ class RenamedVerbs(TextPerturbation):
     longest: ClassVar[tuple[float, int]] = (1.0, 400)
 
     told: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "told", flag("RenamedVerbs.told", self.told))
 
     @override
     def process(self, env: Any, inner: Sequence[TextProcess]) -> TextProcess:

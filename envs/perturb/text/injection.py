@@ -9,6 +9,7 @@ from typing_extensions import override
 from agentgym.envs.perturb.text.base import TextPerturbation, TextProcess, View
 from agentgym.envs.perturb.text.commands import admissible
 from agentgym.errors import InvalidParameter
+from agentgym.settings import flag
 
 __all__ = ["InjectedInstruction"]
 
@@ -37,6 +38,7 @@ class InjectedInstruction(TextPerturbation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "shown", flag("InjectedInstruction.shown", self.shown))
         if not isinstance(self.instruction, str) or self.instruction.count("{}") != 1 or len(self.instruction) > 200:
             raise InvalidParameter(
                 "InjectedInstruction.instruction needs one {} for the command, and 200 characters at most."
@@ -77,7 +79,7 @@ class _Injecting(TextProcess):
                 self.named = next((listed[n] for n in order if not self._helps(listed[n])), None)
         view.info["injected"] = self.named
         if self.named is not None and self.settings.shown:
-            view.text = f"{view.text} {self.settings.instruction.format(self.named)}"
+            view.text = f"{view.text} {self.settings.instruction.replace('{}', self.named)}"
             self.fired = True
         if (measures := view.info.get("measures")) is not None:
             counts = {"injections": float(self.injections), "followed": float(self.followed)}

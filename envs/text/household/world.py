@@ -45,6 +45,7 @@ from agentgym.envs.text.language import Command, listed, refusal
 from agentgym.envs.text.presets import HOUSEHOLDS, Household, sized
 from agentgym.envs.text.world import Answer, World, checked_numbers
 from agentgym.errors import InvalidParameter, UnknownId
+from agentgym.settings import plain
 
 __all__ = ["HouseholdWorld"]
 
@@ -310,7 +311,8 @@ class HouseholdWorld(World):
 def _checked(tasks: Sequence[TaskKind] | None) -> tuple[TaskKind, ...]:
     if tasks is None:
         return TASKS
-    if isinstance(tasks, str) or not tasks:
+    tasks = plain(tasks)
+    if not isinstance(tasks, list | tuple) or not tasks:
         raise InvalidParameter(f"tasks must be a list of at least one of {', '.join(TASKS)}, not {tasks!r}.")
     for task in tasks:
         if task not in TASKS:

@@ -11,6 +11,7 @@ from agentgym.envs.text.language import refusal
 from agentgym.envs.text.world import Answer, World
 from agentgym.errors import AskError, InvalidParameter, MissingExtra, UnknownId
 from agentgym.seeding import stream
+from agentgym.settings import flag, whole_number
 
 __all__ = ["ScienceWorldWorld"]
 
@@ -51,9 +52,13 @@ class ScienceWorldWorld(World):
         gold: bool = False,
     ) -> None:
         super().__init__(split)
-        if not isinstance(max_turns, int) or max_turns < 1:
-            raise InvalidParameter(f"max_turns must be a whole number of at least 1, not {max_turns!r}.")
         self._server: Any = None  # before anything can fail: close() asks for it
+        self.max_turns = whole_number("max_turns", max_turns, 1)
+        if isinstance(tasks, str) or (tasks is not None and not tasks):
+            raise InvalidParameter(f'tasks must be a list of at least one task, such as ["boil"], not {tasks!r}.')
+        if not isinstance(simplifications, str):
+            raise InvalidParameter(f"simplifications must be a text, joined by commas, not {simplifications!r}.")
+        self.simplifications, self.gold = simplifications, flag("gold", gold)
         self._upstream = _started()
         self._server = self._upstream.server
         known = sorted(self._upstream.get_task_names())
@@ -61,7 +66,6 @@ class ScienceWorldWorld(World):
         possible = ["easy", *self._upstream.get_possible_simplifications()]
         for simplification in filter(None, simplifications.split(",")):
             _known(simplification, possible, "ScienceWorld simplification")
-        self.simplifications, self.max_turns, self.gold = simplifications, max_turns, gold
         self.max_command_length, self.max_command_words = 120, 120
         self.max_observation_length = self.max_observation_words = 16_384
         self._variations: dict[str, list[int]] = {}

@@ -10,6 +10,7 @@ from typing import Any
 from agentgym.envs.text.presets import TEXTWORLD
 from agentgym.errors import InvalidParameter, MissingExtra, UnknownId
 from agentgym.seeding import stream
+from agentgym.settings import plain
 
 __all__ = ["checked_settings", "compiled", "load_textworld"]
 
@@ -38,10 +39,12 @@ def checked_settings(game: str, settings: Mapping[str, Any] | None) -> dict[str,
         UnknownId: there is no such game, or the game has no such setting.
         InvalidParameter: a setting is of another type than the preset's.
     """
-    if game not in TEXTWORLD:
+    if not isinstance(game, str) or game not in TEXTWORLD:
         raise UnknownId("TextWorld game", str(game), TEXTWORLD)
+    if not isinstance(settings, Mapping | None):
+        raise InvalidParameter(f"settings must be a dictionary, such as {TEXTWORLD[game]}, not {settings!r}.")
     known = dict(TEXTWORLD[game])
-    for name, value in (settings or {}).items():
+    for name, value in plain(dict(settings or {})).items():
         if name not in known:
             raise UnknownId(f"setting of the TextWorld game {game}", str(name), known)
         if type(value) is not type(known[name]):

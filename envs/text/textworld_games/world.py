@@ -13,6 +13,7 @@ from agentgym.envs.text.textworld_games.games import checked_settings, compiled,
 from agentgym.envs.text.world import Answer, World
 from agentgym.errors import InvalidParameter
 from agentgym.seeding import stream
+from agentgym.settings import whole_number
 
 __all__ = ["TextWorldWorld"]
 
@@ -67,10 +68,9 @@ class TextWorldWorld(World):
         super().__init__(split)
         self._textworld = load_textworld()
         self.game, self.settings = game, checked_settings(game, settings)
-        for name, value in (("games", games), ("max_turns", max_turns)):
-            if not isinstance(value, int) or value < 1:
-                raise InvalidParameter(f"{name} must be a whole number of at least 1, not {value!r}.")
-        self.games, self.max_turns = games, max_turns
+        self.games, self.max_turns = whole_number("games", games, 1), whole_number("max_turns", max_turns, 1)
+        if not isinstance(folder, str | Path | None):
+            raise InvalidParameter(f"folder must be a path, not {folder!r}.")
         self.max_command_length, self.max_command_words = 100, 100
         self.max_observation_length = self.max_observation_words = 8192
         self._temporary = tempfile.TemporaryDirectory(prefix="agentgym-textworld-") if folder is None else None

@@ -1,11 +1,13 @@
 """A language model behind an endpoint: a server in a thread that works, errs, hangs and talks rubbish."""
 
 import json
+import math
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import gymnasium
+import numpy as np
 import pytest
 
 from agentgym.agents.language.endpoint import EndpointAgent, EndpointError
@@ -147,6 +149,55 @@ def test_what_cannot_be_is_refused():
         EndpointAgent("http://127.0.0.1:9/v1", HOME, "model", timeout=0)
     with pytest.raises(SpaceMismatch):
         EndpointAgent("http://127.0.0.1:9/v1", "Pendulum-v1", "model")
+    for address in (None, 5, b"http://127.0.0.1:9/v1", ""):
+        with pytest.raises(InvalidParameter, match="address"):
+            EndpointAgent(address, HOME, "model")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1, "3", None, True, np.float32("nan"), [1]], ids=repr)
+@pytest.mark.parametrize("name", ["timeout", "retries", "pause", "max_tokens", "parallel"])
+def test_numbers_that_cannot_be_are_refused(name, value):
+    with pytest.raises(AskError, match=name):
+        EndpointAgent("http://127.0.0.1:9/v1", HOME, "model", **{name: value})
+
+
+@pytest.mark.parametrize(("name", "value"), [("model", None), ("key_variable", 3), ("list_commands", "no")])
+def test_other_settings_that_cannot_be_are_refused(name, value):
+    with pytest.raises(InvalidParameter, match=name):
+        EndpointAgent("http://127.0.0.1:9/v1", HOME, **{"model": "model", name: value})
+
+
+def test_numpy_scalars_are_settings(server):
+    settings = {"timeout": np.float32(5), "retries": np.int64(0), "max_tokens": np.uint8(7), "parallel": np.int32(2)}
+    assert agent(server, **settings).predict("You see a mug.")[0] == "look"
+    assert server.asked[0]["max_tokens"] == 7
+
+
+@pytest.mark.parametrize("observation", [3, b"look", ["look", 3], [math.nan, None]], ids=repr)
+def test_an_observation_is_a_string(server, observation):
+    with pytest.raises(InvalidParameter, match="An observation is a string"):
+        agent(server).predict(observation)
+    assert not server.asked
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "null"])
+def test_probabilities_that_a_server_sends_along_are_not_read(server, number):
+    content = f'{{"choices": [{{"logprobs": {{"token_logprobs": [{number}]}}, "message": {{"content": "look"}}}}]}}'
+    server.answer = lambda body: (200, content.encode(), 0)
+    assert agent(server).predict("You see a mug.")[0] == "look"
+
+
+@pytest.mark.parametrize("content", ["\x1b[2Jlook", "\ud83d", "look\x00", "mug " * 5000, "\u202elook"], ids=ascii)
+def test_any_answer_is_a_command_that_a_world_can_judge(server, content):
+    server.answer = lambda body: (200, said(content), 0)
+    found = agent(server)
+    env = gymnasium.make(HOME)
+    observation, _ = env.reset(seed=0)
+    state = None
+    for _ in range(2):  # what was said is sent back as part of the chat
+        command, state = found.predict(observation, state)
+        observation, _, _, _, info = env.step(command)
+        assert info["problem"] in ("unparsable", "overlong")
 
 
 def test_an_endpoint_that_fails_costs_its_own_episodes_only(server):

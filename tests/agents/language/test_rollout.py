@@ -1,6 +1,7 @@
 """What is sampled is what is learned from: ids, probabilities, masks, groups."""
 
 import gymnasium
+import numpy as np
 import pytest
 import torch
 from gymnasium.vector import AutoresetMode
@@ -10,7 +11,7 @@ from agentgym.agents.language.rollout import Rollout
 from agentgym.agents.language.tiny import TinySession
 from agentgym.agents.language.trajectory import Batch, collate
 from agentgym.agents.language.vocabulary import ACT, BEGIN, END
-from agentgym.errors import InvalidParameter
+from agentgym.errors import InvalidParameter, NonFinite, SpaceMismatch
 
 from .batches import batch, close, episode
 from .worlds import homes, small
@@ -186,3 +187,62 @@ def test_rows_and_joined_batches_keep_what_there_is():
 def test_turn_means():
     made = batch(episode(0, (0.0, 0.0), entropies=[1.0, 3.0]), episode(0, (0.0,), entropies=[2.0]))
     close(made.turn_means(made.old_entropy), [[1.0, 3.0], [2.0, 0.0]])
+
+
+class Spoilt(gymnasium.vector.VectorWrapper):
+    """A batch in which something goes wrong in a turn."""
+
+    def __init__(self, env, turn, reward=None, text=None):
+        super().__init__(env)
+        self.turn, self.reward, self.text = turn, reward, text
+
+    def reset(self, **arguments):
+        self.turns = 0
+        return self._spoil(*self.env.reset(**arguments))
+
+    def step(self, actions):
+        self.turns += 1
+        texts, rewards, *rest, infos = self.env.step(actions)
+        if self.reward is not None and self.turns == self.turn:
+            rewards = np.where(np.arange(self.num_envs) == 5, self.reward, rewards)
+        texts, infos = self._spoil(texts, infos)
+        return texts, rewards, *rest, infos
+
+    def _spoil(self, texts, infos):
+        if self.text is not None and self.turns == self.turn:
+            texts = (*texts[:5], *self.text, *texts[6:])
+        return texts, infos
+
+
+@pytest.mark.parametrize("reward", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("actions", MODES)
+def test_a_reward_that_is_not_finite_is_named_before_anything_is_learned(actions, reward):
+    agent = small(env=Spoilt(homes(), 2, reward=reward), actions=actions)
+    weights = [parameter.clone() for parameter in agent.policy.parameters()]
+    with pytest.raises(NonFinite, match=f"a reward of the environment is not finite in turn 2.*entry 5 is {reward}"):
+        agent.learn(100)
+    assert all(map(torch.equal, weights, agent.policy.parameters()))
+    assert agent.iteration == 0
+
+
+@pytest.mark.parametrize("turn", [0, 1])
+@pytest.mark.parametrize("text", [None, 3, b"a mug", np.array(["a mug"])], ids=repr)
+def test_an_observation_that_is_no_string_is_named(text, turn):
+    agent = small(env=Spoilt(homes(), turn, text=(text,)))
+    with pytest.raises((SpaceMismatch, InvalidParameter), match=r"is a string|began differently"):
+        agent.learn(100)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("actions", MODES)
+def test_a_policy_whose_weights_are_not_finite_says_so(actions, value):
+    agent = small(actions=actions)
+    with torch.no_grad():
+        for parameter in agent.policy.parameters():
+            parameter.flatten()[0] = value
+    with pytest.raises(NonFinite, match="policy's probabilities are not finite"):
+        agent.learn(10)
+    commands = ["look", "go to fridge 1"] if actions == "choose" else None
+    for deterministic in (True, False):
+        with pytest.raises(NonFinite, match="weights"):
+            agent.predict("You see a mug.", deterministic=deterministic, commands=commands)
