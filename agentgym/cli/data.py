@@ -57,6 +57,8 @@ def make(
     from agentgym.data.making import make_dataset
     from agentgym.data.recipe import find_recipe
 
+    if not recipes:
+        raise AskError("Which recipe? agentgym data make RECIPE ... See: agentgym list recipes")
     for recipe in recipes:
         find_recipe(recipe)  # refuse the last one's faults before the first one's work
     for recipe in recipes:
@@ -141,6 +143,8 @@ def check(names: Annotated[tuple[str, ...], tyro.conf.Positional]) -> None:
     """
     from agentgym.data.checks import check_dataset
 
+    if not names:
+        raise AskError("Which dataset? agentgym data check NAME ... See: agentgym data list")
     found = {name: check_dataset(name) for name in names}
     console = Console()
     for name, findings in found.items():

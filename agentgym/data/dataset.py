@@ -95,6 +95,9 @@ class OfflineDataset:
     description: Description
 
     def __post_init__(self) -> None:
+        fields = ("observations", "actions", "rewards", "terminations", "truncations", "starts")
+        if single := [name for name in fields if np.ndim(getattr(self, name)) == 0]:
+            raise InvalidParameter(f"The {single[0]} of {self.description.name} are a single value, not an array.")
         steps, episodes = len(self.rewards), len(self.starts) - 1
         if steps == 0:
             raise InvalidParameter(f"The dataset {self.description.name} is empty: it has no step.")

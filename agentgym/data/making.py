@@ -4,7 +4,7 @@ from pathlib import Path
 
 from agentgym.data.dataset import OfflineDataset
 from agentgym.data.recipe import find_recipe
-from agentgym.data.storage import load_dataset, require_minari, save_dataset
+from agentgym.data.storage import load_dataset, require_writable, save_dataset
 
 __all__ = ["make_dataset"]
 
@@ -29,13 +29,14 @@ def make_dataset(
         InvalidParameter: a setting is out of its range.
         MissingExtra: Minari is not installed.
         CorruptFile: a dataset of that name is there, and is damaged or was not made by this recipe.
+        AskError: nothing can be written there, or what would be deleted belongs to no dataset.
     """
     recipe = find_recipe(text)
-    require_minari()  # said before the work, not after it
     if not overwrite:
         try:
             return load_dataset(text), False
         except FileNotFoundError:
             pass
-    save_dataset(recipe.make(Path(runs), progress))
+    require_writable(recipe.dataset_id, overwrite)  # said before the work, not after it
+    save_dataset(recipe.make(Path(runs), progress), overwrite)
     return load_dataset(text), True

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from agentgym import catalog
 from agentgym.data.dataset import OfflineDataset
 from agentgym.errors import InvalidParameter, UnknownId
+from agentgym.seeding import LARGEST_SEED
 from agentgym.settings import from_settings, parse_settings
 from agentgym.stochasticity import Stochasticity
 
@@ -116,13 +117,14 @@ def find_recipe(text: str) -> Recipe:
 
 
 def whole(owner: Recipe, field: str, least: int = 0) -> None:
-    """Check that a setting is a whole number (also written 1e6), at least ``least``; keep it as an int.
+    """Check that a setting is a whole number (also written 1e6), at least ``least`` and below 2**32; keep it as an int.
 
     Raises:
         InvalidParameter: it is not.
     """
     value = getattr(owner, field)
     number = isinstance(value, numbers.Real) and not isinstance(value, bool) and value == value // 1
-    if not number or value < least:
-        raise InvalidParameter(f"{owner.name}: {field} is {value!r}; it must be a whole number, at least {least}.")
+    if not number or not least <= value <= LARGEST_SEED:
+        bounds = f"at least {least}" if not number or value < least else f"at most {LARGEST_SEED}"
+        raise InvalidParameter(f"{owner.name}: {field} is {value!r}; it must be a whole number, {bounds}.")
     object.__setattr__(owner, field, int(value))

@@ -38,6 +38,7 @@ __all__ = [
     "minari_dataset",
     "record_findings",
     "require_minari",
+    "require_writable",
     "save_dataset",
 ]
 
@@ -130,14 +131,11 @@ def save_dataset(dataset: OfflineDataset, overwrite: bool = False) -> Path:
     Raises:
         MissingExtra: Minari is not installed.
         UnknownId: the name is no Minari id.
-        AskError: there is a dataset of others, or there are files that belong to no dataset; nothing is written.
-        OSError: nothing can be written there.
+        AskError: as :func:`require_writable`.
     """
     minari = require_minari()
     description = dataset.description
-    folder = _folder(description.name)
-    _require_replaceable(description.name, folder / "data", overwrite)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = require_writable(description.name, overwrite)
     making = Path(tempfile.mkdtemp(prefix=".making-", dir=folder))  # what is there stays until the new one is whole
     try:
         _write_all(making / "data", dataset, minari.__version__)
@@ -145,6 +143,24 @@ def save_dataset(dataset: OfflineDataset, overwrite: bool = False) -> Path:
         (making / "data").rename(folder / "data")
     finally:
         shutil.rmtree(making, ignore_errors=True)
+    return folder
+
+
+def require_writable(name: str, overwrite: bool = False) -> Path:
+    """The folder that :func:`save_dataset` writes a dataset of that name into.
+
+    Raises:
+        AskError: there is a dataset of others, or there are files that belong to no dataset, or nothing can be written.
+    """
+    folder = _folder(name)
+    _require_replaceable(name, folder / "data", overwrite)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        Path(tempfile.mkdtemp(prefix=".making-", dir=folder)).rmdir()
+    except OSError as error:
+        raise AskError(
+            f"{folder} cannot be written to ({error.strerror}). Give another folder: MINARI_DATASETS_PATH=DIR."
+        ) from error
     return folder
 
 
@@ -302,8 +318,11 @@ def _check_made_by(recipe: Recipe, metadata: Mapping[str, Any]) -> None:
 
 def local_names() -> list[str]:
     """Ids of the datasets on this machine, the damaged ones included; other files and folders are passed over."""
-    root = _root()
-    found = (path.parent.parent.relative_to(root).as_posix() for path in root.rglob("data/metadata.json"))
+    root, found = _root(), []
+    for folder, within, _ in os.walk(root):  # what cannot be read is passed over too
+        if (Path(folder) / "data/metadata.json").is_file():
+            found.append(Path(folder).relative_to(root).as_posix())
+        within[:] = [name for name in within if name != "data" and not name.startswith(".")]
     return sorted(name for name in found if _is_id(name))
 
 

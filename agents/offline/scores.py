@@ -78,7 +78,7 @@ class EvaluationEnvs:
             starts = np.zeros(len(lanes), bool)
             for index in np.flatnonzero(alive).tolist():
                 seen[index], reward, terminated, truncated, info = lanes[index].step(actions[index])
-                where = f"at step {lengths[index]} of the evaluation with seed {seeds[index]}"
+                where = f"at step {lengths[index] + 1} of the evaluation with seed {seeds[index]}"
                 require_finite("The reward", float(reward), where)
                 require_finite("The observation", seen[index], where)
                 if lengths[index] >= LONGEST:

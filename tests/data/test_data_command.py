@@ -65,6 +65,13 @@ def test_check_ends_with_1_on_errors_and_with_0_on_warnings(capsys, home):
         (["check", "frozenlake:slip=0.3"], "agentgym data make frozenlake:slip=0.3"),
         (["check", "D4RL/door/human-v2"], "minari download"),
         (["show", "../../etc-v0"], "no recipe or dataset"),
+        (["make"], "agentgym list recipes"),
+        (["check"], "agentgym data list"),
+        (["make", "frozenlake:slip=2"], "from 0 to 1"),
+        (["make", "frozenlake:slip=nan"], "slip"),
+        (["make", "frozenlake", "bernoulli-bandit:size=-1"], "at least 1"),
+        (["make", "frozenlake:trajectories=1e30"], "at most"),
+        (["make", "bernoulli-bandit:size=1e400"], "not a finite number"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_exit_code_2(arguments, said, capsys, home):
@@ -73,6 +80,44 @@ def test_what_cannot_be_is_one_line_and_exit_code_2(arguments, said, capsys, hom
     assert said in error
     assert len(error.strip().splitlines()) == 1
     assert not home.exists() or not list(home.rglob("*.hdf5"))  # the last one's faults are said before any work
+
+
+@pytest.mark.parametrize("within", ["", "deeper"])
+def test_a_folder_of_datasets_that_cannot_be(capsys, tmp_path, monkeypatch, within):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "file" / within))
+    for verb in (["list"], ["make", "frozenlake"], ["check", "frozenlake"]):
+        assert run(*verb) == 2
+        assert "MINARI_DATASETS_PATH=DIR" in capsys.readouterr().err
+
+
+def test_what_cannot_be_written_is_said_before_the_work(capsys, home, monkeypatch):
+    (home / "agentgym/frozenlake").mkdir(parents=True)
+    (home / "agentgym/frozenlake/standard-v0").write_text("in the way")
+    monkeypatch.setattr("agentgym.data.frozenlake.FrozenLake.make", None)
+    assert run("make", "frozenlake", "--overwrite") == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_strange_files_and_folders_are_passed_over(capsys, home):
+    run("make", "bernoulli-bandit:size=100")
+    for strange in ("my stuff/data", "x/data", ".hidden/x-v0/data", "agentgym/empty-v0/data"):
+        (home / strange).mkdir(parents=True)
+    (home / "x/data/metadata.json").write_text("{}")
+    (home / "damaged-v0/data").mkdir(parents=True)
+    (home / "damaged-v0/data/metadata.json").write_text("{")
+    data = home / "agentgym/bernoulli-bandit/size100-v0/data"
+    for file in (home / ".DS_Store", home / "agentgym/notes~", data / ".DS_Store", data / "metadata.json~"):
+        file.write_text("x")
+    capsys.readouterr()
+    assert run("list") == 0
+    said = capsys.readouterr().out
+    assert "damaged-v0" in said
+    assert "bernoulli-bandit:size=100" in said
+    assert run("check", "bernoulli-bandit:size=100") == 0
+    assert run("make", "bernoulli-bandit:size=100") == 0
+    assert run("make", "bernoulli-bandit:size=100", "--overwrite") == 2
+    assert "metadata.json~" in capsys.readouterr().err
 
 
 def test_training_says_how_to_make_a_recipe(capsys):

@@ -14,7 +14,7 @@ from agentgym.agents.offline.odice.losses import conjugate, orthogonal_sum, poli
 from agentgym.agents.offline.odice.odice import ODICE, flat
 from agentgym.agents.offline.transitions import Batch
 from agentgym.data.dataset import Description, OfflineDataset
-from agentgym.errors import InvalidParameter
+from agentgym.errors import AskError
 
 TINY: dict[str, Any] = {
     "value_layers": (8, 8), "policy_layers": (8,), "batch_size": 16, "evaluate_every": 0, "return_range": 20.0,
@@ -193,7 +193,7 @@ def test_presets_and_settings(pendulum: OfflineDataset) -> None:
     np.testing.assert_allclose(agent.rewards.numpy(), 3 * pendulum.rewards - 3, rtol=1e-5)
     assert agent.value(torch.zeros(5, 3)).shape == (1, 5)
     for wrong in ({"gradient": "both"}, {"weights": "kl"}, {"lambda_f": 0.0}, {"eta": -1.0}, {"value_members": 0}):
-        with pytest.raises(InvalidParameter, match=next(iter(wrong))):
+        with pytest.raises(AskError, match=next(iter(wrong))):
             ODICE(dataset=pendulum, **wrong)
 
 
