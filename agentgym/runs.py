@@ -30,7 +30,7 @@ __all__ = ["PACKAGES", "Run", "RunConfig", "installed_version", "provenance", "r
 PACKAGES = ("agentgym", "torch", "numpy", "gymnasium", "mujoco", "stable-baselines3")
 
 WHOLE_NUMBERS = {  # least and most
-    "num_envs": (1, 2**31 - 1),
+    "num_envs": (1, 2**63 - 1),
     "steps": (1, 2**63 - 1),
     "seed": (0, LARGEST_SEED),
     "threads": (0, 1024),

@@ -90,7 +90,7 @@ def _command(agent: str, config_class: type) -> Any:
         """
         from agentgym.training import train as train_agent
 
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if os.environ.get("WORLD_SIZE", "1") not in ("", "0", "1"):
             raise AskError("A run is of one process. Several learn together from Python: see agentgym show grpo.")
         perturbations = []
         for text in perturb:
