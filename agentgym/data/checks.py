@@ -5,13 +5,16 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium import spaces
 
+from agentgym import catalog
 from agentgym.data.arrays import collect
 from agentgym.data.dataset import Description, OfflineDataset
 from agentgym.data.faults import Columns, Finding, columns_of, value_findings
+from agentgym.data.fit import LEAVES
 from agentgym.data.storage import arrays_of, description_of, minari_dataset, record_findings
 from agentgym.data.world import try_world
-from agentgym.errors import AskError, CorruptFile
+from agentgym.errors import AskError, CorruptFile, SpaceMismatch
 
 __all__ = ["Finding", "check_dataset"]
 
@@ -33,7 +36,7 @@ def check_dataset(name: str) -> list[Finding]:
         about = description_of(stored.id, stored.storage.metadata)
     except CorruptFile as error:
         return [Finding("error", "files", str(error))]
-    findings = [*_world(stored, about), *_data(stored, about)]
+    findings = [*_world(stored, about), *_spaces(stored), *_data(stored, about)]
     if about.random_return is None or about.expert_return is None:
         findings.append(
             Finding("warning", "references", "it has no reference returns: there are no scores, only returns")
@@ -50,6 +53,20 @@ def _world(stored: Any, about: Description) -> Iterator[Finding]:
         try_world(about, (stored.observation_space, stored.action_space))
     except AskError as error:
         yield Finding("error", "environment", str(error))
+
+
+def _spaces(stored: Any) -> Iterator[Finding]:
+    """Spaces that no offline agent takes, in the agents' words; those of other than single arrays are told of later."""
+    asked: dict[str, tuple[Any, ...]] = {
+        "Observations": (stored.observation_space, "An offline agent"),
+        "Actions": (stored.action_space, "An offline agent", (spaces.Box, spaces.Discrete)),
+    }
+    for what, arguments in asked.items():
+        if isinstance(arguments[0], LEAVES) and not isinstance(arguments[0], spaces.Discrete):
+            try:
+                catalog.resolve(f"agentgym.agents.common.interface:{what}")(*arguments)  # imports torch
+            except SpaceMismatch as error:
+                yield Finding("error", "spaces", str(error))
 
 
 def _data(stored: Any, about: Description) -> Iterator[Finding]:

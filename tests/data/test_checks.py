@@ -394,6 +394,25 @@ def test_datasets_of_others(home):
     assert str(refused.value) == findings[0].message
 
 
+@pytest.mark.parametrize(
+    ("what", "space", "said"),
+    [
+        ("observations", spaces.Box(0, 255, (40, 40, 3), np.uint8), "takes no images"),
+        ("actions", spaces.Box(-np.inf, np.inf, (1,), np.float32), "finite bounds"),
+        ("actions", spaces.Box(0, 0, (1,), np.float32), "low and high are equal"),
+        ("actions", spaces.MultiDiscrete([2, 2]), "acts in Box or Discrete"),
+    ],
+)
+def test_spaces_that_no_agent_takes_are_errors(home, what, space, said):
+    rows = STEPS * EPISODES + (EPISODES if what == "observations" else 0)
+    about = Description(NAME, random_return=0.0, expert_return=1.0)
+    save_dataset(walk(**{what: np.zeros((rows, *space.shape), space.dtype), f"{what[:-1]}_space": space,
+                         "description": about}))  # fmt: skip
+    assert [one.message for one in check_dataset(NAME) if one.level == "error" and said in one.message]
+    with pytest.raises(SpaceMismatch, match=said):
+        BC(dataset=NAME)
+
+
 @pytest.fixture
 def trap(tmp_path, monkeypatch) -> Path:
     """A module that leaves a mark when it is imported."""
