@@ -1,11 +1,18 @@
 """Files that are whole or not there, also after a power cut."""
 
+import itertools
 import os
 from pathlib import Path
 
 from agentgym.errors import InvalidParameter
 
-__all__ = ["flush_folder", "require_writable", "write_file", "write_flushed"]
+__all__ = ["flush_folder", "require_writable", "unused", "write_file", "write_flushed"]
+
+
+def unused(path: Path) -> Path:
+    """``path``, or the first of NAME-2, NAME-3, ... that is not there."""
+    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2))
+    return next(one for one in itertools.chain([path], numbered) if not os.path.lexists(one))
 
 
 def require_writable(path: Path) -> None:

@@ -131,7 +131,8 @@ def judged(env: ConvectionVectorEnv, agent: Any) -> dict[str, float]:
         if truncated.all():
             break
     names = ("nusselt", "one_pair", "actions_to_one_pair", "nusselt_one_pair")
-    return {name: _mean(infos["measures"][name]) for name in names}
+    told = infos["measures"]
+    return {name: _mean(told[name][told[f"_{name}"]] if name in told else np.empty(0)) for name in names}
 
 
 def _mean(values: np.ndarray) -> float:

@@ -13,9 +13,10 @@ from gymnasium.spaces import Text
 
 from agentgym.asking import PROMISED, ask, promises
 from agentgym.evaluation.conditions import Condition
-from agentgym.evaluation.rollout import LANES, Job, message
+from agentgym.evaluation.rollout import LANES, Job, checked_measures, close, message, require_count, require_shape
 from agentgym.evaluation.table import Row
 from agentgym.evaluation.texts import play_texts
+from agentgym.finite import require_finite
 from agentgym.making import make_native_batch, perturbed
 from agentgym.seeding import stream
 
@@ -73,21 +74,30 @@ def _play(
         rows: dict[int, Row] = {}
         totals, starts, state, length = np.zeros(len(jobs)), np.ones(len(jobs), bool), None, 0
         rewards, promised = np.zeros(len(jobs)), None
+        blank = np.broadcast_to(np.float32(0.0), env.single_observation_space.shape)
+        _require_seen(blank, observations, "at reset")
         while len(rows) < len(jobs):
             if watch is not None:
                 watch(observations)
             seen = observations if attack is None else attack.perturb(player, observations, generators)
             actions, state = ask(player, seen, state, starts, rewards, deterministic)
-            if length == 0:
-                promised = promises(player, state, len(jobs))
+            require_count(actions, len(jobs))
+            where = f"at step {length + 1}"
+            _require_finite("the action", actions, where)
+            if length == 0 and (promised := promises(player, state, len(jobs))) is not None:
+                _require_finite("the promised return", promised, "at reset")
             observations, rewards, terminated, truncated, infos = env.step(actions)
+            _require_seen(blank, observations, where)
+            _require_finite("the reward", rewards, where)
             starts, length = terminated | truncated, length + 1
             for index, job in enumerate(jobs):
                 if index in rows:
                     continue  # its next episode, which nobody asked for
                 totals[index] += _shown(infos, "true_reward", index, rewards[index])
                 if starts[index]:
-                    measures = dict(_shown(infos, "measures", index, {}))
+                    require_finite("the observation", _shown(infos, "final_obs", index, 0.0), where)
+                    require_finite("the return", totals[index])
+                    measures = checked_measures(_shown(infos, "measures", index, {}))
                     if promised is not None:
                         measures[PROMISED] = float(promised[index])
                     rows[index] = Row(
@@ -95,7 +105,17 @@ def _play(
                     )
         return list(rows.values())
     finally:
-        env.close()
+        close(env)
+
+
+def _require_seen(blank: np.ndarray, observations: Any, where: str) -> None:
+    require_shape(blank, observations[0], where)
+    _require_finite("the observation", observations, where)
+
+
+def _require_finite(what: str, values: Any, where: str) -> None:
+    """Of a world alone, entries are named as its own."""
+    require_finite(what, values[0] if len(values) == 1 else values, where)
 
 
 def _shown(infos: Mapping[str, Any], name: str, world: int, otherwise: Any) -> Any:
@@ -106,5 +126,6 @@ def _shown(infos: Mapping[str, Any], name: str, world: int, otherwise: Any) -> A
             value = found[name]
             if not isinstance(value, dict):
                 return value[world]
-            return {key: float(part[world]) for key, part in value.items() if not key.startswith("_")}
+            known = (key for key in value if not key.startswith("_") and value.get(f"_{key}", everywhere)[world])
+            return {key: float(value[key][world]) for key in known}
     return otherwise

@@ -1,15 +1,17 @@
 """Conditions: what an agent is put through, as plain data that can be sent to a worker and written to a file."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
 
+from agentgym.errors import AskError, InvalidParameter
 from agentgym.evaluation.table import Scene
+from agentgym.settings import check_settings
 
-__all__ = ["Condition", "Subject", "Suite"]
+__all__ = ["Condition", "Subject", "Suite", "require_once"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,17 @@ class Suite:
     name: ClassVar[str]
     needs_scale: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        """Refuse settings of another type than their field's; a subclass goes on with what it knows of them.
+
+        Raises:
+            AskError: a setting is no number, not finite, or an empty list.
+        """
+        check_settings(self, {}, f"suite {self.name}")
+        for setting in fields(self):  # type: ignore[arg-type]
+            if getattr(self, setting.name) == () and setting.default:
+                raise InvalidParameter(f"{setting.name} of suite {self.name} is empty. By default: {setting.default}.")
+
     def conditions(self, subject: Subject) -> list[Condition]:
         """The suite's conditions for one environment, in the order in which they are shown.
 
@@ -85,3 +98,13 @@ class Suite:
     def left_out(self, subject: Subject) -> dict[str, str]:
         """What of the suite does not apply to the environment, with the reason."""
         return {}
+
+
+def require_once(what: str, values: Sequence[Any]) -> None:
+    """Refuse a list in which something stands twice.
+
+    Raises:
+        AskError: something does.
+    """
+    if twice := [value for value in values if values.count(value) > 1]:
+        raise AskError(f"{twice[0]} stands twice in the {what}.")

@@ -1,9 +1,10 @@
 """Put agents through suites: common random numbers, one row an episode, nothing lost when something fails."""
 
 import itertools
+import pickle
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -11,36 +12,30 @@ import numpy as np
 from gymnasium import spaces
 
 from agentgym import catalog
-from agentgym.checkpoint import MANIFEST
-from agentgym.errors import AskError, SpaceMismatch, UnknownId
+from agentgym.errors import AskError
 from agentgym.evaluation.batches import play_batches
 from agentgym.evaluation.conditions import Condition, Subject, Suite
-from agentgym.evaluation.rollout import LANES, Job, play_episodes
-from agentgym.evaluation.table import AgentRecord, Evaluation, Row, Scene
+from agentgym.evaluation.contestants import (
+    Contestant,
+    brought_along,
+    contestants_of,
+    fitted,
+    load_agent,
+    shared_environment,
+)
+from agentgym.evaluation.rollout import LANES, Job, close, message, play_episodes
+from agentgym.evaluation.table import Evaluation, Row, Scene
 from agentgym.making import has_exact_batch, has_native_batch, make_env
 from agentgym.parallel import map_tasks
 from agentgym.progress import bar
-from agentgym.runs import Run, provenance
-from agentgym.seeding import episode_seed
-from agentgym.settings import from_settings, parse_settings
+from agentgym.runs import provenance
+from agentgym.seeding import LARGEST_SEED, episode_seed
+from agentgym.settings import from_settings, parse_settings, whole_number
 
 __all__ = ["evaluate", "load_suite"]
 
 JOBS_PER_TASK = 2 * LANES  # the same cut for any number of workers: the same numbers
 CALIBRATION_EPISODES = 3
-
-
-@dataclass(frozen=True)
-class _Contestant:
-    """One agent: where to load it from, or the object itself."""
-
-    record: AgentRecord
-    agent: Any
-    trained_in: tuple[str, Mapping[str, Any]] | None
-
-    def sent(self) -> Any:
-        """What a worker gets: a path where there is one, since models are cheaper to load than to send."""
-        return self.record.source or self.agent
 
 
 def evaluate(
@@ -61,12 +56,14 @@ def evaluate(
     Args:
         agents: a run's folder, a list of them, or ``{name: folder or agent}``; an agent is anything with
             ``predict`` and spaces in Stable-Baselines3's shape.
-        suites: names with settings (``"parameter-grid:points=7"``) or suite objects.
-        env: the environment to vary; by default the one that all runs were trained in, in its nominal form.
-        env_kwargs: its keyword arguments.
+        suites: names with settings (``"parameter-grid:points=7"``) or suite objects; with none the environment is
+            played as it is.
+        env: the environment to vary; by default the one that all runs were trained in.
+        env_kwargs: its keyword arguments; by default those that all runs trained in this environment have in common.
+            What the runs differ in stays at the environment's default, and ``meta["env_kwargs_not_shared"]`` names it.
         episodes: episodes a condition. Episode ``e`` has the same seed under all conditions and for all agents.
-        seed: root of the episodes' seeds.
-        workers: processes; the result does not depend on it.
+        seed: root of the episodes' seeds, from 0 to 2**32 - 1.
+        workers: processes, -1 for one a processor; the result does not depend on it.
         ray: address of a Ray cluster to use instead.
         deterministic: evaluate the policy's mode; otherwise samples of it.
         progress: show a progress bar.
@@ -75,22 +72,28 @@ def evaluate(
     Raises:
         UnknownId: no such suite, setting, environment or controller.
         SpaceMismatch: an agent has other spaces than the environment.
-        AskError: a suite has no meaning for the environment, or no environment is given and none is shared.
+        InvalidParameter: an agent was trained on normalised observations whose statistics are not known.
+        AskError: a suite has no meaning for the environment, no environment is given and none is shared, or the workers
+            do not know it.
     """
-    if episodes < 1:
-        raise AskError(f"episodes is {episodes}; it must be at least 1.")
-    contestants = _contestants(agents)
+    episodes, seed = whole_number("episodes", episodes, 1), whole_number("seed", seed, 0, LARGEST_SEED)
+    workers = whole_number("workers", workers, -1)
+    if workers == 0:
+        raise AskError("workers is 0; it must be at least 1, or -1 for one a processor.")
+    chosen = [load_suite(suite) for suite in ([suites] if isinstance(suites, str | Suite) else suites)]
+    contestants = contestants_of(agents)
     if not contestants and not controllers:
         raise AskError("There is no agent to evaluate.")
-    chosen = [load_suite(suite) for suite in ([suites] if isinstance(suites, str | Suite) else suites)]
-    env = env or _shared_environment(contestants)
-    env_kwargs = dict(env_kwargs or {})
+    env, env_kwargs, not_shared = shared_environment(contestants, env or None, env_kwargs)
+    if not_shared:
+        warnings.warn(
+            f"The runs were trained with different {', '.join(not_shared)}: left at the default of {env}. "
+            "Say what it is to be with env_kwargs (--env-kwargs).",
+            stacklevel=2,
+        )
     probe = make_env(env, env_kwargs)
     try:
-        contestants += _brought_along(probe, env, controllers)
-        _check_names(contestants)
-        for contestant in contestants:
-            _check_spaces(contestant, probe, env)
+        contestants = fitted([*contestants, *brought_along(probe, env, controllers)], probe, env)
         scale = None
         if any(suite.needs_scale for suite in chosen):
             scale = _observation_scale(contestants, env, env_kwargs, probe, seed)
@@ -99,15 +102,18 @@ def evaluate(
         conditions = _conditions(chosen, subject)
         left_out = {name: reason for suite in chosen for name, reason in suite.left_out(subject).items()}
     finally:
-        probe.close()
+        close(probe)
+    if workers != 1 or ray is not None:
+        _ask_workers(contestants, conditions, workers, ray)
     rows = _play(contestants, conditions, episodes, seed, workers, ray, deterministic, progress)
     meta = {
-        **provenance(), "env": env, "env_kwargs": env_kwargs, "episodes": episodes, "seed": seed,
-        "deterministic": deterministic, "suites": [repr(suite) for suite in chosen], "left_out": left_out,
+        **provenance(), "env": env, "env_kwargs": env_kwargs, "env_kwargs_not_shared": not_shared,
+        "episodes": episodes, "seed": seed, "deterministic": deterministic,
+        "suites": [repr(suite) for suite in chosen], "left_out": left_out,
         "observation_scale": None if scale is None else scale.tolist(),
     }  # fmt: skip
     return Evaluation(
-        suite=" + ".join(suite.name for suite in chosen),
+        suite=" + ".join(suite.name for suite in chosen) or "nominal",
         agents=[contestant.record for contestant in contestants],
         scenes={condition.name: condition.scene for condition in conditions},
         rows=rows,
@@ -120,129 +126,49 @@ def load_suite(suite: str | Suite) -> Suite:
 
     Raises:
         UnknownId: no such suite or setting.
+        AskError: a setting is of another type, or out of its range.
     """
     if isinstance(suite, Suite):
         return suite
+    if not isinstance(suite, str):
+        raise AskError(f"A suite is a name with settings or a Suite, not {suite!r}. See: agentgym list suites")
     name, values = parse_settings(suite)
     suite_class: type[Suite] = catalog.load(catalog.find("suite", name))
     return from_settings(suite_class, values, f"suite {name}")
 
 
-def _contestants(agents: Any) -> list[_Contestant]:
-    if isinstance(agents, str | Path) or hasattr(agents, "predict"):
-        agents = [agents]
-    named = agents.items() if isinstance(agents, Mapping) else ((None, agent) for agent in agents)
-    return [_contestant(name, agent) for name, agent in named]
-
-
-def _brought_along(probe: gymnasium.Env[Any, Any], env: str, names: Sequence[str]) -> list[_Contestant]:
-    """The environment's own controllers of these names."""
-    known: dict[str, Any] = getattr(probe.unwrapped, "controllers", {})
-    for name in names:
-        if name not in known:
-            raise UnknownId(f"controller of {env}", name, known)
-    return [_Contestant(AgentRecord(name, "controller", "", ""), known[name], None) for name in names]
-
-
-def _check_names(contestants: list[_Contestant]) -> None:
-    names = [contestant.record.name for contestant in contestants]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise AskError(
-            f"Two agents have the name {twice.pop()!r}. Give names: evaluate({{'first': ..., 'second': ...}}, ...)."
-        )
-
-
-def _contestant(name: str | None, agent: Any) -> _Contestant:
-    if not isinstance(agent, str | Path):
-        algorithm = type(agent).__name__
-        return _Contestant(AgentRecord(name or algorithm.lower(), algorithm, "", ""), agent, None)
-    path = Path(agent)
-    if (path / MANIFEST).is_file():  # a saved agent without its run
-        model = load_agent(path)
-        return _Contestant(AgentRecord(name or path.name, type(model).__name__, "", str(path)), model, None)
-    run = Run.open(path)
-    if not run.final.is_dir():
-        raise AskError(f"{path} has no trained agent yet (no final/). Let its training end first.")
-    record = AgentRecord(name or run.name, run.config.agent, _described(run), str(run.final), run.config.steps)
-    return _Contestant(record, load_agent(run.final), (run.config.env, run.config.env_kwargs))
-
-
-def load_agent(path: Path | str) -> Any:
-    """The agent saved at ``path``, found by the name its folder holds."""
-    saving: Any = catalog.resolve("agentgym.agents.common.saving:load_agent")
-    return saving(path)
-
-
-def _described(run: Run) -> str:
-    arguments = ", ".join(f"{key}={value}" for key, value in run.config.env_kwargs.items())
-    return f"{run.config.env}({arguments})" if arguments else run.config.env
-
-
-def _shared_environment(contestants: list[_Contestant]) -> str:
-    ids = {contestant.trained_in[0] for contestant in contestants if contestant.trained_in}
-    if len(ids) == 1:
-        return ids.pop()
-    if not ids:
-        raise AskError("The agents do not say what they were trained in. Name the environment: env=... (--env ID).")
-    raise AskError(
-        f"The agents were trained in different environments ({', '.join(sorted(ids))}). Name one: env=... (--env ID)."
-    )
-
-
-def _check_spaces(contestant: _Contestant, probe: gymnasium.Env[Any, Any], env: str) -> None:
-    for kind in ("observation_space", "action_space"):
-        own, its = getattr(contestant.agent, kind), getattr(probe, kind)
-        if isinstance(own, spaces.Text) and isinstance(its, spaces.Text):
-            _check_readable(contestant, own, its, probe, env)
-        elif own != its:
-            raise SpaceMismatch(
-                f"{contestant.record.name} has the {kind.replace('_', ' ')} {own}, but {env} has {its}. "
-                "Evaluate it on an environment like the one it was trained in (--env ID)."
-            )
-
-
-def _check_readable(
-    contestant: _Contestant, own: spaces.Text, its: spaces.Text, probe: gymnasium.Env[Any, Any], env: str
-) -> None:
-    """Texts may be of any length; letters and, for who reads word by word, most words must be known.
-
-    Raises:
-        SpaceMismatch: they are not.
-    """
-    name = contestant.record.name
-    advice = "Evaluate it on an environment like the one it was trained in (--env ID)."
-    known, words = getattr(contestant.agent, "words", None), getattr(probe.unwrapped, "vocabulary", None)
-    if known is not None:
-        missing = sorted(set(words or ()) - set(known))
-        if words is None or 2 * len(missing) > len(words):
-            told = (
-                "does not list its words"
-                if words is None
-                else f"has {len(missing)} of {len(words)} words unknown to it"
-            )
-            raise SpaceMismatch(f"{name} reads word by word, and {env} {told}. {advice}")
-    elif not its.character_set <= own.character_set:
-        strange = "".join(sorted(its.character_set - own.character_set))
-        raise SpaceMismatch(f"{name} has never read the characters {strange!r} of {env}. {advice}")
-
-
 def _observation_scale(
-    contestants: list[_Contestant],
+    contestants: list[Contestant],
     env: str,
     env_kwargs: Mapping[str, Any],
     probe: gymnasium.Env[Any, Any],
     seed: int,
 ) -> np.ndarray | None:
-    """Standard deviation of each entry of the observation over nominal episodes of all agents together."""
+    """Standard deviation of each entry of the observation over nominal episodes of all agents together.
+
+    Raises:
+        AskError: no agent can play such an episode to its end.
+    """
     if not isinstance(probe.observation_space, gymnasium.spaces.Box):
         return None
     condition = Condition("nominal", Scene("", "", "nominal"), env, env_kwargs)
     jobs = [Job(condition, e, episode_seed(seed, e)) for e in range(CALIBRATION_EPISODES)]
     seen: list[np.ndarray] = []
+    errors: list[str] = []
     for contestant in contestants:
-        for row in _play_jobs(contestant.agent, contestant.record.name, jobs, watch=seen.append):
-            if row.error:
-                raise AskError(f"{contestant.record.name} cannot play a nominal episode in {env}: {row.error}")
+        own: list[np.ndarray] = []
+        playable = jobs
+        while playable:  # again where episodes fail: what is seen before they do depends on the agent's neighbours
+            own = []
+            rows = list(_play_jobs(contestant.agent, contestant.record.name, playable, watch=own.append))
+            if not any(row.error for row in rows):
+                break
+            errors += [f"{contestant.record.name} cannot play {env}: {row.error}" for row in rows if row.error]
+            finished = {row.episode for row in rows if not row.error}
+            playable = [job for job in playable if job.episode in finished]
+        seen += own if playable else []
+    if not seen:
+        raise AskError(f"No nominal episode could be played. {errors[0]}")
     return np.concatenate(seen).astype(np.float64).std(axis=0)
 
 
@@ -257,6 +183,39 @@ def _conditions(suites: list[Suite], subject: Subject) -> list[Condition]:
     return listed
 
 
+def _ask_workers(contestants: list[Contestant], conditions: list[Condition], workers: int, ray: str | None) -> None:
+    """See before playing that workers can make every environment and get every agent.
+
+    Raises:
+        AskError: they cannot.
+    """
+    ids = list(dict.fromkeys(condition.env for condition in conditions))
+    try:
+        (outcome,) = map_tasks(_unknown_ids, [(ids, [contestant.sent() for contestant in contestants])], workers, ray)
+    except (pickle.PicklingError, TypeError) as error:
+        raise AskError(
+            f"An agent cannot be sent to workers ({message(error)}). Use workers=1, or save it and name its folder."
+        ) from error
+    if outcome.error:
+        raise AskError(f"Workers cannot begin: {outcome.error}")
+    for env_id, reason in (outcome.value or {}).items():
+        raise AskError(
+            f"{env_id} is not known to worker processes ({reason}). Where a module registers it, name that as well: "
+            f"module:{env_id.rpartition(':')[2]}. Otherwise use workers=1."
+        )
+
+
+def _unknown_ids(question: tuple[list[str], list[Any]]) -> dict[str, str]:
+    """Which environments a worker does not know, and why; the agents are there to be received."""
+    reasons = {}
+    for env_id in question[0]:
+        try:
+            has_native_batch(env_id)
+        except AskError as error:
+            reasons[env_id] = str(error)
+    return reasons
+
+
 @dataclass(frozen=True)
 class _Task:
     name: str
@@ -266,7 +225,7 @@ class _Task:
 
 
 def _play(
-    contestants: list[_Contestant], conditions: list[Condition], episodes: int, seed: int,
+    contestants: list[Contestant], conditions: list[Condition], episodes: int, seed: int,
     workers: int, ray: str | None, deterministic: bool, progress: bool,
 ) -> list[Row]:  # fmt: skip
     jobs = [Job(condition, e, episode_seed(seed, e)) for condition in conditions for e in range(episodes)]
@@ -279,34 +238,46 @@ def _play(
     with bar("evaluate", len(contestants) * len(jobs), shown=progress) as shown:
         for outcome in map_tasks(_play_task, tasks, workers, ray):
             task = tasks[outcome.index]
-            for row in outcome.value or _failed(task, outcome.error):
+            for row in outcome.value or [_lost(task.name, job, outcome.error) for job in task.jobs]:
                 rows[row.agent, row.condition, row.episode] = replace(row, note=outcome.note)
             shown.update(len(rows))
     order = itertools.product((c.record.name for c in contestants), (c.name for c in conditions), range(episodes))
     return [rows[key] for key in order]
 
 
-def _failed(task: _Task, error: str) -> list[Row]:
-    return [Row(task.name, job.condition.name, job.episode, job.seed, float("nan"), 0, error) for job in task.jobs]
+def _lost(name: str, job: Job, error: str) -> Row:
+    return Row(name, job.condition.name, job.episode, job.seed, float("nan"), 0, error)
 
 
 def _play_task(task: _Task) -> list[Row]:
     """One worker's share."""
     agent = load_agent(task.agent) if isinstance(task.agent, str) else task.agent
-    attacks = {}
+    from_config = catalog.resolve("agentgym.evaluation.attacks:from_config")
+    attacks, refused = {}, {}
     for condition in {job.condition.name: job.condition for job in task.jobs}.values():
         if condition.attack is not None:
-            attacks[condition.name] = catalog.resolve("agentgym.evaluation.attacks:from_config")(condition.attack)
-    return list(_play_jobs(agent, task.name, task.jobs, attacks=attacks, deterministic=task.deterministic))
+            try:
+                attacks[condition.name] = from_config(condition.attack)
+            except Exception as error:  # of another package's suite; ours checks its settings when it is made
+                refused[condition.name] = message(error)
+    rows = [_lost(task.name, job, refused[job.condition.name]) for job in task.jobs if job.condition.name in refused]
+    jobs = [job for job in task.jobs if job.condition.name not in refused]
+    return rows + list(_play_jobs(agent, task.name, jobs, attacks=attacks, deterministic=task.deterministic))
 
 
 def _play_jobs(agent: Any, name: str, jobs: list[Job], **how: Any) -> Iterator[Row]:
     """Side by side in single environments, or in batches where an environment is natively batched or one of texts."""
     texts = isinstance(agent.observation_space, spaces.Text)
     conditions = {job.condition.name: job.condition for job in jobs}
-    batched = {
-        key: texts or (has_native_batch(one.env, one.env_kwargs) and not has_exact_batch(one.env, one.env_kwargs))
-        for key, one in conditions.items()
-    }
+    batched = {key: texts or _is_batched(one) for key, one in conditions.items()}
     yield from play_episodes(agent, name, [job for job in jobs if not batched[job.condition.name]], **how)
     yield from play_batches(agent, name, [job for job in jobs if batched[job.condition.name]], **how)
+
+
+def _is_batched(condition: Condition) -> bool:
+    """An environment that cannot be made says so in its own rows."""
+    made = condition.env, condition.env_kwargs
+    try:
+        return has_native_batch(*made) and not has_exact_batch(*made)
+    except AskError:
+        return False

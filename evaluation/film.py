@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw
 from agentgym.asking import ask
 from agentgym.checking import check_interface
 from agentgym.errors import AskError, MissingExtra, UnknownId
-from agentgym.evaluation.evaluate import load_agent
-from agentgym.evaluation.rollout import _batch
+from agentgym.evaluation.contestants import load_agent
+from agentgym.evaluation.rollout import _batch, number
 from agentgym.making import make_env
 from agentgym.runs import Run
 from agentgym.seeding import LARGEST_SEED
@@ -138,7 +138,7 @@ def played_by(world: Any, player: Any, steps: int, seed: int, look: Callable[[An
         starts = np.array([len(kept) == 1])
         actions, state = ask(player, _batch([observation]), state, starts, np.array([reward]), deterministic=True)
         observation, reward, terminated, truncated, info = world.step(actions[0])
-        score += float(info.get("true_reward", reward))
+        score += number(info.get("true_reward", reward))
         over = bool(terminated) or bool(truncated)
         kept.append(look(world))
     return kept, score

@@ -5,6 +5,7 @@ fed zeros, so the policy always sees a batch of one size and an episode's outcom
 on how the work was cut into pieces.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +14,10 @@ import gymnasium
 import numpy as np
 
 from agentgym.asking import PROMISED, ask, promises
+from agentgym.errors import InvalidAction, SpaceMismatch
 from agentgym.evaluation.conditions import Condition
 from agentgym.evaluation.table import Row
+from agentgym.finite import require_finite
 from agentgym.making import make_env, perturbed
 from agentgym.seeding import stream
 
@@ -46,7 +49,7 @@ class _Lane:
     def start(self, job: Job) -> None:
         """Begin an episode; what the environment raises goes to the caller."""
         self.job, self.total, self.length = job, 0.0, 0
-        self.measures: dict[str, Any] = {}
+        self.measures: dict[str, float] = {}
         self.promise: dict[str, float] = {}
         self.generator = stream(job.seed, "attack")
         self.env = None  # dropping the last job's wrapper undoes what it changed in the simulator
@@ -56,33 +59,59 @@ class _Lane:
             options.setdefault("parameters", {})  # takes back what the lane's last job had set
             base.reset(options=options)  # parameters first: perturbations of the dynamics scale what they find
         self.env = perturbed(base, job.condition.perturbations)
-        self.observation, _ = self.env.reset(seed=job.seed, options=options or None)
+        observation, _ = self.env.reset(seed=job.seed, options=options or None)
+        self.observation = self._seen(observation, "at reset")
         self.fresh = True
 
     def step(self, action: Any) -> bool:
-        """One step; True when the episode is over."""
+        """One step; True when the episode is over.
+
+        Raises:
+            NonFinite: action, observation, reward, return or a measure is not finite.
+            InvalidAction: the action is not the action space's.
+            SpaceMismatch: the observation has another shape than the agent's.
+        """
         assert self.env is not None
-        self.observation, reward, terminated, truncated, info = self.env.step(action)
-        self.reward = float(reward)  # as the agent is told it
-        self.total += float(info.get("true_reward", reward))
-        self.measures = info.get("measures", {})
+        where = f"at step {self.length + 1}"
+        require_action(self.env.action_space, action, where)
+        observation, reward, terminated, truncated, info = self.env.step(action)
         self.length += 1
+        self.observation = self._seen(observation, where)
+        self.reward = number(reward)  # as the agent is told it
+        earned = number(info.get("true_reward", reward))
+        require_finite("the reward", (self.reward, earned), where)
+        self.total += earned
         self.fresh = False
-        return terminated or truncated
+        over = bool(terminated) or bool(truncated)
+        if over:
+            require_finite("the return", self.total)
+            self.measures = checked_measures(info.get("measures", {}))
+        return over
+
+    def _seen(self, observation: Any, where: str) -> Any:
+        require_shape(self.blank, observation, where)
+        require_finite("the observation", observation, where)
+        return observation
+
+    def leave(self) -> Job:
+        """Give up the episode; the lane is free again."""
+        assert self.job is not None
+        job, self.job, self.observation = self.job, None, self.blank
+        return job
 
     def finish(self, agent: str, error: str = "") -> Row:
         """The episode's row; the lane is free again, and after an error its environment is thrown away."""
-        assert self.job is not None
-        job, self.job, self.observation = self.job, None, self.blank
+        job = self.leave()
         if error:
             self.close()
         score = float("nan") if error else self.total
-        measures = {} if error else {name: float(value) for name, value in {**self.measures, **self.promise}.items()}
+        measures = {} if error else {**self.measures, **self.promise}
         return Row(agent, job.condition.name, job.episode, job.seed, score, self.length, error, measures=measures)
 
     def close(self) -> None:
+        """Close the environments."""
         for env in self.bases.values():
-            env.close()
+            close(env)
         self.bases.clear()
 
     def _base(self, condition: Condition) -> gymnasium.Env[Any, Any]:
@@ -105,6 +134,9 @@ def play_episodes(
 ) -> Iterator[Row]:
     """Play every job and give its row as soon as the episode ends.
 
+    Where an attack or the agent fails at several episodes at once, each of them is played again alone, so that only the
+    guilty ones are lost.
+
     Args:
         agent: anything with Stable-Baselines3's ``predict`` and an ``observation_space``.
         name: the agent's name in the rows.
@@ -117,6 +149,7 @@ def play_episodes(
     waiting = iter(jobs)
     blank = _blank(agent.observation_space)
     all_lanes = [_Lane(blank) for _ in range(lanes)]
+    again: list[Job] = []
     state: Any = None
     try:
         while True:
@@ -128,20 +161,33 @@ def play_episodes(
                         yield lane.finish(name, message(error))
             busy = [lane for lane in all_lanes if lane.job is not None]
             if not busy:
-                return
+                break
             if watch is not None:
                 watch(np.stack([lane.observation for lane in busy]))
-            seen = _seen(agent, all_lanes, attacks or {})
+            seen = _batch([lane.observation for lane in all_lanes])
+            for condition, attack in (attacks or {}).items():
+                rows = [i for i, lane in enumerate(all_lanes) if lane.job and lane.job.condition.name == condition]
+                try:
+                    if rows:
+                        seen[rows] = attack.perturb(agent, seen[rows], [all_lanes[i].generator for i in rows])
+                except Exception as error:
+                    yield from _set_aside([all_lanes[i] for i in rows], name, error, again)
             starts = np.array([lane.job is None or lane.fresh for lane in all_lanes])
             rewards = np.array([lane.reward for lane in all_lanes])
-            actions, state = ask(agent, seen, state, starts, rewards, deterministic)
-            promised = promises(agent, state, lanes) if any(lane.fresh for lane in busy) else None
+            try:
+                actions, state = ask(agent, seen, state, starts, rewards, deterministic)
+                require_count(actions, lanes)
+                promised = promises(agent, state, lanes) if any(lane.fresh for lane in busy) else None
+            except Exception as error:
+                yield from _set_aside([lane for lane in busy if lane.job is not None], name, error, again)
+                continue
             for index, (lane, action) in enumerate(zip(all_lanes, actions, strict=True)):
                 if lane.job is None:
                     continue
-                if lane.fresh and promised is not None:
-                    lane.promise = {PROMISED: promised[index]}
                 try:
+                    if lane.fresh and promised is not None:
+                        require_finite("the promised return", promised[index], "at reset")
+                        lane.promise = {PROMISED: float(promised[index])}
                     if lane.step(action):
                         yield lane.finish(name)
                 except Exception as error:
@@ -149,16 +195,85 @@ def play_episodes(
     finally:
         for lane in all_lanes:
             lane.close()
+    for job in again:
+        yield from play_episodes(agent, name, [job], attacks, lanes, deterministic, watch)
 
 
-def _seen(agent: Any, lanes: Sequence[_Lane], attacks: Mapping[str, Any]) -> Any:
-    """What the policy sees: the lanes' observations, attacked where the condition says so."""
-    seen = _batch([lane.observation for lane in lanes])
-    for condition, attack in attacks.items():
-        rows = [i for i, lane in enumerate(lanes) if lane.job is not None and lane.job.condition.name == condition]
-        if rows:
-            seen[rows] = attack.perturb(agent, seen[rows], [lanes[i].generator for i in rows])
-    return seen
+def close(env: Any) -> None:
+    """Close an environment; one that cannot be closed takes no row with it."""
+    try:
+        env.close()
+    except Exception as error:
+        warnings.warn(f"{env} could not be closed ({message(error)}).", stacklevel=2)
+
+
+def number(value: Any) -> float:
+    """A number, also from an array of one entry, as some environments give."""
+    return float(value.item() if isinstance(value, np.ndarray) else value)
+
+
+def _set_aside(lanes: Sequence[_Lane], name: str, error: Exception, again: list[Job]) -> Iterator[Row]:
+    """Several episodes share a failure: they are put off. Of one alone it is the row."""
+    if len(lanes) == 1:
+        yield lanes[0].finish(name, message(error))
+    else:
+        again += [lane.leave() for lane in lanes]
+
+
+def require_count(actions: Any, count: int) -> None:
+    """Refuse a prediction that is not one action a world.
+
+    Raises:
+        InvalidAction: there are more or fewer.
+    """
+    found = len(actions) if hasattr(actions, "__len__") and np.ndim(actions) else 0
+    if found != count:
+        raise InvalidAction(f"predict() gave {found} actions for {count} observations; it must give one for each.")
+
+
+def require_action(space: gymnasium.Space[Any], action: Any, where: str) -> None:
+    """Refuse an action that no environment of this action space can take.
+
+    A Box's bounds are left to the environment: many cut what lies outside, some take it.
+
+    Raises:
+        NonFinite: it is NaN or infinite.
+        InvalidAction: it has another shape, or is none of those to choose from.
+    """
+    require_finite("the action", action, where)
+    if isinstance(space, gymnasium.spaces.Box):
+        if np.shape(action) != space.shape:
+            raise InvalidAction(f"the action {where} has the shape {np.shape(action)}, not {space.shape}.")
+    elif not space.contains(action):
+        raise InvalidAction(f"the action {where} is {action!r}, which is not in {space}.")
+
+
+def require_shape(blank: Any, observation: Any, where: str) -> None:
+    """Refuse an observation of another shape than ``blank``.
+
+    Raises:
+        SpaceMismatch: shapes, or a dictionary's keys, are others.
+    """
+    if isinstance(blank, dict):
+        if not isinstance(observation, dict) or observation.keys() != blank.keys():
+            raise SpaceMismatch(f"the observation {where} is no dictionary of {', '.join(map(str, blank))}.")
+        for key, part in blank.items():
+            require_shape(part, observation[key], where)
+    elif np.shape(observation) != blank.shape:
+        raise SpaceMismatch(
+            f"the observation {where} has the shape {np.shape(observation)}, and its space {blank.shape}."
+        )
+
+
+def checked_measures(measures: Mapping[str, Any]) -> dict[str, float]:
+    """An episode's measures as floats.
+
+    Raises:
+        NonFinite: one is NaN or infinite. A measure that has no value in this episode is left out.
+    """
+    found = {name: number(value) for name, value in measures.items()}
+    require_finite("the measure", found)
+    return found
 
 
 def _batch(observations: Sequence[Any]) -> Any:
@@ -171,7 +286,10 @@ def _blank(space: gymnasium.Space[Any]) -> Any:
     """A harmless observation for lanes that wait."""
     if isinstance(space, gymnasium.spaces.Dict):
         return {key: _blank(part) for key, part in space.items()}
-    return np.zeros(space.shape or (), space.dtype)
+    nothing = np.zeros(space.shape or (), space.dtype)
+    if isinstance(space, gymnasium.spaces.Box):
+        return np.clip(nothing, space.low, space.high)
+    return nothing + np.asarray(getattr(space, "start", 0), space.dtype)
 
 
 def message(error: Exception) -> str:

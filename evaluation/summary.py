@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from agentgym.stats import Estimate, Summary, summarise
 
 __all__ = ["PanelSummary", "print_summary", "summaries", "write_summary"]
 
+FAILURES_SHOWN = 5
 STATISTICS = ("mean", "iqm", "cvar", "worst")
 
 
@@ -58,7 +60,7 @@ def _summary(evaluation: Evaluation, tab: str, panel: str, conditions: list[str]
     worst = list(returns)[scores.worst_condition] if scores else ""
     inside = set(conditions)
     rows = [row for row in evaluation.rows if row.agent == agent and row.condition in inside]
-    failed = sum(math.isnan(row.episode_return) for row in rows)
+    failed = sum(not row.finished for row in rows)
     return PanelSummary(tab, panel, agent, scores, worst, len(rows) - failed, failed)
 
 
@@ -84,10 +86,14 @@ def print_summary(evaluation: Evaluation) -> None:
         table.add_row(label if label != last else "", row.agent, *cells, row.worst_condition)
         last = label
     Console().print(table)
-    failed = [row for row in evaluation.rows if row.error]
+    failed = [row for row in evaluation.rows if not row.finished]
     if failed:
-        print(f"{len(failed)} of {len(evaluation.rows)} episodes failed; the first:")
-        print(f"{failed[0].condition}: {failed[0].error}")
+        print(f"{len(failed)} of {len(evaluation.rows)} episodes failed:")
+        kinds = Counter((row.agent, row.error) for row in failed)
+        for (agent, error), count in kinds.most_common(FAILURES_SHOWN):
+            print(f"  {count} of {agent}: {error}")
+        if len(kinds) > FAILURES_SHOWN:
+            print(f"  {len(kinds) - FAILURES_SHOWN} more kinds stand in rows.csv.")
 
 
 def _estimates(row: PanelSummary) -> list[Estimate]:

@@ -70,6 +70,11 @@ class Row:
     note: str = ""
     measures: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def finished(self) -> bool:
+        """Whether the episode came to an end and has a return."""
+        return math.isfinite(self.episode_return) and not self.error
+
 
 @dataclass
 class Evaluation:
@@ -89,7 +94,7 @@ class Evaluation:
     def _returns(self) -> dict[tuple[str, str], list[float]]:
         found: dict[tuple[str, str], list[float]] = {}
         for row in self.rows:
-            if not math.isnan(row.episode_return):
+            if row.finished:
                 found.setdefault((row.agent, row.condition), []).append(row.episode_return)
         return found
 
@@ -146,6 +151,11 @@ def _as_csv(rows: list[Row]) -> str:
     return text.getvalue()
 
 
+def _not_finite(returned: str) -> str:
+    """What rows say that were written by older versions, or by others."""
+    return "" if math.isfinite(float(returned)) else f"NonFinite: the return is {returned}."
+
+
 def _from_csv(text: str) -> list[Row]:
     return [
         Row(
@@ -155,7 +165,7 @@ def _from_csv(text: str) -> list[Row]:
             seed=int(line["seed"]),
             episode_return=float(line["return"]),
             length=int(line["length"]),
-            error=line["error"],
+            error=line["error"] or _not_finite(line["return"]),
             note=line["note"],
             measures=json.loads(line["measures"] or "{}"),
         )

@@ -11,6 +11,7 @@ from agentgym.batching import split_infos
 from agentgym.errors import SpaceMismatch
 from agentgym.evaluation.conditions import Condition
 from agentgym.evaluation.table import Row
+from agentgym.finite import require_finite
 from agentgym.making import make_native_batch, perturbed
 
 __all__ = ["play_texts"]
@@ -56,6 +57,7 @@ def play_texts(agent: Any, name: str, condition: Condition, jobs: Sequence[Any],
                 info = infos[n].get("final_info", infos[n]) if over else infos[n]
                 # A batch says it of the step as a whole, batched single environments in the old episode's last info.
                 totals[n] += float(info.get("true_reward", infos[n].get("true_reward", rewards[n])))
+                require_finite("the reward", (float(rewards[n]), float(totals[n])), f"at step {length}")
                 if over:
                     measures = _measures(info, state, n)
                     rows[n] = Row(
@@ -87,4 +89,5 @@ def _measures(info: Mapping[str, Any], state: Any, world: int) -> dict[str, floa
     measures = {name: float(value) for name, value in info.get("measures", {}).items()}
     if getattr(state, "overlong", None):
         measures["overlong"] = float(state.overlong[world])
+    require_finite("the measure", measures)
     return measures

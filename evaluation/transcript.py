@@ -110,7 +110,7 @@ def _told(world: Any, player: Any, steps: int, seed: int) -> Iterator[str]:
         command, state = acting.predict(text, state, np.array([turn == 0]), True, commands=offered)
         text, reward, terminated, truncated, info = world.step(command)
         score += float(info.get("true_reward", reward))
-        over, turn = bool(terminated or truncated), turn + 1
+        over, turn = bool(terminated) or bool(truncated), turn + 1
         require_finite("the reward", score, f"in turn {turn}")
         yield f"> {_printable(command)}"
         yield _read(text)

@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from agentgym.errors import AskError
-from agentgym.files import require_writable
+from agentgym.files import require_writable, unused
 from agentgym.seeding import LARGEST_SEED
 from agentgym.settings import parse_settings, parse_values, whole_number
 
@@ -30,6 +30,7 @@ agentgym play runs/grpo --controllers oracle --perturb ToolFailure:rate=0.2
 def play(
     run: Annotated[Path | None, tyro.conf.Positional] = None,
     video: Path | None = None,
+    overwrite: bool = False,
     env: str | None = None,
     env_kwargs: tuple[str, ...] = (),
     perturb: tuple[str, ...] = (),
@@ -41,7 +42,9 @@ def play(
 
     Args:
         run: the run's folder.
-        video: the file to write, by default play.mp4; its ending decides what. What is printed goes to the screen.
+        video: the file to write, by default play.mp4, or play-2.mp4, ... where that is taken; its ending decides what.
+            What is printed goes to the screen.
+        overwrite: replace a file of that name.
         env: another environment with the same spaces.
         env_kwargs: the environment's keyword arguments, KEY=VALUE; those of the training otherwise.
         perturb: perturbations around it from the inside out, NAME or NAME:KEY=VALUE,KEY=VALUE.
@@ -67,9 +70,12 @@ def play(
         for line in drawn(run, env, kwargs, configs, steps, seed, controllers):
             print(line)
         return
-    video = video or Path("play.mp4")
+    if video is None:
+        video = Path("play.mp4") if overwrite else unused(Path("play.mp4"))
     if video.suffix.lower() not in FORMATS:
         raise AskError(f"{video} ends in {video.suffix!r}; --video takes {', '.join(FORMATS)}.")
+    if video.exists() and not overwrite:
+        raise AskError(f"{video} is there already. Choose another --video, or replace it with --overwrite.")
     require_writable(video)
     frames, fps, scores = film(run, env, kwargs, configs, steps, seed, controllers)
     write_film(frames, fps, video)

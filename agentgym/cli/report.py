@@ -5,20 +5,31 @@ from typing import Annotated
 
 import tyro
 
+from agentgym.errors import AskError
+from agentgym.files import require_writable
 
-def report(folder: Annotated[Path, tyro.conf.Positional], out: Path | None = None) -> None:
+
+def report(folder: Annotated[Path, tyro.conf.Positional], out: Path | None = None, overwrite: bool = False) -> None:
     """Make report.html again from an evaluation's rows.
 
     Example: agentgym report reports/hopper
 
     Args:
         folder: what `agentgym evaluate` wrote.
-        out: the page; by default report.html in the folder.
+        out: the page; by default report.html in the folder. A report that is there is made anew.
+        overwrite: replace a file there that is no report.
     """
-    from agentgym.evaluation.report import write_report
+    from agentgym.evaluation.report import is_report, require, write_report
     from agentgym.evaluation.table import Evaluation
 
-    print(write_report(Evaluation.read(folder), out or folder / "report.html"))
+    require()
+    evaluation, page = Evaluation.read(folder), out or folder / "report.html"
+    if page.is_dir():
+        raise AskError(f"{page} is a folder. Name the page in it: --out {page / 'report.html'}")
+    if page.exists() and not overwrite and not is_report(page):
+        raise AskError(f"{page} is there and is no report. Choose another --out, or replace it with --overwrite.")
+    require_writable(page)
+    print(write_report(evaluation, page))
 
 
 def main(arguments: list[str]) -> None:

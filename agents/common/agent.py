@@ -24,6 +24,7 @@ from agentgym.agents.common.replay import FastReplayBuffer
 from agentgym.agents.common.spaces import check_same_spaces
 from agentgym.agents.common.vector_env import VectorEnvAdapter
 from agentgym.errors import CorruptFile, InvalidParameter, SpaceMismatch, UnknownId
+from agentgym.preprocessing import Preprocessing
 from agentgym.state import Inventory
 
 __all__ = ["Agent", "OffPolicyAgent"]
@@ -39,6 +40,8 @@ class Agent(BaseAlgorithm):
     catalog_name: ClassVar[str]
     Config: ClassVar[type]
     saved_arguments: ClassVar[tuple[str, ...]]
+    saved_preprocessing: Preprocessing | None = None  # of a loaded agent without environments
+    saved_vec_normalize: dict[str, Any] | None = None
 
     def __init__(self, policy: Any, env: Any, *arguments: Any, **keywords: Any) -> None:
         self._unread_metrics: list[tuple[Tensor, ...]] = []
@@ -169,7 +172,8 @@ class Agent(BaseAlgorithm):
 
         Args:
             path: the folder.
-            env: to go on learning; not needed to predict.
+            env: to go on learning; not needed to predict. Where the agent was trained behind ``VecNormalize``, a fresh
+                one around it gets the saved statistics.
             device: where its tensors go.
             arguments: constructor arguments to have otherwise than when it was saved.
 
@@ -177,6 +181,7 @@ class Agent(BaseAlgorithm):
             FileNotFoundError: there is no such folder.
             CorruptFile: it is damaged, or another class's.
             SpaceMismatch: ``env`` has other spaces.
+            InvalidParameter: the agent was trained behind ``VecNormalize``, and ``env`` is not behind one.
         """
         saved = saving.read(path)
         if saved.name != cls.catalog_name:
@@ -194,6 +199,7 @@ class Agent(BaseAlgorithm):
             {**saved.arguments, **arguments},
         )
         saving.restore(agent, saved)
+        saving.restore_normalization(agent, saved)
         agent._missing = [name for name in saved.missing if name not in arguments]
         return agent
 

@@ -1,7 +1,8 @@
 """Agents on disk: tensors as safetensors, everything else as JSON; nothing is ever unpickled.
 
 A saved agent is a folder written by :mod:`agentgym.checkpoint`. It holds every module, optimiser and variable
-that the class lists in ``_get_torch_save_params``, the constructor's arguments, both spaces and the counters.
+that the class lists in ``_get_torch_save_params``, the constructor's arguments, both spaces, the counters, and what the
+environments' wrappers did to observations and rewards (statistics of ``VecNormalize``, frame stacks).
 """
 
 import platform
@@ -21,6 +22,7 @@ from agentgym import catalog, checkpoint
 from agentgym.agents.common import optim
 from agentgym.agents.common.spaces import space_from_json, space_to_json
 from agentgym.errors import CorruptFile, InvalidParameter
+from agentgym.preprocessing import Preprocessing, preprocessing_of
 
 if TYPE_CHECKING:
     from agentgym.agents.common.agent import Agent
@@ -32,6 +34,7 @@ __all__ = [
     "optimizer_state",
     "read",
     "restore",
+    "restore_normalization",
     "restore_optimizer",
     "save_agent",
 ]
@@ -58,6 +61,7 @@ class SavedAgent:
             self.counters: dict[str, int] = {name: self.values["counters"][name] for name in COUNTERS}
             self.observation_space = space_from_json(self.values["observation_space"])
             self.action_space = space_from_json(self.values["action_space"])
+            self.preprocessing = _read_preprocessing(self.values.get("preprocessing"))
         except (KeyError, TypeError, AttributeError) as error:
             raise CorruptFile(f"{origin} holds no saved agent ({error!r} is missing or damaged)") from error
 
@@ -119,6 +123,8 @@ def contents(agent: "Agent") -> checkpoint.Contents:
         "observation_space": space_to_json(agent.observation_space),
         "action_space": space_to_json(agent.action_space),
         "n_envs": agent.n_envs,
+        "preprocessing": _preprocessing(agent),
+        "vec_normalize": _vec_normalize(agent),
         "counters": {name: getattr(agent, name) for name in COUNTERS},
         "versions": {
             "python": platform.python_version(),
@@ -129,6 +135,59 @@ def contents(agent: "Agent") -> checkpoint.Contents:
         },
     }
     return checkpoint.Contents({name: tensor.detach().clone() for name, tensor in tensors.items()}, {}, values)
+
+
+def _preprocessing(agent: "Agent") -> dict[str, Any] | None:
+    found = preprocessing_of(agent)
+    return None if found is None else {"space": space_to_json(found.space), **found.to_json()}
+
+
+def _read_preprocessing(values: dict[str, Any] | None) -> Preprocessing | None:
+    return None if values is None else Preprocessing.from_json(values, space_from_json(values["space"]))
+
+
+def _vec_normalize(agent: "Agent") -> dict[str, Any] | None:
+    """The statistics of the environments' ``VecNormalize``, or those that the agent was loaded with."""
+    normalize = agent.get_vec_normalize_env() if hasattr(agent, "get_vec_normalize_env") else None  # offline: no
+    if normalize is None:
+        return getattr(agent, "saved_vec_normalize", None) if agent.get_env() is None else None
+    moments: dict[str, Any] = {"returns": normalize.ret_rms}
+    if normalize.norm_obs:
+        moments["observations"] = normalize.obs_rms
+    return {
+        name: {"mean": rms.mean.tolist(), "var": rms.var.tolist(), "count": float(rms.count)}
+        for name, rms in moments.items()
+    }
+
+
+def restore_normalization(agent: "Agent", saved: SavedAgent) -> None:
+    """Put the saved statistics into a fresh ``VecNormalize``; one that has seen observations keeps its own.
+
+    Raises:
+        InvalidParameter: the agent was trained on normalised observations, and these environments normalise none.
+    """
+    agent.saved_preprocessing = saved.preprocessing
+    agent.saved_vec_normalize = stored = saved.values.get("vec_normalize")
+    if stored is None or agent.get_env() is None:
+        return
+    normalize = agent.get_vec_normalize_env()
+    if normalize is None or (normalize.norm_obs != ("observations" in stored)):
+        if "observations" not in stored:
+            return
+        raise InvalidParameter(
+            "The agent was trained behind VecNormalize, and this environment is not behind one. Give it one; it gets "
+            f"the saved statistics: {type(agent).__name__}.load(folder, env=VecNormalize(venv))"
+        )
+    if normalize.ret_rms.count >= 1:
+        return
+    fresh: list[tuple[str, Any]] = [
+        ("returns", normalize.ret_rms),
+        ("observations", getattr(normalize, "obs_rms", None)),
+    ]
+    for name, rms in fresh:
+        if name in stored:
+            rms.mean, rms.var = (np.array(stored[name][what], np.float64) for what in ("mean", "var"))
+            rms.count = stored[name]["count"]
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from agentgym.agents.marl.layout import Layout
 from agentgym.agents.marl.learner import SharedLearner
 from agentgym.errors import InvalidParameter, SpaceMismatch
 from agentgym.joint import JointEnv
+from agentgym.preprocessing import Preprocessing
 from agentgym.state import Inventory
 
 __all__ = ["JointPolicy", "SharedAgent"]
@@ -97,6 +98,11 @@ class SharedAgent:
     def get_vec_normalize_env(self) -> VecNormalize | None:
         """The ``VecNormalize`` around the joint environments, if there is one."""
         return self.learner.get_vec_normalize_env()
+
+    @property
+    def saved_preprocessing(self) -> Preprocessing | None:
+        """What was done to joint observations before the agent was saved."""
+        return self.learner.saved_preprocessing
 
     def set_env(self, env: Any, force_reset: bool = True) -> None:
         """Go on with other joint environments of the same layout and number.

@@ -30,17 +30,17 @@ class EpisodeScore:
         """A finished episode.
 
         ``nusselt``: mean over the second half. ``one_pair``: 1 where there is one pair of rolls at the end.
-        ``actions_to_one_pair``: how many actions until there is one pair for good, NaN where that never is.
-        ``nusselt_one_pair``: mean from then on; ``nusselt_before``: mean until then, or over the whole episode.
+        ``actions_to_one_pair``: how many actions until there is one pair for good. ``nusselt_one_pair``: mean from then
+        on; ``nusselt_before``: mean until then, or over the whole episode. What has no value is left out: the first two
+        where there never is one pair for good, the last where there is from the start.
         """
         nusselt, pairs = self.nusselt[world, :elapsed], self.pairs[world, :elapsed]
         others = np.flatnonzero(pairs != 1)
         since = int(others[-1]) + 1 if len(others) else 0
         merged = since < elapsed
-        return {
-            "nusselt": float(nusselt[elapsed // 2 :].mean()),
-            "one_pair": float(merged),
-            "actions_to_one_pair": float(since) if merged else float("nan"),
-            "nusselt_one_pair": float(nusselt[since:].mean()) if merged else float("nan"),
-            "nusselt_before": float(nusselt[:since].mean()) if since else float("nan"),
-        }
+        found = {"nusselt": float(nusselt[elapsed // 2 :].mean()), "one_pair": float(merged)}
+        if merged:
+            found |= {"actions_to_one_pair": float(since), "nusselt_one_pair": float(nusselt[since:].mean())}
+        if since:
+            found["nusselt_before"] = float(nusselt[:since].mean())
+        return found

@@ -117,7 +117,10 @@ class ConvectionVectorEnv(NativeVectorEnv):
         for index in np.flatnonzero(ended).tolist():
             for name, value in self.score.measures(index, int(self.world.elapsed[index])).items():
                 found.setdefault(name, np.full(self.num_envs, np.nan))[index] = value
-        return infos_of(ended, **found)
+        infos: dict[str, Any] = {}
+        for name, values in found.items():
+            infos |= infos_of(~np.isnan(values), **{name: values})  # a world may have no value
+        return infos
 
     def _observe(self) -> NDArray[np.float32]:
         return self._shown.copy()

@@ -13,6 +13,7 @@ from agentgym.evaluation.attacks.policy import (
     action_distributions,
     action_value,
     divergence,
+    freeze,
     greedy_action,
 )
 
@@ -58,7 +59,7 @@ class GradientAttack(ObservationAttack):
         starts = [ball.sample(generators) for _ in range(self.restarts - self.centred_start)]
         if self.centred_start:
             starts.insert(0, ball.centre)
-        agent.policy.set_training_mode(False)  # as predict() does
+        freeze(agent)
         found = np.empty_like(ball.centre)
         for first in range(0, len(found), BLOCK):
             count = min(BLOCK, len(found) - first)

@@ -6,7 +6,9 @@ from agentgym.errors import MissingExtra
 from agentgym.evaluation.table import Evaluation
 from agentgym.files import write_file
 
-__all__ = ["require", "write_report"]
+__all__ = ["is_report", "require", "write_report"]
+
+MARKS = (b'<meta name="generator" content="agentgym report">', b"<title>Robustness report: ")  # new, old
 
 
 def require() -> None:
@@ -41,3 +43,10 @@ def write_report(evaluation: Evaluation, path: Path | str) -> Path:
     path = Path(path)
     write_file(path, html(evaluation))
     return path
+
+
+def is_report(path: Path) -> bool:
+    """Whether a file is a report that :func:`write_report` wrote."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    return any(mark in head for mark in MARKS)

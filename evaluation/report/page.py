@@ -74,9 +74,9 @@ def _policy(scripts: list[str]) -> Markup:
 
 def _facts(evaluation: Evaluation) -> dict[str, Any]:
     """What stands at the top of the page; what is not known is left out."""
-    meta, failed = evaluation.meta, sum(bool(row.error) for row in evaluation.rows)
+    meta, failed = evaluation.meta, sum(not row.finished for row in evaluation.rows)
     facts = {
-        "environment": meta.get("env"),
+        "environment": _environment(meta),
         "conditions": len(evaluation.scenes),
         "episodes a condition": meta.get("episodes"),
         "episodes in all": f"{len(evaluation.rows)}, {failed} failed" if failed else len(evaluation.rows),
@@ -84,6 +84,11 @@ def _facts(evaluation: Evaluation) -> dict[str, Any]:
         "made": meta.get("created"),
     }
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def _environment(meta: dict[str, Any]) -> str | None:
+    arguments = ", ".join(f"{name}={value}" for name, value in (meta.get("env_kwargs") or {}).items())
+    return f"{meta['env']} ({arguments})" if arguments else meta.get("env")
 
 
 def _described(algorithm: str, trained_in: str, steps: int) -> str:

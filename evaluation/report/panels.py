@@ -133,8 +133,8 @@ def differences(panel: Panel, first: str, second: str) -> list[Estimate]:
 
 
 def _cell(condition: str, scene: Scene, rows: list[Row], means: Iterator[Estimate]) -> Cell:
-    finished = [row for row in rows if not math.isnan(row.episode_return)]
-    failed = [row for row in rows if math.isnan(row.episode_return)]
+    finished = [row for row in rows if row.finished]
+    failed = [row for row in rows if not row.finished]
     return Cell(
         condition=condition,
         coordinates=scene.coordinates,
@@ -152,7 +152,7 @@ def _measures(rows: list[Row]) -> dict[str, float]:
     found: dict[str, list[float]] = {}
     for row in rows:
         for name, value in row.measures.items():
-            found.setdefault(name, []).extend([] if math.isnan(value) else [value])
+            found.setdefault(name, []).extend([value] if math.isfinite(value) else [])
     return {name: sum(values) / len(values) if values else math.nan for name, values in found.items()}
 
 

@@ -135,7 +135,7 @@ def _numbers(cell: Cell) -> list[float]:
 
 def failures_table(evaluation: Evaluation) -> Markup:
     """What failed, equal errors of one agent and condition together; empty where nothing did."""
-    failed = [row for row in evaluation.rows if math.isnan(row.episode_return)]
+    failed = [row for row in evaluation.rows if not row.finished]
     if not failed:
         return Markup()
     counts = Counter((row.agent, row.condition, row.error or "no return was recorded") for row in failed)

@@ -76,7 +76,7 @@ def verdict(evaluation: Evaluation, panels: list[Panel]) -> list[tuple[str, str]
 
 
 def _failures(evaluation: Evaluation) -> list[str]:
-    failed = sum(math.isnan(row.episode_return) for row in evaluation.rows)
+    failed = sum(not row.finished for row in evaluation.rows)
     total = _count(len(evaluation.rows), "episode")
     return [f"{failed} of {total} failed. They enter no mean and are listed under Overview."] if failed else []
 

@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from agentgym.errors import AskError
-from agentgym.evaluation.conditions import Condition, Subject, Suite
+from agentgym.evaluation.attacks import from_config
+from agentgym.evaluation.conditions import Condition, Subject, Suite, require_once
 from agentgym.evaluation.table import Scene
 
 __all__ = ["Attacks"]
@@ -25,11 +28,24 @@ class Attacks(Suite):
     kinds: tuple[str, ...] = ("random", "maximal_action_difference", "critic")
     epsilons: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for kind in self.kinds:
+            for epsilon in self.epsilons:
+                from_config({"type": kind, "epsilon": epsilon})  # refuses unknown kinds and what is out of range
+        require_once("kinds of attacks", self.kinds)
+        require_once("epsilons of attacks", self.epsilons)
+
     def conditions(self, subject: Subject) -> list[Condition]:
-        """The conditions, attack by attack from small to large radius."""
-        if subject.observation_scale is None:
+        """The conditions, attack by attack from small to large radius.
+
+        An attack that cannot be played on one of the agents (no critic, no gradient) fails there, row by row, with its
+        reason: other agents have it.
+        """
+        space = subject.probe.observation_space
+        if subject.observation_scale is None or not np.issubdtype(space.dtype, np.floating):
             raise AskError(
-                f"attacks move observations by a distance; {subject.env} has {subject.probe.observation_space}."
+                f"attacks move observations of numbers by a distance; {subject.env} has {space}. Take another suite."
             )
         scale = subject.observation_scale.tolist()
         return [

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from agentgym.errors import AskError, UnknownId
-from agentgym.evaluation.conditions import Condition, Subject, Suite
+from agentgym.evaluation.conditions import Condition, Subject, Suite, require_once
 from agentgym.evaluation.table import Scene
 
 __all__ = ["Convection"]
@@ -46,9 +46,11 @@ class Convection(Suite):
     parts: tuple[str, ...] = PARTS
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for part in self.parts:
             if part not in PARTS:
                 raise UnknownId("part of convection", part, PARTS)
+        require_once("parts of convection", self.parts)
 
     def conditions(self, subject: Subject) -> list[Condition]:
         """The conditions, part by part from mild to severe."""

@@ -7,10 +7,13 @@ from typing import ClassVar
 import numpy as np
 
 from agentgym.errors import AskError, UnknownId
-from agentgym.evaluation.conditions import Condition, Subject, Suite
+from agentgym.evaluation.conditions import Condition, Subject, Suite, require_once
 from agentgym.evaluation.table import Scene
 
 __all__ = ["ParameterGrid"]
+
+
+MOST_CELLS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,10 @@ class ParameterGrid(Suite):
     parameters: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.points < 2:
             raise AskError(f"parameter-grid: points is {self.points}; a grid needs at least 2 a parameter.")
+        require_once("parameters of parameter-grid", self.parameters)
 
     def conditions(self, subject: Subject) -> list[Condition]:
         """One condition a cell, the last parameter varying fastest."""
@@ -51,6 +56,11 @@ class ParameterGrid(Suite):
         if len(names) > 3:
             raise AskError(
                 f"parameter-grid draws one to three parameters, not {len(names)}: choose with parameters=a+b."
+            )
+        if self.points ** len(names) > MOST_CELLS:
+            raise AskError(
+                f"parameter-grid: {self.points} points of each of {len(names)} parameters are "
+                f"{self.points ** len(names)} cells; at most {MOST_CELLS} are played. Take fewer of either."
             )
         axes = [self._axis(*ranges[name]) for name in names]
         panel = " × ".join(names)

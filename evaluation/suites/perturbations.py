@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from agentgym.errors import AskError, InvalidParameter, UnknownId
-from agentgym.evaluation.conditions import Condition, Subject, Suite
+from agentgym.evaluation.conditions import Condition, Subject, Suite, require_once
 from agentgym.evaluation.table import Scene
 from agentgym.making import perturbed
 
@@ -96,9 +96,11 @@ class Perturbations(Suite):
     levels: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for axis in self.axes:
             if axis not in AXES:
                 raise UnknownId("axis of perturbations", axis, AXES)
+        require_once("axes of perturbations", self.axes)
         if self.levels < 0:
             raise AskError(f"perturbations: levels is {self.levels}; it must be 0 (all) or more.")
 

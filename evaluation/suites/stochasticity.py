@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from agentgym.errors import AskError, InvalidParameter, UnknownId
-from agentgym.evaluation.conditions import Condition, Subject, Suite
+from agentgym.errors import InvalidParameter, UnknownId
+from agentgym.evaluation.conditions import Condition, Subject, Suite, require_once
 from agentgym.evaluation.table import Scene
 from agentgym.making import perturbed
 from agentgym.stochasticity import Stochasticity
@@ -37,11 +37,12 @@ class StochasticitySuite(Suite):
     intensities: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for dial in self.dials:
             if dial not in DIALS:
                 raise UnknownId("dial of stochasticity", dial, DIALS)
-        if len({*self.intensities}) != len(self.intensities):
-            raise AskError(f"stochasticity: an intensity stands twice in {self.intensities}.")
+        require_once("dials of stochasticity", self.dials)
+        require_once("intensities of stochasticity", self.intensities)
         for dial in self.dials:
             for intensity in self.intensities:
                 Stochasticity(**{dial: intensity})  # refuses what is out of range

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from gymnasium.spaces import Text
 
 from agentgym.errors import AskError, InvalidParameter, UnknownId
-from agentgym.evaluation.conditions import Condition, Subject, Suite
+from agentgym.evaluation.conditions import Condition, Subject, Suite, require_once
 from agentgym.evaluation.table import Scene
 from agentgym.making import make_env, perturbed
 
@@ -53,9 +53,11 @@ class TextSuite(Suite):
     parts: tuple[str, ...] = PARTS
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for part in self.parts:
             if part not in PARTS:
                 raise UnknownId("part of text", part, PARTS)
+        require_once("parts of text", self.parts)
 
     def conditions(self, subject: Subject) -> list[Condition]:
         """The conditions, part by part from mild to severe."""
