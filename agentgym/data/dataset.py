@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium import Space
 
 from agentgym.errors import InvalidParameter
+from agentgym.finite import require_finite
 
 __all__ = ["Description", "OfflineDataset", "Transitions"]
 
@@ -43,6 +44,9 @@ class Description:
         perturbations: configurations of the perturbations around it, from the inside out.
         random_return, expert_return: this dataset's own references for scores, None where it has none.
         record: how it was made (recipe, seed, behaviour, versions), as plain JSON values.
+
+    Raises:
+        NonFinite: a reference return is NaN or infinite.
     """
 
     name: str
@@ -52,6 +56,9 @@ class Description:
     random_return: float | None = None
     expert_return: float | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require_finite(f"The references of {self.name}", [self.random_return, self.expert_return])
 
     def score(self, episode_return: float) -> float | None:
         """100 (R - R_random) / (R_expert - R_random) by this dataset's own references; None where it has none.
