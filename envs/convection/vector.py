@@ -150,12 +150,12 @@ def torch_device(name: str) -> torch.device:
     Raises:
         InvalidParameter: the device is not there.
     """
-    if name == "auto":
+    if isinstance(name, str) and name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise InvalidParameter(f"There is no device {name!r} here ({str(error).splitlines()[0]}).") from error
     return device
 

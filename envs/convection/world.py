@@ -85,7 +85,8 @@ class World:
         self._profile = self.solver.tensor(cell.amplitude * profile)
         self._plate = torch.zeros(len(profile), 1, dtype=self._profile.dtype, device=device)
         self._plate[0] = 0.5
-        first = topology.initial_states(cell, "two-pair", device)
+        # What worlds hold before their first reset; it also finds out whether there is a flow to start from.
+        first = topology.initial_states(cell, "random" if cell.start == "random" else "two-pair", device)
         self.state = State(*(part[:, :, [0] * count].clone() for part in first))
         self.warmth = torch.zeros(count, cell.heaters, dtype=self._profile.dtype, device=device)
         self.elapsed = np.zeros(count, np.int64)

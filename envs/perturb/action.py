@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 from typing_extensions import override
 
 from agentgym.envs.perturb.base import (
+    MOST_LATE,
     Numbers,
     SignalPerturbation,
     check_choice,
@@ -108,7 +109,7 @@ class ActionDelay(ActionPerturbation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_whole(self, "steps", 0)
+        check_whole(self, "steps", 0, MOST_LATE)
 
     @override
     def process(self, signal: Signal, worlds: int) -> Process:
@@ -158,10 +159,10 @@ class ActionGainDrift(ActionPerturbation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number(self, "std", 0.0)
-        check_number(self, "rate")
-        check_number(self, "low", high=1.0)
-        check_number(self, "high", low=1.0)
+        check_number(self, "std", 0.0, 1e6)
+        check_number(self, "rate", -1e6, 1e6)
+        check_number(self, "low", -1e6, 1.0)
+        check_number(self, "high", 1.0, 1e6)
 
     @override
     def process(self, signal: Signal, worlds: int) -> Process:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from agentgym.envs.perturb.processes import Process
 
 __all__ = [
+    "MOST_LATE",
     "Numbers",
     "Perturbation",
     "SignalPerturbation",
@@ -28,6 +29,10 @@ __all__ = [
 
 Numbers: TypeAlias = float | tuple["Numbers", ...]
 """One number for every dimension, or (nested as the value's shape is) one a dimension."""
+
+
+MOST_LATE = 100_000
+"""Steps by which a delay may be late: it remembers as many values a world."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,11 +125,12 @@ def check_numbers(owner: Perturbation, field: str, low: float = -math.inf, *, ab
     object.__setattr__(owner, field, _tuples(array.tolist()))
 
 
-def check_whole(owner: Perturbation, field: str, low: int) -> None:
-    """Check that a setting is an integer of at least ``low``."""
+def check_whole(owner: Perturbation, field: str, low: int, high: int = 2**62) -> None:
+    """Check that a setting is an integer of at least ``low``, and of at most ``high``."""
     value = getattr(owner, field)
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < low:
-        raise _invalid(owner, field, value, f"a whole number, at least {low}")
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not low <= value <= high:
+        most = "" if high == 2**62 else f" and at most {high}"
+        raise _invalid(owner, field, value, f"a whole number, at least {low}{most}")
     object.__setattr__(owner, field, int(value))
 
 
@@ -147,6 +153,11 @@ def needs_numbers(owner: Perturbation, signal: Signal, instead: str) -> None:
             f"{type(owner).__name__} computes with numbers and needs a Box; here it meets the {signal.name}. "
             f"{instead} take any space."
         )
+    if signal.whole and max(-float(np.min(signal.low)), float(np.max(signal.high))) > 2**53:  # type: ignore[arg-type]
+        raise InvalidParameter(
+            f"{type(owner).__name__} computes with float64, which does not hold every value of the {signal.name}. "
+            "Give the space bounds within +-2**53."
+        )
 
 
 def scaled(owner: Perturbation, field: str, signal: Signal) -> Array:
@@ -155,12 +166,23 @@ def scaled(owner: Perturbation, field: str, signal: Signal) -> Array:
     Raises:
         InvalidParameter: the setting or the scale does not fit the signal's shape, or a bound is missing.
     """
+    values = _scaled(owner, field, signal)
+    if np.abs(values).max(initial=0.0) > (most := np.finfo(signal.working_dtype).max / 1e6):
+        raise InvalidParameter(
+            f"{type(owner).__name__}.{field}, scaled, is {np.abs(values).max():g}: must be {most:g} at most, or the "
+            f"{signal.name} overflows."
+        )
+    return values
+
+
+def _scaled(owner: Perturbation, field: str, signal: Signal) -> Array:
     values = _spread(owner, field, signal)
     scale = getattr(owner, "scale", None)
     if scale is None:
         return values
     if scale != "half_range":
-        return values * _spread(owner, "scale", signal)
+        with np.errstate(over="ignore"):
+            return np.asarray(values * _spread(owner, "scale", signal))
     if signal.low is None or signal.high is None or not np.isfinite([signal.low, signal.high]).all():
         raise InvalidParameter(
             f"{type(owner).__name__}.scale = 'half_range' needs bounds on every side, which the {signal.name} lacks. "
@@ -204,7 +226,7 @@ def _range(low: float, high: float, above: bool) -> str:
         return ""
     if high == math.inf:
         return f" greater than {low:g}" if above else f", at least {low:g}"
-    return f" from {low:g} to {high:g}"
+    return f" greater than {low:g} and at most {high:g}" if above else f" from {low:g} to {high:g}"
 
 
 def _invalid(owner: Perturbation, field: str, value: Any, allowed: str) -> InvalidParameter:

@@ -30,7 +30,7 @@ class DynamicsPerturbation(Perturbation):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        check_number(self, "scale", 0.0)
+        check_number(self, "scale", 0.0, 1e6)
 
     def edit(self, model: Any) -> None:
         """Scale the ``mujoco.MjModel`` in place."""
@@ -73,7 +73,7 @@ class BodyMass(DynamicsPerturbation):
     refresh = True
 
     def __post_init__(self) -> None:
-        check_number(self, "scale", 0.0, above=True)
+        check_number(self, "scale", 0.0, 1e6, above=True)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
 from typing_extensions import override
 
 from agentgym.envs.perturb.base import (
+    MOST_LATE,
     Numbers,
     SignalPerturbation,
     check_choice,
@@ -18,6 +20,7 @@ from agentgym.envs.perturb.base import (
 )
 from agentgym.envs.perturb.processes import Delay, Dropout, Hold, Noise, Process, Quantize, Shift
 from agentgym.envs.perturb.signal import Signal
+from agentgym.errors import InvalidParameter
 
 __all__ = [
     "ObservationBias",
@@ -153,7 +156,7 @@ class ObservationDelay(ObservationPerturbation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_whole(self, "steps", 0)
+        check_whole(self, "steps", 0, MOST_LATE)
         check_choice(self, "before", ("zero", "first"))
 
     @override
@@ -183,4 +186,10 @@ class ObservationQuantization(ObservationPerturbation):
     @override
     def process(self, signal: Signal, worlds: int) -> Process:
         needs_numbers(self, signal, _ANY_SPACE)
-        return Quantize(signal, scaled(self, "step", signal))
+        step = scaled(self, "step", signal)
+        least = np.finfo(signal.working_dtype).tiny * 1e9
+        if ((step > 0) & (step < least)).any():
+            raise InvalidParameter(
+                f"ObservationQuantization.step, scaled, is {step[step > 0].min():g}: must be 0 or at least {least:g}."
+            )
+        return Quantize(signal, step)

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from typing_extensions import override
 
-from agentgym.envs.perturb.base import SignalPerturbation, check_number, check_whole
+from agentgym.envs.perturb.base import MOST_LATE, SignalPerturbation, check_number, check_whole
 from agentgym.envs.perturb.processes import Delay, Flip, Noise, Process
 from agentgym.envs.perturb.signal import Signal
 
@@ -35,7 +35,7 @@ class RewardNoise(RewardPerturbation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number(self, "std", 0.0)
+        check_number(self, "std", 0.0, 1e300)
 
     @override
     def process(self, signal: Signal, worlds: int) -> Process:
@@ -54,7 +54,7 @@ class RewardDelay(RewardPerturbation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_whole(self, "steps", 0)
+        check_whole(self, "steps", 0, MOST_LATE)
 
     @override
     def process(self, signal: Signal, worlds: int) -> Process:

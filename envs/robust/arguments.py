@@ -1,7 +1,6 @@
 """Checks of what the v5 task itself is made with: Gymnasium takes any number there, NaN too."""
 
 import inspect
-import math
 import numbers
 from collections.abc import Mapping
 from functools import cache
@@ -64,9 +63,9 @@ def _checked(name: str, value: Any, default: Any) -> Any:
     if name == "main_body" and isinstance(value, str):
         return value
     if isinstance(default, int) and not name.endswith("_weight"):
-        return whole_number(name, value, 0 if name == "main_body" else 1)
+        return whole_number(name, value, 0 if name == "main_body" else 1, 100_000)
     if isinstance(default, int | float):
-        return finite_number(name, value, 0.0 if name.endswith("_scale") else -math.inf)
+        return finite_number(name, value, *((0.0, 1e6) if name.endswith("_scale") else (-1e100, 1e100)))
     if isinstance(default, tuple):
         return _checked_range(name, value)
     return value

@@ -167,6 +167,8 @@ class Uncertainty:
         if not math.isfinite(number):
             raise InvalidParameter(f"{name} of Robust{self.task} must be a finite number or None, not {value!r}.")
         low, high = self.ranges.get(name, self.known[name].range)
+        if abs(number) > mujoco.mjMAXVAL:
+            raise InvalidParameter(f"{name}={number:g} is not possible: the most is {mujoco.mjMAXVAL:g}.")
         if number < self.known[name].lowest:
             raise InvalidParameter(f"{name}={number:g} is not possible: the least is {self.known[name].lowest:g}.")
         if self.check_range and not low <= number <= high and number not in (self.nominal[name], self._base(name)):

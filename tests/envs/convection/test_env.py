@@ -8,6 +8,7 @@ import pytest
 import torch
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
+from gymnasium.wrappers import RecordEpisodeStatistics, TimeAwareObservation
 from pettingzoo.test import parallel_api_test, parallel_seed_test
 from stable_baselines3.common.env_checker import check_env as check_for_stable_baselines
 
@@ -18,7 +19,7 @@ from agentgym.envs.convection.presets import PRESETS, ResidualBase, cell
 from agentgym.envs.convection.sensors import mirrored_window, windows
 from agentgym.envs.convection.vector import ConvectionVectorEnv
 from agentgym.envs.convection.world import Diverged
-from agentgym.errors import InvalidAction, InvalidParameter, UnknownId
+from agentgym.errors import InvalidAction, InvalidParameter, NonFinite, UnknownId
 
 HEATERS = 10
 RESIDUAL = {"residual_on": "proportional-low-T"}
@@ -340,11 +341,52 @@ def test_bad_actions_change_nothing(action, says):
         ({"carry_on": 2.0}, InvalidParameter, "carry_on"),
         ({"device": "tpu"}, InvalidParameter, "tpu"),
         ({"num_envs": 0}, InvalidParameter, "num_envs"),
+        ({"window": 2.5}, InvalidParameter, "window .*2.5.*whole number"),
+        ({"actions": 1.5}, InvalidParameter, "actions .*whole number"),
+        ({"dead": True}, InvalidParameter, "dead .*whole number"),
+        ({"reward_scale": float("nan")}, NonFinite, "reward_scale"),
+        ({"temperature_offset": np.float32("inf")}, NonFinite, "temperature_offset"),
+        ({"heights": (0.0, float("nan"))}, NonFinite, "heights"),
+        ({"heights": "middle"}, InvalidParameter, "heights"),
+        ({"noise": "much"}, InvalidParameter, "noise .*number"),
+        ({"action_time": 0.0}, InvalidParameter, "action_time"),
+        ({"precision": "float16"}, UnknownId, "float32"),
+        ({"device": None}, InvalidParameter, "device"),
+        ({"prandtl": 0.1}, InvalidParameter, "diverges.*prandtl 0.1.*smaller time_step"),
     ],
 )
 def test_impossible_settings_are_refused(settings, error, says):
     with pytest.raises(error, match=says):
         ConvectionVectorEnv(**settings)
+
+
+def test_numpy_s_numbers_are_numbers():
+    made = cell(window=np.int64(5), rayleigh=np.float32(8e4), heights=np.array([-0.5, 0.5]), noise=np.float64(0.01))
+    assert made == cell(window=5, heights=(-0.5, 0.5), noise=0.01)
+
+
+@pytest.mark.parametrize("joint", [1e-200, 1e-8, 1e-4])
+def test_joints_of_any_width_blend(joint):
+    from agentgym.envs.convection.heaters import profile_coefficients
+    from agentgym.envs.convection.solver import Fluid, Resolution, Solver
+
+    solver = Solver(Fluid(), Resolution(columns=48, points=8))
+    sharp = profile_coefficients(solver, HEATERS, 0.0)
+    np.testing.assert_allclose(profile_coefficients(solver, HEATERS, joint), sharp, rtol=1e-6, atol=1e-15)
+
+
+@pytest.mark.parametrize("actions", [200, 3])
+def test_the_time_limit_stands_in_the_spec(actions):
+    """So Gymnasium's wrappers find it, and a limit that they put around cuts in the same step."""
+    plain = gymnasium.make("agentgym/Convection-v0", actions=actions)
+    assert plain.spec.max_episode_steps == plain.unwrapped.spec.max_episode_steps == actions
+    for env in (plain, gymnasium.make(plain.spec)):
+        seen = RecordEpisodeStatistics(TimeAwareObservation(env, flatten=False, normalize_time=True))
+        seen.reset(seed=0)
+        for step in range(min(actions, 3)):
+            observation, _, terminated, truncated, info = seen.step(np.zeros(HEATERS, np.float32))
+            assert observation["time"] == pytest.approx((step + 1) / actions)
+            assert (terminated, truncated, "episode" in info) == (False, step + 1 == actions, step + 1 == actions)
 
 
 def test_resets_that_cannot_be_are_refused():

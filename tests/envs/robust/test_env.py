@@ -289,6 +289,18 @@ def test_bad_values_are_refused_and_change_nothing(values, error, says):
         ({"schedule": "linea"}, UnknownId, "Nearest: linear"),
         ({"schedule": {"torso_mas": "linear"}}, UnknownId, "torso_mass"),
         ({"schedule": {"friction": "linear"}, "parameters": {"friction": 1.0}}, InvalidParameter, "drop one"),
+        ({"parameters": {"friction": "1.0"}}, InvalidParameter, "friction .*finite number"),
+        ({"parameters": {"friction": True}}, InvalidParameter, "friction .*finite number"),
+        ({"parameters": {"torso_mass": 1e11}, "check_range": False}, InvalidParameter, "the most is"),
+        ({"check_range": "no"}, InvalidParameter, "check_range .*True or False"),
+        ({"forces": {"torso": "3"}}, InvalidParameter, "torso .*finite number"),
+        ({"forward_reward_weight": float("nan")}, InvalidParameter, "forward_reward_weight"),
+        ({"reset_noise_scale": -0.1}, InvalidParameter, "reset_noise_scale"),
+        ({"healthy_z_range": (1.0, float("nan"))}, InvalidParameter, "healthy_z_range"),
+        ({"healthy_z_range": 0.7}, InvalidParameter, "healthy_z_range .*two numbers"),
+        ({"frame_skip": 2.5}, InvalidParameter, "frame_skip .*whole number"),
+        ({"terminate_when_unhealthy": "yes"}, InvalidParameter, "terminate_when_unhealthy"),
+        ({"reset_noise_scal": 0.1}, UnknownId, "reset_noise_scale"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, error, says):
