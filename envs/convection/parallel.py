@@ -76,6 +76,9 @@ class ConvectionParallelEnv(ParallelEnv[str, NDArray[np.float32], NDArray[np.flo
             told = np.concatenate([np.asarray(actions[agent], np.float64).reshape(1) for agent in self.agents])
         except (TypeError, ValueError) as error:
             raise InvalidAction(f"Every agent's action is one number, not as here: {error}.") from error
+        for agent, command in zip(self.agents, told.tolist(), strict=True):
+            if not abs(command) <= 1.0 + 1e-6:  # also NaN
+                raise InvalidAction(f"The action of {agent} is {command}; heaters take numbers from -1 to 1.")
         observation, _, _, truncated, info = self.env.step(told)
         agents = self.agents
         rewards = dict(zip(agents, info["agent_rewards"].tolist(), strict=True))

@@ -1,5 +1,6 @@
 """The batched door: N convection cells stepped together."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ class ConvectionVectorEnv(NativeVectorEnv):
         autoreset_mode: Gymnasium's ``AutoresetMode``: NEXT_STEP, SAME_STEP or DISABLED.
         device: "cpu", "cuda" or "auto".
         render_mode: "rgb_array" or None.
+        max_episode_steps: a time limit, where it is below the cell's ``actions``; Gymnasium's ``make_vec`` gives it.
         changes: settings other than the preset's, see :class:`agentgym.envs.convection.presets.Cell`.
 
     Attributes:
@@ -59,14 +61,20 @@ class ConvectionVectorEnv(NativeVectorEnv):
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         device: str = "cpu",
         render_mode: str | None = None,
+        max_episode_steps: int | None = None,
         **changes: Any,
     ) -> None:
         whole_number("num_envs", num_envs, 1)
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise UnknownId("render mode", str(render_mode), self.metadata["render_modes"])
         self.cell: Cell = cell(preset, **changes)
+        if max_episode_steps is not None:
+            limit = min(self.cell.actions, whole_number("max_episode_steps", max_episode_steps, 1))
+            self.cell = replace(self.cell, actions=limit)
         self.world = World(self.cell, num_envs, torch_device(device))
         seen = Box(-np.inf, np.inf, self.world.probes.shape, np.float32)
         commands = Box(-1.0, 1.0, (self.cell.heaters,), np.float32)
-        super().__init__(num_envs, seen, commands, autoreset_mode, render_mode=render_mode)
+        super().__init__(num_envs, seen, commands, autoreset_mode, self.cell.actions, render_mode=render_mode)
         self.agent_windows, self.agent_mirror = windows(self.cell), mirrored_window(self.cell)
         self.score = EpisodeScore(num_envs, self.cell.actions)
         self._base = None if self.cell.residual_on == "zero" else controllers(self.cell)[self.cell.residual_on]
@@ -78,8 +86,9 @@ class ConvectionVectorEnv(NativeVectorEnv):
         return checked_commands(actions, (self.num_envs, self.cell.heaters))
 
     def _checked_options(self, options: dict[str, Any], chosen: NDArray[np.bool_]) -> dict[str, Any]:
-        if options.get("start") is not None and options["start"] not in STARTS:
-            raise UnknownId("start", str(options["start"]), STARTS)
+        start = options.get("start")
+        if start is not None and not (isinstance(start, str) and start in STARTS):
+            raise UnknownId("start", str(start), STARTS)
         return options
 
     def _start(self, chosen: NDArray[np.bool_], seeds: Seeds, options: dict[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class TextVectorEnv(NativeVectorEnv):
         make: makes one single environment.
         num_envs: N.
         autoreset_mode: Gymnasium's ``AutoresetMode``: NEXT_STEP, SAME_STEP or DISABLED.
+        max_episode_steps: a time limit beside the worlds' own; Gymnasium's ``make_vec`` gives it.
 
     Raises:
         InvalidParameter: N is below 1.
@@ -42,13 +43,14 @@ class TextVectorEnv(NativeVectorEnv):
         make: Callable[[], TextEnv],
         num_envs: int = 1,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        max_episode_steps: int | None = None,
     ) -> None:
         self.worlds = [make() for _ in range(whole_number("num_envs", num_envs, 1))]
         self._make = make
         self._demonstrating: TextEnv | None = None
         first = self.worlds[0]
         super().__init__(
-            num_envs, first.observation_space, first.action_space, autoreset_mode,
+            num_envs, first.observation_space, first.action_space, autoreset_mode, max_episode_steps,
             metadata=first.metadata, render_mode=first.render_mode,
         )  # fmt: skip
         self._texts = [""] * num_envs
@@ -124,18 +126,26 @@ class HouseholdVectorEnv(TextVectorEnv):
     """A batch of households; takes the arguments of :class:`agentgym.envs.text.env.HouseholdEnv` as well."""
 
     def __init__(
-        self, num_envs: int = 1, autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP, **arguments: Any
+        self,
+        num_envs: int = 1,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        max_episode_steps: int | None = None,
+        **arguments: Any,
     ) -> None:
-        super().__init__(lambda: HouseholdEnv(**arguments), num_envs, autoreset_mode)
+        super().__init__(lambda: HouseholdEnv(**arguments), num_envs, autoreset_mode, max_episode_steps)
 
 
 class ArchiveVectorEnv(TextVectorEnv):
     """A batch of archives; takes the arguments of :class:`agentgym.envs.text.env.ArchiveEnv` as well."""
 
     def __init__(
-        self, num_envs: int = 1, autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP, **arguments: Any
+        self,
+        num_envs: int = 1,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        max_episode_steps: int | None = None,
+        **arguments: Any,
     ) -> None:
-        super().__init__(lambda: ArchiveEnv(**arguments), num_envs, autoreset_mode)
+        super().__init__(lambda: ArchiveEnv(**arguments), num_envs, autoreset_mode, max_episode_steps)
 
 
 class TextWorldVectorEnv(TextVectorEnv):
@@ -149,11 +159,12 @@ class TextWorldVectorEnv(TextVectorEnv):
         num_envs: int = 1,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         folder: str | None = None,
+        max_episode_steps: int | None = None,
         **arguments: Any,
     ) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="agentgym-textworld-") if folder is None else None
         shared = self._temporary.name if self._temporary else folder
-        super().__init__(lambda: TextWorldEnv(folder=shared, **arguments), num_envs, autoreset_mode)
+        super().__init__(lambda: TextWorldEnv(folder=shared, **arguments), num_envs, autoreset_mode, max_episode_steps)
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close the worlds and delete the temporary folder."""
@@ -166,6 +177,10 @@ class ScienceWorldVectorEnv(TextVectorEnv):
     """A batch of experiments, each in a Java process of its own; arguments as of ``ScienceWorldEnv``."""
 
     def __init__(
-        self, num_envs: int = 1, autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP, **arguments: Any
+        self,
+        num_envs: int = 1,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        max_episode_steps: int | None = None,
+        **arguments: Any,
     ) -> None:
-        super().__init__(lambda: ScienceWorldEnv(**arguments), num_envs, autoreset_mode)
+        super().__init__(lambda: ScienceWorldEnv(**arguments), num_envs, autoreset_mode, max_episode_steps)

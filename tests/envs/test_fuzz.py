@@ -179,6 +179,13 @@ def test_convection(given_: dict[str, Any]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::agentgym.envs.convection.resolved.UnresolvedFlow")
+@few(25)
+@given(options=st.dictionaries(st.sampled_from(["start", "strat", "reset_mask"]), WILD, max_size=1))
+def test_reset_options_of_convection(options: dict[str, Any]) -> None:
+    play("convection reset", lambda: ConvectionEnv(**TINY), options)
+
+
+@pytest.mark.filterwarnings("ignore::agentgym.envs.convection.resolved.UnresolvedFlow")
 @few(40)
 @given(action=st.lists(st.one_of(st.floats(), st.floats(-1, 1)), min_size=9, max_size=11))
 def test_actions_of_convection(action: list[float]) -> None:

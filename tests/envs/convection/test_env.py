@@ -352,6 +352,7 @@ def test_bad_actions_change_nothing(action, says):
         ({"action_time": 0.0}, InvalidParameter, "action_time"),
         ({"precision": "float16"}, UnknownId, "float32"),
         ({"device": None}, InvalidParameter, "device"),
+        ({"render_mode": "human"}, UnknownId, "rgb_array"),
         ({"prandtl": 0.1}, InvalidParameter, "diverges.*prandtl 0.1.*smaller time_step"),
     ],
 )
@@ -389,6 +390,19 @@ def test_the_time_limit_stands_in_the_spec(actions):
             assert (terminated, truncated, "episode" in info) == (False, step + 1 == actions, step + 1 == actions)
 
 
+@pytest.mark.parametrize("limit", [2, 500])
+def test_a_time_limit_from_outside_cuts_a_batch_as_a_single_environment(limit):
+    batch = gymnasium.make_vec("agentgym/Convection-v0", 2, "vector_entry_point", actions=4, max_episode_steps=limit)
+    single = gymnasium.make("agentgym/Convection-v0", actions=4, max_episode_steps=limit)
+    batch.reset(seed=0)
+    single.reset(seed=0)
+    for step in range(min(limit, 4)):
+        cut = batch.step(np.zeros((2, HEATERS)))[3]
+        assert cut.tolist() == [single.step(np.zeros(HEATERS))[3]] * 2 == [step + 1 == min(limit, 4)] * 2
+    with pytest.raises(InvalidParameter, match="max_episode_steps"):
+        ConvectionVectorEnv(max_episode_steps=0)
+
+
 def test_resets_that_cannot_be_are_refused():
     env = ConvectionVectorEnv(2)
     with pytest.raises(RuntimeError, match="reset"):
@@ -404,3 +418,11 @@ def test_a_missing_agent_is_named():
     env.reset(seed=0)
     with pytest.raises(InvalidAction, match="heater_9"):
         env.step({agent: np.zeros(1) for agent in env.agents[:-1]})
+
+
+@pytest.mark.parametrize("command", [np.nan, -np.inf, 1.5])
+def test_a_wrong_action_names_its_agent(command):
+    env = ConvectionParallelEnv(actions=2)
+    env.reset(seed=0)
+    with pytest.raises(InvalidAction, match="heater_3"):
+        env.step({agent: np.full(1, command if agent == "heater_3" else 0.0) for agent in env.agents})
