@@ -6,12 +6,13 @@ from typing import Any
 from stable_baselines3.common.utils import LinearSchedule
 
 from agentgym.agents.common.activations import ACTIVATIONS, Activation
+from agentgym.agents.common.hyperparameters import Checked
 
 __all__ = ["PPOConfig", "TRPOConfig"]
 
 
 @dataclass
-class PPOConfig:
+class PPOConfig(Checked):
     """Proximal Policy Optimization."""
 
     # Collection
@@ -47,7 +48,7 @@ class PPOConfig:
 
 
 @dataclass
-class TRPOConfig:
+class TRPOConfig(Checked):
     """Trust Region Policy Optimization."""
 
     # Collection

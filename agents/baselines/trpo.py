@@ -26,6 +26,7 @@ class TRPO(OnPolicyAgent, ContribTRPO):
 
     Config = TRPOConfig
     catalog_name: ClassVar[str] = "trpo"
+    elsewhere: ClassVar[str] = "sb3_contrib.TRPO"
     saved_arguments: ClassVar[tuple[str, ...]] = (
         "learning_rate", "n_steps", "batch_size", "gamma", "cg_max_steps", "cg_damping",
         "line_search_shrinking_factor", "line_search_max_iter", "n_critic_updates", "gae_lambda",

@@ -1,5 +1,6 @@
 """What every agent of this library has in common, on top of Stable-Baselines3's base class."""
 
+import inspect
 import math
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -7,54 +8,99 @@ from typing import Any, ClassVar, Self
 import gymnasium
 import numpy as np
 import torch
+from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
 from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.noise import ActionNoise
-from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
-from stable_baselines3.common.utils import update_learning_rate
+from stable_baselines3.common.utils import get_system_info, update_learning_rate
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 from torch import Tensor
 
-from agentgym import checkpoint
 from agentgym.agents.common import saving
+from agentgym.agents.common.hyperparameters import checked
+from agentgym.agents.common.interface import Actions, Observations
 from agentgym.agents.common.inventory import agent_inventory
-from agentgym.agents.common.replay import FastReplayBuffer
+from agentgym.agents.common.learners_env import LearnersEnv, copy_what_may_change
 from agentgym.agents.common.spaces import check_same_spaces
 from agentgym.agents.common.vector_env import VectorEnvAdapter
-from agentgym.errors import CorruptFile, InvalidParameter, SpaceMismatch, UnknownId
+from agentgym.errors import CorruptFile, InvalidParameter, NonFinite, UnknownId
+from agentgym.finite import require_finite
 from agentgym.preprocessing import Preprocessing
+from agentgym.settings import plain
 from agentgym.state import Inventory
 
-__all__ = ["Agent", "OffPolicyAgent"]
+__all__ = ["Agent"]
 
 
 class Agent(BaseAlgorithm):
     """Base of all agents: environments of any kind, saving without pickle, losses read only when looked at.
 
-    A subclass names itself (``catalog_name``), its hyperparameters (``Config``, a dataclass with ``to_kwargs()``)
-    and the constructor arguments that a saved agent is rebuilt from (``saved_arguments``).
+    A subclass names itself (``catalog_name``), its hyperparameters (``Config``, a dataclass with ``to_kwargs()`` and
+    the ``rules`` of their values), the spaces it acts in (``action_spaces``), who takes images and Dict spaces
+    (``elsewhere``) and the constructor arguments that a saved agent is rebuilt from (``saved_arguments``).
+
+    Attributes:
+        observation_space, action_space: the environment's.
+        observations, actions: how the learner sees and plays them.
+        env: the environments as ``learn`` has them; :meth:`get_env` gives them as they are.
     """
 
     catalog_name: ClassVar[str]
     Config: ClassVar[type]
+    action_spaces: ClassVar[tuple[type[spaces.Space], ...]]
+    elsewhere: ClassVar[str]
     saved_arguments: ClassVar[tuple[str, ...]]
     saved_preprocessing: Preprocessing | None = None  # of a loaded agent without environments
     saved_vec_normalize: dict[str, Any] | None = None
 
+    observations: Observations
+    actions: Actions
+
     def __init__(self, policy: Any, env: Any, *arguments: Any, **keywords: Any) -> None:
         self._unread_metrics: list[tuple[Tensor, ...]] = []
         self._missing: list[str] = []
+        env = _make(env)
+        if env is not None:  # before any work: the message is better than what would come of it
+            self._read_spaces(*_spaces(env))
         self.policy_name = self._name_of(policy)
+        given = self._checked(policy, env, *arguments, **keywords)
         try:
-            super().__init__(policy, _make(env), *arguments, **keywords)
-        except AssertionError as refusal:  # how Stable-Baselines3 says that it does not support a space
-            raise SpaceMismatch(f"{self.catalog_name}: {refusal}. Other agents: agentgym list agents") from refusal
+            super().__init__(**given)
+        except AssertionError as refusal:  # how Stable-Baselines3 refuses combinations of arguments
+            raise InvalidParameter(f"{self.catalog_name}: {refusal}") from refusal
+
+    def _checked(self, *arguments: Any, **keywords: Any) -> dict[str, Any]:
+        """All constructor arguments by name.
+
+        Raises:
+            UnknownId: there is no argument of that name.
+            InvalidParameter, NonFinite: a value cannot be.
+        """
+        signature = inspect.signature(super().__init__)
+        if unknown := [name for name in keywords if name not in signature.parameters]:
+            known = {*signature.parameters, *inspect.signature(type(self)).parameters}
+            raise UnknownId(f"argument of {self.catalog_name}", unknown[0], known - {"arguments", "keywords"})
+        given = signature.bind(*arguments, **keywords).arguments
+        return checked(self.catalog_name, given, self.Config.rules)  # type: ignore[attr-defined]
+
+    def _read_spaces(self, observation_space: spaces.Space, action_space: spaces.Space) -> None:
+        self.observations = Observations(observation_space, self.catalog_name, self.elsewhere)
+        self.actions = Actions(action_space, self.catalog_name, self.action_spaces)
 
     def _setup_model(self) -> None:
         saving.require_savable(self.policy_kwargs)
-        super()._setup_model()  # type: ignore[safe-super]
+        if not hasattr(self, "observation_space"):
+            raise InvalidParameter(f"{self.catalog_name} learns in an environment: give one, or its id")
+        outside = self.observation_space, self.action_space
+        self._read_spaces(*outside)
+        self._take_view()
+        self.observation_space, self.action_space = self.observations.own, self.actions.own
+        try:
+            super()._setup_model()  # type: ignore[safe-super]
+        finally:
+            self.observation_space, self.action_space = outside
+        if self.seed is not None and not self.actions.plain:
+            self.action_space.seed(self.seed)
 
     @classmethod
     def _name_of(cls, policy: str | type) -> str:
@@ -74,40 +120,122 @@ class Agent(BaseAlgorithm):
         if isinstance(env, VectorEnv):
             env = VectorEnvAdapter(env)
             env = VecMonitor(env) if monitor_wrapper else env
-        return BaseAlgorithm._wrap_env(env, verbose, monitor_wrapper)
+        env = BaseAlgorithm._wrap_env(env, verbose, monitor_wrapper)
+        copy_what_may_change(env)
+        return env
+
+    def _take_view(self) -> None:
+        """Put the layer that translates and checks around the environments."""
+        if self.env is not None and not isinstance(self.env, LearnersEnv):
+            self.env = LearnersEnv(self.env, self)
+
+    def get_env(self) -> VecEnv | None:
+        """The environments as they are."""
+        return self.env.venv if isinstance(self.env, LearnersEnv) else self.env
 
     def set_env(self, env: Any, force_reset: bool = True) -> None:
         """Go on with another environment of the same spaces and number.
 
         Raises:
             SpaceMismatch: its spaces are others; the message shows both.
+            InvalidParameter: there are more or fewer environments.
         """
+        env = _make(env)
+        check_same_spaces((self.observation_space, self.action_space), _spaces(env))
         wrapped = self._wrap_env(env, self.verbose)
-        check_same_spaces(
-            (self.observation_space, self.action_space), (wrapped.observation_space, wrapped.action_space)
-        )
+        if wrapped.num_envs != self.n_envs:
+            raise InvalidParameter(
+                f"The agent learns in {self.n_envs} environments side by side, not {wrapped.num_envs}. For another "
+                f"number save it and load it with them: {type(self).__name__}.load(folder, env)."
+            )
         super().set_env(wrapped, force_reset)
+        self._take_view()
+
+    def set_random_seed(self, seed: int | None = None) -> None:
+        """Seed the global generators, the environments and the action space; None does nothing."""
+        seed = checked(self.catalog_name, {"seed": seed})["seed"]
+        super().set_random_seed(seed)
+
+    # Acting
+
+    def predict(
+        self,
+        observation: Any,
+        state: tuple[np.ndarray, ...] | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        """Actions of the environment's space for one observation or a batch, ``[n, ...]``.
+
+        Args:
+            observation: of the environment's space.
+            state: handed back; the policies here have no memory.
+            episode_start: not used.
+            deterministic: the policy's mode instead of a sample.
+
+        Raises:
+            SpaceMismatch: the observation has another shape.
+            NonFinite: it has NaN or infinity; the message says where.
+        """
+        seen, single = self.observations.read(observation)
+        actions, state = self.policy.predict(seen, state, episode_start, deterministic)
+        played = self.actions.to_environment(actions)
+        return (played.squeeze(axis=0) if single else played), state
 
     # Learning
+
+    @property
+    def steps_at_once(self) -> int:
+        """By how much ``num_timesteps`` grows with one step of all environments."""
+        return self.n_envs
 
     def learn(self, total_timesteps: int, *arguments: Any, **keywords: Any) -> Self:
         """Train for ``total_timesteps`` environment steps; arguments as in Stable-Baselines3.
 
         Raises:
-            InvalidParameter: the agent was loaded without something that only a program can give.
-            FloatingPointError: a loss became NaN or infinite.
+            InvalidParameter: the agent was loaded without something that only a program can give, it has no
+                environment, or ``total_timesteps`` is no number of steps.
+            NonFinite: an observation, a reward, an action, a loss or a weight became NaN or infinite.
         """
+        total_timesteps = _steps(total_timesteps)
+        if self.env is None:
+            raise InvalidParameter(
+                f"There is no environment to learn in: {type(self).__name__}.load(folder, env), or set_env(env)."
+            )
         if self._missing:
             raise InvalidParameter(
                 f"the agent was trained with {' and '.join(self._missing)} that a file cannot hold. "
                 f"Give it again to continue: {type(self).__name__}.load(folder, env, {self._missing[0]}=...)"
             )
-        super().learn(total_timesteps, *arguments, **keywords)  # type: ignore[safe-super]
+        try:
+            super().learn(total_timesteps, *arguments, **keywords)  # type: ignore[safe-super]
+        except (ValueError, RuntimeError):  # what torch makes of NaN, where no check of ours came first
+            self._require_finite_weights()
+            raise
         self._publish_metrics()
+        self._require_finite_weights()
         return self
+
+    def explain_action(self) -> None:
+        """Say why an action is not finite, where a loss or a weight does.
+
+        Raises:
+            NonFinite: one of them is not finite either.
+        """
+        self._publish_metrics()
+        self._require_finite_weights()
+
+    def _require_finite_weights(self) -> None:
+        for name, weights in self.policy.named_parameters():
+            if not weights.isfinite().all():
+                raise NonFinite(
+                    f"The weights {name} of {self.catalog_name} are not finite by step {self.num_timesteps}, after "
+                    f"{self._n_updates} updates. {self._suspect()} The weights are lost: go back to a checkpoint."
+                )
 
     def _update_learning_rate(self, optimizers: list[torch.optim.Optimizer] | torch.optim.Optimizer) -> None:
         rate = self.lr_schedule(self._current_progress_remaining)
+        require_finite("The learning_rate", rate, f"at step {self.num_timesteps}")
         self._logger.record("train/learning_rate", rate)
         for optimizer in optimizers if isinstance(optimizers, list) else [optimizers]:
             if isinstance(optimizer.param_groups[0]["lr"], Tensor):
@@ -122,9 +250,7 @@ class Agent(BaseAlgorithm):
         """Keep the scalars of one ``train`` call, a tuple an update; ``_record_metrics`` gets their means."""
         self._unread_metrics = metrics
 
-    def _record_metrics(self, metrics: list[float]) -> None:
-        """Put the means of what ``_log_later`` was given into ``self._logger`` under their names."""
-        raise NotImplementedError
+    metric_names: ClassVar[tuple[str, ...]] = ()  # of what ``_log_later`` is given; the last ones may be missing
 
     @property
     def logger(self) -> Logger:
@@ -136,13 +262,16 @@ class Agent(BaseAlgorithm):
         if not self._unread_metrics:
             return
         updates, self._unread_metrics = self._unread_metrics, []
-        metrics = torch.stack([torch.stack(update) for update in updates]).mean(0).tolist()
-        if not all(map(math.isfinite, metrics)):
-            raise FloatingPointError(
-                f"a loss is not finite by update {self._n_updates} (step {self.num_timesteps}): {metrics}. "
+        means = torch.stack([torch.stack(update) for update in updates]).mean(0).tolist()
+        metrics = dict(zip(self.metric_names, means, strict=False))
+        if wrong := [f"{name} is {value}" for name, value in metrics.items() if not math.isfinite(value)]:
+            raise NonFinite(
+                f"A loss is not finite by step {self.num_timesteps}, update {self._n_updates}: {', '.join(wrong)}. "
                 f"{self._suspect()} The weights are lost: go back to a checkpoint."
             )
-        self._record_metrics(metrics)
+        self._logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        for name, value in metrics.items():
+            self._logger.record(f"train/{name}", value)
 
     def _suspect(self) -> str:
         return "Try a smaller learning_rate, and VecNormalize if rewards or observations are large."
@@ -153,20 +282,45 @@ class Agent(BaseAlgorithm):
         """The state that the rest of a run depends on. A subclass that has more of it adds its own items."""
         return agent_inventory(self)
 
-    def save(self, path: Path | str, exclude: Any = None, include: Any = None) -> None:  # type: ignore[override]
+    def save(self, path: Any, exclude: Any = None, include: Any = None) -> None:
         """Write the agent as the folder ``path`` (safetensors and JSON; the replay buffer is not part of it).
 
         Raises:
-            InvalidParameter: ``exclude`` or ``include`` is given; they choose what Stable-Baselines3 pickles.
+            InvalidParameter: ``exclude`` or ``include`` is given; they choose what Stable-Baselines3 pickles. Or
+                ``path`` is a file object.
             OSError: the disk is full or not writable; an older folder is untouched.
         """
         if exclude or include:
             raise InvalidParameter("save() takes no exclude or include: nothing is pickled here")
-        saving.save_agent(self, path)
+        saving.save_agent(self, saving.folder(path))
+
+    def set_parameters(
+        self, load_path_or_dict: Path | str | dict[str, Any], exact_match: bool = True, device: Any = "auto"
+    ) -> None:
+        """Take networks and optimisers from a saved agent's folder, or from what ``get_parameters`` gives.
+
+        Args:
+            load_path_or_dict: the folder, or state dictionaries by name of module or optimiser.
+            exact_match: everything must be there. Otherwise what is there is taken, and the rest stays.
+            device: not used; tensors go where the agent's are.
+
+        Raises:
+            InvalidParameter: names or shapes do not fit, or nothing would be taken; the agent is as before.
+        """
+        given = load_path_or_dict
+        states = given if isinstance(given, dict) else saving.read(saving.folder(given)).states()
+        saving.set_states(self, states, exact_match)
 
     @classmethod
     def load(  # type: ignore[override]
-        cls, path: Path | str, env: Any = None, device: torch.device | str = "auto", **arguments: Any
+        cls,
+        path: Path | str,
+        env: Any = None,
+        device: torch.device | str = "auto",
+        custom_objects: dict[str, Any] | None = None,
+        print_system_info: bool = False,
+        force_reset: bool = True,
+        **arguments: Any,
     ) -> Self:
         """Read an agent that :meth:`save` wrote. No generator is seeded by it.
 
@@ -175,20 +329,38 @@ class Agent(BaseAlgorithm):
             env: to go on learning; not needed to predict. Where the agent was trained behind ``VecNormalize``, a fresh
                 one around it gets the saved statistics.
             device: where its tensors go.
+            custom_objects: the same as ``arguments``.
+            print_system_info: print this system's versions and those that the agent was saved with.
+            force_reset: a saved agent holds no step of an episode, so ``learn`` always begins with a reset.
             arguments: constructor arguments to have otherwise than when it was saved.
 
         Raises:
             FileNotFoundError: there is no such folder.
             CorruptFile: it is damaged, or another class's.
             SpaceMismatch: ``env`` has other spaces.
-            InvalidParameter: the agent was trained behind ``VecNormalize``, and ``env`` is not behind one.
+            InvalidParameter: the agent was trained behind ``VecNormalize``, and ``env`` is not behind one; or an
+                argument cannot be: a file object, other networks, ``force_reset=False``.
+            UnknownId: there is no such argument.
         """
-        saved = saving.read(path)
+        saved = saving.read(saving.folder(path))
         if saved.name != cls.catalog_name:
             raise CorruptFile(
                 f"{path} holds an agent of class {saved.name!r}, not {cls.catalog_name!r}: "
                 "use agentgym.agents.common.saving.load_agent, which finds the class"
             )
+        arguments = {**(custom_objects or {}), **arguments}
+        if not force_reset:
+            raise InvalidParameter(
+                "force_reset=False cannot be: a saved agent holds no step of an episode, so learning begins with a "
+                "reset. A run goes on within its episode: agentgym resume."
+            )
+        if arguments.get("policy_kwargs", saved.arguments["policy_kwargs"]) != saved.arguments["policy_kwargs"]:
+            raise InvalidParameter(
+                f"{path} has the networks {saved.arguments['policy_kwargs']}; policy_kwargs cannot change them."
+            )
+        if print_system_info:
+            get_system_info()
+            print("Saved with:", *(f"{name} {found}" for name, found in saved.values["versions"].items()), sep="\n- ")
         agent = cls.build(
             saved.policy,
             saved.observation_space,
@@ -219,75 +391,17 @@ class Agent(BaseAlgorithm):
         Raises:
             SpaceMismatch: ``env`` has other spaces.
         """
+        env = _make(env)
+        if env is not None:
+            check_same_spaces((observation_space, action_space), _spaces(env))
         seed = arguments.get("seed")
         unseeded = {**arguments, "seed": None}
         agent = cls(policy, env, device=device, _init_setup_model=False, **unseeded)
         if agent.env is None:
             agent.observation_space, agent.action_space, agent.n_envs = observation_space, action_space, n_envs
-        else:
-            check_same_spaces((observation_space, action_space), (agent.observation_space, agent.action_space))
         agent._setup_model()
         agent.seed = seed
         return agent
-
-
-class OffPolicyAgent(Agent, OffPolicyAlgorithm):
-    """An agent with a replay buffer."""
-
-    def _sample_action(
-        self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
-    ) -> tuple[np.ndarray, np.ndarray]:
-        actions = super()._sample_action(learning_starts, action_noise, n_envs)
-        if not np.isfinite(actions[1]).all():  # the loss says why, where there was one
-            self._publish_metrics()
-            raise FloatingPointError(f"the actor gives actions that are not finite at step {self.num_timesteps}")
-        return actions
-
-    def _suspect(self) -> str:
-        buffer = self.replay_buffer
-        assert buffer is not None
-        rows = slice(None) if buffer.full else slice(buffer.pos)
-        for what in ("rewards", "observations", "actions"):
-            if bad := int((~np.isfinite(getattr(buffer, what)[rows])).sum()):
-                return f"The replay buffer holds {bad} {what} that are not finite: mend the environment."
-        return super()._suspect()
-
-    def save_replay_buffer(self, path: Path | str) -> None:  # type: ignore[override]
-        """Write the replay buffer as the folder ``path`` (npz and JSON).
-
-        Raises:
-            InvalidParameter: its class keeps more than arrays of transitions.
-        """
-        buffer = self.replay_buffer
-        assert buffer is not None
-        arrays = {name: array for name, array in vars(buffer).items() if isinstance(array, np.ndarray)}
-        if type(buffer) not in (ReplayBuffer, NStepReplayBuffer, FastReplayBuffer):
-            raise InvalidParameter(
-                f"{type(buffer).__name__} cannot be saved: only Stable-Baselines3's plain buffers can"
-            )
-        rows = buffer.buffer_size if buffer.full else buffer.pos
-        held = {name: array[:rows] for name, array in arrays.items()}
-        checkpoint.write(path, checkpoint.Contents({}, held, {"pos": buffer.pos, "full": buffer.full}))
-
-    def load_replay_buffer(self, path: Path | str, truncate_last_traj: bool = True) -> None:  # type: ignore[override]
-        """Read a replay buffer that :meth:`save_replay_buffer` wrote into this agent's, of the same size.
-
-        Raises:
-            FileNotFoundError, CorruptFile: there is none, or it is damaged or of other sizes.
-        """
-        buffer, found = self.replay_buffer, checkpoint.read(path)
-        assert buffer is not None
-        try:
-            for name, array in found.arrays.items():
-                own: np.ndarray = getattr(buffer, name)
-                if own.dtype != array.dtype or own.shape[1:] != array.shape[1:] or len(array) > len(own):
-                    raise ValueError(f"{name} is {array.dtype}{array.shape}, the agent's is {own.dtype}{own.shape}")
-                own[: len(array)] = array
-            if found.values["full"] and len(found.arrays["rewards"]) != buffer.buffer_size:
-                raise ValueError(f"it holds {len(found.arrays['rewards'])} rows, the agent's {buffer.buffer_size}")
-            buffer.pos, buffer.full = int(found.values["pos"]), bool(found.values["full"])
-        except (AttributeError, KeyError, ValueError) as error:
-            raise CorruptFile(f"{path} does not hold a replay buffer for this agent ({error})") from error
 
 
 def _make(env: Any) -> Any:
@@ -302,3 +416,24 @@ def _make(env: Any) -> Any:
         return gymnasium.make(env)
     except (gymnasium.error.NameNotFound, gymnasium.error.NamespaceNotFound) as error:
         raise UnknownId("environment", env, gymnasium.registry, str(error).splitlines()[0]) from None
+
+
+def _spaces(env: Any) -> tuple[spaces.Space, spaces.Space]:
+    """What one of the environments observes, and what is played in it."""
+    if isinstance(env, VectorEnv):
+        return env.single_observation_space, env.single_action_space
+    return env.observation_space, env.action_space
+
+
+def _steps(total: Any) -> int:
+    """A number of steps, also as a float such as 1e5.
+
+    Raises:
+        InvalidParameter: it is no whole number, or negative.
+        NonFinite: it is NaN or infinite.
+    """
+    require_finite("total_timesteps", total)
+    number = plain(total)
+    if not isinstance(number, int | float) or isinstance(number, bool) or number < 0 or number % 1:
+        raise InvalidParameter(f"total_timesteps is {total!r}; it must be a whole number of at least 0.")
+    return int(number)

@@ -53,8 +53,17 @@ class Observations:
         if self._counted:
             self._least, self._most = _range(space)
 
+    def fits(self, observations: np.ndarray) -> bool:
+        """Whether a batch is ``[n, *space.shape]``, finite, and of choices that the space has."""
+        return (
+            observations.ndim > 0
+            and observations.shape[1:] == self._shape
+            and is_finite(observations)
+            and not (self._counted and ((observations < self._least) | (observations > self._most)).any())
+        )
+
     def require(self, observations: np.ndarray, where: str = "") -> None:
-        """Refuse a batch that is none of the space.
+        """Refuse a batch that does not fit.
 
         Args:
             observations: what should be ``[n, *space.shape]``.
@@ -64,18 +73,17 @@ class Observations:
             SpaceMismatch: another shape, or choices that the space does not have.
             NonFinite: NaN or infinity.
         """
-        if observations.shape[1:] != self._shape or not observations.ndim:
-            raise SpaceMismatch(
-                f"{self.agent} was given observations of shape {observations.shape[1:]}{where and ' ' + where}, and "
-                f"the observation space is {self.space}. Mend the environment or the wrapper around it."
-            )
-        if not is_finite(observations):
+        if self.fits(observations):
+            return
+        if observations.shape[1:] == self._shape and observations.ndim:
             require_row("The observation", observations, where)
-        if self._counted and ((observations < self._least) | (observations > self._most)).any():
-            raise SpaceMismatch(
-                f"{self.agent} was given the observations {observations.tolist()}{where and ' ' + where}, and the "
-                f"observation space is {self.space}. Mend the environment or the wrapper around it."
-            )
+            what = f"the observations {observations.tolist()}"
+        else:
+            what = f"observations of shape {observations.shape[1:]}"
+        raise SpaceMismatch(
+            f"{self.agent} was given {what}{where and ' ' + where}, and the observation space is {self.space}. "
+            "Mend the environment or the wrapper around it."
+        )
 
     def to_learner(self, observations: np.ndarray) -> np.ndarray:
         """Observations ``[n, *space.shape]`` as the learner's, ``[n, *own.shape]``."""

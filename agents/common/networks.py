@@ -176,7 +176,17 @@ class StackedCritic(ContinuousCritic):
             destination.update(zip([prefix + member for member in members], tensors, strict=True))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
+        """Take the networks that are there; the others keep their weights, and are missing where that is an error."""
+        _, strict, missing, _, errors = arguments
         for name, members in self.member_names(prefix):
-            if all(member in state_dict for member in members):
-                state_dict[name] = self.join(name, [state_dict.pop(member) for member in members])
+            own = self.split(name, self.get_parameter(name.removeprefix(prefix)).detach())
+            found = [state_dict.pop(member, None) for member in members]
+            for index, (member, tensor) in enumerate(zip(members, found, strict=True)):
+                if tensor is None:
+                    missing.extend([member] if strict else [])
+                elif tensor.shape == own[index].shape:
+                    own[index] = tensor
+                else:
+                    errors.append(f"size mismatch for {member}: {list(tensor.shape)}, not {list(own[index].shape)}")
+            state_dict[name] = self.join(name, [tensor.to(own[0]) for tensor in own])
         super()._load_from_state_dict(state_dict, prefix, *arguments)

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 import numpy as np
+from gymnasium import spaces
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
@@ -10,6 +11,8 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from agentgym.agents.common.actor_critic import ActorCriticMlpPolicy
 from agentgym.agents.common.agent import Agent
+from agentgym.agents.common.hyperparameters import checked
+from agentgym.agents.common.learners_env import LearnersEnv
 from agentgym.agents.common.normalization import LearnersView, RunningMoments
 from agentgym.state import Inventory, Item
 
@@ -27,10 +30,15 @@ class OnPolicyAgent(Agent, OnPolicyAlgorithm):
 
     Attributes:
         return_moments: the running statistics of the discounted return; they are saved with the agent.
-        env: the environments as ``learn`` sees them; :meth:`get_env` gives them as they are.
     """
 
+    normalize_rewards: bool
+    bootstrap_time_limits: bool
     policy: ActorCriticMlpPolicy
+    action_spaces: ClassVar[tuple[type[spaces.Space], ...]] = (
+        spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary,
+    )  # fmt: skip
+    elsewhere: ClassVar[str] = "stable_baselines3.PPO"
     policy_aliases: ClassVar[dict[str, Any]] = {"MlpPolicy": ActorCriticMlpPolicy}
 
     def __init__(
@@ -42,31 +50,22 @@ class OnPolicyAgent(Agent, OnPolicyAlgorithm):
         bootstrap_time_limits: bool = True,
         **keywords: Any,
     ) -> None:
-        self.normalize_rewards = normalize_rewards
-        self.bootstrap_time_limits = bootstrap_time_limits
+        flags = {"normalize_rewards": normalize_rewards, "bootstrap_time_limits": bootstrap_time_limits}
+        vars(self).update(checked(self.catalog_name, flags))
         self.return_moments = RunningMoments()
         super().__init__(policy, env, *arguments, **keywords)
 
-    def _setup_model(self) -> None:
-        self._take_view()
-        super()._setup_model()
-
-    def set_env(self, env: Any, force_reset: bool = True) -> None:
-        """As :meth:`Agent.set_env`."""
-        super().set_env(env, force_reset)
-        self._take_view()
-
     def get_env(self) -> VecEnv | None:
         """The environments with their own rewards; only ``learn`` sees them otherwise."""
-        return self.env.venv if isinstance(self.env, LearnersView) else self.env
+        env = self.env.venv if isinstance(self.env, LearnersView) else self.env
+        return env.venv if isinstance(env, LearnersEnv) else env
 
     def _take_view(self) -> None:
+        super()._take_view()
         plain = self.bootstrap_time_limits and not self.normalize_rewards
         if self.env is not None and not plain:
-            venv = self.get_env()
-            assert venv is not None
             moments = self.return_moments if self.normalize_rewards else None
-            self.env = LearnersView(venv, moments, self.gamma, self.bootstrap_time_limits)
+            self.env = LearnersView(self.env, moments, self.gamma, self.bootstrap_time_limits)
 
     def inventory(self) -> Inventory:
         """As :meth:`Agent.inventory`, with the running discounted sums of rewards."""

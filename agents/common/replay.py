@@ -1,12 +1,39 @@
 """Replay without the second copy: what fancy indexing returns is already nobody else's."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+import psutil
 import torch
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 
-__all__ = ["FastReplayBuffer"]
+from agentgym.errors import InvalidParameter
+
+if TYPE_CHECKING:
+    from agentgym.agents.common.off_policy import OffPolicyAgent
+
+__all__ = ["FastReplayBuffer", "require_memory"]
+
+
+def require_memory(agent: "OffPolicyAgent") -> None:
+    """Refuse a replay buffer that does not fit into memory before it is made.
+
+    Raises:
+        InvalidParameter: it does not; the message says what it needs and what there is.
+    """
+    seen, played = agent.observations.own, agent.actions.own
+    observation = max(int(np.prod(seen.shape)), 1) * seen.dtype.itemsize
+    entries = 1 if agent.optimize_memory_usage else 2  # s, and s'
+    row = entries * observation + 4 * (int(np.prod(played.shape)) + 3)  # action, reward, end, time limit: float32
+    needed, there = agent.buffer_size * row, psutil.virtual_memory().available
+    if needed > there:
+        raise InvalidParameter(
+            f"A replay buffer of {agent.buffer_size:,} transitions of {row:,} bytes needs {needed / 2**30:.1f} GiB, "
+            f"and {there / 2**30:.1f} GiB are free. At most buffer_size={there // row} fits. Or make observations "
+            "smaller, in a wrapper."
+        )
 
 
 class FastReplayBuffer(ReplayBuffer):

@@ -6,6 +6,7 @@ environments' wrappers did to observations and rewards (statistics of ``VecNorma
 """
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from agentgym import catalog, checkpoint
 from agentgym.agents.common import optim
 from agentgym.agents.common.spaces import space_from_json, space_to_json
-from agentgym.errors import CorruptFile, InvalidParameter
+from agentgym.errors import CorruptFile, InvalidParameter, UnknownId
 from agentgym.preprocessing import Preprocessing, preprocessing_of
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SavedAgent",
     "contents",
+    "folder",
     "load_agent",
     "optimizer_state",
     "read",
@@ -37,6 +39,7 @@ __all__ = [
     "restore_normalization",
     "restore_optimizer",
     "save_agent",
+    "set_states",
 ]
 
 COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates", "_episode_num")
@@ -65,6 +68,28 @@ class SavedAgent:
         except (KeyError, TypeError, AttributeError) as error:
             raise CorruptFile(f"{origin} holds no saved agent ({error!r} is missing or damaged)") from error
 
+    def states(self) -> dict[str, Any]:
+        """Tensors by module, and optimisers as :func:`optimizer_state` gives them, for :func:`set_states`."""
+        found: dict[str, Any] = {
+            name: {"slots": {}, "groups": groups} for name, groups in self.values["optimizers"].items()
+        }
+        for key, tensor in self.tensors.items():
+            name, _, rest = key.partition("/")
+            if name != "variables":
+                found.setdefault(name, {}).get("slots", found[name])[rest] = tensor
+        return found
+
+
+def folder(path: Any) -> Path:
+    """Where an agent is saved.
+
+    Raises:
+        InvalidParameter: a file object.
+    """
+    if hasattr(path, "read") or hasattr(path, "write"):
+        raise InvalidParameter("An agent is saved as a folder, which a file object cannot hold: give a path")
+    return Path(path)
+
 
 def save_agent(agent: "Agent", folder: Path | str) -> Path:
     """Write the agent as ``folder``, replacing an older one only once the new one is whole on disk."""
@@ -78,6 +103,11 @@ def read(folder: Path | str) -> SavedAgent:
         FileNotFoundError: there is none.
         CorruptFile: it is damaged, or no agent's.
     """
+    if Path(folder).is_file():
+        raise CorruptFile(
+            f"{folder} is a file; an agent is saved as a folder. What Stable-Baselines3 saved is read by its own "
+            "class, and a SAC's zip also by agentgym.agents.SAC.import_sb3(path, env)"
+        )
     return SavedAgent(checkpoint.read(folder), folder)
 
 
@@ -226,6 +256,49 @@ def restore(agent: "Agent", saved: SavedAgent) -> None:
         raise CorruptFile(f"the saved agent does not fit its own description: {error}") from error
     for name, value in saved.counters.items():
         setattr(agent, name, value)
+
+
+def set_states(agent: "Agent", states: Mapping[str, Any], exact: bool) -> None:
+    """Put state dictionaries by name into an agent; nothing is changed where one does not fit.
+
+    Args:
+        agent: what ``get_parameters`` is asked of.
+        states: of its modules and optimisers, all of them if ``exact``.
+        exact: every entry must be there, and no other. Otherwise the entries that the agent has are taken.
+
+    Raises:
+        UnknownId: the agent has no module of that name.
+        InvalidParameter: an entry is missing or has another shape, or there is nothing to take.
+    """
+    known = agent._get_torch_save_params()[0]
+    for name, state in states.items():
+        if name not in known:
+            raise UnknownId("module or optimiser", str(name), known)
+        part = recursive_getattr(agent, name)
+        if isinstance(part, nn.Module):
+            _require_fit(name, part.state_dict(), state, exact)
+    if exact and (missing := [name for name in known if name not in states]):
+        raise InvalidParameter(f"The parameters of {', '.join(missing)} are missing: give all, or exact_match=False")
+    for name, state in states.items():
+        part = recursive_getattr(agent, name)
+        if isinstance(part, nn.Module):
+            part.load_state_dict(state, strict=exact)
+        elif "slots" in state:
+            restore_optimizer(part, state)
+        else:
+            part.load_state_dict(state)
+
+
+def _require_fit(name: str, own: Mapping[str, Tensor], given: Mapping[str, Tensor], exact: bool) -> None:
+    others, shared = [key for key in given if key not in own], [key for key in given if key in own]
+    if wrong := [key for key in shared if given[key].shape != own[key].shape]:
+        shapes = f"{list(given[wrong[0]].shape)} instead of {list(own[wrong[0]].shape)}"
+        raise InvalidParameter(f"{wrong[0]} of {name} has the shape {shapes}")
+    if exact and (others or len(shared) < len(own)):
+        missing = [key for key in own if key not in given]
+        raise InvalidParameter(f"The entries of {name} do not fit: missing {missing[:3]}, unknown {others[:3]}")
+    if not shared:
+        raise InvalidParameter(f"{name} has none of the entries {others[:3]}, so nothing would be loaded")
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:

@@ -7,7 +7,8 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from agentgym.agents.marl.layout import Layout
-from agentgym.errors import InvalidParameter
+from agentgym.errors import InvalidParameter, NonFinite
+from agentgym.finite import is_finite
 
 __all__ = ["AgentsAsEnvs"]
 
@@ -27,7 +28,7 @@ class AgentsAsEnvs(VecEnvWrapper):
         worlds: N.
 
     Raises:
-        FloatingPointError: a world gave an observation or reward that is not finite.
+        NonFinite: a world gave an observation or reward that is not finite.
         InvalidParameter: some worlds give ``agent_rewards`` of one length A and others do not.
     """
 
@@ -35,6 +36,7 @@ class AgentsAsEnvs(VecEnvWrapper):
         super().__init__(venv, layout.own_observation_space, layout.own_action_space)
         self.layout, self.worlds = layout, venv.num_envs
         self.num_envs = self.worlds * layout.agents
+        self.steps = 0
 
     def reset(self) -> np.ndarray:
         """Start all episodes; windows [N * A, F]."""
@@ -44,6 +46,7 @@ class AgentsAsEnvs(VecEnvWrapper):
 
     def step_async(self, actions: np.ndarray) -> None:
         """Take all agents' actions, [N * A, a]."""
+        self.steps += 1
         self.venv.step_async(self.layout.join(actions))
 
     def step_wait(self) -> VecEnvStepReturn:
@@ -82,6 +85,10 @@ class AgentsAsEnvs(VecEnvWrapper):
             }
 
     def _require_finite(self, what: str, values: np.ndarray) -> None:
-        if not np.isfinite(values).all():
-            bad = [world for world in range(self.worlds) if not np.isfinite(values[world]).all()]
-            raise FloatingPointError(f"Worlds {bad} gave {what} that are not finite: mend the environment.")
+        if not is_finite(values):
+            bad = [world for world in range(self.worlds) if not is_finite(values[world])]
+            entry = tuple(np.argwhere(~np.isfinite(values[bad[0]]))[0].tolist())
+            raise NonFinite(
+                f"Worlds {bad} gave {what} that are not finite in step {self.steps} of each, the first {entry}: "
+                f"{values[bad[0]][entry]}. Mend the environment."
+            )

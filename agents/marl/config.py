@@ -7,12 +7,13 @@ from typing import Any
 from stable_baselines3.common.utils import LinearSchedule
 
 from agentgym.agents.common.activations import ACTIVATIONS, Activation
+from agentgym.agents.common.hyperparameters import Checked
 
 __all__ = ["SharedMDPOConfig", "SharedPPOConfig"]
 
 
 @dataclass
-class SharedPPOConfig:
+class SharedPPOConfig(Checked):
     """Proximal Policy Optimization; a sample is one step of one agent."""
 
     # Sharing
@@ -50,7 +51,7 @@ class SharedPPOConfig:
 
 
 @dataclass
-class SharedMDPOConfig:
+class SharedMDPOConfig(Checked):
     """On-policy Mirror Descent Policy Optimization; a sample is one step of one agent."""
 
     # Sharing

@@ -34,6 +34,11 @@ class SharedLearner(OnPolicyAgent):
         return env
 
     @property
+    def steps_at_once(self) -> int:
+        """World steps in one step of all environments."""
+        return self.agents.worlds
+
+    @property
     def steps_per_iteration(self) -> int:
         """World steps between two updates."""
         return self.n_steps * self.agents.worlds

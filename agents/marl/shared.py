@@ -13,10 +13,12 @@ from torch import Tensor
 
 from agentgym import checkpoint
 from agentgym.agents.common import saving
+from agentgym.agents.common.hyperparameters import checked
 from agentgym.agents.marl.agents_as_envs import AgentsAsEnvs
 from agentgym.agents.marl.layout import Layout
 from agentgym.agents.marl.learner import SharedLearner
-from agentgym.errors import InvalidParameter, SpaceMismatch
+from agentgym.errors import SpaceMismatch
+from agentgym.finite import require_finite
 from agentgym.joint import JointEnv
 from agentgym.preprocessing import Preprocessing
 from agentgym.state import Inventory
@@ -52,12 +54,13 @@ class SharedAgent:
     Learner: ClassVar[type[SharedLearner]]
 
     def __init__(self, policy: Any, env: Any, mirror: bool = True, **keywords: Any) -> None:
+        mirror = checked(self.catalog_name, {"mirror": mirror})["mirror"]
         venv = self._wrap_env(env, keywords.get("verbose", 0))
         layout = Layout.of(venv)
         pair = layout.to_json()["mirror"] if mirror else None
         keywords["policy_kwargs"] = {**(keywords.get("policy_kwargs") or {}), "mirror": pair}
         self._take(layout, self.Learner(policy, AgentsAsEnvs(venv, layout), **keywords))
-        self.action_space.seed(keywords.get("seed"))
+        self.action_space.seed(self.learner.seed)
 
     def _take(self, layout: Layout, learner: SharedLearner) -> None:
         self.layout, self.learner = layout, learner
@@ -152,14 +155,14 @@ class SharedAgent:
             joint actions of one world or of n, and ``state``.
 
         Raises:
-            InvalidParameter: another shape, or entries that are not finite.
+            SpaceMismatch: another shape.
+            NonFinite: it has NaN or infinity.
         """
         observation, shape = np.asarray(observation), self.observation_space.shape
         single = observation.shape == shape
         if not single and observation.shape[1:] != shape:
-            raise InvalidParameter(f"Joint observations are {list(shape)} or [n, ...], not {list(observation.shape)}.")
-        if not np.isfinite(observation).all():
-            raise InvalidParameter("The observation has entries that are not finite.")
+            raise SpaceMismatch(f"Joint observations are {list(shape)} or [n, ...], not {list(observation.shape)}.")
+        require_finite("The joint observation", observation)
         windows = self.layout.split(observation[None] if single else observation)
         actions, _ = self.learner.predict(windows, deterministic=deterministic)
         joint = self.layout.join(actions)
@@ -173,7 +176,7 @@ class SharedAgent:
         Callbacks get this agent as their ``model``.
 
         Raises:
-            FloatingPointError: a loss, observation or reward became NaN or infinite.
+            NonFinite: a loss, an observation, a reward, an action or a weight became NaN or infinite.
         """
         self.learner.learn(total_timesteps, *arguments, **keywords)
         return self
@@ -181,7 +184,7 @@ class SharedAgent:
     def set_random_seed(self, seed: int | None = None) -> None:
         """Seed the global generators, the environments and the action space."""
         self.learner.set_random_seed(seed)
-        self.action_space.seed(seed)
+        self.action_space.seed(None if seed is None else int(seed))
 
     @property
     def num_timesteps(self) -> int:
@@ -221,7 +224,7 @@ class SharedAgent:
         """
         contents = saving.contents(self.learner)
         contents.values["joint"] = self.layout.to_json()
-        checkpoint.write(path, contents)
+        checkpoint.write(saving.folder(path), contents)
 
     @classmethod
     def load(cls, path: Path | str, env: Any = None, device: torch.device | str = "auto", **arguments: Any) -> Self:
@@ -238,7 +241,7 @@ class SharedAgent:
             CorruptFile: it is damaged, or another class's.
             SpaceMismatch: ``env`` has another layout.
         """
-        layout = Layout.from_json(saving.read(path).values.get("joint"))
+        layout = Layout.from_json(saving.read(saving.folder(path)).values.get("joint"))
         agents = None if env is None else cls._agents_of(env, layout)
         agent = cls.__new__(cls)
         agent._take(layout, cls.Learner.load(path, agents, device, **arguments))

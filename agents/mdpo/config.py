@@ -1,17 +1,19 @@
 """MDPO's hyperparameters, off-policy and on-policy. Sources are in the card."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from stable_baselines3.common.utils import LinearSchedule
 
 from agentgym.agents.common.activations import ACTIVATIONS, Activation
+from agentgym.agents.common.hyperparameters import RULES, Checked, Rule, whole
 
 __all__ = ["MDPOConfig", "OnPolicyMDPOConfig"]
 
 
 @dataclass
-class MDPOConfig:
+class MDPOConfig(Checked):
     """Off-policy: the paper's settings on MuJoCo, with Kullback-Leibler divergence."""
 
     # Optimisation
@@ -65,7 +67,7 @@ class MDPOConfig:
 
 
 @dataclass
-class OnPolicyMDPOConfig:
+class OnPolicyMDPOConfig(Checked):
     """On-policy: the paper's "loaded" version, with proper treatment of time limits."""
 
     # Collection
@@ -95,6 +97,8 @@ class OnPolicyMDPOConfig:
     value_layers: tuple[int, ...] = (64, 64)
     activation: Activation = "tanh"
     orthogonal: bool = True  # orthogonal initial weights
+
+    rules: ClassVar[Mapping[str, Rule]] = {**RULES, "n_steps": whole(2)}  # one step has no spread of advantages
 
     @classmethod
     def loaded(cls) -> "OnPolicyMDPOConfig":

@@ -12,9 +12,10 @@ from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor
 from torch.nn import functional as F
 
-from agentgym.agents.common.agent import OffPolicyAgent
 from agentgym.agents.common.compiled import graphed
+from agentgym.agents.common.hyperparameters import checked
 from agentgym.agents.common.networks import StackedCritic, TanhGaussianActor
+from agentgym.agents.common.off_policy import OffPolicyAgent
 from agentgym.agents.common.optim import polyak_update, set_gradients
 from agentgym.agents.common.replay import FastReplayBuffer
 from agentgym.agents.common.tanh_gaussian import LOG_STD_MAX, LOG_STD_MIN
@@ -46,7 +47,7 @@ class MDPO(OffPolicyAgent):
 
     Raises:
         InvalidParameter: a hyperparameter outside its range.
-        FloatingPointError: a loss became NaN or infinite (looked at whenever the logger is).
+        SpaceMismatch: the environment's spaces are none for MDPO; the message says what to do.
     """
 
     Config = MDPOConfig
@@ -58,6 +59,16 @@ class MDPO(OffPolicyAgent):
     )  # fmt: skip
     policy_aliases: ClassVar[dict[str, Any]] = {"MlpPolicy": MirrorDescentPolicy}
 
+    metric_names: ClassVar[tuple[str, ...]] = ("critic_loss", "value_loss", "actor_loss")
+
+    step_size: float
+    ent_coef: float
+    tsallis_q: float
+    snapshot_interval: int
+    regularization: float
+    deterministic_collection: bool
+    compile: bool
+    cuda_graphs: bool
     policy: MirrorDescentPolicy
     actor: TanhGaussianActor
     critic: StackedCritic
@@ -90,15 +101,12 @@ class MDPO(OffPolicyAgent):
         device: torch.device | str = "auto",
         _init_setup_model: bool = True,
     ) -> None:
-        if not step_size > 0 or not 1 <= tsallis_q <= 2 or snapshot_interval < 1 or regularization < 0:
-            raise InvalidParameter(
-                "MDPO needs step_size above 0, tsallis_q from 1 to 2, snapshot_interval of at least 1 and "
-                f"regularization of at least 0, not {step_size}, {tsallis_q}, {snapshot_interval}, {regularization}"
-            )
-        self.step_size, self.ent_coef, self.tsallis_q = step_size, ent_coef, tsallis_q
-        self.snapshot_interval, self.regularization = snapshot_interval, regularization
-        self.deterministic_collection = deterministic_collection
-        self.compile, self.cuda_graphs = compile, cuda_graphs
+        own = {
+            "step_size": step_size, "ent_coef": ent_coef, "tsallis_q": tsallis_q, "regularization": regularization,
+            "snapshot_interval": snapshot_interval, "deterministic_collection": deterministic_collection,
+            "compile": compile, "cuda_graphs": cuda_graphs,
+        }  # fmt: skip
+        vars(self).update(checked(self.catalog_name, own))
         super().__init__(
             policy, env, learning_rate, buffer_size, learning_starts, batch_size, tau, gamma, train_freq,
             gradient_steps, replay_buffer_class=FastReplayBuffer, policy_kwargs=policy_kwargs,
@@ -137,7 +145,7 @@ class MDPO(OffPolicyAgent):
         if not self.deterministic_collection or self.num_timesteps < learning_starts:
             return super()._sample_action(learning_starts, action_noise, n_envs)
         assert self._last_obs is not None
-        actions, _ = self.predict(self._last_obs, deterministic=True)
+        actions, _ = self.policy.predict(self._last_obs, deterministic=True)
         return actions, self.policy.scale_action(actions)
 
     @torch.no_grad()
@@ -232,12 +240,6 @@ class MDPO(OffPolicyAgent):
             log_std = log_std.clamp(LOG_STD_MIN, LOG_STD_MAX)
             loss = loss + self.regularization * (mean.square().mean() + log_std.square().mean())
         return loss, new_actions.detach(), log_q.detach(), values.detach()
-
-    def _record_metrics(self, metrics: list[float]) -> None:
-        self._logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-        names = ("train/critic_loss", "train/value_loss", "train/actor_loss")
-        for name, value in zip(names, metrics, strict=True):
-            self._logger.record(name, value)
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         return ["policy", "actor.optimizer", "critic.optimizer", "value_net.optimizer"], []

@@ -10,16 +10,14 @@ from stable_baselines3.common.utils import explained_variance
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from agentgym.agents.common.hyperparameters import checked
 from agentgym.agents.common.on_policy import OnPolicyAgent
 from agentgym.agents.common.optim import set_gradients
 from agentgym.agents.mdpo.config import OnPolicyMDPOConfig
 from agentgym.agents.mdpo.divergence import bregman_divergence
 from agentgym.agents.mdpo.policies import OnPolicyMirrorDescentPolicy
-from agentgym.errors import InvalidParameter
 
 __all__ = ["OnPolicyMDPO"]
-
-DIRECTIONS = ("new||old", "old||new")
 
 
 class OnPolicyMDPO(OnPolicyAgent):
@@ -40,7 +38,7 @@ class OnPolicyMDPO(OnPolicyAgent):
 
     Raises:
         InvalidParameter: a hyperparameter outside its range.
-        FloatingPointError: a loss became NaN or infinite (looked at whenever the logger is).
+        SpaceMismatch: the environment's spaces are none for it; the message says what to do.
     """
 
     Config = OnPolicyMDPOConfig
@@ -52,6 +50,14 @@ class OnPolicyMDPO(OnPolicyAgent):
     )  # fmt: skip
     policy_aliases: ClassVar[dict[str, Any]] = {"MlpPolicy": OnPolicyMirrorDescentPolicy}
 
+    metric_names: ClassVar[tuple[str, ...]] = ("surrogate", "divergence", "value_loss")
+
+    policy_steps: int
+    value_epochs: int
+    value_batch_size: int
+    divergence: Literal["new||old", "old||new"]
+    tsallis_q: float
+    clip_range_vf: float | None
     policy: OnPolicyMirrorDescentPolicy
 
     def __init__(
@@ -79,14 +85,11 @@ class OnPolicyMDPO(OnPolicyAgent):
         device: torch.device | str = "auto",
         _init_setup_model: bool = True,
     ) -> None:
-        if divergence not in DIRECTIONS or not 1 <= tsallis_q <= 2 or policy_steps < 1 or n_steps < 2:
-            raise InvalidParameter(
-                f"On-policy MDPO needs divergence {' or '.join(map(repr, DIRECTIONS))}, tsallis_q from 1 to 2, "
-                "policy_steps of at least 1 and n_steps of at least 2, "
-                f"not {divergence!r}, {tsallis_q}, {policy_steps}, {n_steps}"
-            )
-        self.policy_steps, self.value_epochs, self.value_batch_size = policy_steps, value_epochs, value_batch_size
-        self.divergence, self.tsallis_q, self.clip_range_vf = divergence, tsallis_q, clip_range_vf
+        own = {
+            "policy_steps": policy_steps, "value_epochs": value_epochs, "value_batch_size": value_batch_size,
+            "divergence": divergence, "tsallis_q": tsallis_q, "clip_range_vf": clip_range_vf,
+        }  # fmt: skip
+        vars(self).update(checked(self.catalog_name, own))
         super().__init__(
             policy, env, learning_rate, n_steps, gamma, gae_lambda, ent_coef=0.0, vf_coef=0.0,
             max_grad_norm=max_grad_norm, use_sde=False, sde_sample_freq=-1, normalize_rewards=normalize_rewards,
@@ -165,10 +168,6 @@ class OnPolicyMDPO(OnPolicyAgent):
             errors = torch.maximum(errors, (near - returns).square())
         return 0.5 * errors.mean()
 
-    def _record_metrics(self, metrics: list[float]) -> None:
-        for name, value in zip(("surrogate", "divergence", "value_loss"), metrics, strict=True):
-            self._logger.record(f"train/{name}", value)
-
     def _record_batch(self) -> None:
         """What must be written down before the next batch takes this one's place."""
         buffer = self.rollout_buffer
@@ -177,7 +176,6 @@ class OnPolicyMDPO(OnPolicyAgent):
         self._logger.record("train/mirror_step_size", self.mirror_step_size)
         if hasattr(self.policy, "log_std"):
             self._logger.record("train/std", self.policy.log_std.exp().mean().item())
-        self._logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
 
     def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
         modules, variables = super()._get_torch_save_params()

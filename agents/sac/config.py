@@ -1,15 +1,17 @@
 """SAC's hyperparameters."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from agentgym.agents.common.activations import ACTIVATIONS, Activation
+from agentgym.agents.common.hyperparameters import RULES, Checked, Rule, entropy_target, temperature
 
 __all__ = ["SACConfig"]
 
 
 @dataclass
-class SACConfig:
+class SACConfig(Checked):
     """Defaults are Stable-Baselines3's, which are Haarnoja et al. (2018), table 1, but for learning_starts."""
 
     # Optimisation
@@ -39,6 +41,8 @@ class SACConfig:
     # Speed on a GPU (on a CPU both are slower or impossible)
     compile: bool = False  # torch.compile on the networks' passes
     cuda_graphs: bool = False  # record the update once, then replay it
+
+    rules: ClassVar[Mapping[str, Rule]] = {**RULES, "ent_coef": temperature, "target_entropy": entropy_target}
 
     @classmethod
     def mujoco(cls) -> "SACConfig":

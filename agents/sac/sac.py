@@ -11,9 +11,10 @@ from stable_baselines3.common.type_aliases import GymEnv
 from torch import Tensor
 from torch.nn import functional as F
 
-from agentgym.agents.common.agent import OffPolicyAgent
 from agentgym.agents.common.compiled import graphed
+from agentgym.agents.common.hyperparameters import checked
 from agentgym.agents.common.networks import StackedCritic, TanhGaussianActor
+from agentgym.agents.common.off_policy import OffPolicyAgent
 from agentgym.agents.common.optim import FusedAdam, polyak_update, set_gradients
 from agentgym.agents.common.replay import FastReplayBuffer
 from agentgym.agents.sac import sb3_zip
@@ -46,8 +47,8 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
     Random numbers come from the global generators of torch and NumPy, as in Stable-Baselines3: ``seed`` sets them.
 
     Raises:
-        InvalidParameter: an option that this class does not have; the message says what to use.
-        FloatingPointError: a loss became NaN or infinite (looked at whenever the logger is).
+        SpaceMismatch: the environment's spaces are none for SAC; the message says what to do.
+        InvalidParameter: an option that this class does not have, or a value that cannot be.
     """
 
     Config = SACConfig
@@ -59,6 +60,10 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
     )  # fmt: skip
     policy_aliases: ClassVar[dict[str, Any]] = {"MlpPolicy": MlpPolicy}
 
+    metric_names: ClassVar[tuple[str, ...]] = ("ent_coef", "critic_loss", "actor_loss", "ent_coef_loss")
+
+    compile: bool
+    cuda_graphs: bool
     policy: MlpPolicy
     actor: TanhGaussianActor
     critic: StackedCritic
@@ -73,8 +78,7 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
         cuda_graphs: bool = False,
         **keywords: Any,
     ) -> None:
-        self.compile = compile
-        self.cuda_graphs = cuda_graphs
+        vars(self).update(checked(self.catalog_name, {"compile": compile, "cuda_graphs": cuda_graphs}))
         super().__init__(policy, env, *arguments, **keywords)
 
     def _setup_model(self) -> None:
@@ -166,12 +170,6 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
 
         losses = (critic_loss.detach(), actor_loss.detach())
         return (alpha, *losses) if self.ent_coef_optimizer is None else (alpha, *losses, temperature_loss)
-
-    def _record_metrics(self, metrics: list[float]) -> None:
-        names = ("train/ent_coef", "train/critic_loss", "train/actor_loss", "train/ent_coef_loss")
-        self._logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-        for name, value in zip(names, metrics, strict=False):  # no loss of a fixed temperature
-            self._logger.record(name, value)
 
     @classmethod
     def import_sb3(

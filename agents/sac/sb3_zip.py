@@ -212,6 +212,11 @@ def write(agent: "SAC", path: Path | str) -> None:
 
     Stable-Baselines3 reads spaces and classes from pickles, so its own writer puts them there.
     """
+    if not (agent.observations.plain and agent.actions.own is agent.action_space):
+        raise InvalidParameter(
+            f"Stable-Baselines3's SAC has no translation of {agent.observation_space} and {agent.action_space}, so it "
+            "would play otherwise: use save()."
+        )
     arguments = {name: getattr(agent, name) for name in agent.saved_arguments}
     arguments["policy_kwargs"] = {k: v for k, v in agent.policy_kwargs.items() if k != "optimizer_class"}
     size = arguments.pop("buffer_size")

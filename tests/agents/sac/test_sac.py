@@ -237,7 +237,7 @@ def test_unknown_names_and_spaces_are_refused():
 def test_infinite_rewards_stop_learning_with_the_cause():
     environment = Shapes(spaces.Box(-1, 1, (3,)))
     environment.reward = np.inf
-    with pytest.raises(FloatingPointError, match=r"rewards that are not finite: mend the environment"):
+    with pytest.raises(FloatingPointError, match=r"^The reward is not finite at step 1: it is inf"):
         _small(environment, seed=0).learn(60, log_interval=1)
 
 

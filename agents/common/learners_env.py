@@ -1,0 +1,112 @@
+"""Environments as a learner has them: translated by the agent's interface, checked at every step, and nobody else's.
+
+An environment may hand out one array again and again, and write into it. What the learner gets here is its own.
+"""
+
+from copy import deepcopy
+from types import MethodType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
+
+from agentgym.agents.common.interface import require_row
+from agentgym.errors import SpaceMismatch
+from agentgym.finite import is_finite
+
+if TYPE_CHECKING:
+    from agentgym.agents.common.agent import Agent
+
+__all__ = ["LearnersEnv", "copy_what_may_change"]
+
+
+class LearnersEnv(VecEnvWrapper):
+    """The learner's numbers on one side, the environments' on the other; nothing else passes.
+
+    Args:
+        venv: the environments.
+        agent: whose ``observations`` and ``actions`` translate.
+
+    Raises:
+        NonFinite: an observation, a reward or an action is NaN or infinite; the message says which, and at what step.
+        SpaceMismatch: observations have another shape than their space.
+    """
+
+    def __init__(self, venv: VecEnv, agent: "Agent") -> None:
+        super().__init__(venv, agent.observations.own, agent.actions.own)
+        self.agent = agent
+        self._seen, self._played = agent.observations, agent.actions
+
+    def reset(self) -> VecEnvObs:
+        """Start all episodes."""
+        return self._see(self.venv.reset(), 0)
+
+    def step_async(self, actions: np.ndarray) -> None:
+        """Play the learner's actions, ``[n, A...]``."""
+        if not is_finite(actions):
+            self.agent.explain_action()
+            require_row(f"The action of {self.agent.catalog_name}", actions, self._where(1))
+        self.venv.step_async(self._played.to_environment(actions))
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Step all environments."""
+        observations, rewards, dones, infos = self.venv.step_wait()
+        seen, paid = self._see(observations, 1), np.array(rewards)
+        if paid.shape != dones.shape:
+            raise SpaceMismatch(f"The rewards have the shape {paid.shape} instead of {dones.shape} {self._where(1)}.")
+        if not is_finite(paid):
+            require_row("The reward", paid, self._where(1))
+        if dones.any():
+            infos = [self._ended(info) if done else info for info, done in zip(infos, dones, strict=True)]
+        return seen, paid, dones, infos
+
+    def _see(self, observations: Any, steps: int) -> np.ndarray:
+        seen = np.array(observations)
+        if not self._seen.fits(seen):
+            self._seen.require(seen, self._where(steps))
+        return self._seen.to_learner(seen)
+
+    def _ended(self, info: dict[str, Any]) -> dict[str, Any]:
+        last = info.get("terminal_observation")
+        return info if last is None else {**info, "terminal_observation": self._see([last], 1)[0]}
+
+    def _where(self, steps: int) -> str:
+        return f"at step {self.agent.num_timesteps + steps * self.agent.steps_at_once}"
+
+
+def copy_what_may_change(env: VecEnv) -> None:
+    """Make the ``DummyVecEnv`` under all wrappers, if that is what is there, copy before it resets an environment.
+
+    It keeps an episode's last observation and info by reference over ``reset()``, in which the environment may write
+    the next episode's over them; and it broadcasts observations of another shape than the space's. Its class stays,
+    because Stable-Baselines3's callbacks compare it with that of the evaluation's environments.
+    """
+    base = env.unwrapped
+    if type(base) is DummyVecEnv:
+        base.step_wait = MethodType(_step_wait, base)  # type: ignore[method-assign]
+        base._save_obs = MethodType(_save_observation, base)  # type: ignore[method-assign]
+
+
+def _step_wait(self: DummyVecEnv) -> VecEnvStepReturn:
+    for index, env in enumerate(self.envs):
+        observation, self.buf_rews[index], terminated, truncated, given = env.step(self.actions[index])
+        info = deepcopy(given)
+        info["TimeLimit.truncated"] = truncated and not terminated
+        self.buf_dones[index] = terminated or truncated
+        if self.buf_dones[index]:
+            info["terminal_observation"] = deepcopy(observation)
+            observation, self.reset_infos[index] = env.reset()
+        self.buf_infos[index] = info
+        self._save_obs(index, observation)
+    return self._obs_from_buf(), self.buf_rews.copy(), self.buf_dones.copy(), list(self.buf_infos)
+
+
+def _save_observation(self: DummyVecEnv, index: int, observation: Any) -> None:
+    shape = self.observation_space.shape
+    if shape is not None and np.shape(observation) != shape:
+        raise SpaceMismatch(
+            f"Environment {index} gave an observation of shape {np.shape(observation)}, and its observation space is "
+            f"{self.observation_space}. Mend the environment or the wrapper around it."
+        )
+    DummyVecEnv._save_obs(self, index, observation)

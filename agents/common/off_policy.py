@@ -1,0 +1,89 @@
+"""What off-policy agents share: collection with a replay buffer, and the buffer on disk."""
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from gymnasium import spaces
+from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
+from stable_baselines3.common.noise import ActionNoise
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+
+from agentgym import checkpoint
+from agentgym.agents.common import saving
+from agentgym.agents.common.agent import Agent
+from agentgym.agents.common.replay import FastReplayBuffer, require_memory
+from agentgym.errors import CorruptFile, InvalidParameter, SpaceMismatch
+
+__all__ = ["OffPolicyAgent"]
+
+
+class OffPolicyAgent(Agent, OffPolicyAlgorithm):
+    """An agent with a replay buffer, for actions in a Box."""
+
+    action_spaces: ClassVar[tuple[type[spaces.Space], ...]] = (spaces.Box,)
+    elsewhere: ClassVar[str] = "stable_baselines3.SAC"
+
+    def _take_view(self) -> None:
+        if self._vec_normalize_env is not None and not self.observations.plain:
+            raise SpaceMismatch(
+                f"{self.catalog_name} keeps observations as they were before VecNormalize, and those of "
+                f"{self.observation_space} would have to be translated. Make a Box [n] of them, in a wrapper."
+            )
+        super()._take_view()
+
+    def _setup_model(self) -> None:
+        if self.env is not None:  # who only predicts never fills the buffer
+            require_memory(self)
+        super()._setup_model()
+
+    def _sample_action(
+        self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Actions to play, ``[n, A...]``, and the same in [-1, 1] for the buffer; uniform before learning starts."""
+        if self.num_timesteps < learning_starts:
+            chosen = self.actions.to_learner(np.array([self.action_space.sample() for _ in range(n_envs)]))
+        else:
+            assert self._last_obs is not None
+            chosen, _ = self.policy.predict(self._last_obs, deterministic=False)
+        scaled = self.policy.scale_action(chosen)
+        if action_noise is not None:
+            scaled = np.clip(scaled + action_noise(), -1, 1)
+        return self.policy.unscale_action(scaled), scaled
+
+    def save_replay_buffer(self, path: Path | str) -> None:  # type: ignore[override]
+        """Write the replay buffer as the folder ``path`` (npz and JSON).
+
+        Raises:
+            InvalidParameter: its class keeps more than arrays of transitions.
+        """
+        buffer, path = self.replay_buffer, saving.folder(path)
+        assert buffer is not None
+        arrays = {name: array for name, array in vars(buffer).items() if isinstance(array, np.ndarray)}
+        if type(buffer) not in (ReplayBuffer, NStepReplayBuffer, FastReplayBuffer):
+            raise InvalidParameter(
+                f"{type(buffer).__name__} cannot be saved: only Stable-Baselines3's plain buffers can"
+            )
+        rows = buffer.buffer_size if buffer.full else buffer.pos
+        held = {name: array[:rows] for name, array in arrays.items()}
+        checkpoint.write(path, checkpoint.Contents({}, held, {"pos": buffer.pos, "full": buffer.full}))
+
+    def load_replay_buffer(self, path: Path | str, truncate_last_traj: bool = True) -> None:  # type: ignore[override]
+        """Read a replay buffer that :meth:`save_replay_buffer` wrote into this agent's, of the same size.
+
+        Raises:
+            FileNotFoundError, CorruptFile: there is none, or it is damaged or of other sizes.
+        """
+        buffer, found = self.replay_buffer, checkpoint.read(saving.folder(path))
+        assert buffer is not None
+        try:
+            for name, array in found.arrays.items():
+                own: np.ndarray = getattr(buffer, name)
+                if own.dtype != array.dtype or own.shape[1:] != array.shape[1:] or len(array) > len(own):
+                    raise ValueError(f"{name} is {array.dtype}{array.shape}, the agent's is {own.dtype}{own.shape}")
+                own[: len(array)] = array
+            if found.values["full"] and len(found.arrays["rewards"]) != buffer.buffer_size:
+                raise ValueError(f"it holds {len(found.arrays['rewards'])} rows, the agent's {buffer.buffer_size}")
+            buffer.pos, buffer.full = int(found.values["pos"]), bool(found.values["full"])
+        except (AttributeError, KeyError, ValueError) as error:
+            raise CorruptFile(f"{path} does not hold a replay buffer for this agent ({error})") from error
