@@ -31,6 +31,8 @@ from agentgym.state import Inventory
 
 __all__ = ["Agent"]
 
+DISTRIBUTION_OF_NAN = ("but found invalid values", "probability tensor contains")  # in torch's messages
+
 
 class Agent(BaseAlgorithm):
     """Base of all agents: environments of any kind, saving without pickle, losses read only when looked at.
@@ -209,8 +211,13 @@ class Agent(BaseAlgorithm):
             )
         try:
             super().learn(total_timesteps, *arguments, **keywords)  # type: ignore[safe-super]
-        except (ValueError, RuntimeError):  # what torch makes of NaN, where no check of ours came first
+        except (ValueError, RuntimeError) as error:  # what torch makes of NaN, where no check of ours came first
             self._require_finite_weights()
+            if any(words in str(error) for words in DISTRIBUTION_OF_NAN):
+                raise NonFinite(
+                    f"What {self.catalog_name} chooses from is not finite by step {self.num_timesteps}, after "
+                    f"{self._n_updates} updates. {self._suspect()} The weights are lost: go back to a checkpoint."
+                ) from error
             raise
         self._publish_metrics()
         self._require_finite_weights()
