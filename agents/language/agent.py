@@ -168,7 +168,7 @@ class LanguageAgent:
             raise InvalidParameter("There is no environment to learn in: load(folder, env=...), or set_env(env).")
         if reset_num_timesteps:
             self.num_timesteps = 0
-        self._total_timesteps = self.num_timesteps + total_timesteps
+        self._total_timesteps = self.num_timesteps + whole_number("total_timesteps", total_timesteps, 0)
         given = callback if isinstance(callback, list) else [] if callback is None else [callback]
         with bar(self.catalog_name, self._total_timesteps, shown=progress_bar) as shown:
             self._learn(CallbackList([*given, TrainingProgress(shown)] if progress_bar else given), log_interval)
@@ -300,7 +300,7 @@ class LanguageAgent:
         seen: list[Any] = [observation] if single else list(observation)
         offered = [commands] if single else list(commands or [None] * len(seen))
         for text, listed in zip(seen, offered, strict=True):
-            if text is not None and not isinstance(text, str):
+            if not isinstance(text, str) and (single or text is not None):
                 raise InvalidParameter(f"An observation is a string, not {type(text).__name__}.")
             if self.choosing and text is not None and not listed:
                 raise InvalidParameter(

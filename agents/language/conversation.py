@@ -77,7 +77,7 @@ class Conversation:
             if observation is None or lane is None or self.overlong[index]:
                 continue
             read = policy.observed(observation, offered, first=not lane.length)
-            options = [policy.encode(command) for command in offered] if choosing and offered else None
+            options = policy.encoded(offered) if choosing and offered else None
             need = limit if options is None else max(map(len, options)) + 1
             if lane.length + len(read) + need > policy.context:
                 if strict:

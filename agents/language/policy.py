@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from agentgym.agents.language.trajectory import Batch
-from agentgym.errors import NonFinite
+from agentgym.errors import InvalidParameter, NonFinite
 
 __all__ = ["IMPOSSIBLE", "Decision", "Policy", "Sampler", "Session", "judged"]
 
@@ -112,6 +112,19 @@ class Policy(nn.Module, ABC):
     @abstractmethod
     def encode(self, text: str) -> list[int]:
         """A text's tokens."""
+
+    def encoded(self, commands: Sequence[str]) -> list[list[int]]:
+        """The tokens of each command of a list to choose from.
+
+        Raises:
+            InvalidParameter: it is no list of strings, or none of them has a word.
+        """
+        if not isinstance(commands, list | tuple) or not all(isinstance(command, str) for command in commands):
+            raise InvalidParameter(f"Commands to choose from are a list of strings, not {commands!r}.")
+        found = [self.encode(command) for command in commands]
+        if not any(found):
+            raise InvalidParameter(f"None of the commands to choose from has a word: {commands!r}.")
+        return found
 
     def observed(self, observation: str, commands: Sequence[str] | None, first: bool) -> list[int]:
         """What an observation adds to an episode's tokens, up to where its command is due.

@@ -154,14 +154,14 @@ class _Lane:
         """The admissible commands' tokens.
 
         Raises:
-            InvalidParameter: the environment lists none.
+            InvalidParameter: the environment lists none, or what is no command.
         """
         commands = self.info.get("admissible_commands")
         if not commands:
             raise InvalidParameter(
                 'The environment lists no info["admissible_commands"] to choose from: set actions="write".'
             )
-        return [self.policy.encode(command) for command in commands]
+        return self.policy.encoded(commands)
 
     def say(self, decision: Decision, options: list[list[int]] | None) -> str:
         """Keep what was decided; the command for the environment."""

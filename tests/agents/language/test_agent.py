@@ -15,7 +15,7 @@ from agentgym.agents.language.config import DRBOT, LanguageConfig
 from agentgym.agents.language.diagnostics import Alarms
 from agentgym.agents.language.methods import GRPO, SPEAR
 from agentgym.agents.language.plugins import PLUGINS
-from agentgym.errors import CorruptFile, InvalidParameter, SpaceMismatch, UnknownId
+from agentgym.errors import CorruptFile, InvalidParameter, NonFinite, SpaceMismatch, UnknownId
 
 from .worlds import SMALL, homes, small
 
@@ -232,7 +232,7 @@ def test_loading_to_go_on(tmp_path):
     ("settings", "error", "said"),
     [
         ({"tasks": -1}, InvalidParameter, "tasks"),
-        ({"learning_rate": float("nan")}, InvalidParameter, "learning_rate"),
+        ({"learning_rate": float("nan")}, NonFinite, "learning_rate"),
         ({"minibatches": 99}, InvalidParameter, "minibatches"),
         ({"tasks": 3}, InvalidParameter, "multiple"),
         ({"group_size": 3, "tasks": 8}, InvalidParameter, "groups"),
@@ -262,7 +262,7 @@ def test_a_single_environment_or_an_id_becomes_a_batch():
     env = gymnasium.make("agentgym/Household-v0", size="tiny", max_turns=3)
     assert GRPO("tiny", env, seed=0, device="cpu", **SMALL).learn(1).n_envs == 8
     assert GRPO("tiny", "agentgym/Household-v0", seed=0, device="cpu", **SMALL).n_envs == 8
-    for wrapped in (gymnasium.wrappers.TimeLimit(env, 3), gymnasium.wrappers.RecordEpisodeStatistics(env)):
+    for wrapped in (gymnasium.wrappers.TimeLimit(env, 2), gymnasium.wrappers.RecordEpisodeStatistics(env)):
         with pytest.raises(InvalidParameter, match="copied"):
             GRPO("tiny", wrapped, **SMALL)
 
@@ -298,3 +298,29 @@ def test_arithmetic_outside_is_left_as_it_was():
             pass
         assert (smallest * 1.0).item() == 0.0
     assert (smallest * 1.0).item() > 0.0
+
+
+BAD_COMMANDS = ["look", [3], ["look", None], {"look"}, [""], ["  ", ""]]
+
+
+@pytest.mark.parametrize("commands", BAD_COMMANDS, ids=repr)
+def test_commands_to_choose_from_are_strings(commands):
+    for given, observation in ((commands, "You see a mug."), ([commands, ["look"]], ["You see a mug.", "A mug."])):
+        with pytest.raises(InvalidParameter, match="ommands to choose from"):
+            small().predict(observation, commands=given)
+
+
+@pytest.mark.parametrize("command", ["look\ud800", "x" * 5000, "look, then\x00 look", "\u202e"], ids=ascii)
+def test_any_string_can_be_chosen(command):
+    assert small().predict("You see a mug.", commands=[command, ""], deterministic=True)[0] in (command, "")
+
+
+@pytest.mark.parametrize("steps", [-5, 2.5, float("nan"), "9", True, None])
+def test_how_long_to_learn_is_a_whole_number(steps):
+    with pytest.raises(InvalidParameter, match="total_timesteps"):
+        small().learn(steps)
+
+
+def test_numpys_whole_numbers_are_lengths_too():
+    assert small().learn(np.int64(1)).num_timesteps > 0
+    assert small().learn(0).num_timesteps == 0

@@ -121,3 +121,14 @@ def test_missing_pieces_are_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "scienceworld", None)
     with pytest.raises(MissingExtra, match=r'pip install "agentgym\[scienceworld\]"'):
         ScienceWorldEnv()
+
+
+@java
+def test_several_commands_in_one_are_none(env):
+    env.reset(seed=0)
+    before = env.world.anchor()
+    for joint in (" then ", ". ", "; ", " and ", ", and ", "\n", ", "):
+        for parts in (("look around", "inventory"), ("inventory", "look around")):
+            info = env.step(joint.join(parts))[4]
+            assert info["problem"] == "unparsable", joint
+    assert env.world.anchor() == before
