@@ -8,12 +8,14 @@ Minari reads an episode at a time, which takes minutes for a million steps; the 
 again when Minari's files have changed.
 """
 
+import errno
 import json
 import os
 import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -139,11 +141,23 @@ def save_dataset(dataset: OfflineDataset, overwrite: bool = False) -> Path:
     making = Path(tempfile.mkdtemp(prefix=".making-", dir=folder))  # what is there stays until the new one is whole
     try:
         _write_all(making / "data", dataset, minari.__version__)
-        shutil.rmtree(folder / "data", ignore_errors=True)
-        (making / "data").rename(folder / "data")
+        _put(making / "data", folder / "data", making)
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return folder
+
+
+def _put(new: Path, place: Path, aside: Path) -> None:
+    """Rename a folder to where another one may be, or may come to be by another process that makes the same data."""
+    for attempt in range(10):
+        with suppress(FileNotFoundError):
+            place.rename(aside / f"old-{attempt}")
+        try:
+            new.rename(place)
+            return
+        except OSError as error:
+            if attempt == 9 or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
 
 
 def require_writable(name: str, overwrite: bool = False) -> Path:

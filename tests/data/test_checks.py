@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import gymnasium
@@ -295,6 +296,14 @@ def test_arrays_stay_in_memory_where_they_cannot_be_kept(stored):
     (stored / "agentgym").write_text("in the way")
     with pytest.warns(UserWarning, match="stay in memory"):
         assert load_dataset(NAME).digest == walk().digest
+
+
+def test_two_that_make_the_same_data_at_once_leave_whole_ones(home):
+    data = walk()
+    with ThreadPoolExecutor(4) as pool:
+        folders = list(pool.map(lambda _: save_dataset(data), range(12)))
+    assert found() == []
+    assert [path.name for path in folders[0].iterdir()] == ["data"]
 
 
 def test_saving_deletes_nothing_that_is_not_a_dataset_s(stored):
