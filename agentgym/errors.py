@@ -43,6 +43,10 @@ class ResetNeeded(AskError, gymnasium.error.ResetNeeded, RuntimeError):
     """A step before the first reset, or after an episode's end."""
 
 
+class EpisodeTooLong(AskError, TimeoutError):
+    """An episode goes on and on in an environment that declares no time limit."""
+
+
 class SpaceMismatch(AskError, ValueError):
     """An agent meets an environment with other observation or action spaces than its own."""
 

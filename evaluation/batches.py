@@ -12,8 +12,18 @@ import numpy as np
 from gymnasium.spaces import Text
 
 from agentgym.asking import PROMISED, ask, promises
+from agentgym.errors import EpisodeTooLong
 from agentgym.evaluation.conditions import Condition
-from agentgym.evaluation.rollout import LANES, Job, checked_measures, close, message, require_count, require_shape
+from agentgym.evaluation.rollout import (
+    LANES,
+    Job,
+    checked_measures,
+    close,
+    failed,
+    require_count,
+    require_end,
+    require_shape,
+)
 from agentgym.evaluation.table import Row
 from agentgym.evaluation.texts import play_texts
 from agentgym.finite import require_finite
@@ -46,7 +56,7 @@ def play_batches(
                     yield from _play(agent, name, condition, chunk, attack, deterministic, watch)
             except Exception as error:
                 if len(chunk) == 1:
-                    yield _failed(name, chunk[0], error)
+                    yield failed(name, chunk[0], error)
                     continue
                 for job in chunk:
                     yield from play_batches(agent, name, [job], attacks, deterministic, watch)
@@ -55,10 +65,6 @@ def play_batches(
 def _chunks(jobs: list[Job]) -> Iterator[list[Job]]:
     for first in range(0, len(jobs), LANES):
         yield jobs[first : first + LANES]
-
-
-def _failed(name: str, job: Job, error: Exception) -> Row:
-    return Row(name, job.condition.name, job.episode, job.seed, float("nan"), 0, message(error))
 
 
 def _play(
@@ -77,6 +83,11 @@ def _play(
         blank = np.broadcast_to(np.float32(0.0), env.single_observation_space.shape)
         _require_seen(blank, observations, "at reset")
         while len(rows) < len(jobs):
+            try:
+                require_end(env, jobs[0].max_steps, length)
+            except EpisodeTooLong as error:  # those that are over keep their rows
+                left = [job for index, job in enumerate(jobs) if index not in rows]
+                return [*rows.values(), *(failed(name, job, error, length) for job in left)]
             if watch is not None:
                 watch(observations)
             seen = observations if attack is None else attack.perturb(player, observations, generators)

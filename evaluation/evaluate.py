@@ -12,6 +12,7 @@ import numpy as np
 from gymnasium import spaces
 
 from agentgym import catalog
+from agentgym.checking import check_interface
 from agentgym.errors import AskError
 from agentgym.evaluation.batches import play_batches
 from agentgym.evaluation.conditions import Condition, Subject, Suite
@@ -23,10 +24,10 @@ from agentgym.evaluation.contestants import (
     load_agent,
     shared_environment,
 )
-from agentgym.evaluation.rollout import LANES, Job, close, message, play_episodes
+from agentgym.evaluation.rollout import LANES, MAX_STEPS, Job, close, message, play_episodes
 from agentgym.evaluation.table import Evaluation, Row, Scene
 from agentgym.making import has_exact_batch, has_native_batch, make_env
-from agentgym.parallel import map_tasks
+from agentgym.parallel import connect_to_ray, map_tasks
 from agentgym.progress import bar
 from agentgym.runs import provenance
 from agentgym.seeding import LARGEST_SEED, episode_seed
@@ -50,6 +51,7 @@ def evaluate(
     deterministic: bool = True,
     progress: bool = True,
     controllers: Sequence[str] = (),
+    max_steps: int = MAX_STEPS,
 ) -> Evaluation:
     """Evaluate agents under every condition of the suites.
 
@@ -68,6 +70,8 @@ def evaluate(
         deterministic: evaluate the policy's mode; otherwise samples of it.
         progress: show a progress bar.
         controllers: names of hand-made controllers that the environment brings along, to stand beside the agents.
+        max_steps: an episode that is not over after so many steps is a row with an error, where the environment
+            declares no time limit (``max_episode_steps``).
 
     Raises:
         UnknownId: no such suite, setting, environment or controller.
@@ -77,7 +81,7 @@ def evaluate(
             do not know it.
     """
     episodes, seed = whole_number("episodes", episodes, 1), whole_number("seed", seed, 0, LARGEST_SEED)
-    workers = whole_number("workers", workers, -1)
+    workers, max_steps = whole_number("workers", workers, -1), whole_number("max_steps", max_steps, 1)
     if workers == 0:
         raise AskError("workers is 0; it must be at least 1, or -1 for one a processor.")
     chosen = [load_suite(suite) for suite in ([suites] if isinstance(suites, str | Suite) else suites)]
@@ -91,12 +95,15 @@ def evaluate(
             "Say what it is to be with env_kwargs (--env-kwargs).",
             stacklevel=2,
         )
+    check_interface(env, env_kwargs)
+    if ray is not None:
+        connect_to_ray(ray)
     probe = make_env(env, env_kwargs)
     try:
         contestants = fitted([*contestants, *brought_along(probe, env, controllers)], probe, env)
         scale = None
         if any(suite.needs_scale for suite in chosen):
-            scale = _observation_scale(contestants, env, env_kwargs, probe, seed)
+            scale = _observation_scale(contestants, env, env_kwargs, probe, seed, max_steps)
         trained_in = {contestant.record.name: contestant.trained_in for contestant in contestants}
         subject = Subject(env, env_kwargs, probe, scale, trained_in)
         conditions = _conditions(chosen, subject)
@@ -105,7 +112,7 @@ def evaluate(
         close(probe)
     if workers != 1 or ray is not None:
         _ask_workers(contestants, conditions, workers, ray)
-    rows = _play(contestants, conditions, episodes, seed, workers, ray, deterministic, progress)
+    rows = _play(contestants, conditions, episodes, seed, max_steps, workers, ray, deterministic, progress)
     meta = {
         **provenance(), "env": env, "env_kwargs": env_kwargs, "env_kwargs_not_shared": not_shared,
         "episodes": episodes, "seed": seed, "deterministic": deterministic,
@@ -143,6 +150,7 @@ def _observation_scale(
     env_kwargs: Mapping[str, Any],
     probe: gymnasium.Env[Any, Any],
     seed: int,
+    max_steps: int,
 ) -> np.ndarray | None:
     """Standard deviation of each entry of the observation over nominal episodes of all agents together.
 
@@ -152,7 +160,7 @@ def _observation_scale(
     if not isinstance(probe.observation_space, gymnasium.spaces.Box):
         return None
     condition = Condition("nominal", Scene("", "", "nominal"), env, env_kwargs)
-    jobs = [Job(condition, e, episode_seed(seed, e)) for e in range(CALIBRATION_EPISODES)]
+    jobs = [Job(condition, e, episode_seed(seed, e), max_steps) for e in range(CALIBRATION_EPISODES)]
     seen: list[np.ndarray] = []
     errors: list[str] = []
     for contestant in contestants:
@@ -225,10 +233,10 @@ class _Task:
 
 
 def _play(
-    contestants: list[Contestant], conditions: list[Condition], episodes: int, seed: int,
+    contestants: list[Contestant], conditions: list[Condition], episodes: int, seed: int, max_steps: int,
     workers: int, ray: str | None, deterministic: bool, progress: bool,
 ) -> list[Row]:  # fmt: skip
-    jobs = [Job(condition, e, episode_seed(seed, e)) for condition in conditions for e in range(episodes)]
+    jobs = [Job(condition, e, episode_seed(seed, e), max_steps) for condition in conditions for e in range(episodes)]
     tasks = [
         _Task(contestant.record.name, contestant.sent(), jobs[first : first + JOBS_PER_TASK], deterministic)
         for contestant in contestants

@@ -14,25 +14,27 @@ import gymnasium
 import numpy as np
 
 from agentgym.asking import PROMISED, ask, promises
-from agentgym.errors import InvalidAction, SpaceMismatch
+from agentgym.errors import EpisodeTooLong, InvalidAction, SpaceMismatch
 from agentgym.evaluation.conditions import Condition
 from agentgym.evaluation.table import Row
 from agentgym.finite import require_finite
 from agentgym.making import make_env, perturbed
 from agentgym.seeding import stream
 
-__all__ = ["LANES", "Job", "message", "play_episodes"]
+__all__ = ["LANES", "MAX_STEPS", "Job", "message", "play_episodes", "require_end"]
 
 LANES = 32
+MAX_STEPS = 30_000  # more than the 27,000 decisions of the longest of the usual benchmarks' episodes, Atari's
 
 
 @dataclass(frozen=True)
 class Job:
-    """One episode to play."""
+    """One episode to play; ``max_steps`` counts where the environment declares no time limit."""
 
     condition: Condition
     episode: int
     seed: int
+    max_steps: int = MAX_STEPS
 
 
 class _Lane:
@@ -70,8 +72,11 @@ class _Lane:
             NonFinite: action, observation, reward, return or a measure is not finite.
             InvalidAction: the action is not the action space's.
             SpaceMismatch: the observation has another shape than the agent's.
+            EpisodeTooLong: see :func:`require_end`.
         """
         assert self.env is not None
+        assert self.job is not None
+        require_end(self.env, self.job.max_steps, self.length)
         where = f"at step {self.length + 1}"
         require_action(self.env.action_space, action, where)
         observation, reward, terminated, truncated, info = self.env.step(action)
@@ -199,6 +204,11 @@ def play_episodes(
         yield from play_episodes(agent, name, [job], attacks, lanes, deterministic, watch)
 
 
+def failed(name: str, job: Job, error: Exception, length: int = 0) -> Row:
+    """The row of an episode that has no return."""
+    return Row(name, job.condition.name, job.episode, job.seed, float("nan"), length, message(error))
+
+
 def close(env: Any) -> None:
     """Close an environment; one that cannot be closed takes no row with it."""
     try:
@@ -218,6 +228,27 @@ def _set_aside(lanes: Sequence[_Lane], name: str, error: Exception, again: list[
         yield lanes[0].finish(name, message(error))
     else:
         again += [lane.leave() for lane in lanes]
+
+
+def require_end(env: Any, max_steps: int, length: int) -> None:
+    """Refuse to go on with an episode that should be over.
+
+    Args:
+        env: the world or the batch, with its wrappers.
+        max_steps: the most steps where the environment declares no time limit (``spec.max_episode_steps``).
+        length: steps played so far.
+
+    Raises:
+        EpisodeTooLong: there have been as many.
+    """
+    if length < max_steps:
+        return
+    limit = env.spec and env.spec.max_episode_steps
+    if limit is None or length >= limit:
+        raise EpisodeTooLong(
+            f"not over after {length} steps, and the environment declares no longer time limit. Give it one "
+            "(--env-kwargs max_episode_steps=N), or wait longer with --max-steps N."
+        )
 
 
 def require_count(actions: Any, count: int) -> None:

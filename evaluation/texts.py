@@ -8,8 +8,9 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from agentgym.batching import split_infos
-from agentgym.errors import SpaceMismatch
+from agentgym.errors import EpisodeTooLong, SpaceMismatch
 from agentgym.evaluation.conditions import Condition
+from agentgym.evaluation.rollout import failed, require_end
 from agentgym.evaluation.table import Row
 from agentgym.finite import require_finite
 from agentgym.making import make_native_batch, perturbed
@@ -44,6 +45,11 @@ def play_texts(agent: Any, name: str, condition: Condition, jobs: Sequence[Any],
         rows: dict[int, Row] = {}
         totals, starts, state, length = np.zeros(count), np.ones(count, bool), None, 0
         while len(rows) < count:
+            try:
+                require_end(env, jobs[0].max_steps, length)
+            except EpisodeTooLong as error:  # those that are over keep their rows
+                left = [job for n, job in enumerate(jobs) if n not in rows]
+                return [*rows.values(), *(failed(name, job, error, length) for job in left)]
             seen = [None if n in rows else _read(text) for n, text in enumerate(texts)]
             offered = [info.get("admissible_commands") for info in infos]
             commands, state = player.predict(seen, state, starts, deterministic, commands=offered)

@@ -36,6 +36,7 @@ def evaluate(
     ray: str | None = None,
     stochastic: bool = False,
     controllers: tuple[str, ...] = (),
+    max_steps: int = 30_000,
     out: Path | None = None,
     overwrite: bool = False,
     report: bool = True,
@@ -54,6 +55,8 @@ def evaluate(
         ray: address of a Ray cluster to use instead ("auto" finds a running one).
         stochastic: sample the policy instead of taking its mode.
         controllers: hand-made controllers that the environment brings along, to stand beside the agents.
+        max_steps: an episode that is not over after so many steps has failed, where the environment declares no time
+            limit.
         out: folder of the results; by default reports/<runs>, or reports/<runs>-2, ... where that is taken.
         overwrite: replace an evaluation in that folder.
         report: write report.html (needs the extra "report").
@@ -79,6 +82,7 @@ def evaluate(
         ray,
         deterministic=not stochastic,
         controllers=controllers,
+        max_steps=max_steps,
     )
     result.write(folder := _claimed(folder, overwrite))
     write_summary(result, folder / "summary.csv")
