@@ -75,7 +75,8 @@ def _check_shape(space: spaces.Space[Any], observation: Any, source: str) -> Non
         for key, part in space.items():
             _check_shape(part, observation[key], source)
     elif space.shape is None and not isinstance(space, spaces.Dict):
-        if not space.contains(observation):
+        fits = isinstance(observation, str) if isinstance(space, spaces.Text) else space.contains(observation)
+        if not fits:
             raise SpaceMismatch(f"{source} gives the observation {_sort(observation)}, which is not in {space}.")
     elif isinstance(space, spaces.Dict) or np.shape(observation) != space.shape:
         raise SpaceMismatch(f"{source} gives an observation of {_sort(observation)}, but the space is {space}.")

@@ -95,12 +95,12 @@ def evaluate(
             "Say what it is to be with env_kwargs (--env-kwargs).",
             stacklevel=2,
         )
-    check_interface(env, env_kwargs)
     if ray is not None:
         connect_to_ray(ray)
     probe = make_env(env, env_kwargs)
     try:
         contestants = fitted([*contestants, *brought_along(probe, env, controllers)], probe, env)
+        check_interface(env, env_kwargs)
         scale = None
         if any(suite.needs_scale for suite in chosen):
             scale = _observation_scale(contestants, env, env_kwargs, probe, seed, max_steps)
