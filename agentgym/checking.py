@@ -66,7 +66,7 @@ def _check_reset_and_step(env: Any, env_id: str) -> None:
         )
     _check_shape(env.observation_space, found[0], f"step() of {env_id}")
     for name, value in zip(("reward", "terminated", "truncated"), found[1:4], strict=True):
-        if np.shape(value) != () or not isinstance(value, numbers.Number | np.ndarray | np.generic):
+        if np.size(value) != 1 or not isinstance(value, numbers.Number | np.ndarray | np.generic):
             raise AskError(f"step() of {env_id} gives {_sort(value)} as {name}; it must be one number.")
 
 

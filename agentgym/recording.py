@@ -53,6 +53,8 @@ class RecordedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         """One step, remembered."""
         self.actions.append(np.array(action))  # a copy: callers hand out rows of an array that they use again
         observation, reward, terminated, truncated, info = self.env.step(action)
+        if isinstance(reward, np.ndarray):  # of one entry, as some environments give it: no VecEnv takes that
+            reward = reward.item()
         self._add(observation)
         self._digest.update(np.float64(reward).tobytes())
         return observation, reward, terminated, truncated, info

@@ -9,6 +9,8 @@ import agentgym  # noqa: F401  (registers the environments)
 from agentgym.checking import check_interface
 from agentgym.errors import AskError, MissingExtra, UnknownId
 from agentgym.making import check_id, has_native_batch, make_env
+from agentgym.runs import RunConfig
+from agentgym.training import training_environments
 
 
 def test_mujoco_warns_of_one_thing_once(capfd: pytest.CaptureFixture[str]) -> None:
@@ -100,9 +102,9 @@ class OneEntry(Right):
         return np.zeros(1, np.float32), {}
 
 
-class ArrayReward(Right):
+class TwoRewards(Right):
     def step(self, action):
-        return np.zeros(3, np.float32), np.ones(1), False, False, {}
+        return np.zeros(3, np.float32), np.ones(2), False, False, {}
 
 
 class NoReward(Right):
@@ -131,7 +133,7 @@ class Turned(Right):
         (BareReset, r"must give \(observation, info\)"),
         (NoSeed, "must take seed and options"),
         (OneEntry, r"array of shape \(1,\)"),
-        (ArrayReward, r"array of shape \(1,\) as reward"),
+        (TwoRewards, r"array of shape \(2,\) as reward"),
         (NoReward, "None as reward"),
         (MissingKey, "dict"),
         (Turned, r"array of shape \(3, 8, 8\)"),
@@ -162,3 +164,17 @@ def test_a_wrapper_may_mend_an_older_interface_and_spaces_keep_their_seeds(monke
 )
 def test_gymnasiums_own_are_right(env_id):
     check_interface(env_id)
+
+
+def test_a_reward_in_an_array_of_one_entry_is_a_number(monkeypatch):
+    class ArrayReward(Right):
+        def step(self, action):
+            return np.zeros(3, np.float32), np.ones(1), np.False_, np.array(True), {}
+
+    monkeypatch.setitem(gym.registry, "Array-v0", gym.envs.registration.EnvSpec("Array-v0", ArrayReward))
+    check_interface("Array-v0")
+    env = training_environments(RunConfig("ppo", "Array-v0", num_envs=2))
+    env.reset()
+    _, rewards, dones, _ = env.step(np.zeros(2, int))
+    assert rewards.tolist() == [1.0, 1.0]
+    assert dones.all()
