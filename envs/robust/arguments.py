@@ -2,7 +2,7 @@
 
 import inspect
 import numbers
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -15,12 +15,13 @@ from agentgym.settings import finite_number, flag, whole_number
 __all__ = ["checked_arguments", "checked_body"]
 
 
-def checked_arguments(task: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def checked_arguments(task: type, arguments: Mapping[str, Any], own: Iterable[str]) -> dict[str, Any]:
     """The arguments of a v5 task, each of the kind that its default is.
 
     Args:
         task: the v5 task's class.
         arguments: by name.
+        own: what the robust environment takes besides; it may be meant where a name is not known.
 
     Raises:
         UnknownId: the task has no argument of that name; the message gives the nearest.
@@ -29,7 +30,7 @@ def checked_arguments(task: type, arguments: Mapping[str, Any]) -> dict[str, Any
     known = _known(task)
     for name in arguments:
         if name not in known:
-            raise UnknownId("argument of the task", name, known)
+            raise UnknownId(f"keyword argument of {task.__name__}", name, {*known, *own} - {"self", "task_arguments"})
     mode, modes = arguments.get("render_mode"), getattr(task, "metadata", {}).get("render_modes", ())
     if mode is not None and mode not in modes:
         raise UnknownId("render mode", str(mode), modes)

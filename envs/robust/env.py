@@ -1,6 +1,7 @@
 """The single-environment door: Gymnasium's v5 tasks with parameters."""
 
 import copy
+import inspect
 import os
 from collections.abc import Mapping
 from functools import lru_cache
@@ -137,7 +138,7 @@ class RobustEnv(MujocoEnv, EzPickle):
         **task_arguments: Any,
     ) -> None:
         gymnasiums = next(base for base in type(self).__mro__ if not issubclass(base, RobustEnv))
-        task_arguments = checked_arguments(gymnasiums, task_arguments)
+        task_arguments = checked_arguments(gymnasiums, task_arguments, inspect.signature(RobustEnv.__init__).parameters)
         super().__init__(**task_arguments)
         checked_body("main_body", task_arguments.get("main_body"), self.model)
         arguments = {

@@ -33,7 +33,7 @@ def test_mujoco_warns_of_one_thing_once(capfd: pytest.CaptureFixture[str]) -> No
     ],
 )
 def test_an_unknown_keyword_argument_gives_the_nearest_of_that_environment(env_id, typed, meant):
-    with pytest.raises(UnknownId, match=rf"keyword argument of {env_id} named '{typed}'.*\b{meant}\b"):
+    with pytest.raises(UnknownId, match=rf"keyword argument of .* named '{typed}'.*\b{meant}\b"):
         make_env(env_id, {typed: 1})
 
 
