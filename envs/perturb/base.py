@@ -128,7 +128,7 @@ def check_numbers(owner: Perturbation, field: str, low: float = -math.inf, *, ab
 def check_whole(owner: Perturbation, field: str, low: int, high: int = 2**62) -> None:
     """Check that a setting is an integer of at least ``low``, and of at most ``high``."""
     value = getattr(owner, field)
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not low <= value <= high:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
         most = "" if high == 2**62 else f" and at most {high}"
         raise _invalid(owner, field, value, f"a whole number, at least {low}{most}")
     object.__setattr__(owner, field, int(value))
