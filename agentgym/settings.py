@@ -191,9 +191,10 @@ def finite_number(
     Raises:
         InvalidParameter: it is no finite number, below ``least`` (``above``: not above it) or above ``most``.
     """
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if is_number and math.isfinite(value) and least <= value <= most and not (above and value == least):
-        return float(value)
+    if isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
+        number = float(value)
+        if least <= number <= most and not (above and number == least):
+            return number
     bounds = f" {'above' if above else 'of at least'} {least:g}" if least > -math.inf else ""
     bounds += f"{' and' if bounds else ''} of at most {most:g}" if most < math.inf else ""
     raise InvalidParameter(f"{what} is {value!r}; it must be a finite number{bounds}.")

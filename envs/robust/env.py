@@ -24,6 +24,7 @@ from agentgym.envs.robust.parameters import Range
 from agentgym.envs.robust.presets import Compat, Forces
 from agentgym.envs.robust.uncertainty import Schedules, Uncertainty, Values
 from agentgym.errors import InvalidAction, InvalidParameter
+from agentgym.finite import is_finite
 from agentgym.resets import check_options, seed_of_one
 from agentgym.seeding import entropy, restore, state_of
 
@@ -223,6 +224,15 @@ class RobustEnv(MujocoEnv, EzPickle):
             self.uncertainty.advance()
         self._steps += 1
         self.uncertainty.physics.apply_forces(self.data)
+
+    def _step_mujoco_simulation(self, ctrl: Any, n_frames: int) -> None:
+        """MuJoCo's steps; where they lost the state, what is observed of it may be left NaN: it starts anew as well."""
+        super()._step_mujoco_simulation(ctrl, n_frames)
+        if self.lost_state and not all(map(is_finite, (getattr(self.data, name) for name in JUDGES[self.task].fields))):
+            warnings = self.state_warnings.copy()
+            mujoco.mj_resetData(self.model, self.data)
+            mujoco.mj_forward(self.model, self.data)
+            self.state_warnings[:] = warnings
 
     @property
     def lost_state(self) -> bool:

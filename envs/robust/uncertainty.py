@@ -22,6 +22,9 @@ Values = Mapping[str, float | None]
 Schedules = str | Schedule | Mapping[str, str | Schedule]
 
 
+MOST = 1e30  # of any parameter, without check_range: beyond, products of a few overflow
+
+
 class Uncertainty:
     """The parameters of one world, from episode to episode and step to step.
 
@@ -167,8 +170,8 @@ class Uncertainty:
         if not math.isfinite(number):
             raise InvalidParameter(f"{name} of Robust{self.task} must be a finite number or None, not {value!r}.")
         low, high = self.ranges.get(name, self.known[name].range)
-        if abs(number) > mujoco.mjMAXVAL:
-            raise InvalidParameter(f"{name}={number:g} is not possible: the most is {mujoco.mjMAXVAL:g}.")
+        if abs(number) > MOST:
+            raise InvalidParameter(f"{name}={number:g} is not possible: the most is {MOST:g}.")
         if number < self.known[name].lowest:
             raise InvalidParameter(f"{name}={number:g} is not possible: the least is {self.known[name].lowest:g}.")
         if self.check_range and not low <= number <= high and number not in (self.nominal[name], self._base(name)):

@@ -224,6 +224,15 @@ def test_a_copy_keeps_its_parameters():
     assert env.unwrapped.model.body("torso").mass[0] == 1.0
 
 
+@pytest.mark.parametrize("task", ["HumanoidStandup", "Ant", "InvertedPendulum"])
+def test_a_lost_state_is_observed_as_numbers(task):
+    env = make(task, check_range=False, parameters={"gravity": 1e30})
+    env.reset(seed=0)
+    observation, reward, terminated, _, info = env.step(np.zeros(env.action_space.shape))
+    assert (reward, terminated, info["simulation_unstable"]) == (0.0, True, True)
+    assert np.isfinite(observation).all()
+
+
 def test_a_lost_state_ends_the_episode_and_says_so():
     env = make("Hopper", forces={"torso": 1.0}, check_range=False)
     env.reset(seed=0, options={"parameters": {"torso_force_x": 1e13}})
@@ -291,7 +300,7 @@ def test_bad_values_are_refused_and_change_nothing(values, error, says):
         ({"schedule": {"friction": "linear"}, "parameters": {"friction": 1.0}}, InvalidParameter, "drop one"),
         ({"parameters": {"friction": "1.0"}}, InvalidParameter, "friction .*finite number"),
         ({"parameters": {"friction": True}}, InvalidParameter, "friction .*finite number"),
-        ({"parameters": {"torso_mass": 1e11}, "check_range": False}, InvalidParameter, "the most is"),
+        ({"parameters": {"torso_mass": 1e31}, "check_range": False}, InvalidParameter, "the most is"),
         ({"check_range": "no"}, InvalidParameter, "check_range .*True or False"),
         ({"forces": {"torso": "3"}}, InvalidParameter, "torso .*finite number"),
         ({"forward_reward_weight": float("nan")}, InvalidParameter, "forward_reward_weight"),
