@@ -8,6 +8,7 @@ import os
 import sys
 import types
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -191,10 +192,12 @@ def finite_number(
     Raises:
         InvalidParameter: it is no finite number, below ``least`` (``above``: not above it) or above ``most``.
     """
-    if isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
-        number = float(value)
-        if least <= number <= most and not (above and number == least):
-            return number
+    number = math.nan
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        with suppress(OverflowError):  # a whole number of more than 300 digits
+            number = float(value)
+    if math.isfinite(number) and least <= number <= most and not (above and number == least):
+        return number
     bounds = f" {'above' if above else 'of at least'} {least:g}" if least > -math.inf else ""
     bounds += f"{' and' if bounds else ''} of at most {most:g}" if most < math.inf else ""
     raise InvalidParameter(f"{what} is {value!r}; it must be a finite number{bounds}.")
