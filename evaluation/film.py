@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw
 
 from agentgym.asking import ask
 from agentgym.checking import check_interface
-from agentgym.errors import AskError, MissingExtra, UnknownId
-from agentgym.evaluation.contestants import load_agent
+from agentgym.errors import AskError, MissingExtra
+from agentgym.evaluation.contestants import brought_along, contestants_of, fitted
 from agentgym.evaluation.rollout import _batch, number
 from agentgym.making import make_env
 from agentgym.runs import Run
@@ -90,7 +90,8 @@ def cast(
 
     Raises:
         UnknownId: the environment has no such controller.
-        AskError: no environment is named, or nobody is to play.
+        SpaceMismatch: the agent has other spaces than the environment.
+        AskError: no environment is named, nobody is to play, or the environment is of an older interface.
     """
     opened = None if run is None else Run.open(run)
     name = env or (opened.config.env if opened else None)
@@ -99,20 +100,16 @@ def cast(
     if not name:
         raise AskError(f"{run} was trained on a dataset and names no environment. Name one: --env ID.")
     kwargs = dict((opened.config.env_kwargs if opened else {}) if env_kwargs is None else env_kwargs)
-    if everybody:
-        check_interface(name, kwargs)
-    players: dict[str, Any] = {}
-    if controllers:
-        world = make_env(name, kwargs)
-        known: dict[str, Any] = getattr(world.unwrapped, "controllers", {})
+    if not everybody:
+        return name, kwargs, {}
+    world = make_env(name, kwargs)
+    try:
+        players = [*brought_along(world, name, controllers), *contestants_of([] if run is None else [run])]
+        players = fitted(players, world, name)
+    finally:
         world.close()
-        for controller in controllers:
-            if controller not in known:
-                raise UnknownId(f"controller of {name}", controller, known)
-            players[controller] = known[controller]
-    if opened and everybody:
-        players[opened.name] = load_agent(opened.final)
-    return name, kwargs, players
+    check_interface(name, kwargs)
+    return name, kwargs, {player.record.name: player.agent for player in players}
 
 
 def played_by(world: Any, player: Any, steps: int, seed: int, look: Callable[[Any], Any]) -> tuple[list[Any], float]:

@@ -85,7 +85,8 @@ def test_pictures_of_any_kind_become_a_film_of_even_sides(trained, typed):
     run = trained("drawn_oddly:Drawn-v0")
     for picture in ("rgb", "gray", "rgba"):
         for name in ("film.mp4", "film.GIF", "film.png"):
-            code, _, said = typed("play", run, "--steps", 3, "--env-kwargs", f"picture={picture}", "--video", name)
+            code, _, said = typed("play", run, "--steps", 3, "--env-kwargs", f"picture={picture}", "--video", name,
+                                  "--overwrite")  # fmt: skip
             assert code == 0, said
         assert imageio.imread("film.mp4", index=0).shape == (34, 52, 3)
         assert imageio.imread("film.png").shape == (34, 4 * 52, 3)
@@ -119,7 +120,7 @@ def test_worlds_without_pictures(trained, typed):
         ["--steps", "-1"], ["--steps", "0"], ["--seed", "-1"], ["--seed", 2**32], ["--video", "film"], ["--video", ""],
         ["--video", "folder.mp4"], ["--video", "drawn_oddly.py/film.mp4"], ["--env", "Nowhere-v0"],
         ["--env-kwargs", "picture"], ["--env-kwargs", "pictures=rgb"], ["--controllers", "zero"],
-        ["--perturb", "Noize"],
+        ["--env", "Pendulum-v1"], ["--perturb", "Noize"],
     ],
 )  # fmt: skip
 def test_what_cannot_be_played_is_one_line(words, trained, typed):
