@@ -1,5 +1,6 @@
 """The linter: what is wrong, or suspicious, with any Minari dataset. Nothing that its files name is executed."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -53,6 +54,15 @@ def _world(stored: Any, about: Description) -> Iterator[Finding]:
         try_world(about, (stored.observation_space, stored.action_space))
     except AskError as error:
         yield Finding("error", "environment", str(error))
+        return
+    changed = {key: about.env_kwargs[key] for key in ("max_episode_steps", "additional_wrappers")
+               if key in about.env_kwargs}  # fmt: skip
+    if changed:
+        yield Finding(
+            "warning", "environment", f"its world is not {about.env} as it is registered but one with "
+            f"{', '.join(f'{key}={json.dumps(value)}' for key, value in changed.items())}. Agents are evaluated in it "
+            "unless --env names another, whose returns do not compare with the data's",
+        )  # fmt: skip
 
 
 def _spaces(stored: Any) -> Iterator[Finding]:

@@ -71,6 +71,8 @@ WORLDS = {
 def test_it_is_evaluated_where_it_was_recorded(world, home, tmp_path):
     recorded(WORLDS[world]())
     data = load_dataset(NAME)
+    [told] = [one.message for one in check_dataset(NAME) if one.check == "environment"]
+    assert f"max_episode_steps={data.description.env_kwargs['max_episode_steps']}" in told
     made = make_env(data.description.env, dict(data.description.env_kwargs))
     assert (made.observation_space, made.action_space) == (data.observation_space, data.action_space)
     agent = "bc" if isinstance(data.action_space, gymnasium.spaces.Box) else "iql"
