@@ -24,6 +24,7 @@ __all__ = [
     "check_wrappers",
     "has_exact_batch",
     "has_native_batch",
+    "leave_the_simulator",
     "make_env",
     "make_native_batch",
     "parallel_env",
@@ -258,6 +259,16 @@ def _keyword_arguments(env_id: str) -> set[str]:
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
     return (known | {"additional_wrappers"}) - {"self"}
+
+
+def leave_the_simulator(configs: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the perturbations change only what passes between agent and environment.
+
+    Raises:
+        UnknownId: there is no such perturbation.
+    """
+    perturb = importlib.import_module(PERTURB) if configs else None
+    return all(perturb.from_config(config).changes != "dynamics" for config in configs)  # type: ignore[union-attr]
 
 
 def perturbed(env: World, configs: Sequence[Mapping[str, Any]]) -> World:

@@ -100,7 +100,7 @@ class RecordedBatch(VectorWrapper):
         self.root = root
         self.resets = 0
         self.episodes = np.full(self.num_envs, -1)
-        self._base: Any = env.unwrapped
+        self._base: Any = env if hasattr(env, "get_state") else env.unwrapped  # perturbations have a state too
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start the worlds. Their seeds follow from root and number of the reset; a number as ``seed`` is not used.

@@ -19,7 +19,7 @@ from agentgym import catalog
 from agentgym.checking import check_interface
 from agentgym.checkpoints import Checkpoints, Saved
 from agentgym.errors import AskError, InvalidParameter
-from agentgym.making import has_exact_batch, make_env, make_native_batch
+from agentgym.making import has_exact_batch, leave_the_simulator, make_env, make_native_batch, perturbed
 from agentgym.metrics import MetricsFile
 from agentgym.progress import TrainingProgress, bar
 from agentgym.recording import RecordedBatch, RecordedEnv
@@ -171,15 +171,16 @@ def _build_offline(config: RunConfig, agent_class: Any, settings: Any) -> Any:
 def training_environments(config: RunConfig) -> VecEnv | RecordedBatch:
     """The environments of a run: one native batch where it can be put back to where it was, else one after the other.
 
-    Perturbations are single environments' wrappers here, so with them there is no native batch. One world of an exact
-    batch is a single environment too, and steps quicker as one.
+    Of perturbed environments only exact batches are taken, and only where the perturbations leave the simulator alone.
+    One world of an exact batch is a single environment too, and steps quicker as one.
     """
     exact = has_exact_batch(config.env, config.env_kwargs)
-    if not config.perturbations and not (exact and config.num_envs == 1):
+    fits = config.num_envs > 1 and leave_the_simulator(config.perturbations) if exact else not config.perturbations
+    if fits:
         mode = AutoresetMode.DISABLED if exact else AutoresetMode.SAME_STEP
         batch = make_native_batch(config.env, config.env_kwargs, config.num_envs, mode)
-        if batch is not None:
-            return RecordedBatch(batch, config.seed)  # agents wrap and monitor a VectorEnv themselves
+        if batch is not None:  # agents wrap and monitor a VectorEnv themselves
+            return RecordedBatch(perturbed(batch, config.perturbations), config.seed)
 
     def maker(index: int) -> Callable[[], RecordedEnv]:
         return lambda: RecordedEnv(make_env(config.env, config.env_kwargs, config.perturbations), config.seed, index)

@@ -1,12 +1,13 @@
 """Random rows for a batch of worlds, each world's from its own generator."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agentgym.envs.perturb.signal import ALL, Worlds
+from agentgym.seeding import restore, state_of
 
 __all__ = ["Draws"]
 
@@ -32,7 +33,7 @@ class Draws:
     ) -> None:
         self._rows = int(np.clip(self._AHEAD // max(1, int(np.prod(shape))), 1, 64))
         self._draw = draw
-        self._blocks = np.empty((self._rows, worlds, *shape), dtype)
+        self._blocks = np.zeros((self._rows, worlds, *shape), dtype)
         self._generators: list[np.random.Generator | None] = [None] * worlds
         self._index = np.arange(worlds)
         self._next = np.full(worlds, self._rows)
@@ -43,6 +44,21 @@ class Draws:
         self._part()
         self._generators[world] = generator
         self._next[world] = self._rows
+
+    def get_state(self) -> dict[str, Any]:
+        """The rows drawn ahead and the generators, as arrays and plain JSON values."""
+        self._part()
+        generators = [None if each is None else state_of(each) for each in self._generators]
+        return {"blocks": self._blocks.copy(), "next": self._next.copy(), "generators": generators}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Put back what :meth:`get_state` gave."""
+        self._together = None
+        self._blocks[...], self._next[...] = state["blocks"], state["next"]
+        for world, taken in enumerate(state["generators"]):
+            self._generators[world] = None if taken is None else np.random.default_rng(0)
+            if taken is not None:
+                restore(self._generators[world], taken)
 
     def take(self, worlds: Worlds) -> NDArray[Any]:
         """The next row of each of ``worlds``: [M, *shape], not to be written to."""

@@ -4,7 +4,8 @@ A process is one effect at work. It keeps each world's memory and random rows; t
 (observation.py, action.py, reward.py) keep none. What a process does in a world does not depend on the other worlds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from typing_extensions import override
@@ -31,12 +32,14 @@ class Process:
     """One effect at work in N worlds.
 
     Attributes:
+        memory: the arrays [N, ...] that last from event to event.
         clips: whether its results may have to be clipped to the signal's bounds.
         watches: whether it is to :meth:`see` the observations.
         clipped: after a call, in which of the M worlds they were.
         draws: the random rows it takes, each reseeded from its own child of the world's stream.
     """
 
+    memory: ClassVar[tuple[str, ...]] = ()
     clips = False
     watches = False
 
@@ -48,6 +51,20 @@ class Process:
         """Let the world's random rows come from ``generator``."""
         for draws, child in zip(self.draws, generator.spawn(len(self.draws)), strict=True):
             draws.reseed(world, child)
+
+    def get_state(self) -> dict[str, Any]:
+        """What the effect remembers and will draw, as arrays and plain JSON values."""
+        values = {name: getattr(self, name) for name in self.memory}
+        kept = {name: None if value is None else value.copy() for name, value in values.items()}
+        return {"memory": kept, "draws": [draws.get_state() for draws in self.draws]}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Put back what :meth:`get_state` gave."""
+        for name in self.memory:
+            value = state["memory"][name]
+            setattr(self, name, None if value is None else np.array(value))
+        for draws, taken in zip(self.draws, state["draws"], strict=True):
+            draws.set_state(taken)
 
     def begin(self, worlds: Worlds) -> None:
         """Forget the old episode in ``worlds``."""
@@ -111,6 +128,8 @@ class Noise(_Fitted):
 class Swell(Noise):
     """y = x + s m(t) ξ, with m(t) = (1 - exp(-0.01 t)) sin t and t the number of events since the episode's start."""
 
+    memory = ("_time",)
+
     def __init__(self, signal: Signal, worlds: int, std: Array) -> None:
         super().__init__(signal, worlds, std)
         self._time = np.zeros((worlds, *(1,) * len(signal.shape)), signal.working_dtype)
@@ -142,6 +161,8 @@ class Quantize(_Fitted):
 
 class Drift(_Fitted):
     """y = g x; g = 1 at the episode's start, then g <- clip(g + r + s ξ, low, high) after every event."""
+
+    memory = ("_gain",)
 
     def __init__(self, signal: Signal, worlds: int, std: float, rate: float, bounds: tuple[float, float]) -> None:
         super().__init__(signal)
@@ -187,10 +208,12 @@ class Hold(Process):
     It cannot fire at an episode's first event, which has nothing before it, nor while it holds.
     """
 
+    memory = ("_last", "_has_last", "_left")
+
     def __init__(self, signal: Signal, worlds: int, duration: int) -> None:
         super().__init__()
         self._duration = duration
-        self._last = np.empty((worlds, *signal.shape), signal.dtype)
+        self._last = np.zeros((worlds, *signal.shape), signal.dtype)
         self._has_last = np.zeros(worlds, bool)
         self._left = np.zeros(worlds, int)
 
@@ -215,10 +238,12 @@ class Hold(Process):
 class Delay(Process):
     """y_k = x_(k - steps). Before there is such a value: zero, or (``first``) the episode's first value."""
 
+    memory = ("_memory", "_count")
+
     def __init__(self, signal: Signal, worlds: int, steps: int, first: bool) -> None:
         super().__init__()
         self._steps, self._first, self._zero = steps, first, signal.zero
-        self._memory = np.empty((worlds, steps, *signal.shape), signal.dtype)
+        self._memory = np.zeros((worlds, steps, *signal.shape), signal.dtype)
         self._index = np.arange(worlds)
         self._count = np.zeros(worlds, int)
 
@@ -253,6 +278,8 @@ class Flip(Process):
 class Mix(Process):
     """Numbers: y = (1 - w) x + w x'. Choices: y = x' with probability w, else x. x' is the other policy's action."""
 
+    memory = ("_seen",)
+
     def __init__(self, signal: Signal, worlds: int, weight: float, policy: str | Policy) -> None:
         super().__init__()
         self._signal, self._weight, self._policy = signal, weight, policy
@@ -273,7 +300,7 @@ class Mix(Process):
     @override
     def see(self, observations: Array, worlds: Worlds) -> None:
         if self._seen is None:
-            self._seen = np.empty((self._worlds, *observations.shape[1:]), observations.dtype)
+            self._seen = np.zeros((self._worlds, *observations.shape[1:]), observations.dtype)
         self._seen[worlds] = observations
 
     @override

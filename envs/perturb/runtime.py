@@ -1,6 +1,7 @@
 """A stack of effects at work on a batch of worlds: in which order, when they fire, and what has fired."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -29,14 +30,14 @@ class _Link:
         self.process = effect.process(signal, worlds)
         self._effect, self._position = effect, position
         self._always = (effect.start, effect.stop, effect.every) == (0, None, 1)
-        self._chance = Draws(worlds, (), lambda generator, rows: generator.random(rows))
+        self.chance = Draws(worlds, (), lambda generator, rows: generator.random(rows))
 
     def reseed(self, world: int, seed: int) -> None:
         key = ("perturb", type(self._effect).__name__, self._position)
         if self.process.draws:
             self.process.reseed(world, stream(seed, *key))
         if 0.0 < self._effect.probability < 1.0:
-            self._chance.reseed(world, stream(seed, *key, "fires"))
+            self.chance.reseed(world, stream(seed, *key, "fires"))
 
     def fires(self, time: Array, worlds: Worlds) -> Fired:
         """In which of the M worlds the rule lets the effect fire, at their events ``time`` [M]."""
@@ -50,7 +51,7 @@ class _Link:
             return due
         if rule.probability == 0.0:
             return np.zeros(len(time), bool)
-        by_chance = self._chance.take(worlds) < rule.probability
+        by_chance = self.chance.take(worlds) < rule.probability
         return by_chance if due is None else due & by_chance
 
 
@@ -105,6 +106,18 @@ class Runtime:
         self._clipping = [link.name for link in self._links if link.process.clips]
         self.fired: dict[str, Flags] = {}
         self.clipped: dict[str, Flags] = {}
+
+    def get_state(self) -> dict[str, Any]:
+        """All that the following events depend on, as arrays and plain JSON values."""
+        links = [{"process": link.process.get_state(), "chance": link.chance.get_state()} for link in self._links]
+        return {"time": self._time.copy(), "seeded": self.seeded.copy(), "links": links}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Put back what :meth:`get_state` gave."""
+        self._time, self.seeded = np.array(state["time"]), np.array(state["seeded"])
+        for link, taken in zip(self._links, state["links"], strict=True):
+            link.process.set_state(taken["process"])
+            link.chance.set_state(taken["chance"])
 
     def reseed(self, worlds: Sequence[int], seeds: Sequence[int | None]) -> None:
         """Give worlds fresh streams; None continues a world's streams, or starts some from the operating system."""

@@ -13,6 +13,7 @@ from agentgym.envs.perturb.runtime import Runtime
 from agentgym.envs.perturb.signal import ALL, Array, Flags, Worlds
 from agentgym.envs.perturb.spaces import Codec
 from agentgym.errors import InvalidParameter
+from agentgym.resets import world_seeds
 
 __all__ = ["PerturbedVectorEnv", "autoreset_mode"]
 
@@ -71,7 +72,7 @@ class PerturbedVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
         self._edits.check()
         chosen = np.arange(self.num_envs) if mask is None else np.flatnonzero(mask)
         worlds: Worlds = ALL if len(chosen) == self.num_envs else chosen
-        seeds = _seeds(seed, self.num_envs)
+        seeds = world_seeds(seed, self.num_envs)
         self._runtime.reseed(chosen.tolist(), [seeds[world] for world in chosen])
         self._runtime.new_step()
         self._runtime.begin(worlds)
@@ -115,6 +116,32 @@ class PerturbedVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
         if self._mode is AutoresetMode.NEXT_STEP:
             self._resets_next = done
         return observations, rewards, terminations, truncations, self._report(infos)
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything that the future depends on; the environment inside must have a ``get_state`` too.
+
+        Raises:
+            InvalidParameter: there are effects on the dynamics, which live in the simulator.
+        """
+        return {"env": self._inside().get_state(), "perturbations": self._runtime.get_state(),
+                "resets_next": self._resets_next.copy(), "delivered": self._delivered}  # fmt: skip
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Put back what :meth:`get_state` gave.
+
+        Raises:
+            InvalidParameter: it is the state of other worlds.
+        """
+        self._inside().set_state(state["env"])
+        self._runtime.set_state(state["perturbations"])
+        self._resets_next, self._delivered = np.array(state["resets_next"]), state["delivered"]
+
+    def _inside(self) -> Any:
+        if self._runtime.constant:
+            raise InvalidParameter(
+                f"The state of effects on the dynamics ({', '.join(self._runtime.constant)}) is not kept."
+            )
+        return self.env if isinstance(self.env, PerturbedVectorEnv) else self.env.unwrapped
 
     def close(self, **kwargs: Any) -> None:
         """Undo the effects on the dynamics and close the environments."""
@@ -202,14 +229,6 @@ def _true_reward(infos: dict[str, Any], rewards: Array, ended: Flags) -> Array:
     if missing.any():
         true[missing] = infos["final_info"]["true_reward"][missing]
     return true
-
-
-def _seeds(seed: int | Sequence[int | None] | None, worlds: int) -> list[int | None]:
-    if seed is None:
-        return [None] * worlds
-    if isinstance(seed, int | np.integer):
-        return [int(seed) + world for world in range(worlds)]
-    return list(seed)
 
 
 def autoreset_mode(env: VectorEnv[Any, Any, Any]) -> AutoresetMode:

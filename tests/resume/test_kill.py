@@ -80,13 +80,11 @@ def killed_and_resumed(root, config, kills, seed):
     [("sac", 1), ("sac", 4), ("ppo", 1), ("ppo", 4), ("mdpo", 1), ("mdpo-onpolicy", 4), ("shared-ppo", 4)],
 )
 def test_killed_and_resumed_is_never_killed(agent, num_envs, kills, steps, small_run, tmp_path):
-    if kills == 2 and (agent, num_envs) not in {("sac", 1), ("ppo", 4), ("shared-ppo", 4), ("mdpo-onpolicy", 4)}:
+    if kills == 2 and (agent, num_envs) not in {("sac", 1), ("ppo", 4), ("shared-ppo", 4)}:
         pytest.skip("the others run under make test-slow")
     config = small_run(agent, num_envs, steps=steps * num_envs, every=steps * num_envs // 25)
     if agent == "shared-ppo":  # a native batch
         config = dataclasses.replace(config, env="agentgym/Convection-v0", env_kwargs=SHORT_CELL, perturbations=[])
-    if agent == "mdpo-onpolicy":  # an exact native batch: no episode is played again
-        config = dataclasses.replace(config, perturbations=[])
     for name in ("whole", "cut"):
         (tmp_path / name).mkdir()
     whole = start(tmp_path / "whole", config)

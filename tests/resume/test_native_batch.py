@@ -16,6 +16,12 @@ ROBUST = {
     "env": "agentgym/RobustHopper-v0", "perturbations": [],
     "env_kwargs": {"randomize": "uniform", "schedule": {"gravity": "random_walk"}},
 }  # fmt: skip
+PERTURBED = [
+    {"type": "ObservationNoise", "std": 0.01}, {"type": "ObservationFreeze", "probability": 0.3, "duration": 3},
+    {"type": "StickyAction", "probability": 0.2}, {"type": "ActionDelay", "steps": 2},
+    {"type": "ActionGainDrift", "std": 0.05}, {"type": "ActionMixture", "weight": 0.1},
+    {"type": "TimeCorrelatedActionNoise", "std": 0.05}, {"type": "RewardNoise", "std": 0.1},
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -29,6 +35,7 @@ ROBUST = {
         ("ppo", {**RING, "env": "tests/RingOneReward-v0"}),
         ("ppo", ROBUST),
         ("sac", ROBUST),
+        ("ppo", {**ROBUST, "perturbations": PERTURBED}),
         ("shared-ppo", {**RING, "perturbations": [{"type": "ObservationNoise", "std": 0.01}]}),  # no native batch
     ],
 )
@@ -67,13 +74,17 @@ def test_a_native_batch_is_taken_where_it_can_be_put_back(small_run):
     assert isinstance(training_environments(small_run("ppo", **noisy)).unwrapped, DummyVecEnv)
     robust = {**RING, "env": "agentgym/RobustInvertedPendulum-v0"}
     assert isinstance(training_environments(small_run("ppo", num_envs=2, **robust)), RecordedBatch)
+    noisy = {**robust, "perturbations": PERTURBED}
+    assert isinstance(training_environments(small_run("ppo", num_envs=2, **noisy)), RecordedBatch)
+    heavy = {**robust, "perturbations": [{"type": "Gravity", "scale": 1.1}]}  # edits every world's model
+    assert isinstance(training_environments(small_run("ppo", num_envs=2, **heavy)).unwrapped, DummyVecEnv)
     one_world = training_environments(small_run("ppo", **robust))  # steps quicker by itself
     assert isinstance(one_world.unwrapped, DummyVecEnv)
 
 
-@pytest.mark.parametrize("agent", ["ppo", "sac"])
-def test_an_exact_batch_trains_as_single_environments_do(agent, small_run, tmp_path, monkeypatch):
-    config = small_run(agent, num_envs=3, steps=384, **ROBUST)
+@pytest.mark.parametrize(("agent", "perturbations"), [("ppo", []), ("sac", []), ("ppo", PERTURBED)])
+def test_an_exact_batch_trains_as_single_environments_do(agent, perturbations, small_run, tmp_path, monkeypatch):
+    config = small_run(agent, num_envs=3, steps=384, **{**ROBUST, "perturbations": perturbations})
     batch = train(config, "batch", tmp_path, progress=False)
     monkeypatch.setattr("agentgym.training.has_exact_batch", lambda *_: False)
     monkeypatch.setattr("agentgym.training.make_native_batch", lambda *_: None)
