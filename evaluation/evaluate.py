@@ -278,7 +278,8 @@ def _play_jobs(agent: Any, name: str, jobs: list[Job], **how: Any) -> Iterator[R
     texts = isinstance(agent.observation_space, spaces.Text)
     conditions = {job.condition.name: job.condition for job in jobs}
     batched = {key: texts or _is_batched(one) for key, one in conditions.items()}
-    yield from play_episodes(agent, name, [job for job in jobs if not batched[job.condition.name]], **how)
+    alone = [job for job in jobs if not batched[job.condition.name]]
+    yield from play_episodes(agent, name, alone, **how, together=_together(alone, **how))
     yield from play_batches(agent, name, [job for job in jobs if batched[job.condition.name]], **how)
 
 
@@ -288,4 +289,23 @@ def _is_batched(condition: Condition) -> bool:
     try:
         return has_native_batch(*made) and not has_exact_batch(*made)
     except AskError:
+        return False
+
+
+def _together(
+    jobs: Sequence[Job], attacks: Mapping[str, Any] | None = None, deterministic: bool = True, watch: Any = None
+) -> bool:
+    """Whether the jobs' lanes can be one native batch, without a change in any row.
+
+    Attacks and sampled actions depend on who plays side by side, so they keep to the lanes that they had.
+    """
+    conditions = {job.condition.name: job.condition for job in jobs}.values()
+    if attacks or not deterministic or any(one.perturbations for one in conditions):
+        return False
+    if len({repr((one.env, sorted(one.env_kwargs.items()))) for one in conditions}) != 1:
+        return False
+    first = next(iter(conditions))
+    try:
+        return has_exact_batch(first.env, first.env_kwargs)
+    except AskError:  # the rows say so
         return False

@@ -14,9 +14,10 @@ import gymnasium
 import numpy as np
 
 from agentgym.asking import PROMISED, ask, promises
-from agentgym.errors import EpisodeTooLong, InvalidAction, SpaceMismatch
+from agentgym.errors import AskError, EpisodeTooLong, InvalidAction, SpaceMismatch
 from agentgym.evaluation.conditions import Condition
 from agentgym.evaluation.table import Row
+from agentgym.evaluation.together import Together, World
 from agentgym.finite import require_finite
 from agentgym.making import make_env, perturbed
 from agentgym.seeding import stream
@@ -38,10 +39,15 @@ class Job:
 
 
 class _Lane:
-    """One environment, re-dressed for every job: parameters by ``reset``, perturbations by a fresh wrapper."""
+    """One environment, re-dressed for every job: parameters by ``reset``, perturbations by a fresh wrapper.
 
-    def __init__(self, blank: np.ndarray) -> None:
-        self.blank = blank
+    Args:
+        blank: an observation for the time that it waits.
+        world: the environment, of a batch that all lanes share; by default one of the lane's own.
+    """
+
+    def __init__(self, blank: np.ndarray, world: World | None = None) -> None:
+        self.blank, self.world = blank, world
         self.bases: dict[str, gymnasium.Env[Any, Any]] = {}
         self.env: gymnasium.Env[Any, Any] | None = None
         self.job: Job | None = None
@@ -121,6 +127,8 @@ class _Lane:
 
     def _base(self, condition: Condition) -> gymnasium.Env[Any, Any]:
         """The bare environment of a condition; one is kept until another id or other arguments are asked for."""
+        if self.world is not None:
+            return self.world
         key = repr((condition.env, sorted(condition.env_kwargs.items())))
         if key not in self.bases:
             self.close()
@@ -136,6 +144,7 @@ def play_episodes(
     lanes: int = LANES,
     deterministic: bool = True,
     watch: Any = None,
+    together: bool = False,
 ) -> Iterator[Row]:
     """Play every job and give its row as soon as the episode ends.
 
@@ -150,10 +159,14 @@ def play_episodes(
         lanes: environments stepped side by side.
         deterministic: the policy's mode instead of a sample.
         watch: called with every batch of true observations ``[n, ...]`` of the busy lanes.
+        together: step the lanes as one native batch: all conditions have one environment, which has an exact batch,
+            with equal arguments, and no perturbations.
     """
     waiting = iter(jobs)
     blank = _blank(agent.observation_space)
-    all_lanes = [_Lane(blank) for _ in range(lanes)]
+    batch = _shared(jobs, lanes) if together and jobs else None
+    worlds = [None] * lanes if batch is None else [*batch.worlds, *[None] * (lanes - len(batch.worlds))]
+    all_lanes = [_Lane(blank, world) for world in worlds]
     again: list[Job] = []
     state: Any = None
     try:
@@ -186,6 +199,8 @@ def play_episodes(
             except Exception as error:
                 yield from _set_aside([lane for lane in busy if lane.job is not None], name, error, again)
                 continue
+            if batch is not None:
+                batch.act(actions, np.array([lane.job is not None for lane in all_lanes[: len(batch.worlds)]]))
             for index, (lane, action) in enumerate(zip(all_lanes, actions, strict=True)):
                 if lane.job is None:
                     continue
@@ -200,6 +215,8 @@ def play_episodes(
     finally:
         for lane in all_lanes:
             lane.close()
+        if batch is not None:
+            close(batch)
     for job in again:
         yield from play_episodes(agent, name, [job], attacks, lanes, deterministic, watch)
 
@@ -207,6 +224,15 @@ def play_episodes(
 def failed(name: str, job: Job, error: Exception, length: int = 0) -> Row:
     """The row of an episode that has no return."""
     return Row(name, job.condition.name, job.episode, job.seed, float("nan"), length, message(error))
+
+
+def _shared(jobs: Sequence[Job], lanes: int) -> Together | None:
+    """The batch of all lanes; None where it cannot be made: then the lanes' own environments say so in their rows."""
+    condition = jobs[0].condition
+    try:
+        return Together(condition.env, dict(condition.env_kwargs), min(lanes, len(jobs)))
+    except AskError:
+        return None
 
 
 def close(env: Any) -> None:
