@@ -56,9 +56,9 @@ class Draws:
         self._together = None
         self._blocks[...], self._next[...] = state["blocks"], state["next"]
         for world, taken in enumerate(state["generators"]):
-            self._generators[world] = None if taken is None else np.random.default_rng(0)
-            if taken is not None:
-                restore(self._generators[world], taken)
+            self._generators[world] = generator = None if taken is None else np.random.default_rng(0)
+            if generator is not None:
+                restore(generator, taken)
 
     def take(self, worlds: Worlds) -> NDArray[Any]:
         """The next row of each of ``worlds``: [M, *shape], not to be written to."""

@@ -61,6 +61,8 @@ def killed_and_resumed(root, config, kills, seed):
     """Returns at which steps the run had to go on, and how many kills it took."""
     generator, died = np.random.default_rng(seed), 0
     process = start(root, config)
+    while not (root / "run/config.json").exists() and process.poll() is None:
+        time.sleep(0.005)  # what is killed before that is no run yet
     while died < kills and process.poll() is None:
         kill_at_random(process, root, generator)
         died += process.returncode == -signal.SIGKILL
