@@ -1,5 +1,6 @@
 """The worlds of a native batch, each as an environment of its own, stepped together."""
 
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -68,6 +69,8 @@ class World(gymnasium.Env[Any, Any]):
         self.together, self.index = together, index
         self.observation_space = together.batch.single_observation_space
         self.action_space = together.batch.single_action_space
+        if together.batch.spec is not None:
+            self.spec = replace(together.batch.spec, max_episode_steps=together.batch.max_episode_steps)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start an episode, with these options alone."""

@@ -53,6 +53,15 @@ def test_rows_are_equal(count, lanes, kwargs):
     assert len(rows[0]) == count
 
 
+def test_the_worlds_know_their_time_limit():
+    kwargs = {"max_episode_steps": 7, "terminate_when_unhealthy": False}
+    for changes in ({}, {"max_steps": 3}):
+        played = [Job(job.condition, 0, job.seed, **changes) for job in jobs(4, kwargs)]
+        rows = [list(play_episodes(Player(), "x", played, lanes=4, together=one)) for one in (False, True)]
+        assert rows[0] == rows[1]
+        assert {row.length for row in rows[1]} == {7}
+
+
 def test_what_fails_is_a_row_and_takes_no_other_with_it():
     good = {row.condition: row for row in play_episodes(Player(), "x", jobs(6), lanes=4)}
     rows = {row.condition: row for row in play_episodes(Player(1), "x", jobs(6), lanes=4, together=True)}
