@@ -6,9 +6,10 @@ runs/NAME/checkpoints/
 """
 
 import hashlib
-import shutil
+import re
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,10 @@ from agentgym.errors import CorruptFile
 from agentgym.state import Inventory, Rows, pack, unpack
 
 __all__ = ["Checkpoints", "Saved"]
+
+_STEP = re.compile(r"\d{10}|[1-9]\d{10,}")
+_ROWS = re.compile(r"[^.].*-\d{12,}-\d{12,}")
+_LEFT = re.compile(r"\..*\.(new|old)")  # of a write that was killed
 
 
 class Segment(NamedTuple):
@@ -65,7 +70,13 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """At which steps there are checkpoints, oldest first."""
-        return sorted(int(path.name) for path in self.folder.glob("[0-9]*") if path.name.isdigit())
+        return sorted(int(path.name) for path in self._folders(_STEP) if checkpoint.own_files(path))
+
+    def _folders(self, names: re.Pattern[str], within: str = ".") -> list[Path]:
+        """Folders with names of ours; what else lies there is not looked at."""
+        place = self.folder / within
+        found = [path for path in place.iterdir() if names.fullmatch(path.name)] if place.is_dir() else []
+        return [path for path in found if path.is_dir() and not path.is_symlink()]
 
     def write(self, step: int, inventory: Inventory) -> Path:
         """Write one checkpoint: new rows first, then the folder that names them; then drop what is no longer needed.
@@ -100,6 +111,7 @@ class Checkpoints:
         Raises:
             CorruptFile: there are checkpoints, and all are broken.
         """
+        checkpoint.recover(self.folder)
         broken = []
         for step in reversed(self.steps()):
             try:
@@ -153,11 +165,19 @@ class Checkpoints:
         self._whole = {step: self._whole[step] for step in kept}
         for step in self.steps():
             if step not in kept:
-                shutil.rmtree(self.folder / f"{step:010d}")
+                checkpoint.remove(self.folder / f"{step:010d}")
         needed = set().union(*self._whole.values())
-        for path in [*self.folder.glob(".*"), *self.folder.glob("rows/*"), *self.folder.glob("rows/.*")]:
+        for path in [*self._folders(_ROWS, "rows"), *self._folders(_LEFT), *self._folders(_LEFT, "rows")]:
             if path not in needed:
-                shutil.rmtree(path)
+                checkpoint.remove(path)
+
+    def clear(self) -> None:
+        """Delete all checkpoints; the folder too, unless it holds something else."""
+        self._whole = {}
+        self._prune()
+        for folder in (self.folder / "rows", self.folder):
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def _digest(folder: Path) -> str:

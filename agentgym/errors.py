@@ -55,6 +55,14 @@ class CorruptFile(AskError, OSError):
     """A file that is truncated, altered, or was not written by agentgym."""
 
 
+class NotWritable(AskError, OSError):
+    """A file or folder that cannot be written where it was asked for, or that would take the place of another's."""
+
+
+class RunInUse(AskError):
+    """Another process is writing the run; the message names it."""
+
+
 class MissingExtra(AskError, ImportError):
     """An optional dependency is not installed; the message gives the command that installs it."""
 

@@ -2,9 +2,12 @@
 
 import csv
 import io
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from agentgym.files import write_file
 
@@ -14,13 +17,16 @@ WALL_CLOCK = ("time/fps", "time/time_elapsed", "time/seconds")
 
 
 class Table:
-    """A CSV file to which rows are appended; a key that appears later adds a column to the rows already there."""
+    """A CSV file to which rows are appended; a key that appears later adds a column to the rows already there.
+
+    Attributes:
+        path: the file.
+        columns: their names; empty before the first row.
+    """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        rows = self.rows()
-        self.columns: list[str] = self._header()
-        self.count = len(rows)
+        self.columns: list[str] = _parsed(self._text())[0]
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add one row; the folder is made where it is missing."""
@@ -31,29 +37,38 @@ class Table:
             self._rewrite(rows)
         with self.path.open("a", encoding="utf-8", newline="") as file:
             csv.DictWriter(file, self.columns, restval="", lineterminator="\n").writerow(row)
-        self.count += 1
 
     def rows(self) -> list[dict[str, str]]:
         """All rows as text."""
-        if not self.path.is_file():
-            return []
-        with self.path.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+        return list(csv.DictReader(io.StringIO(self._text(), newline="")))
 
-    def cut_back(self, count: int, columns: list[str]) -> None:
-        """Keep the first ``count`` rows, with the columns that there were then."""
-        rows = self.rows()[:count]
-        self.count, self.columns = count, list(columns)
-        if self.columns:
-            self._rewrite(rows)
-        else:
+    def content(self) -> np.ndarray:
+        """The whole file, compressed, as bytes for :meth:`restore`."""
+        return np.frombuffer(zlib.compress(self._text().encode(), 1), np.uint8)
+
+    def restore(self, content: np.ndarray) -> bool:
+        """Put back what :meth:`content` gave.
+
+        Returns:
+            Whether all of its rows were still there; rows and columns may have come after them.
+        """
+        text, found = zlib.decompress(content.tobytes()).decode(), self._text()
+        (columns, rows), (its_columns, its_rows) = _parsed(text), _parsed(found)
+        known = [row[: len(columns)] for row in [its_columns, *its_rows[: len(rows)]]]
+        self.columns = columns
+        if text and text != found:
+            write_file(self.path, text)
+        elif not text:
             self.path.unlink(missing_ok=True)
+        return known == [columns, *rows]
 
-    def _header(self) -> list[str]:
+    def _text(self) -> str:
         if not self.path.is_file():
-            return []
-        with self.path.open(encoding="utf-8", newline="") as file:
-            return next(csv.reader(file), [])
+            return ""
+        with self.path.open(
+            encoding="utf-8", newline="", errors="replace"
+        ) as file:  # what is damaged is no row of ours
+            return file.read()
 
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
         text = io.StringIO()
@@ -63,6 +78,15 @@ class Table:
         write_file(self.path, text.getvalue())
 
 
+def _parsed(text: str) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows; none of what is no table."""
+    try:
+        columns, *rows = csv.reader(io.StringIO(text, newline=""))
+    except (ValueError, csv.Error):
+        return [], []
+    return columns, rows
+
+
 class MetricsFile:
     """A run's log: what follows from configuration and seed in metrics.csv, what the clock says in timing.csv.
 
@@ -70,11 +94,15 @@ class MetricsFile:
 
     Args:
         folder: the run's.
+
+    Attributes:
+        damaged: whether rows were missing, or others, when metrics.csv was restored.
     """
 
     def __init__(self, folder: Path | str) -> None:
         self.metrics = Table(Path(folder) / "metrics.csv")
         self.timing = Table(Path(folder) / "timing.csv")
+        self.damaged = False
 
     def write(self, key_values: Mapping[str, Any], key_excluded: Mapping[str, tuple[str, ...]], step: int = 0) -> None:
         """Append one row; keys excluded from "csv" and values that are not numbers or text are left out."""
@@ -86,19 +114,15 @@ class MetricsFile:
         self.metrics.append({key: value for key, value in plain.items() if key not in WALL_CLOCK})
         self.timing.append({key: value for key, value in plain.items() if key in ("step", *WALL_CLOCK)})
 
+    def restore(self, content: np.ndarray) -> None:
+        """Make metrics.csv again what it was, given its :meth:`Table.content`."""
+        self.damaged = not self.metrics.restore(content)
+
     def close(self) -> None:
         """Nothing is held open between rows."""
 
     def clear(self) -> None:
         """Drop all rows: the run starts over."""
         for table in (self.metrics, self.timing):
-            table.cut_back(0, [])
-
-    def position(self) -> dict[str, Any]:
-        """How far the tables are written, for :meth:`cut_back`."""
-        return {table.path.name: [table.count, list(table.columns)] for table in (self.metrics, self.timing)}
-
-    def cut_back(self, position: Mapping[str, Any]) -> None:
-        """Drop what was logged after ``position``; a run that goes on will log it again."""
-        for table in (self.metrics, self.timing):
-            table.cut_back(*position[table.path.name])
+            table.path.unlink(missing_ok=True)
+            table.columns = []

@@ -11,6 +11,7 @@ import platform
 import random
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,9 +25,11 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvWrapper
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from agentgym.checkpoints import Checkpoints, Saved
 from agentgym.errors import InvalidParameter, Stopped
+from agentgym.locks import RunLock
 from agentgym.metrics import MetricsFile
 from agentgym.recording import RecordedBatch, RecordedEnv
 from agentgym.runs import PACKAGES, installed_version
@@ -137,7 +140,7 @@ def _log(agent: Any, metrics: MetricsFile) -> Iterator[Item]:
     logger = agent.logger
 
     def read() -> dict[str, Any]:
-        agent.logger  # noqa: B018  (an agent puts the latest losses into the logger when it is looked at)
+        agent.logger  # noqa: B018  (some agents put the latest losses into the logger when it is looked at)
         return {
             "values": dict(logger.name_to_value),
             "counts": dict(logger.name_to_count),
@@ -150,7 +153,7 @@ def _log(agent: Any, metrics: MetricsFile) -> Iterator[Item]:
         logger.name_to_excluded.update({key: tuple(value or ()) for key, value in state["excluded"].items()})
 
     yield Item("log.pending", read, write)
-    yield Item("log.metrics", metrics.position, metrics.cut_back)
+    yield Item("log.metrics", metrics.metrics.content, metrics.restore)
 
 
 # When it is written and put back
@@ -159,23 +162,35 @@ def _log(agent: Any, metrics: MetricsFile) -> Iterator[Item]:
 class Checkpointer(BaseCallback):
     """Writes checkpoints at the start of rollouts, and puts one back at the start of the first.
 
+    Where rollouts are long, or their updates, there is a checkpoint at the start of each, so that a signal can stop the
+    run within one and lose no more than what was done in it.
+
     Args:
         checkpoints: where they go.
         inventory: the run's state.
         every: environment steps between two of them; 0 writes none but on a signal and at the end.
         saved: the checkpoint that the run goes on from; its static part has been put back already.
+        lock: of the run; asked before anything is written.
     """
 
-    def __init__(self, checkpoints: Checkpoints, inventory: Inventory, every: int, saved: Saved | None = None) -> None:
+    LONG = 5.0  # seconds: a rollout, with its update, that takes longer is not waited for
+    LONGEST = 60.0  # seconds between two checkpoints, however few steps are taken in them
+    COST = 0.05  # of the time at most for those that ``every`` did not ask for
+
+    def __init__(
+        self, checkpoints: Checkpoints, inventory: Inventory, every: int, saved: Saved | None = None,
+        lock: RunLock | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.checkpoints, self.inventory, self.every = checkpoints, inventory, every
-        self.saved = saved
+        self.saved, self.lock = saved, lock
         self.seconds = 0.0  # spent on writing
         self.signal_number = 0
         self._next = every + (saved.step if saved else 0)
-
-    def _on_step(self) -> bool:
-        return True
+        self._began = self._written = time.monotonic()
+        self._cost = 0.0  # seconds that the last write took
+        self._first = True
+        self._kept: int | None = saved.step if saved else 0  # the step of this rollout's start, if resume gets there
 
     def _on_rollout_start(self) -> None:
         if self.saved is not None:
@@ -183,18 +198,49 @@ class Checkpointer(BaseCallback):
             self.saved = None
         if self.signal_number:
             self.write()
-            raise Stopped(self.signal_number, self.num_timesteps, str(self.checkpoints.folder.parent))
-        if self.every and self.num_timesteps >= self._next:
+            raise self._stopped(self.num_timesteps)
+        now = time.monotonic()
+        lasted, self._began = now - self._began, now
+        if self._first:
+            self._first = False
+        elif self.every and (self.num_timesteps >= self._next or self._is_time(now, lasted)):
             self.write()
             self._next = (self.num_timesteps // self.every + 1) * self.every
+            self._kept = self.num_timesteps
+        else:
+            self._kept = None
+
+    def _is_time(self, now: float, lasted: float) -> bool:
+        """Whether there shall be a checkpoint that the number of steps does not ask for.
+
+        Where all are kept they are policies for later, one every so many steps, and no others.
+        """
+        since = now - self._written
+        worth = self.checkpoints.keep > 0 and self._cost <= self.COST * since
+        return worth and (lasted > self.LONG or since > self.LONGEST)
+
+    def _on_step(self) -> bool:
+        if self.signal_number:
+            self._stop_within_rollout()
+        return True
+
+    def _stop_within_rollout(self, *_: Any) -> None:
+        if self.signal_number and self._kept is not None and time.monotonic() - self._signalled > self.LONG:
+            raise self._stopped(self._kept)
+
+    def _stopped(self, step: int) -> Stopped:
+        return Stopped(self.signal_number, step, str(self.checkpoints.folder.parent))
 
     def write(self) -> None:
         """Write a checkpoint of the run as it is now.
 
         Raises:
             OSError: the disk is full; the message names the last checkpoint that is whole.
+            RunInUse: another process has taken the run.
         """
         began = time.monotonic()
+        if self.lock is not None:
+            self.lock.require()
         try:
             self.checkpoints.write(self.model.num_timesteps, self.inventory)
         except OSError as error:
@@ -202,25 +248,35 @@ class Checkpointer(BaseCallback):
             last = f"the last whole one is of step {steps[-1]}" if steps else "there is none yet"
             raise OSError(
                 error.errno,
-                f"The checkpoint of step {self.model.num_timesteps} could not be written ({error.strerror}); {last}. "
-                "Make room and go on with agentgym resume",
+                f"The checkpoint of step {self.model.num_timesteps} could not be written ({error.strerror or error}); "
+                f"{last}. Make room and go on with agentgym resume",
             ) from error
-        self.seconds += time.monotonic() - began
+        self._written = time.monotonic()
+        self._cost = self._written - began
+        self.seconds += self._cost
 
     @contextmanager
     def stopping_on_signals(self) -> Iterator[None]:
-        """Within, SIGTERM and SIGINT stop the run at the next rollout's start; a second one stops it at once."""
+        """Within, SIGTERM and SIGINT stop the run at the next rollout's start, or within one that is long.
+
+        A second one stops it at once. Python hears of signals in the main thread only: elsewhere nothing is changed.
+        """
 
         def handle(number: int, frame: FrameType | None) -> None:
             if self.signal_number:
                 raise KeyboardInterrupt
-            self.signal_number = number
-            print("\nStopping at the next rollout; once more stops at once, without a checkpoint.", file=sys.stderr)
+            self.signal_number, self._signalled = number, time.monotonic()
+            print("\nStopping with a checkpoint; once more stops at once, without one.", file=sys.stderr)
 
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+        updates = register_optimizer_step_post_hook(self._stop_within_rollout)  # an update may take minutes, too
         try:
             yield
         finally:
+            updates.remove()
             for number, handler in before.items():
                 signal.signal(number, handler)
 

@@ -2,30 +2,34 @@
 
 runs/NAME/
     config.json          every setting, versions, git revision, the command
+    record.json          seconds used, when and how it was resumed, whether it is finished
     metrics.csv          one row a log, one column a key; TensorBoard's event file beside it
+    checkpoints/         what agentgym resume goes on from
     final/               the trained agent (safetensors + json)
+    running.json         who is writing the run just now
 """
 
 import json
 import os
 import platform
 import shlex
-import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from agentgym.errors import AskError, CorruptFile, InvalidParameter, NonFinite
+from agentgym import locks
+from agentgym.errors import AskError, CorruptFile, InvalidParameter, NonFinite, NotWritable
 from agentgym.files import write_file
 from agentgym.finite import non_finite_settings
 from agentgym.seeding import LARGEST_SEED
 from agentgym.settings import plain, whole_number
 
-__all__ = ["PACKAGES", "Run", "RunConfig", "installed_version", "provenance", "run_folder"]
+__all__ = ["PACKAGES", "Run", "RunConfig", "command_line", "installed_version", "provenance", "run_folder"]
 
 PACKAGES = ("agentgym", "torch", "numpy", "gymnasium", "mujoco", "stable-baselines3")
 
@@ -78,6 +82,10 @@ class RunConfig:
     dataset: str = ""
     dataset_sha256: str = ""
 
+    def __post_init__(self) -> None:
+        for name in ("env_kwargs", "perturbations", "config"):  # as config.json gives them back
+            setattr(self, name, _without_tuples(getattr(self, name)))
+
     def check(self) -> "RunConfig":
         """Refuse what no run can have; NumPy's numbers become Python's own.
 
@@ -113,7 +121,7 @@ def run_folder(root: Path | str, name: str) -> Path:
     Raises:
         InvalidParameter: no folder can have the name, or ``root`` cannot be written to.
     """
-    root = Path(root)
+    root = Path(root).expanduser()
     if name in ("", ".", "..") or "/" in name or "\\" in name or not name.isprintable():
         raise InvalidParameter(f"A run cannot have the name {name!r}. Choose a name of one folder (--name, --root).")
     if len(os.fsencode(name)) > LONGEST_NAME:
@@ -138,21 +146,48 @@ class Run:
     def create(cls, path: Path | str, config: RunConfig, overwrite: bool = False) -> "Run":
         """Make the folder and write config.json.
 
+        Of a run that is replaced its own files are deleted; others stay in the folder.
+
         Raises:
             AskError: the folder is there already and ``overwrite`` is not set, or it is not a run's.
         """
         path = Path(path)
-        if path.exists():
-            if not overwrite:
-                raise AskError(f"{path} exists already. Choose another --name, or replace it with --overwrite.")
-            if not (path / "config.json").is_file():
-                raise AskError(
-                    f"{path} is not a run (it has no config.json), so it is not overwritten. Choose another --name."
-                )
-            shutil.rmtree(path)
+        cls.require_free(path, overwrite)
         run = cls(path, config, provenance())
+        run.discard()
         run.write_config()
         return run
+
+    @staticmethod
+    def require_free(path: Path, overwrite: bool = False) -> None:
+        """Refuse a folder in which no run can be made.
+
+        Raises:
+            AskError: it holds a run and ``overwrite`` is not set, or other things, or is a file.
+        """
+        if path.exists() and not path.is_dir():
+            raise NotWritable(f"{path} is a file. Choose another --name.")
+        others = [one for one in path.iterdir() if not one.name.startswith(".")] if path.exists() else []
+        if not others or {one.name for one in others} <= {*locks.FILES}:
+            return
+        if not overwrite:
+            raise AskError(f"{path} exists already. Choose another --name, or replace it with --overwrite.")
+        if not (path / "config.json").is_file():
+            raise AskError(
+                f"{path} is not a run (it has no config.json), so it is not overwritten. Choose another --name."
+            )
+
+    def discard(self) -> None:
+        """Delete all files of the run. What else lies in its folder stays there."""
+        from agentgym import checkpoint  # imports torch
+        from agentgym.checkpoints import Checkpoints
+
+        Checkpoints(self.path / "checkpoints").clear()
+        checkpoint.remove(self.final)
+        for pattern in ("config.json", "record.json", "metrics.csv", "timing.csv", "events.out.tfevents.*"):
+            for file in self.path.glob(pattern):
+                if file.is_file():
+                    file.unlink()
 
     @classmethod
     def open(cls, path: Path | str) -> "Run":
@@ -162,14 +197,15 @@ class Run:
             FileNotFoundError: there is no run at ``path``.
             CorruptFile: its config.json is damaged.
         """
-        path = Path(path)
+        path = Path(path).expanduser()
         file = path / "config.json"
         if not file.is_file():
             raise FileNotFoundError(f"There is no run at {path} (no config.json). Train one: agentgym train --help")
         try:
             text = json.loads(file.read_text(encoding="utf-8"))
-            return cls(path, RunConfig(**{k: v for k, v in text.items() if k != "provenance"}), text["provenance"])
-        except (ValueError, TypeError, KeyError) as error:
+            config = RunConfig(**{k: v for k, v in text.items() if k != "provenance"}).check()
+            return cls(path, config, text["provenance"])
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise CorruptFile(f"{file} is damaged ({error}). Train the run again.") from error
 
     def write_config(self) -> None:
@@ -178,15 +214,33 @@ class Run:
         write_file(self.path / "config.json", json.dumps(text, indent=1))
 
     def record(self) -> dict[str, Any]:
-        """What became of the run so far: ``seconds`` used, ``resumes``, ``finished_steps``."""
+        """What became of the run so far: ``seconds`` used, ``resumes``, ``finished_steps``.
+
+        Raises:
+            CorruptFile: record.json is damaged.
+        """
         file = self.path / "record.json"
         if not file.is_file():
             return {"seconds": 0.0, "resumes": [], "finished_steps": None}
-        return dict(json.loads(file.read_text(encoding="utf-8")))
+        try:
+            found = dict(json.loads(file.read_text(encoding="utf-8")))
+            if not (found["seconds"] >= 0 and isinstance(found["finished_steps"], int | None)):
+                raise ValueError("its numbers cannot be")
+            if not all(isinstance(one["exact"], bool) for one in found["resumes"]):
+                raise ValueError("its resumes are none")
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise CorruptFile(
+                f"{file} is damaged ({error!r}). Remove it: agentgym resume puts back what the newest checkpoint knows."
+            ) from error
+        return found
 
     def write_record(self, record: dict[str, Any]) -> None:
         """Replace record.json."""
         write_file(self.path / "record.json", json.dumps(record, indent=1))
+
+    def has_learned(self) -> bool:
+        """Whether there is anything that training it again would have to make again."""
+        return any((self.path / name).exists() for name in ("checkpoints", "final", "metrics.csv"))
 
     @property
     def name(self) -> str:
@@ -199,17 +253,27 @@ class Run:
         return self.path / "final"
 
 
+def command_line() -> str:
+    """What this process was started by."""
+    program = "agentgym" if Path(sys.argv[0]).name == "agentgym" else sys.argv[0]
+    return shlex.join([program, *sys.argv[1:]])
+
+
 def provenance() -> dict[str, Any]:
     """What made a result: the command, when, on which versions, at which git revision."""
     return {
-        "command": shlex.join(["agentgym", *sys.argv[1:]])
-        if Path(sys.argv[0]).name == "agentgym"
-        else shlex.join(sys.argv),
+        "command": command_line(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "versions": {name: found for name in PACKAGES if (found := installed_version(name))},
         "git": _git_revision(),
     }
+
+
+def _without_tuples(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_tuples(item) for key, item in value.items()}
+    return [_without_tuples(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def installed_version(package: str) -> str | None:

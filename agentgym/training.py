@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -17,14 +18,16 @@ from torch.utils.tensorboard import SummaryWriter
 
 from agentgym import catalog
 from agentgym.checking import check_interface
+from agentgym.checkpoint import require_replaceable
 from agentgym.checkpoints import Checkpoints, Saved
-from agentgym.errors import AskError, InvalidParameter
+from agentgym.errors import AskError, InvalidParameter, Stopped
+from agentgym.locks import RunLock, locked
 from agentgym.making import has_exact_batch, leave_the_simulator, make_env, make_native_batch, perturbed
 from agentgym.metrics import MetricsFile
 from agentgym.progress import TrainingProgress, bar
 from agentgym.recording import RecordedBatch, RecordedEnv
 from agentgym.resuming import Checkpointer, fingerprint, run_inventory
-from agentgym.runs import Run, RunConfig, run_folder
+from agentgym.runs import Run, RunConfig, command_line, run_folder
 from agentgym.settings import from_settings, whole_number
 from agentgym.state import Inventory, Item
 
@@ -51,13 +54,24 @@ def train(
         UnknownId: no such agent, environment, perturbation or hyperparameter.
         InvalidParameter: a value of the configuration cannot be, or no folder can have the name.
         AskError: the run exists, or the environment refuses its arguments.
+        RunInUse: another process is writing a run of that name.
+        NotWritable: nothing can be written there.
         Stopped: a signal stopped it; a checkpoint was written.
     """
     config.check()
-    run_folder(root, "run" if name is None else name)  # the name by default is known once the dataset is loaded
+    path = run_folder(root, "run" if name is None else name)  # the name by default is known once the dataset is loaded
+    if name is not None:
+        Run.require_free(path, overwrite)
     agent = build(config)  # refuses what cannot be before anything is written
-    run = Run.create(run_folder(root, _default_name(config) if name is None else name), config, overwrite)
-    return _Session(run, agent, progress).finish()
+    path = run_folder(root, _default_name(config) if name is None else name)
+    with locked(path, command_line()) as lock:
+        run = Run.create(path, config, overwrite)
+        try:
+            return _Session(run, agent, progress, lock).finish()
+        except Exception as error:
+            if not isinstance(error, Stopped) and not run.has_learned():
+                run.discard()
+            raise
 
 
 def resume(path: Path | str, more: int = 0, progress: bool = True) -> Run:
@@ -75,23 +89,26 @@ def resume(path: Path | str, more: int = 0, progress: bool = True) -> Run:
     Raises:
         FileNotFoundError: there is no run.
         AskError: the run is finished and no more is asked for, or its configuration is not the checkpoint's.
-        CorruptFile: all its checkpoints are broken.
+        CorruptFile: all its checkpoints, or its records, are broken.
+        RunInUse: another process is writing it.
         Stopped: a signal stopped it; a checkpoint was written.
     """
     more = whole_number("steps (to add)", more, 0)
     run = Run.open(path)
-    if not more and run.record()["finished_steps"] == run.config.steps:
-        raise AskError(f"{run.path} is finished ({run.config.steps} steps). Train it for longer with --steps MORE.")
-    checkpoints = Checkpoints(run.path / "checkpoints", run.config.keep_checkpoints)
-    saved = checkpoints.newest()
-    if saved is not None:
-        _refuse_other_configuration(run, saved)
-    run.config.steps += more
-    session = _Session(run, build(run.config), progress, checkpoints, saved)
-    if more:
-        run.write_config()
-    session.go_on()
-    return session.finish()
+    with locked(run.path, command_line()) as lock:
+        run = Run.open(path)  # as it is now that nobody else writes it
+        if not more and run.record()["finished_steps"] == run.config.steps:
+            raise AskError(f"{run.path} is finished ({run.config.steps} steps). Train it for longer with --steps MORE.")
+        checkpoints = Checkpoints(run.path / "checkpoints", run.config.keep_checkpoints)
+        saved = checkpoints.newest()
+        if saved is not None:
+            _refuse_other_configuration(run, saved)
+        run.config.steps += more
+        session = _Session(run, build(run.config), progress, lock, checkpoints, saved)
+        if more:
+            run.write_config()
+        session.go_on()
+        return session.finish()
 
 
 def build(config: RunConfig) -> Any:
@@ -192,40 +209,80 @@ class _Session:
     """One stretch of a run: from its beginning or a checkpoint to its end or a signal."""
 
     def __init__(
-        self, run: Run, agent: Any, progress: bool, checkpoints: Checkpoints | None = None, saved: Saved | None = None
-    ) -> None:
+        self, run: Run, agent: Any, progress: bool, lock: RunLock, checkpoints: Checkpoints | None = None,
+        saved: Saved | None = None,
+    ) -> None:  # fmt: skip
+        require_replaceable(run.final)
         self.run, self.agent, self.progress, self.saved = run, agent, progress, saved
-        metrics = _Metrics(run.path)
+        self.began, self.record = time.monotonic(), run.record()
+        self.metrics = _Metrics(run.path)
         if saved is None:
-            metrics.clear()
-        step = None if saved is None else saved.step
-        agent.set_logger(Logger(str(run.path), [metrics, _TensorBoard(str(run.path), step)]))
-        about = {"config": asdict(run.config), "fingerprint": fingerprint()}
-        own = Inventory([Item("run", lambda: about, lambda _: None)])
-        self.inventory = own + run_inventory(agent, metrics)
+            self.metrics.clear()
+        self.has_events = any(file.stat().st_size for file in run.path.glob("events.out.tfevents.*"))
+        self.tensorboard = _TensorBoard(str(run.path), None if saved is None else saved.step)
+        agent.set_logger(Logger(str(run.path), [self.metrics, self.tensorboard]))
+        own = Inventory([Item("run", self._about, lambda _: None)])
+        self.inventory = own + run_inventory(agent, self.metrics)
         checkpoints = checkpoints or Checkpoints(run.path / "checkpoints", run.config.keep_checkpoints)
-        self.checkpointer = Checkpointer(checkpoints, self.inventory, run.config.checkpoint_every, saved)
+        self.checkpointer = Checkpointer(checkpoints, self.inventory, run.config.checkpoint_every, saved, lock)
         self.checkpointer.init_callback(agent)
+        run.write_record(self.record)
+
+    def _about(self) -> dict[str, Any]:
+        """What a checkpoint says of the run beside its state; part of it the clock's."""
+        self.tensorboard.writer.flush()  # so that a killed run's events reach as far as what it goes on from
+        return {
+            "config": asdict(self.run.config), "fingerprint": fingerprint(), "record": self._record_now(),
+            "timing": self.metrics.timing.content(),
+        }  # fmt: skip
+
+    def _record_now(self) -> dict[str, Any]:
+        return {**self.record, "seconds": self.record["seconds"] + time.monotonic() - self.began}
 
     def go_on(self) -> None:
         """Put the checkpoint back, as far as that is done before ``learn()``, and note how exactly that can be."""
-        reasons = []
+        reasons, restored = [], []
         if self.saved is not None:
+            about = self.saved.state["run"]
             self.inventory.write(self.saved.state, "before")
             self.saved.restore_rows(self.inventory.rows)
-            reasons = [*_differences(self.saved.state["run"]["fingerprint"], fingerprint()), *self._inexact_replays()]
+            reasons = [*_differences(about["fingerprint"], fingerprint()), *self._inexact_replays()]
+            restored = self._restore_records(about)
         for reason in reasons:
             warnings.warn(f"{self.run.name} goes on, but not bit for bit: {reason}", stacklevel=3)
-        record = self.run.record()
-        record["resumes"].append(
+        for what in restored:
+            warnings.warn(f"{self.run.name}: {what} not as the run had left it, and was restored", stacklevel=3)
+        self.record["resumes"].append(
             {
                 "step": self.agent.num_timesteps,
                 "exact": not reasons,
                 "reasons": reasons,
+                "restored": restored,
                 "at": datetime.now(UTC).isoformat(timespec="seconds"),
             }
         )
-        self.run.write_record(record)
+        self.run.write_record(self.record)
+
+    def _restore_records(self, about: dict[str, Any]) -> list[str]:
+        """Put back what somebody has taken from the run's tables; metrics.csv was restored with the state.
+
+        Returns:
+            What was not as it should be.
+        """
+        before, now = about["record"], self.record
+        whole = {
+            "metrics.csv was": not self.metrics.damaged,
+            "timing.csv was": self.metrics.timing.restore(about["timing"]),
+            "record.json was": now["resumes"][: len(before["resumes"])] == before["resumes"],
+            "TensorBoard's events were": self.has_events or not self.metrics.metrics.columns,
+        }
+        if not whole["record.json was"]:
+            now["resumes"] = before["resumes"]
+        now["seconds"] = max(now["seconds"], before["seconds"])  # a killed process could not add its own
+        if not whole["TensorBoard's events were"]:
+            for row in self.metrics.metrics.rows():
+                self.tensorboard.write_row(row)
+        return [what for what, is_so in whole.items() if not is_so]
 
     def _inexact_replays(self) -> list[str]:
         env = self.agent.get_env()
@@ -234,14 +291,13 @@ class _Session:
 
     def finish(self) -> Run:
         """Learn up to the run's number of steps and write what was learned."""
-        began, agent, run = time.monotonic(), self.agent, self.run
+        agent, run = self.agent, self.run
         try:
             with self.checkpointer.stopping_on_signals():
                 self._learn()
             self.checkpointer.write()
         finally:
-            record = run.record()
-            record["seconds"] += time.monotonic() - began
+            record = self._record_now()
             run.write_record(record)
         if agent.logger.name_to_value:
             agent.logger.record("time/seconds", record["seconds"])
@@ -304,3 +360,9 @@ class _TensorBoard(TensorBoardOutputFormat):
     def __init__(self, folder: str, purge_step: int | None) -> None:
         self.writer = SummaryWriter(log_dir=folder, purge_step=purge_step)
         self._is_closed = False
+
+    def write_row(self, row: dict[str, str]) -> None:
+        """One row of metrics.csv as events."""
+        for key in row.keys() - {"step"}:
+            with suppress(ValueError):  # text, or nothing
+                self.writer.add_scalar(key, float(row[key]), int(row["step"]))

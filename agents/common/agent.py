@@ -295,11 +295,12 @@ class Agent(BaseAlgorithm):
         Raises:
             InvalidParameter: ``exclude`` or ``include`` is given; they choose what Stable-Baselines3 pickles. Or
                 ``path`` is a file object.
-            OSError: the disk is full or not writable; an older folder is untouched.
+            NotWritable: ``path`` is a file, or a folder that holds other things.
+            OSError: the disk is full; an older folder is untouched.
         """
         if exclude or include:
             raise InvalidParameter("save() takes no exclude or include: nothing is pickled here")
-        saving.save_agent(self, saving.folder(path))
+        saving.write(path, saving.contents(self))
 
     def set_parameters(
         self, load_path_or_dict: Path | str | dict[str, Any], exact_match: bool = True, device: Any = "auto"
@@ -315,7 +316,7 @@ class Agent(BaseAlgorithm):
             InvalidParameter: names or shapes do not fit, or nothing would be taken; the agent is as before.
         """
         given = load_path_or_dict
-        states = given if isinstance(given, dict) else saving.read(saving.folder(given)).states()
+        states = given if isinstance(given, dict) else saving.read(given).states()
         saving.set_states(self, states, exact_match)
 
     @classmethod
@@ -349,7 +350,7 @@ class Agent(BaseAlgorithm):
                 argument cannot be: a file object, other networks, ``force_reset=False``.
             UnknownId: there is no such argument.
         """
-        saved = saving.read(saving.folder(path))
+        saved = saving.read(path)
         if saved.name != cls.catalog_name:
             raise CorruptFile(
                 f"{path} holds an agent of class {saved.name!r}, not {cls.catalog_name!r}: "

@@ -38,8 +38,8 @@ __all__ = [
     "restore",
     "restore_normalization",
     "restore_optimizer",
-    "save_agent",
     "set_states",
+    "write",
 ]
 
 COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates", "_episode_num")
@@ -81,34 +81,43 @@ class SavedAgent:
 
 
 def folder(path: Any) -> Path:
-    """Where an agent is saved.
+    """Where an agent is saved under a name. ``.zip`` at its end, as Stable-Baselines3 has it, is left off.
 
     Raises:
         InvalidParameter: a file object.
     """
     if hasattr(path, "read") or hasattr(path, "write"):
         raise InvalidParameter("An agent is saved as a folder, which a file object cannot hold: give a path")
-    return Path(path)
+    path = Path(path)
+    return path.with_suffix("") if path.suffix == ".zip" and not path.is_dir() else path
 
 
-def save_agent(agent: "Agent", folder: Path | str) -> Path:
-    """Write the agent as ``folder``, replacing an older one only once the new one is whole on disk."""
-    return checkpoint.write(folder, contents(agent))
+def write(path: Path | str, found: checkpoint.Contents) -> Path:
+    """Write an agent's :func:`contents` under a name, replacing an older one only once the new one is whole on disk.
+
+    Returns:
+        Its :func:`folder`.
+
+    Raises:
+        NotWritable, OSError: see :func:`agentgym.checkpoint.write`.
+    """
+    return checkpoint.write(folder(path), found)
 
 
-def read(folder: Path | str) -> SavedAgent:
-    """Read a folder.
+def read(path: Path | str) -> SavedAgent:
+    """Read what :func:`write` wrote under that name.
 
     Raises:
         FileNotFoundError: there is none.
         CorruptFile: it is damaged, or no agent's.
     """
-    if Path(folder).is_file():
+    place = folder(path)
+    if not place.is_dir() and Path(path).is_file():
         raise CorruptFile(
-            f"{folder} is a file; an agent is saved as a folder. What Stable-Baselines3 saved is read by its own "
+            f"{path} is a file; an agent is saved as a folder. What Stable-Baselines3 saved is read by its own "
             "class, and a SAC's zip also by agentgym.agents.SAC.import_sb3(path, env)"
         )
-    return SavedAgent(checkpoint.read(folder), folder)
+    return SavedAgent(checkpoint.read(place), path)
 
 
 def load_agent(folder: Path | str, env: Any = None, device: torch.device | str = "auto") -> "Agent":

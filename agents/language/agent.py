@@ -12,7 +12,6 @@ from stable_baselines3.common.logger import Logger, configure
 from stable_baselines3.common.utils import get_device, safe_mean
 from stable_baselines3.common.vec_env import VecEnv
 
-from agentgym import checkpoint
 from agentgym.agents.common import saving
 from agentgym.agents.common.denormals import flushing_denormals
 from agentgym.agents.common.vector_env import VectorEnvAdapter
@@ -378,11 +377,12 @@ class LanguageAgent:
         """Write the agent as the folder ``path`` (safetensors and JSON).
 
         Raises:
-            OSError: the disk is full or not writable; an older folder is untouched.
+            NotWritable: ``path`` is a file, or a folder that holds other things.
+            OSError: the disk is full; an older folder is untouched.
         """
         contents = saving.contents(self)  # type: ignore[arg-type]
         contents.values |= {"texts": self.policy.description(), "imitated": self.imitated}
-        checkpoint.write(path, contents)
+        saving.write(path, contents)
 
     @classmethod
     def load(cls, path: Path | str, env: Any = None, device: torch.device | str = "auto", **settings: Any) -> Self:

@@ -11,7 +11,6 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from torch import Tensor
 
-from agentgym import checkpoint
 from agentgym.agents.common import saving
 from agentgym.agents.common.hyperparameters import checked
 from agentgym.agents.marl.agents_as_envs import AgentsAsEnvs
@@ -220,11 +219,12 @@ class SharedAgent:
         """Write the agent as the folder ``path`` (safetensors and JSON), layout included.
 
         Raises:
-            OSError: the disk is full or not writable; an older folder is untouched.
+            NotWritable: ``path`` is a file, or a folder that holds other things.
+            OSError: the disk is full; an older folder is untouched.
         """
         contents = saving.contents(self.learner)
         contents.values["joint"] = self.layout.to_json()
-        checkpoint.write(saving.folder(path), contents)
+        saving.write(path, contents)
 
     @classmethod
     def load(cls, path: Path | str, env: Any = None, device: torch.device | str = "auto", **arguments: Any) -> Self:
@@ -241,7 +241,7 @@ class SharedAgent:
             CorruptFile: it is damaged, or another class's.
             SpaceMismatch: ``env`` has another layout.
         """
-        layout = Layout.from_json(saving.read(saving.folder(path)).values.get("joint"))
+        layout = Layout.from_json(saving.read(path).values.get("joint"))
         agents = None if env is None else cls._agents_of(env, layout)
         agent = cls.__new__(cls)
         agent._take(layout, cls.Learner.load(path, agents, device, **arguments))

@@ -15,7 +15,6 @@ from stable_baselines3.common.utils import get_device
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from agentgym import checkpoint
 from agentgym.agents.common import saving
 from agentgym.agents.common.interface import Actions, Observations
 from agentgym.agents.offline.config import OfflineConfig, check_settings
@@ -202,10 +201,9 @@ class OfflineAgent:
 
     @property
     def logger(self) -> Logger:
-        """Where measurements go, the latest update's included."""
+        """Where measurements go; the updates' are added when a row is due."""
         if self._logger is None:
             self._logger = configure(None, [])
-        self._publish()
         return self._logger
 
     def set_logger(self, logger: Logger) -> None:
@@ -238,31 +236,32 @@ class OfflineAgent:
             heard.init_callback(self)  # type: ignore[arg-type]
             heard.on_training_start(locals(), globals())
             while self.num_timesteps < self._total_timesteps:
-                heard.on_rollout_start()
-                if not self._stretch(heard):
+                heard.on_rollout_start()  # here a run is consistent: a checkpoint may be made, or a signal heeded
+                if not self._learn_once(heard):
                     break
                 heard.on_rollout_end()
             heard.on_training_end()
         return self
 
-    def _stretch(self, heard: BaseCallback) -> bool:
-        """Gradient steps up to the next row of the log or evaluation; False where a callback says stop."""
+    def _learn_once(self, heard: BaseCallback) -> bool:
+        """One gradient step, and the row of the log or the evaluation that is due; False where a callback says stop."""
         settings = self.settings
-        self.policy.set_training_mode(True)
-        while True:
-            self._unread.append(self._update())
-            self.num_timesteps += 1
-            self._n_updates += 1
-            more = heard.on_step()
-            intervals = {"log": settings.log_every, "evaluate": settings.evaluate_every}
-            due = {what for what, every in intervals.items() if every and self.num_timesteps % every == 0}
-            over = not more or self.num_timesteps >= self._total_timesteps
-            if due or over:
-                if self.evaluation is not None and settings.evaluate_every and ("evaluate" in due or over):
-                    self.evaluate()
-                self.logger.record("time/total_timesteps", self.num_timesteps)
-                self.logger.dump(self.num_timesteps)
-                return more
+        if not self.policy.training:
+            self.policy.set_training_mode(True)
+        self._unread.append(self._update())
+        self.num_timesteps += 1
+        self._n_updates += 1
+        more = heard.on_step()
+        intervals = {"log": settings.log_every, "evaluate": settings.evaluate_every}
+        due = {what for what, every in intervals.items() if every and self.num_timesteps % every == 0}
+        over = not more or self.num_timesteps >= self._total_timesteps
+        if due or over:
+            self._publish()
+            if self.evaluation is not None and settings.evaluate_every and ("evaluate" in due or over):
+                self.evaluate()
+            self.logger.record("time/total_timesteps", self.num_timesteps)
+            self.logger.dump(self.num_timesteps)
+        return more
 
     def evaluate(self) -> float:
         """Play fresh episodes, log them, keep them in :attr:`scores`; returns the mean return."""
@@ -289,19 +288,30 @@ class OfflineAgent:
         """Means over the updates since the last row; one look at the device for all of them."""
         if not self._unread:
             return
-        updates, self._unread = self._unread, []
-        longest = max(map(len, updates))
-        columns = [torch.stack([update[i] for update in updates if i < len(update)]) for i in range(longest)]
-        means = torch.stack([column.mean() for column in columns]).tolist()
+        means = self._means()
+        self._unread = []
+        for name, value in means.items():
+            self.logger.record(f"train/{name}", value)
+
+    def _means(self) -> dict[str, float]:
+        """Of the updates since the last row.
+
+        Raises:
+            FloatingPointError: one is not finite.
+        """
+        means = torch.stack([column.mean() for column in self._columns()]).tolist()
         metrics = dict(zip(self.metric_names, means, strict=False))
         if not all(map(math.isfinite, means)):
             raise FloatingPointError(
                 f"a loss is not finite by gradient step {self.num_timesteps}: {metrics}. Try a smaller learning_rate. "
                 "The weights are lost: go back to a checkpoint."
             )
-        assert self._logger is not None
-        for name, value in metrics.items():
-            self._logger.record(f"train/{name}", value)
+        return metrics
+
+    def _columns(self) -> list[Tensor]:
+        """What the updates since the last row have measured, a tensor a measure."""
+        longest = max(map(len, self._unread))
+        return [torch.stack([update[i] for update in self._unread if i < len(update)]) for i in range(longest)]
 
     # Acting
 
@@ -373,11 +383,12 @@ class OfflineAgent:
         """Write the agent as the folder ``path`` (safetensors and JSON); the data are not part of it.
 
         Raises:
-            OSError: the disk is full or not writable; an older folder is untouched.
+            NotWritable: ``path`` is a file, or a folder that holds other things.
+            OSError: the disk is full; an older folder is untouched.
         """
         contents = saving.contents(self)  # type: ignore[arg-type]
         contents.values |= {"scores": asdict(self.scores), "dataset": self.dataset_record}
-        checkpoint.write(path, contents)
+        saving.write(path, contents)
 
     @property
     def dataset_record(self) -> dict[str, Any]:
@@ -444,6 +455,7 @@ class OfflineAgent:
 
         items = [
             Item("policy", self.policy.state_dict, self.policy.load_state_dict),
+            Item("unread", self._read_unread, self._write_unread),
             Item("counters", lambda: {name: getattr(self, name) for name in COUNTERS}, set_counters),
             Item("scores", lambda: asdict(self.scores), set_scores),
             Item("random.offline", self.generator.get_state, set_generator),
@@ -451,6 +463,17 @@ class OfflineAgent:
         for name, optimizer in vars(self.optimizers).items():
             items.append(_optimizer_item(name, optimizer))
         return Inventory(items)
+
+    def _read_unread(self) -> dict[str, Any]:
+        """The updates since the last row of the log, of which that row will have the means."""
+        if not self._unread:
+            return {"measures": [], "columns": []}
+        self._means()  # weights that are lost are not kept
+        return {"measures": np.array([len(update) for update in self._unread]), "columns": self._columns()}
+
+    def _write_unread(self, state: dict[str, Any]) -> None:
+        columns = [iter(column.to(self.device).unbind()) for column in state["columns"]]
+        self._unread = [tuple(next(column) for column in columns[:count]) for count in state["measures"]]
 
 
 def _whole(value: Any) -> Any:

@@ -60,13 +60,35 @@ def test_what_the_clock_says_stands_apart(tmp_path):
 def test_metrics_are_cut_back_to_where_they_were(tmp_path):
     metrics = MetricsFile(tmp_path)
     metrics.write({"a": 1.0}, {}, step=10)
-    then, text = metrics.position(), (tmp_path / "metrics.csv").read_text()
+    then, text = metrics.metrics.content(), (tmp_path / "metrics.csv").read_text()
     metrics.write({"a": 2.0, "new": 3.0}, {}, step=20)
     again = MetricsFile(tmp_path)
-    again.cut_back(then)
+    again.restore(then)
+    assert not again.damaged  # rows and columns that came later do not count
     assert (tmp_path / "metrics.csv").read_text() == text
     again.clear()
     assert not (tmp_path / "metrics.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [None, b"", b"step,a\n", b"step,a\n10,1.0\n", b"step,a\n10,1.0\n20,9.0\n30,3.0\n", b"step,b\n10,1.0\n20,2.0\n",
+     b"\x00\xff\xfe", b"a,step\n1.0,10\n2.0,20\n"],
+)  # fmt: skip
+def test_what_metrics_have_lost_is_put_back(tmp_path, damage):
+    metrics, file = MetricsFile(tmp_path), tmp_path / "metrics.csv"
+    for step in (10, 20):
+        metrics.write({"a": step / 10}, {}, step=step)
+    then, text = metrics.metrics.content(), file.read_text()
+    file.unlink()
+    if damage is not None:
+        file.write_bytes(damage)
+    again = MetricsFile(tmp_path)
+    again.restore(then)
+    assert again.damaged
+    assert file.read_text() == text
+    again.write({"a": 3.0, "b": 1}, {}, step=30)
+    assert file.read_text() == "step,a,b\n10,1.0,\n20,2.0,\n30,3.0,1\n"
 
 
 def test_settings_as_typed():
