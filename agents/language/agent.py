@@ -88,7 +88,7 @@ class LanguageAgent:
         self.learner = Learner(self.policy, self.settings, make_plugins(self.settings.methods), self.generator)
         self.alarms = Alarms()
         self.num_timesteps = self._total_timesteps = self._n_updates = self._episode_num = 0
-        self.iteration, self.imitated = 0, False
+        self.iteration, self.imitated, self.imitated_batches = 0, False, 0
         self.ep_info_buffer: deque[dict[str, float]] = deque(maxlen=100)
         self._logger: Logger | None = None
         self.env: VectorEnvAdapter | None = None
@@ -175,11 +175,11 @@ class LanguageAgent:
 
     def _learn(self, heard: CallbackList, log_interval: int | None) -> None:
         heard.init_callback(self)  # type: ignore[arg-type]
+        heard.on_training_start(locals(), globals())
         if self.settings.imitation_batches and not self.imitated:
-            self._imitate([one for one in heard.callbacks if isinstance(one, TrainingProgress)])
+            self._imitate(heard)
         if self.iteration == 0:
             self.learner.begin()
-        heard.on_training_start(locals(), globals())
         while self.num_timesteps < self._total_timesteps:
             heard.on_rollout_start()
             episodes = self._play(heard)
@@ -236,22 +236,29 @@ class LanguageAgent:
             self.logger.record("time/total_timesteps", self.num_timesteps)
             self.logger.dump(self.num_timesteps)
 
-    def _imitate(self, shown: Sequence[TrainingProgress]) -> None:
-        """Learn from demonstrations; seeds that training never uses."""
+    def _imitate(self, heard: CallbackList) -> None:
+        """Learn from demonstrations; seeds that training never uses. To callbacks a batch is a rollout of no steps."""
         settings = self.settings
-        loss = 0.0
-        for number, batch in enumerate(self.demonstrations(settings.imitation_batches)):
-            loss = self.learner.imitate(batch.to(self.device))
+        for number in range(self.imitated_batches, settings.imitation_batches):
+            heard.on_rollout_start()
+            loss = self.learner.imitate(self.demonstration(number).to(self.device))
+            self.imitated_batches = number + 1
             self.logger.record("imitation/loss", loss)
-            for progress in shown:
-                progress.say(f"imitation {number + 1}/{settings.imitation_batches}, loss {loss:.3g}")
+            for progress in heard.callbacks:
+                if isinstance(progress, TrainingProgress):
+                    progress.say(f"imitation {number + 1}/{settings.imitation_batches}, loss {loss:.3g}")
             if number % 10 == 9:
                 self.logger.dump(0)
+            heard.on_rollout_end()
         self.learner.optimizer.state.clear()  # what Adam remembers of imitation would misjudge the first updates
         self.imitated = True
 
     def demonstrations(self, batches: int) -> Iterator[Batch]:
-        """Expert episodes of the environment, a batch at a time.
+        """The first batches of :meth:`demonstration`."""
+        return map(self.demonstration, range(batches))
+
+    def demonstration(self, number: int) -> Batch:
+        """Expert episodes of the environment, the batch of that number.
 
         Raises:
             InvalidParameter: the environment has no ``demonstrations`` method.
@@ -261,10 +268,9 @@ class LanguageAgent:
         if show is None:
             raise InvalidParameter("The environment has no demonstrations: set imitation_batches to 0.")
         settings = self.settings
-        for number in range(batches):
-            seeds = [episode_seed(self.seed, 3, number, index) for index in range(settings.imitation_size)]
-            shown = show(seeds, settings.imitation_expert, settings.imitation_random)
-            yield demonstrated(self.policy, shown, self.choosing)
+        seeds = [episode_seed(self.seed, 3, number, index) for index in range(settings.imitation_size)]
+        shown = show(seeds, settings.imitation_expert, settings.imitation_random)
+        return demonstrated(self.policy, shown, self.choosing)
 
     # Acting
 
@@ -322,7 +328,7 @@ class LanguageAgent:
 
     def inventory(self) -> Inventory:
         """All that the rest of a run depends on."""
-        counters = (*saving.COUNTERS, "iteration", "imitated")
+        counters = (*saving.COUNTERS, "iteration", "imitated", "imitated_batches")
 
         def set_counters(state: dict[str, Any]) -> None:
             for name in counters:
