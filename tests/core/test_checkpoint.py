@@ -1,4 +1,5 @@
 import json
+import os
 import pickle
 import shutil
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from agentgym import checkpoint
 from agentgym.checkpoint import Contents
-from agentgym.errors import CorruptFile
+from agentgym.errors import CorruptFile, NotWritable
 
 
 def contents() -> Contents:
@@ -36,6 +37,102 @@ def test_writing_over_an_old_folder_leaves_the_new_one_and_nothing_else(tmp_path
     checkpoint.write(tmp_path / "c", Contents(values={"n": 2}))
     assert checkpoint.read(tmp_path / "c").values == {"n": 2}
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+@pytest.mark.parametrize("stray", ["notes.txt", ".DS_Store", "figures"])
+def test_a_save_is_replaced_and_what_else_lies_in_it_stays(tmp_path, stray):
+    checkpoint.write(tmp_path / "c", contents())
+    kept = tmp_path / "c" / stray
+    if stray == "figures":
+        kept.mkdir()
+        kept = kept / "one.csv"
+    kept.write_text("a month of work")
+    checkpoint.write(tmp_path / "c", Contents(values={"n": 2}))
+    assert checkpoint.read(tmp_path / "c").arrays == {}
+    assert kept.read_text() == "a month of work"
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+@pytest.mark.parametrize("held", ["notes.txt", "figures", "manifest.json", "model.safetensors", ".git"])
+def test_a_folder_that_is_not_ours_is_refused(tmp_path, held):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / held).write_text('{"name": "a web page"}')
+    with pytest.raises(NotWritable, match="did not save there"):
+        checkpoint.write(tmp_path / "thesis", contents())
+    assert (tmp_path / "thesis" / held).read_text() == '{"name": "a web page"}'
+    assert [path.name for path in tmp_path.rglob("*")] == ["thesis", held]
+
+
+def test_a_damaged_save_is_replaced(tmp_path):
+    for damaged in ("manifest.json", "tensors.safetensors"):
+        checkpoint.write(tmp_path / "c", contents())
+        (tmp_path / "c" / damaged).write_text("{")
+        checkpoint.write(tmp_path / "c", Contents(values={"n": 2}))
+        assert checkpoint.read(tmp_path / "c").values == {"n": 2}
+
+
+def test_a_file_is_not_replaced_and_an_empty_folder_is(tmp_path):
+    (tmp_path / "file").write_text("a month of work")
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(NotWritable):
+            checkpoint.write(path, contents())
+    assert (tmp_path / "file").read_text() == "a month of work"
+    (tmp_path / "empty").mkdir()
+    checkpoint.write(f"{tmp_path}/empty/", contents())
+    checkpoint.read(tmp_path / "empty")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file"]
+
+
+def test_names_of_folders_as_they_are_typed(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in (".", "..", "", tmp_path):
+        with pytest.raises(NotWritable, match="current folder"):
+            checkpoint.write(name, contents())
+    checkpoint.write("~/agent", contents())
+    assert checkpoint.read("~/agent").values["text"] == "a"
+    assert (tmp_path / "home/agent/manifest.json").is_file()
+    with pytest.raises(NotWritable):
+        checkpoint.write("~nobody-of-this-name/agent", contents())
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_a_link_leads_to_its_target(tmp_path):
+    checkpoint.write(tmp_path / "target", Contents(values={"n": 1}))
+    (tmp_path / "link").symlink_to("target")
+    (tmp_path / "dangling").symlink_to("elsewhere")
+    (tmp_path / "loop").symlink_to("loop")
+    checkpoint.write(tmp_path / "link", Contents(values={"n": 2}))
+    checkpoint.write(tmp_path / "dangling", Contents(values={"n": 3}))
+    with pytest.raises(NotWritable):
+        checkpoint.write(tmp_path / "loop", contents())
+    assert (tmp_path / "link").is_symlink()
+    assert checkpoint.read(tmp_path / "target").values == {"n": 2}
+    assert checkpoint.read(tmp_path / "elsewhere").values == {"n": 3}
+
+
+def test_a_write_killed_between_its_renames_is_put_back(tmp_path):
+    checkpoint.write(tmp_path / "c", Contents(values={"n": 1}))
+    (tmp_path / "c").rename(tmp_path / ".c.0123abcd.old")
+    checkpoint.recover(tmp_path)
+    assert checkpoint.read(tmp_path / "c").values == {"n": 1}
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "tensors.safetensors", "values.json", "arrays.npz"])
+@pytest.mark.parametrize("kind", ["pipe", "zero", "folder", "dangling"])
+@pytest.mark.timeout(60)
+def test_what_is_no_file_is_not_read(tmp_path, name, kind):
+    path = checkpoint.write(tmp_path / "c", contents()) / name
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero" if kind == "zero" else "nowhere")
+    with pytest.raises(CorruptFile):
+        checkpoint.read(tmp_path / "c")
 
 
 def test_a_failed_write_leaves_the_old_folder(tmp_path, monkeypatch):

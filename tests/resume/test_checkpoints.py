@@ -97,6 +97,55 @@ def test_what_a_killed_write_left_is_dropped(tmp_path):
     }
 
 
+def strays(folder):
+    """What people, editors and file managers leave; every path is to be there ever after."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (".DS_Store", "notes.txt~", "0000000003", "7", ".0000000009.77.new.swp", "0000000005.zip"):
+        (folder / name).write_text("mine")
+    for name in ("0000000005 copy", "figures", ".git", "12", "0000000002"):
+        (folder / name).mkdir()
+        (folder / name / "mine.txt").write_text("mine")
+    (folder / "latest").symlink_to("0000000005")
+    (folder / "0000000004").symlink_to("nowhere")
+    (folder / "ring-000000000000-000000000001").symlink_to("figures")
+    return sorted(folder.iterdir())
+
+
+def test_strays_are_neither_read_nor_deleted(tmp_path):
+    fill(tmp_path / "c", [5], capacity=3)
+    left = [*strays(tmp_path / "c"), *strays(tmp_path / "c/rows")]
+    for folder in ((tmp_path / "c/0000000005"), next((tmp_path / "c/rows").glob("ring-*5"))):
+        (folder / ".DS_Store").write_text("mine")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert Checkpoints(tmp_path / "c").steps() == [5]
+        store, ring = Checkpoints(tmp_path / "c"), read_back(tmp_path / "c", capacity=3)[1]
+        store.newest()
+        for mark in (10, 15, 20):
+            while ring.count < mark:
+                ring.add(ring.count + 1)
+            store.write(mark, ring.inventory())
+        assert store.steps() == [15, 20]
+        assert read_back(tmp_path / "c", capacity=3)[1].values.tolist() == ring.values.tolist()
+        store.clear()
+    assert store.steps() == []
+    assert [path for path in left if not path.is_symlink() and not path.exists()] == []
+    assert (tmp_path / "c/0000000005/.DS_Store").read_text() == "mine"
+    assert (tmp_path / "c/0000000002/mine.txt").read_text() == "mine"
+
+
+def test_without_strays_nothing_is_left(tmp_path):
+    fill(tmp_path / "c", [5, 10, 15])
+    Checkpoints(tmp_path / "c").clear()
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_checkpoint_killed_while_it_was_replaced_is_put_back(tmp_path):
+    fill(tmp_path, [5, 10])
+    (tmp_path / "0000000010").rename(tmp_path / ".0000000010.abcd.old")
+    assert read_back(tmp_path)[0] == 10
+
+
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damage_is_an_error_or_the_checkpoint_before_never_other_values(tmp_path, data):
