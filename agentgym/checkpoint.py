@@ -98,7 +98,8 @@ def require_replaceable(folder: Path | str) -> Path:
     with suppress(FileNotFoundError):  # a current folder that was removed
         if Path.cwd().is_relative_to(place):
             raise NotWritable(f"{folder} is, or holds, the current folder. Give the name of a folder in it.")
-    if (names := sorted(os.listdir(place))) and not _was_written(place):
+    names = sorted(name for name in os.listdir(place) if not name.startswith("."))  # file managers leave hidden ones
+    if names and not _was_written(place):
         raise NotWritable(
             f"{folder} holds {names[0]!r}{' and more' if names[1:] else ''}, which agentgym did not save there. "
             "Choose another name, or empty the folder."

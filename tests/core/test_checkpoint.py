@@ -53,7 +53,7 @@ def test_a_save_is_replaced_and_what_else_lies_in_it_stays(tmp_path, stray):
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
 
-@pytest.mark.parametrize("held", ["notes.txt", "figures", "manifest.json", "model.safetensors", ".git"])
+@pytest.mark.parametrize("held", ["notes.txt", "figures", "manifest.json", "model.safetensors"])
 def test_a_folder_that_is_not_ours_is_refused(tmp_path, held):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / held).write_text('{"name": "a web page"}')

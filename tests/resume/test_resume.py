@@ -1,13 +1,20 @@
 """Going on, and what is refused, on small runs in this process."""
 
 import json
+import os
 import shutil
+import signal
+import threading
 import warnings
 
+import gymnasium
 import pytest
 
-from agentgym import checkpoint, training
-from agentgym.errors import AskError, CorruptFile
+from agentgym import checkpoint, resuming, training
+from agentgym.checkpoints import Checkpoints
+from agentgym.errors import AskError, CorruptFile, NotWritable, RunInUse, Stopped
+from agentgym.evaluation.evaluate import evaluate
+from agentgym.locks import locked
 from agentgym.runs import Run
 from agentgym.training import resume, train
 
@@ -159,3 +166,210 @@ def test_no_whole_checkpoint_is_an_error(finished, tmp_path):
         path.unlink()
     with pytest.warns(UserWarning, match="broken"), pytest.raises(CorruptFile, match="No checkpoint"):
         resume(folder, progress=False)
+
+
+def damage(path, kind):
+    rows = path.read_text().splitlines(keepends=True)
+    if kind == "deleted":
+        path.unlink()
+    else:
+        path.write_text(
+            {"emptied": "", "cut": "".join(rows[:2]), "edited": rows[0] + rows[1].replace("1", "2", 1)}[kind]
+        )
+
+
+@pytest.mark.parametrize("kind", ["deleted", "emptied", "cut", "edited"])
+def test_tables_that_were_damaged_are_put_back_and_that_is_said(finished, interrupted, kind):
+    assert len((interrupted / "metrics.csv").read_text().splitlines()) > 3
+    for name in ("metrics.csv", "timing.csv"):
+        damage(interrupted / name, kind)
+    with pytest.warns(UserWarning, match="not as the run had left it") as warned:
+        run = resume(interrupted, progress=False)
+    assert len([one for one in warned if "restored" in str(one.message)]) == 2
+    (resumed,) = run.record()["resumes"]
+    assert resumed["exact"] is True
+    assert resumed["restored"] == ["metrics.csv was", "timing.csv was"]
+    assert differing(everything(finished.path), everything(interrupted)) == []
+    rows = [len((path / "timing.csv").read_text().splitlines()) for path in (finished.path, interrupted)]
+    assert rows[0] == rows[1]
+
+
+def test_a_record_that_was_damaged(finished, interrupted):
+    (interrupted / "record.json").write_text("{")
+    before = sorted(path.name for path in interrupted.rglob("*"))
+    with pytest.raises(CorruptFile, match=r"record\.json is damaged.*Remove it"):
+        resume(interrupted, progress=False)
+    assert sorted(path.name for path in interrupted.rglob("*")) == before
+    (interrupted / "record.json").unlink()
+    run = resume(interrupted, progress=False)
+    assert run.record()["seconds"] > 0
+    shutil.rmtree(interrupted / "final")
+    (interrupted / "record.json").unlink()
+    with pytest.warns(UserWarning, match=r"record\.json was not as"):  # that it was resumed is known to the checkpoint
+        run = resume(interrupted, progress=False)
+    assert [resumed["step"] for resumed in run.record()["resumes"]] == [100, 200]
+
+
+def test_events_that_were_deleted_are_made_again_from_metrics(interrupted):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for file in interrupted.glob("events*"):
+        file.unlink()
+    with pytest.warns(UserWarning, match="TensorBoard's events were not as"):
+        resume(interrupted, progress=False)
+    events = EventAccumulator(str(interrupted)).Reload()
+    assert min(event.step for event in events.Scalars("rollout/ep_rew_mean")) < 100
+
+
+@pytest.mark.parametrize("agent", ["sac", "ppo", "mdpo", "shared-mdpo"])
+def test_equal_runs_have_equal_manifests_also_after_a_resume(agent, small_run, tmp_path):
+    config = small_run(agent, steps=192, every=96)
+    whole = train(config, "whole", tmp_path, progress=False)
+    half = tmp_path / "half"
+    shutil.copytree(whole.path, half)
+    shutil.rmtree(half / "final")
+    shutil.rmtree(sorted((half / "checkpoints").glob("0*"))[-1])
+    (half / "record.json").unlink()
+    resume(half, progress=False)
+    assert (whole.final / "manifest.json").read_text() == (half / "final/manifest.json").read_text()
+
+
+@pytest.mark.parametrize("agent", ["ppo", "mdpo-onpolicy", "shared-ppo"])
+def test_a_signal_is_heeded_within_a_long_rollout(agent, small_run, tmp_path, monkeypatch):
+    config = small_run(agent, steps=192, every=10_000)
+    whole = train(config, "whole", tmp_path, progress=False)
+    monkeypatch.setattr(resuming.Checkpointer, "LONG", 0.0)
+    monkeypatch.setattr(resuming.Checkpointer, "COST", 1e9)
+    heard = resuming.Checkpointer._on_step
+
+    def signal_once(self):
+        if self.n_calls == 70:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return heard(self)
+
+    monkeypatch.setattr(resuming.Checkpointer, "_on_step", signal_once)
+    with pytest.raises(Stopped, match="at step 64"):
+        train(config, "half", tmp_path, progress=False)
+    assert Run.open(tmp_path / "half").record()["seconds"] > 0
+    monkeypatch.undo()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        resume(tmp_path / "half", progress=False)
+    assert differing(everything(whole.path), everything(tmp_path / "half")) == []
+
+
+def test_slow_runs_have_checkpoints_whatever_the_number_of_steps(small_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(resuming.Checkpointer, "LONGEST", 0.0)
+    monkeypatch.setattr(resuming.Checkpointer, "COST", 1e9)
+    run = train(small_run("ppo", steps=96, every=10_000), "some", tmp_path, progress=False)
+    assert Checkpoints(run.path / "checkpoints").steps() == [64, 96]
+    for name, changes in (("none", {"every": 0}), ("all", {"every": 64, "keep_checkpoints": 0})):
+        run = train(small_run("ppo", steps=96, **changes), name, tmp_path, progress=False)
+        assert Checkpoints(run.path / "checkpoints").steps() == {"none": [96], "all": [64, 96]}[name]
+
+
+def test_in_a_thread(small_run, finished, tmp_path):
+    found = []
+
+    def work():
+        found.append(train(small_run("sac", steps=100, every=100), "run", tmp_path, progress=False))
+        found.append(resume(tmp_path / "run", more=100, progress=False))
+
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert len(found) == 2
+    assert signal.getsignal(signal.SIGTERM) is before
+    finals = [path / "final/tensors.safetensors" for path in (finished.path, tmp_path / "run")]
+    assert finals[0].read_bytes() == finals[1].read_bytes()
+
+
+class Breaks(gymnasium.Env):
+    observation_space, action_space = gymnasium.spaces.Box(-1, 1, (2,)), gymnasium.spaces.Discrete(2)
+
+    def __init__(self, after):
+        self.after = after
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.step(0)[0], {}
+
+    def step(self, action):
+        self.after -= 1
+        if self.after < 0:
+            raise OSError("the simulator is gone")
+        return self.observation_space.low, 0.0, False, False, {}
+
+
+@pytest.fixture(scope="module")
+def breaking():
+    gymnasium.register("tests/Breaks-v0", Breaks)
+    yield "tests/Breaks-v0"
+    del gymnasium.registry["tests/Breaks-v0"]
+
+
+@pytest.mark.parametrize("there", ["nothing", "a folder with strays"])
+def test_a_failure_before_anything_was_learned_leaves_the_name_free(small_run, tmp_path, breaking, there):
+    path = tmp_path / "runs/run"
+    if there != "nothing":
+        path.mkdir(parents=True)
+        (path / ".DS_Store").write_text("mine")
+    config = small_run("ppo", env=breaking, env_kwargs={"after": 20}, perturbations=[])
+    with pytest.raises(OSError, match="simulator"):
+        train(config, "run", tmp_path / "runs", progress=False)
+    assert [one.name for one in path.iterdir()] == [".DS_Store"] if path.exists() else there == "nothing"
+    assert (tmp_path / "runs").exists() == (there != "nothing")
+    train(small_run("ppo", steps=32), "run", tmp_path / "runs", progress=False)
+
+
+def test_a_failure_after_a_checkpoint_leaves_the_run(small_run, tmp_path, breaking):
+    config = small_run("ppo", every=32, env=breaking, env_kwargs={"after": 80}, perturbations=[])
+    with pytest.raises(OSError, match="simulator"):
+        train(config, "run", tmp_path, progress=False)
+    assert Checkpoints(tmp_path / "run/checkpoints").steps() == [32, 64]
+    assert not (tmp_path / "run/running.json").exists()
+
+
+def test_another_process_at_the_run_is_named_before_anything_is_touched(finished, small_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished.path, folder)
+    with locked(folder, "agentgym train"):
+        before = sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*"))
+        for call in (
+            lambda: resume(folder, more=100, progress=False),
+            lambda: train(small_run(), "run", tmp_path, overwrite=True, progress=False),
+        ):
+            with pytest.raises(RunInUse, match=rf"process {os.getpid()} on .*\(agentgym train\)"):
+                call()
+        assert sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*")) == before
+        assert len(evaluate(folder, "perturbations:axes=action,levels=1", episodes=1, progress=False).rows) > 0
+
+
+def test_overwriting_deletes_the_runs_own_files_only(finished, small_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished.path, folder)
+    mine = [folder / "notes.txt", folder / "final/.DS_Store", folder / "checkpoints/mine.csv"]
+    for path in mine:
+        path.write_text("a month of work")
+    run = train(small_run("ppo", steps=32), "run", tmp_path, overwrite=True, progress=False)
+    assert all(path.read_text() == "a month of work" for path in mine)
+    assert Checkpoints(folder / "checkpoints").steps() == [32]
+    assert json.loads((run.final / "values.json").read_text())["agent"] == "ppo"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", "[1, 2]", '{"agent": "sac"}', '{"agent": [], "provenance": 3}']
+)
+def test_a_damaged_configuration_is_a_clear_error(finished, tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(CorruptFile, match=r"config\.json is damaged"):
+        resume(tmp_path)
+
+
+def test_a_final_folder_that_is_somebodys_is_refused_before_training(interrupted):
+    (interrupted / "final").mkdir()
+    (interrupted / "final/thesis.tex").write_text("mine")
+    with pytest.raises(NotWritable, match="thesis"):
+        resume(interrupted, progress=False)
+    assert Run.open(interrupted).record()["resumes"] == []
