@@ -1,6 +1,8 @@
 """What every offline agent must do: learn, be saved and read, resume exactly, refuse bad data."""
 
 import dataclasses
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,11 @@ from agentgym.agents.common.saving import load_agent
 from agentgym.agents.offline.agent import OfflineAgent
 from agentgym.agents.offline.bc.bc import BC, best_episodes
 from agentgym.data.dataset import OfflineDataset
-from agentgym.errors import AskError, InvalidParameter, NonFinite, SpaceMismatch
+from agentgym.errors import AskError, InvalidParameter, NonFinite, SpaceMismatch, Stopped
 from agentgym.evaluation.evaluate import evaluate
 from agentgym.runs import RunConfig
 from agentgym.training import resume, train
+from tests.resume.test_kill import killed_and_resumed
 
 # Agents that learn from a Pendulum's data, with settings that make a step cheap.
 SMALL: dict[str, dict] = {
@@ -77,6 +80,40 @@ def test_a_run_is_resumed_bit_for_bit_and_keeps_both_scores(name: str, stored: s
     assert scores["best_return"] >= scores["final_return"]
     assert whole.config.env == "Pendulum-v1"
     assert len(whole.config.dataset_sha256) == 64
+
+
+@pytest.mark.parametrize("name", ["td3bc", "iql", "dt", "bc"])
+def test_a_signal_is_heeded_between_two_rows_of_the_log(
+    name: str, stored: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = RunConfig(name, dataset=stored, steps=25, config={**QUICK, **SMALL[name]}, threads=1)
+    whole = train(config, "whole", tmp_path, progress=False)
+    agent_class = catalog.load(catalog.find("agent", name))
+    update, calls = agent_class._update, []
+
+    def signal_once(self: OfflineAgent) -> tuple[torch.Tensor, ...]:
+        calls.append(name)
+        if len(calls) == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return update(self)
+
+    monkeypatch.setattr(agent_class, "_update", signal_once)
+    with pytest.raises(Stopped, match="at step 7"):
+        train(config, "half", tmp_path, progress=False)
+    half = resume(tmp_path / "half", progress=False)
+    assert half.record()["resumes"][0]["exact"]
+    for file in ("metrics.csv", "final/manifest.json"):
+        assert (half.path / file).read_text() == (whole.path / file).read_text()
+
+
+def test_a_run_that_is_killed_goes_on_from_a_checkpoint_between_two_rows(stored: str, tmp_path: Path) -> None:
+    settings = {**QUICK, **SMALL["td3bc"], "log_every": 1_000}
+    config = RunConfig("td3bc", dataset=stored, steps=3_000, checkpoint_every=90, config=settings, threads=1)
+    (tmp_path / "cut").mkdir()
+    whole = train(config, "whole", tmp_path, progress=False)
+    assert killed_and_resumed(tmp_path / "cut", config, kills=2, seed=1) == 2
+    for file in ("metrics.csv", "final/manifest.json"):
+        assert (tmp_path / "cut/run" / file).read_text() == (whole.path / file).read_text()
 
 
 @every_agent
