@@ -58,6 +58,15 @@ class Agent(BaseAlgorithm):
     observations: Observations
     actions: Actions
 
+    def __new__(cls, *_: Any, **keywords: Any) -> Self:
+        """Refuse a keyword that no constructor takes.
+
+        Raises:
+            UnknownId: the message gives the nearest.
+        """
+        _require_known(cls, keywords, f"argument of {cls.catalog_name}")
+        return super().__new__(cls)
+
     def __init__(self, policy: Any, env: Any, *arguments: Any, **keywords: Any) -> None:
         self._unread_metrics: list[tuple[Tensor, ...]] = []
         self._missing: list[str] = []
@@ -75,14 +84,9 @@ class Agent(BaseAlgorithm):
         """All constructor arguments by name.
 
         Raises:
-            UnknownId: there is no argument of that name.
             InvalidParameter, NonFinite: a value cannot be.
         """
-        signature = inspect.signature(super().__init__)
-        if unknown := [name for name in keywords if name not in signature.parameters]:
-            known = {*signature.parameters, *inspect.signature(type(self)).parameters}
-            raise UnknownId(f"argument of {self.catalog_name}", unknown[0], known - {"arguments", "keywords"})
-        given = signature.bind(*arguments, **keywords).arguments
+        given = inspect.signature(super().__init__).bind(*arguments, **keywords).arguments
         return checked(self.catalog_name, given, self.Config.rules)  # type: ignore[attr-defined]
 
     def _read_spaces(self, observation_space: spaces.Space, action_space: spaces.Space) -> None:
@@ -90,6 +94,7 @@ class Agent(BaseAlgorithm):
         self.actions = Actions(action_space, self.catalog_name, self.action_spaces)
 
     def _setup_model(self) -> None:
+        _require_known(self.policy_class, self.policy_kwargs, f"entry of {self.catalog_name}'s policy_kwargs")
         saving.require_savable(self.policy_kwargs)
         if not hasattr(self, "observation_space"):
             raise InvalidParameter(f"{self.catalog_name} learns in an environment: give one, or its id")
@@ -223,14 +228,15 @@ class Agent(BaseAlgorithm):
         self._require_finite_weights()
         return self
 
-    def explain_action(self) -> None:
-        """Say why an action is not finite, where a loss or a weight does.
+    def explain_action(self) -> str:
+        """What to do about an action that is not finite.
 
         Raises:
-            NonFinite: one of them is not finite either.
+            NonFinite: a loss or a weight is not finite either, which explains it.
         """
         self._publish_metrics()
         self._require_finite_weights()
+        return self._suspect()
 
     def _require_finite_weights(self) -> None:
         for name, weights in self.policy.named_parameters():
@@ -424,6 +430,26 @@ def _make(env: Any) -> Any:
         return gymnasium.make(env)
     except (gymnasium.error.NameNotFound, gymnasium.error.NamespaceNotFound) as error:
         raise UnknownId("environment", env, gymnasium.registry, str(error).splitlines()[0]) from None
+
+
+def _require_known(cls: type, keywords: dict[str, Any], what: str) -> None:
+    """Compare keywords with those that a constructor takes, or passes on to its parents'.
+
+    Raises:
+        UnknownId: it takes no such keyword; the message gives the nearest.
+    """
+    known: list[str] = []
+    for parent in cls.__mro__:
+        if "__init__" not in vars(parent):
+            continue
+        parameters = inspect.signature(vars(parent)["__init__"]).parameters.values()
+        known += [
+            one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD or one.kind is one.KEYWORD_ONLY
+        ]
+        if all(one.kind is not one.VAR_KEYWORD for one in parameters):
+            break
+    if unknown := [name for name in keywords if name not in known]:
+        raise UnknownId(what, unknown[0], [name for name in known if name != "self"])
 
 
 def _spaces(env: Any) -> tuple[spaces.Space, spaces.Space]:

@@ -72,10 +72,13 @@ def networks(value: Any) -> str:
     """``policy_kwargs``: what of it is a number of units, critics."""
     if value is None:
         return ""
-    architecture = value.get("net_arch") if isinstance(value, dict) else 0
+    wanted = "a dictionary, with whole numbers of at least 1 in net_arch and as n_critics"
+    if not isinstance(value, dict):
+        return wanted
+    architecture = value.get("net_arch")
     parts = architecture.values() if isinstance(architecture, dict) else [architecture or []]
     good = all(not layers(part) for part in parts) and not whole(1)(value.get("n_critics", 1))
-    return "" if good else "a dictionary, with whole numbers of at least 1 in net_arch and as n_critics"
+    return "" if good else wanted
 
 
 def device(value: Any) -> str:

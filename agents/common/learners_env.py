@@ -45,8 +45,8 @@ class LearnersEnv(VecEnvWrapper):
     def step_async(self, actions: np.ndarray) -> None:
         """Play the learner's actions, ``[n, A...]``."""
         if not is_finite(actions):
-            self.agent.explain_action()
-            require_row(f"The action of {self.agent.catalog_name}", actions, self._where(1))
+            advice = self.agent.explain_action()
+            require_row(f"The action of {self.agent.catalog_name}", actions, f"{self._where(1)} ({advice})")
         self.venv.step_async(self._played.to_environment(actions))
 
     def step_wait(self) -> VecEnvStepReturn:

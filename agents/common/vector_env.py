@@ -6,6 +6,7 @@ the caller. The adapter resets finished environments at once in every mode, so n
 """
 
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from typing import Any
 
 import gymnasium
@@ -62,14 +63,16 @@ class VectorEnvAdapter(VecEnv):
 
     def step_wait(self) -> VecEnvStepReturn:
         """Step all environments; those that finished start over at once."""
-        observations, rewards, terminated, truncated, batched_infos = self.env.step(self._actions)
+        observations, *told, batched_infos = self.env.step(self._actions)
+        rewards, terminated, truncated = map(np.array, told)  # copies: reset() may write into what the step gave
         dones = np.logical_or(terminated, truncated)
         observations, infos = _copy(observations), split_infos(batched_infos, self.num_envs)
         if dones.any():
+            infos = deepcopy(infos)
             observations = self._start_over(observations, infos, dones)
         for info, end, cut in zip(infos, terminated, truncated, strict=True):
             info["TimeLimit.truncated"] = bool(cut and not end)
-        return observations, np.asarray(rewards, np.float32), dones, infos
+        return observations, rewards.astype(np.float32), dones, infos
 
     def _start_over(self, last: VecEnvObs, infos: list[dict[str, Any]], dones: np.ndarray) -> VecEnvObs:
         """Put each finished environment's last observation into its info; return all current observations."""
