@@ -57,7 +57,7 @@ class LearnersEnv(VecEnvWrapper):
             raise SpaceMismatch(f"The rewards have the shape {paid.shape} instead of {dones.shape} {self._where(1)}.")
         if not is_finite(paid):
             require_row("The reward", paid, self._where(1))
-        if dones.any():
+        if np.count_nonzero(dones):
             infos = [self._ended(info) if done else info for info, done in zip(infos, dones, strict=True)]
         return seen, paid, dones, infos
 
