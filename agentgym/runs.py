@@ -59,7 +59,8 @@ class RunConfig:
         steps: environment steps to train for; of an offline agent, gradient steps.
         seed: of everything random in the run, from 0 to 2**32 - 1.
         device: "auto", "cpu" or "cuda".
-        checkpoint_every: environment steps between checkpoints; 0 makes one on a signal and at the end only.
+        checkpoint_every: steps between checkpoints, which slow runs make about once a minute too unless all are kept;
+            0 makes one on a signal and at the end only.
         keep_checkpoints: how many of the newest are kept; 0 keeps all.
         threads: numerics threads; 0 leaves torch's own choice.
         config: the agent's hyperparameters.

@@ -1,9 +1,10 @@
 """Training by name: an agent of the catalog learns in an environment, and the run's folder tells how."""
 
+import threading
 import time
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -293,7 +294,7 @@ class _Session:
         """Learn up to the run's number of steps and write what was learned."""
         agent, run = self.agent, self.run
         try:
-            with self.checkpointer.stopping_on_signals():
+            with self.checkpointer.stopping_on_signals(), _alone():
                 self._learn()
             self.checkpointer.write()
         finally:
@@ -317,6 +318,26 @@ class _Session:
         with bar(self.run.name, self.run.config.steps, shown=self.progress) as shown:
             callbacks = [self.checkpointer, TrainingProgress(shown)]
             self.agent.learn(steps, callback=callbacks, reset_num_timesteps=self.saved is None)
+
+
+_LEARNING = threading.Lock()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Within, this process learns; it is said if another of its threads does so already."""
+    first = _LEARNING.acquire(blocking=False)
+    if not first:
+        warnings.warn(
+            "Another run is learning in this process. Both draw from the same global generators, so neither can be "
+            "made again from its seed, nor be resumed exactly. Use a process for each.",
+            stacklevel=4,
+        )
+    try:
+        yield
+    finally:
+        if first:
+            _LEARNING.release()
 
 
 def _refuse_other_configuration(run: Run, saved: Saved) -> None:

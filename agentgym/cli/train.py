@@ -83,7 +83,8 @@ def _command(agent: str, config_class: type) -> Any:
             perturb: perturbations around it from the inside out, NAME or NAME:KEY=VALUE,KEY=VALUE.
             device: auto, cpu or cuda.
             threads: numerics threads; 0 leaves torch's own choice.
-            checkpoint_every: environment steps between checkpoints, for agentgym resume; 0 makes none on the way.
+            checkpoint_every: steps between checkpoints, for agentgym resume; slow runs make one about every minute
+                too. 0 makes none on the way.
             keep_checkpoints: how many of the newest are kept; 0 keeps all.
             root: folder that holds the runs.
             overwrite: replace a run of that name.

@@ -285,6 +285,28 @@ def test_in_a_thread(small_run, finished, tmp_path):
     assert finals[0].read_bytes() == finals[1].read_bytes()
 
 
+def test_two_runs_at_once_in_one_process_are_warned_of(small_run, tmp_path):
+    inside = []
+
+    class Nested(gymnasium.Wrapper):
+        def reset(self, **keywords):
+            inside.append(True)
+            if len(inside) == 2:  # the first is of the look before anything is made
+                with pytest.warns(UserWarning, match="Another run is learning"):
+                    train(small_run("ppo", steps=32), "inner", tmp_path, progress=False)
+            return self.env.reset(**keywords)
+
+    gymnasium.register("tests/Nested-v0", lambda: Nested(gymnasium.make("CartPole-v1")))
+    try:
+        train(small_run("ppo", steps=32, env="tests/Nested-v0", env_kwargs={}, perturbations=[]), "outer", tmp_path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            train(small_run("ppo", steps=32), "later", tmp_path, progress=False)
+    finally:
+        del gymnasium.registry["tests/Nested-v0"]
+    assert len(inside) > 1
+
+
 class Breaks(gymnasium.Env):
     observation_space, action_space = gymnasium.spaces.Box(-1, 1, (2,)), gymnasium.spaces.Discrete(2)
 

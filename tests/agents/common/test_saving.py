@@ -1,0 +1,53 @@
+"""Every kind of agent is saved by the same rules: in a folder of its own, and nothing of anybody else's is touched."""
+
+import numpy as np
+import pytest
+
+from agentgym.agents.baselines.ppo import PPO
+from agentgym.agents.common.saving import load_agent
+from agentgym.agents.language.methods import GRPO
+from agentgym.agents.marl.ppo import SharedPPO
+from agentgym.agents.offline.bc.bc import BC
+from agentgym.agents.sac.sac import SAC
+from agentgym.errors import CorruptFile, NotWritable
+from tests.agents.marl.ring import RingEnv
+from tests.agents.offline.conftest import pendulum_data
+
+MAKERS = {
+    "ppo": lambda: PPO("MlpPolicy", "CartPole-v1", n_steps=64, batch_size=64),
+    "sac": lambda: SAC("MlpPolicy", "Pendulum-v1", buffer_size=100, device="cpu"),
+    "shared-ppo": lambda: SharedPPO("MlpPolicy", RingEnv(), n_steps=64, batch_size=64),
+    "bc": lambda: BC(dataset=pendulum_data(1), layers=(8,)),
+    "grpo": lambda: GRPO("tiny", "agentgym/Household-v0", tasks=1, group_size=2, width=16, layers=1, heads=2),
+}
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_an_agent_takes_the_place_of_an_agent_only(kind, tmp_path):
+    agent = MAKERS[kind]()
+    thesis, model = tmp_path / "thesis", tmp_path / "model"
+    (thesis / "figures").mkdir(parents=True)
+    for path in (thesis / "notes.txt", thesis / "figures/one.csv", tmp_path / "model.zip", tmp_path / "paper.pdf"):
+        path.write_text("a month of work")
+    for taken in (thesis, tmp_path, tmp_path / "paper.pdf", thesis / "notes.txt"):
+        with pytest.raises(NotWritable):
+            agent.save(taken)
+    with pytest.raises(CorruptFile, match="is a file"):
+        type(agent).load(tmp_path / "model.zip")
+    for _ in range(2):
+        agent.save(tmp_path / "model.zip")  # as programs for Stable-Baselines3 name it
+        (model / "README.txt").write_text("mine")
+    assert (model / "README.txt").read_text() == "mine"
+    assert (tmp_path / "model.zip").read_text() == "a month of work"
+    assert type(load_agent(model)) is type(load_agent(tmp_path / "model.zip")) is type(agent)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "model.zip", "paper.pdf", "thesis"]
+    assert sorted(path.name for path in thesis.rglob("*")) == ["figures", "notes.txt", "one.csv"]
+
+
+def test_replay_buffers_too(tmp_path):
+    agent = MAKERS["sac"]()
+    (tmp_path / "notes.txt").write_text("a month of work")
+    with pytest.raises(NotWritable):
+        agent.save_replay_buffer(tmp_path)
+    agent.save_replay_buffer(tmp_path / "buffer")
+    np.testing.assert_array_equal(sorted(path.name for path in tmp_path.iterdir()), ["buffer", "notes.txt"])
