@@ -76,10 +76,14 @@ def split_infos(infos: dict[str, Any], count: int) -> list[dict[str, Any]]:
     for key, values in infos.items():
         if key.startswith("_") and key[1:] in infos:
             continue
-        present = infos.get(f"_{key}", np.ones(count, bool))
+        shown = infos.get(f"_{key}")
         rows = split_infos(values, count) if isinstance(values, dict) else values
-        for index in np.flatnonzero(present).tolist():
-            split[index][key] = rows[index]
+        if shown is None or shown.all():  # nearly always, and quicker
+            for each, row in zip(split, rows, strict=True):
+                each[key] = row
+        else:
+            for index in np.flatnonzero(shown).tolist():
+                split[index][key] = rows[index]
     return split
 
 

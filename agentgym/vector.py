@@ -211,10 +211,9 @@ class NativeVectorEnv(VectorEnv[Any, Any, Any], ABC):
         final = np.full(self.num_envs, None, dtype=object)
         for world in np.flatnonzero(ended).tolist():
             final[world] = last[world].copy() if isinstance(last, np.ndarray) else last[world]
-        first = self._restart(ended, [None] * self.num_envs, {})
+        running = combine_infos(only_infos(infos, ~ended), self._restart(ended, [None] * self.num_envs, {}))
         return self._observe(), {
-            **combine_infos(only_infos(infos, ~ended), first),
-            "final_obs": final, "_final_obs": ended,
+            **running, "final_obs": final, "_final_obs": ended,
             "final_info": only_infos(infos, ended), "_final_info": ended.copy(),
         }  # fmt: skip
 

@@ -147,17 +147,13 @@ class RobustVectorEnv(NativeVectorEnv):
             outcome.rewards = np.where(lost, 0.0, outcome.rewards)
             outcome.terminated = outcome.terminated | lost
             infos |= infos_of(lost, simulation_unstable=lost)
-        infos["parameters"], infos["_parameters"] = self._parameter_infos(active), active
+        infos["parameters"], infos["_parameters"] = {}, active
+        for name, values in self.parameters.items():
+            infos["parameters"] |= infos_of(active & ~np.isnan(values), **{name: values})
         if self.worlds[0].uncertainty.physics.contact_friction is not None:
             friction = np.array([world.uncertainty.physics.contact_friction for world in self.worlds])
             infos |= infos_of(active, contact_friction=friction)
         return Step(outcome.rewards, outcome.terminated, None, infos)
-
-    def _parameter_infos(self, active: np.ndarray) -> dict[str, Any]:
-        infos: dict[str, Any] = {}
-        for name, values in self.parameters.items():
-            infos |= infos_of(active & ~np.isnan(values), **{name: values})
-        return infos
 
     def _observe(self) -> np.ndarray:
         return self._task.observe()

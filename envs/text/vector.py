@@ -2,7 +2,8 @@
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
@@ -29,24 +30,29 @@ class TextVectorEnv(NativeVectorEnv):
     vector environments have them.
 
     Args:
-        make: makes one single environment.
         num_envs: N.
         autoreset_mode: Gymnasium's ``AutoresetMode``: NEXT_STEP, SAME_STEP or DISABLED.
         max_episode_steps: a time limit beside the worlds' own; Gymnasium's ``make_vec`` gives it.
+        arguments: those of the single environment.
+
+    Attributes:
+        single: the single environment's class.
 
     Raises:
         InvalidParameter: N is below 1.
     """
 
+    single: ClassVar[Callable[..., TextEnv]]
+
     def __init__(
         self,
-        make: Callable[[], TextEnv],
         num_envs: int = 1,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         max_episode_steps: int | None = None,
+        **arguments: Any,
     ) -> None:
-        self.worlds = [make() for _ in range(whole_number("num_envs", num_envs, 1))]
-        self._make = make
+        self._make = partial(type(self).single, **arguments)
+        self.worlds = [self._make() for _ in range(whole_number("num_envs", num_envs, 1))]
         self._demonstrating: TextEnv | None = None
         first = self.worlds[0]
         super().__init__(
@@ -125,27 +131,13 @@ class TextVectorEnv(NativeVectorEnv):
 class HouseholdVectorEnv(TextVectorEnv):
     """A batch of households; takes the arguments of :class:`agentgym.envs.text.env.HouseholdEnv` as well."""
 
-    def __init__(
-        self,
-        num_envs: int = 1,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-        max_episode_steps: int | None = None,
-        **arguments: Any,
-    ) -> None:
-        super().__init__(lambda: HouseholdEnv(**arguments), num_envs, autoreset_mode, max_episode_steps)
+    single = HouseholdEnv
 
 
 class ArchiveVectorEnv(TextVectorEnv):
     """A batch of archives; takes the arguments of :class:`agentgym.envs.text.env.ArchiveEnv` as well."""
 
-    def __init__(
-        self,
-        num_envs: int = 1,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-        max_episode_steps: int | None = None,
-        **arguments: Any,
-    ) -> None:
-        super().__init__(lambda: ArchiveEnv(**arguments), num_envs, autoreset_mode, max_episode_steps)
+    single = ArchiveEnv
 
 
 class TextWorldVectorEnv(TextVectorEnv):
@@ -154,17 +146,12 @@ class TextWorldVectorEnv(TextVectorEnv):
     The worlds share one folder of compiled games.
     """
 
-    def __init__(
-        self,
-        num_envs: int = 1,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-        folder: str | None = None,
-        max_episode_steps: int | None = None,
-        **arguments: Any,
-    ) -> None:
+    single = TextWorldEnv
+
+    def __init__(self, num_envs: int = 1, *modes: Any, folder: str | None = None, **arguments: Any) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="agentgym-textworld-") if folder is None else None
         shared = self._temporary.name if self._temporary else folder
-        super().__init__(lambda: TextWorldEnv(folder=shared, **arguments), num_envs, autoreset_mode, max_episode_steps)
+        super().__init__(num_envs, *modes, folder=shared, **arguments)
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close the worlds and delete the temporary folder."""
@@ -176,11 +163,4 @@ class TextWorldVectorEnv(TextVectorEnv):
 class ScienceWorldVectorEnv(TextVectorEnv):
     """A batch of experiments, each in a Java process of its own; arguments as of ``ScienceWorldEnv``."""
 
-    def __init__(
-        self,
-        num_envs: int = 1,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
-        max_episode_steps: int | None = None,
-        **arguments: Any,
-    ) -> None:
-        super().__init__(lambda: ScienceWorldEnv(**arguments), num_envs, autoreset_mode, max_episode_steps)
+    single = ScienceWorldEnv
