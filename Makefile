@@ -48,7 +48,7 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 
 demo: $(VENV)/.ready
 	@$(MAKE) --no-print-directory --jobs 2 train-nominal train-randomised
-	$(BIN)/agentgym evaluate runs/demo-nominal runs/demo-randomised --out reports/demo --workers 2 \
+	$(BIN)/agentgym evaluate runs/demo-nominal runs/demo-randomised --overwrite --out reports/demo --workers 2 \
 		--suite parameter-grid perturbations:levels=3 --episodes 5
 	@echo "Open reports/demo/report.html in a browser."
 
@@ -60,10 +60,10 @@ train-randomised: $(VENV)/.ready
 
 demo-convection: $(VENV)/.ready
 	@$(MAKE) --no-print-directory --jobs 2 train-shared train-single
-	$(BIN)/agentgym evaluate runs/convection-shared runs/convection-single --out reports/convection --workers 2 \
+	$(BIN)/agentgym evaluate runs/convection-shared runs/convection-single --overwrite --out reports/convection --workers 2 \
 		--suite convection --episodes 4 --controllers zero merge-then-low-T
 	$(BIN)/agentgym play runs/convection-shared --env-kwargs start=two-pair --controllers zero \
-		--video reports/convection/controlled.mp4
+		--overwrite --video reports/convection/controlled.mp4
 	@echo "Open reports/convection/report.html in a browser; watch reports/convection/controlled.mp4."
 
 train-shared: $(VENV)/.ready
@@ -76,7 +76,7 @@ train-single: $(VENV)/.ready
 demo-language: $(VENV)/.ready
 	$(BIN)/agentgym train grpo $(LANGUAGE) --steps $(LANGUAGE_STEPS) --threads 1 --overwrite --name language \
 		--config.imitation-batches 200
-	$(BIN)/agentgym evaluate runs/language $(LANGUAGE) --out reports/language --workers 2 --suite text --episodes 64 \
+	$(BIN)/agentgym evaluate runs/language $(LANGUAGE) --overwrite --out reports/language --workers 2 --suite text --episodes 64 \
 		--controllers oracle explorer random
 	$(BIN)/agentgym play runs/language $(LANGUAGE) split=unseen
 	@echo "Open reports/language/report.html in a browser."
@@ -89,7 +89,7 @@ demo-offline: $(VENV)/.ready
 	$(BIN)/agentgym train doc $(OFFLINE_TRAIN) --name offline-future-vae $(OFFLINE_DOC) --config.method future-vae
 	$(BIN)/agentgym train dt $(OFFLINE_TRAIN) --name offline-dt $(OFFLINE_SMALL)
 	$(BIN)/agentgym train percent-bc $(OFFLINE_TRAIN) --name offline-percent-bc
-	$(BIN)/agentgym evaluate $(addprefix runs/offline-,doc future-vae dt percent-bc) --out reports/offline --workers 2 \
+	$(BIN)/agentgym evaluate $(addprefix runs/offline-,doc future-vae dt percent-bc) --overwrite --out reports/offline --workers 2 \
 		--suite stochasticity --episodes 100
 	@echo "Open reports/offline/report.html in a browser: the tab Consistency."
 

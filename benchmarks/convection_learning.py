@@ -21,7 +21,7 @@ import numpy as np
 
 from agentgym.envs.convection.controllers import CONTROLLERS, controllers
 from agentgym.envs.convection.vector import ConvectionVectorEnv
-from agentgym.evaluation.evaluate import load_agent
+from agentgym.evaluation.contestants import load_agent
 from agentgym.files import write_file
 from agentgym.metrics import Table
 from agentgym.parallel import map_tasks

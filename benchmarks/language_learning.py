@@ -27,7 +27,7 @@ from agentgym.agents.common.denormals import flushing_denormals
 from agentgym.agents.language.methods import GRPO
 from agentgym.agents.language.policy import Sampler
 from agentgym.agents.language.rollout import Rollout
-from agentgym.evaluation.evaluate import load_agent
+from agentgym.evaluation.contestants import load_agent
 from agentgym.files import write_file
 from agentgym.metrics import Table
 from agentgym.parallel import map_tasks

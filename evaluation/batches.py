@@ -17,6 +17,7 @@ from agentgym.evaluation.conditions import Condition
 from agentgym.evaluation.rollout import (
     LANES,
     Job,
+    at,
     checked_measures,
     close,
     failed,
@@ -81,7 +82,7 @@ def _play(
         totals, starts, state, length = np.zeros(len(jobs)), np.ones(len(jobs), bool), None, 0
         rewards, promised = np.zeros(len(jobs)), None
         blank = np.broadcast_to(np.float32(0.0), env.single_observation_space.shape)
-        _require_seen(blank, observations, "at reset")
+        _require_seen(blank, observations, 0)
         while len(rows) < len(jobs):
             try:
                 require_end(env, jobs[0].max_steps, length)
@@ -93,12 +94,12 @@ def _play(
             seen = observations if attack is None else attack.perturb(player, observations, generators)
             actions, state = ask(player, seen, state, starts, rewards, deterministic)
             require_count(actions, len(jobs))
-            where = f"at step {length + 1}"
+            where = at(length + 1)
             _require_finite("the action", actions, where)
             if length == 0 and (promised := promises(player, state, len(jobs))) is not None:
                 _require_finite("the promised return", promised, "at reset")
             observations, rewards, terminated, truncated, infos = env.step(actions)
-            _require_seen(blank, observations, where)
+            _require_seen(blank, observations, length + 1)
             _require_finite("the reward", rewards, where)
             starts, length = terminated | truncated, length + 1
             for index, job in enumerate(jobs):
@@ -119,9 +120,9 @@ def _play(
         close(env)
 
 
-def _require_seen(blank: np.ndarray, observations: Any, where: str) -> None:
-    require_shape(blank, observations[0], where)
-    _require_finite("the observation", observations, where)
+def _require_seen(blank: np.ndarray, observations: Any, step: int) -> None:
+    require_shape(blank, observations[0], step)
+    _require_finite("the observation", observations, at(step))
 
 
 def _require_finite(what: str, values: Any, where: str) -> None:

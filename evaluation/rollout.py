@@ -5,6 +5,7 @@ fed zeros, so the policy always sees a batch of one size and an episode's outcom
 on how the work was cut into pieces.
 """
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +15,11 @@ import gymnasium
 import numpy as np
 
 from agentgym.asking import PROMISED, ask, promises
-from agentgym.errors import AskError, EpisodeTooLong, InvalidAction, SpaceMismatch
+from agentgym.errors import AskError, EpisodeTooLong, InvalidAction, NonFinite, SpaceMismatch
 from agentgym.evaluation.conditions import Condition
 from agentgym.evaluation.table import Row
 from agentgym.evaluation.together import Together, World
-from agentgym.finite import require_finite
+from agentgym.finite import is_finite, require_finite
 from agentgym.making import make_env, perturbed
 from agentgym.seeding import stream
 
@@ -67,15 +68,22 @@ class _Lane:
             options.setdefault("parameters", {})  # takes back what the lane's last job had set
             base.reset(options=options)  # parameters first: perturbations of the dynamics scale what they find
         self.env = perturbed(base, job.condition.perturbations)
+        self.action_space = self.env.action_space
         observation, _ = self.env.reset(seed=job.seed, options=options or None)
-        self.observation = self._seen(observation, "at reset")
+        require_shape(self.blank, observation, 0)
+        self.observation = observation
         self.fresh = True
 
-    def step(self, action: Any) -> bool:
+    def step(self, action: Any, finite: bool) -> bool:
         """One step; True when the episode is over.
 
+        Args:
+            action: the agent's.
+            finite: whether all lanes' actions are known to be finite.
+
         Raises:
-            NonFinite: action, observation, reward, return or a measure is not finite.
+            NonFinite: action, reward, last observation, return or a measure is not finite; observations before the
+                last are looked at together with the other lanes'.
             InvalidAction: the action is not the action space's.
             SpaceMismatch: the observation has another shape than the agent's.
             EpisodeTooLong: see :func:`require_end`.
@@ -83,26 +91,31 @@ class _Lane:
         assert self.env is not None
         assert self.job is not None
         require_end(self.env, self.job.max_steps, self.length)
-        where = f"at step {self.length + 1}"
-        require_action(self.env.action_space, action, where)
+        if not finite:
+            require_finite("the action", action, at(self.length + 1))
+        require_action(self.action_space, action, self.length + 1)
         observation, reward, terminated, truncated, info = self.env.step(action)
         self.length += 1
-        self.observation = self._seen(observation, where)
-        self.reward = number(reward)  # as the agent is told it
-        earned = number(info.get("true_reward", reward))
-        require_finite("the reward", (self.reward, earned), where)
+        require_shape(self.blank, observation, self.length)
+        self.observation, self.reward, self.fresh = observation, number(reward), False  # as the agent is told it
+        earned = number(info["true_reward"]) if "true_reward" in info else self.reward
+        if not math.isfinite(self.reward + earned):
+            require_finite("the reward", (self.reward, earned), at(self.length))
         self.total += earned
-        self.fresh = False
         over = bool(terminated) or bool(truncated)
         if over:
+            self.require_seen()
             require_finite("the return", self.total)
             self.measures = checked_measures(info.get("measures", {}))
         return over
 
-    def _seen(self, observation: Any, where: str) -> Any:
-        require_shape(self.blank, observation, where)
-        require_finite("the observation", observation, where)
-        return observation
+    def require_seen(self) -> None:
+        """Refuse an observation that is not finite.
+
+        Raises:
+            NonFinite: it is not; the message has step and entry.
+        """
+        require_finite("the observation", self.observation, at(self.length))
 
     def leave(self) -> Job:
         """Give up the episode; the lane is free again."""
@@ -180,9 +193,12 @@ def play_episodes(
             busy = [lane for lane in all_lanes if lane.job is not None]
             if not busy:
                 break
+            seen = _batch([lane.observation for lane in all_lanes])
+            if not is_finite(seen):
+                yield from _retire_blind(busy, name)
+                continue
             if watch is not None:
                 watch(np.stack([lane.observation for lane in busy]))
-            seen = _batch([lane.observation for lane in all_lanes])
             for condition, attack in (attacks or {}).items():
                 rows = [i for i, lane in enumerate(all_lanes) if lane.job and lane.job.condition.name == condition]
                 try:
@@ -201,6 +217,7 @@ def play_episodes(
                 continue
             if batch is not None:
                 batch.act(actions, np.array([lane.job is not None for lane in all_lanes[: len(batch.worlds)]]))
+            finite = is_finite(actions)
             for index, (lane, action) in enumerate(zip(all_lanes, actions, strict=True)):
                 if lane.job is None:
                     continue
@@ -208,7 +225,7 @@ def play_episodes(
                     if lane.fresh and promised is not None:
                         require_finite("the promised return", promised[index], "at reset")
                         lane.promise = {PROMISED: float(promised[index])}
-                    if lane.step(action):
+                    if lane.step(action, finite):
                         yield lane.finish(name)
                 except Exception as error:
                     yield lane.finish(name, message(error))
@@ -233,6 +250,15 @@ def _shared(jobs: Sequence[Job], lanes: int) -> Together | None:
         return Together(condition.env, dict(condition.env_kwargs), min(lanes, len(jobs)))
     except AskError:
         return None
+
+
+def _retire_blind(lanes: Sequence[_Lane], name: str) -> Iterator[Row]:
+    """The rows of lanes with an observation that is not finite."""
+    for lane in lanes:
+        try:
+            lane.require_seen()
+        except NonFinite as error:
+            yield lane.finish(name, message(error))
 
 
 def close(env: Any) -> None:
@@ -288,24 +314,34 @@ def require_count(actions: Any, count: int) -> None:
         raise InvalidAction(f"predict() gave {found} actions for {count} observations; it must give one for each.")
 
 
-def require_action(space: gymnasium.Space[Any], action: Any, where: str) -> None:
+def at(step: int) -> str:
+    """Where in an episode something is wrong, for messages."""
+    return f"at step {step}" if step else "at reset"
+
+
+def require_action(space: gymnasium.Space[Any], action: Any, step: int) -> None:
     """Refuse an action that no environment of this action space can take.
 
     A Box's bounds are left to the environment: many cut what lies outside, some take it.
 
     Raises:
-        NonFinite: it is NaN or infinite.
         InvalidAction: it has another shape, or is none of those to choose from.
     """
-    require_finite("the action", action, where)
     if isinstance(space, gymnasium.spaces.Box):
         if np.shape(action) != space.shape:
-            raise InvalidAction(f"the action {where} has the shape {np.shape(action)}, not {space.shape}.")
-    elif not space.contains(action):
-        raise InvalidAction(f"the action {where} is {action!r}, which is not in {space}.")
+            raise InvalidAction(f"the action {at(step)} has the shape {np.shape(action)}, not {space.shape}.")
+    elif not (_is_choice(space, action) or space.contains(action)):
+        raise InvalidAction(f"the action {at(step)} is {action!r}, which is not in {space}.")
 
 
-def require_shape(blank: Any, observation: Any, where: str) -> None:
+def _is_choice(space: gymnasium.Space[Any], action: Any) -> bool:
+    """What ``contains`` finds of NumPy's integers, in a tenth of the time."""
+    if not isinstance(space, gymnasium.spaces.Discrete) or not isinstance(action, np.integer):
+        return False
+    return bool(space.start <= action < space.start + space.n)
+
+
+def require_shape(blank: Any, observation: Any, step: int) -> None:
     """Refuse an observation of another shape than ``blank``.
 
     Raises:
@@ -313,12 +349,12 @@ def require_shape(blank: Any, observation: Any, where: str) -> None:
     """
     if isinstance(blank, dict):
         if not isinstance(observation, dict) or observation.keys() != blank.keys():
-            raise SpaceMismatch(f"the observation {where} is no dictionary of {', '.join(map(str, blank))}.")
+            raise SpaceMismatch(f"the observation {at(step)} is no dictionary of {', '.join(map(str, blank))}.")
         for key, part in blank.items():
-            require_shape(part, observation[key], where)
+            require_shape(part, observation[key], step)
     elif np.shape(observation) != blank.shape:
         raise SpaceMismatch(
-            f"the observation {where} has the shape {np.shape(observation)}, and its space {blank.shape}."
+            f"the observation {at(step)} has the shape {np.shape(observation)}, and its space {blank.shape}."
         )
 
 
