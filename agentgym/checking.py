@@ -3,6 +3,7 @@
 import copy
 import inspect
 import numbers
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,7 +41,10 @@ def check_interface(env_id: str, env_kwargs: dict[str, Any] | None = None) -> No
             raise  # the environment's own mistake: its author wants to see where
         raise AskError(f"{env_id} fails when it is made with {env_kwargs}: {type(error).__name__}: {error}") from error
     finally:
-        env.close()
+        try:
+            env.close()
+        except Exception as error:  # it has told what it was asked
+            warnings.warn(f"{env_id} could not be closed: {type(error).__name__}: {error}", stacklevel=2)
 
 
 def _check_reset_and_step(env: Any, env_id: str) -> None:

@@ -1,18 +1,21 @@
 """Who is evaluated: runs, saved agents, objects and hand-made controllers, and whether they fit the environment."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 import gymnasium
 from gymnasium import spaces
+from stable_baselines3.common.base_class import BaseAlgorithm
 
 from agentgym import catalog
 from agentgym.checkpoint import MANIFEST
 from agentgym.errors import AskError, SpaceMismatch, UnknownId
 from agentgym.evaluation.table import AgentRecord
-from agentgym.preprocessing import as_trained
+from agentgym.preprocessing import AsTrained, as_trained
 from agentgym.runs import Run
 
 __all__ = ["Contestant", "Training", "brought_along", "contestants_of", "fitted", "load_agent", "shared_environment"]
@@ -30,7 +33,27 @@ class Contestant:
 
     def sent(self) -> Any:
         """What a worker gets: a path where there is one, since models are cheaper to load than to send."""
-        return self.record.source or self.agent
+        return self.record.source or _to_act(self.agent)
+
+
+LEARNING = ("env", "_vec_normalize_env", "replay_buffer", "rollout_buffer", "_logger")
+
+
+def _to_act(agent: Any) -> Any:
+    """A copy without what only learning needs: environments, of which many cannot be sent, and buffers."""
+    if isinstance(agent, AsTrained):
+        return replace(agent, agent=_to_act(agent.agent))
+    if isinstance(getattr(agent, "learner", None), BaseAlgorithm):  # it acts for the agents of a joint environment
+        agent = copy.copy(agent)
+        agent.learner = _to_act(agent.learner)
+    elif isinstance(agent, BaseAlgorithm):
+        whole, agent = agent, copy.copy(agent)
+        for name, value in vars(whole).items():
+            if name in LEARNING:
+                setattr(agent, name, None)
+            elif isinstance(value, MethodType) and value.__self__ is whole:
+                setattr(agent, name, MethodType(value.__func__, agent))
+    return agent
 
 
 def contestants_of(agents: Any) -> list[Contestant]:

@@ -11,6 +11,7 @@ from stable_baselines3.common.vec_env import (
     DummyVecEnv,
     VecExtractDictObs,
     VecFrameStack,
+    VecMonitor,
     VecNormalize,
     VecTransposeImage,
 )
@@ -260,6 +261,17 @@ def test_images_in_dictionaries(tmp_path):
     agent.save(tmp_path / "a.zip")
     loaded = sb3.PPO.load(tmp_path / "a.zip")
     assert by_us(loaded, "FarPictures-v0", env_kwargs={"dictionary": True})[0] == ours
+
+
+@pytest.mark.parametrize("kind", [PPO, SAC, sb3.PPO])
+def test_workers_get_agents_whose_environments_cannot_be_sent(kind):
+    """Stable-Baselines3's wrappers of batches cannot be pickled; the agent acts without them."""
+    worlds = VecMonitor(normalized(VecFrameStack(DummyVecEnv([lambda: gymnasium.make("Pendulum-v1")]), 2)))
+    agent = kind("MlpPolicy", worlds, **({"seed": 0} if kind is SAC else SMALL))
+    one, two = (evaluate(agent, [], "Pendulum-v1", episodes=2, workers=count, progress=False).rows for count in (1, 2))
+    assert {row.error for row in one} == {""}
+    assert one == two
+    assert agent.get_env() is not None  # the agent itself keeps them
 
 
 def test_what_nothing_was_done_to_is_left_alone():
