@@ -98,7 +98,8 @@ def resume(path: Path | str, more: int = 0, progress: bool = True) -> Run:
     run = Run.open(path)
     with locked(run.path, command_line()) as lock:
         run = Run.open(path)  # as it is now that nobody else writes it
-        if not more and run.record()["finished_steps"] == run.config.steps:
+        finished = run.record()["finished_steps"]  # a damaged record is said before anything is written
+        if not more and finished == run.config.steps:
             raise AskError(f"{run.path} is finished ({run.config.steps} steps). Train it for longer with --steps MORE.")
         checkpoints = Checkpoints(run.path / "checkpoints", run.config.keep_checkpoints)
         saved = checkpoints.newest()
