@@ -15,6 +15,7 @@ from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from agentgym import catalog
+from agentgym.environment import Stateful
 from agentgym.errors import AskError, MissingExtra, UnknownId
 from agentgym.vector import NativeVectorEnv
 
@@ -173,7 +174,7 @@ def has_native_batch(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -
         UnknownId: there is no such environment.
     """
     batch_class = _batch_class(env_id, env_kwargs)
-    return hasattr(batch_class, "get_state") and hasattr(batch_class, "set_state")
+    return isinstance(batch_class, type) and issubclass(batch_class, Stateful)
 
 
 def has_exact_batch(env_id: str, env_kwargs: Mapping[str, Any] | None = None) -> bool:

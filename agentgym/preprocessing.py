@@ -245,8 +245,11 @@ class AsTrained:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "agent":  # while it is being unpickled
             raise AttributeError(name)
-        found = getattr(self.agent, name)
-        return (lambda env: replace(self, agent=found(env))) if name == "acting_in" else found
+        return getattr(self.agent, name)
+
+    def acting_in(self, env: Any) -> "AsTrained":
+        """The agent in another environment, where it is resizable."""
+        return replace(self, agent=self.agent.acting_in(env))
 
 
 def _first(parts: Any) -> Any:

@@ -18,6 +18,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
 from torch.utils.tensorboard import SummaryWriter
 
 from agentgym import catalog
+from agentgym.agent import traits_of
 from agentgym.checking import check_interface
 from agentgym.checkpoint import require_replaceable
 from agentgym.checkpoints import Checkpoints, Saved
@@ -125,15 +126,15 @@ def build(config: RunConfig) -> Any:
     if config.threads:
         torch.set_num_threads(config.threads)
     settings = from_settings(agent_class.Config, config.config, f"agent {config.agent}")
-    if _check_source(config, getattr(agent_class, "learns_from", "environment")) == "dataset":
+    traits = traits_of(agent_class)
+    if _check_source(config, traits.learns_from) == "dataset":
         return _build_offline(config, agent_class, settings)
-    if config.num_envs == 1:  # an agent that learns from groups of episodes says how many worlds it plays side by side
-        config.num_envs = getattr(settings, "worlds", 1)
+    if config.num_envs == 1 and traits.sets_worlds:
+        config.num_envs = settings.worlds
     check_interface(config.env, config.env_kwargs)
     env = training_environments(config)
-    return agent_class(
-        getattr(settings, "policy", "MlpPolicy"), env, seed=config.seed, device=config.device, **settings.to_kwargs()
-    )
+    policy = settings.policy if traits.names_policy else "MlpPolicy"
+    return agent_class(policy, env, seed=config.seed, device=config.device, **settings.to_kwargs())
 
 
 def _check_device(name: str) -> None:
@@ -288,7 +289,8 @@ class _Session:
 
     def _inexact_replays(self) -> list[str]:
         env = self.agent.get_env()
-        replayed = getattr(env and env.unwrapped, "envs", [])  # a native batch is put back without a replay
+        base = env and env.unwrapped
+        replayed: list[Any] = base.envs if isinstance(base, DummyVecEnv) else []  # a native batch needs no replay
         return [f"environment {env.index} did not answer as it had" for env in replayed if not env.replayed_exactly]
 
     def finish(self) -> Run:
@@ -305,8 +307,8 @@ class _Session:
             agent.logger.record("time/seconds", record["seconds"])
             agent.logger.dump(agent.num_timesteps)
         agent.save(run.final)
-        if scores := getattr(agent, "scores", None):
-            record["scores"] = asdict(scores)
+        if traits_of(agent).learns_from == "dataset":
+            record["scores"] = asdict(agent.scores)
         run.write_record({**record, "finished_steps": run.config.steps})
         if env := agent.get_env():
             env.close()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from gymnasium.spaces import Text
 
-from agentgym.asking import PROMISED, ask, promises
+from agentgym.agent import PROMISED, acting_in, ask, promises
 from agentgym.errors import EpisodeTooLong
 from agentgym.evaluation.conditions import Condition
 from agentgym.evaluation.rollout import (
@@ -75,7 +75,7 @@ def _play(
     made: Any = make_native_batch(condition.env, dict(condition.env_kwargs), len(jobs))
     env: Any = perturbed(made, condition.perturbations)
     try:
-        player = agent.acting_in(env) if hasattr(agent, "acting_in") else agent
+        player = acting_in(agent, env)
         generators = [stream(job.seed, "attack") for job in jobs]
         observations, _ = env.reset(seed=[job.seed for job in jobs], options=dict(condition.options) or None)
         rows: dict[int, Row] = {}

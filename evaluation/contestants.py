@@ -12,7 +12,9 @@ from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from agentgym import catalog
+from agentgym.agent import words_of
 from agentgym.checkpoint import MANIFEST
+from agentgym.environment import Worded, controllers_of
 from agentgym.errors import AskError, SpaceMismatch, UnknownId
 from agentgym.evaluation.table import AgentRecord
 from agentgym.preprocessing import AsTrained, as_trained
@@ -111,7 +113,7 @@ def brought_along(probe: gymnasium.Env[Any, Any], env: str, names: Sequence[str]
     Raises:
         UnknownId: it has no such controller.
     """
-    known: dict[str, Any] = getattr(probe.unwrapped, "controllers", {})
+    known = controllers_of(probe)
     for name in names:
         if name not in known:
             raise UnknownId(f"controller of {env}", name, known)
@@ -211,7 +213,8 @@ def _check_readable(
     """
     name = contestant.record.name
     advice = "Evaluate it on an environment like the one it was trained in (--env ID)."
-    known, words = getattr(contestant.agent, "words", None), getattr(probe.unwrapped, "vocabulary", None)
+    known, world = words_of(contestant.agent), probe.unwrapped
+    words = world.vocabulary if isinstance(world, Worded) else None
     if known is not None:
         missing = sorted(set(words or ()) - set(known))
         if words is None or 2 * len(missing) > len(words):

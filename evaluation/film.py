@@ -10,7 +10,7 @@ import imageio.v3 as imageio
 import numpy as np
 from PIL import Image, ImageDraw
 
-from agentgym.asking import ask
+from agentgym.agent import ask
 from agentgym.checking import check_interface
 from agentgym.errors import AskError, MissingExtra
 from agentgym.evaluation.contestants import brought_along, contestants_of, fitted

@@ -14,7 +14,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from agentgym.asking import PROMISED, ask, promises
+from agentgym.agent import PROMISED, ask, promises
+from agentgym.environment import Uncertain
 from agentgym.errors import AskError, EpisodeTooLong, InvalidAction, NonFinite, SpaceMismatch
 from agentgym.evaluation.conditions import Condition
 from agentgym.evaluation.table import Row
@@ -64,7 +65,7 @@ class _Lane:
         self.env = None  # dropping the last job's wrapper undoes what it changed in the simulator
         base = self._base(job.condition)
         options = dict(job.condition.options)
-        if hasattr(base.unwrapped, "parameter_ranges"):
+        if isinstance(base.unwrapped, Uncertain):
             options.setdefault("parameters", {})  # takes back what the lane's last job had set
             base.reset(options=options)  # parameters first: perturbations of the dynamics scale what they find
         self.env = perturbed(base, job.condition.perturbations)

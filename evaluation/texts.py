@@ -7,6 +7,7 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from agentgym.agent import acting_in
 from agentgym.batching import split_infos
 from agentgym.errors import EpisodeTooLong, SpaceMismatch
 from agentgym.evaluation.conditions import Condition
@@ -39,7 +40,7 @@ def play_texts(agent: Any, name: str, condition: Condition, jobs: Sequence[Any],
     count = len(jobs)
     env: Any = perturbed(_batch(condition, count), condition.perturbations)
     try:
-        player = agent.acting_in(env) if hasattr(agent, "acting_in") else agent
+        player = acting_in(agent, env)
         texts, batched = env.reset(seed=[job.seed for job in jobs], options=dict(condition.options) or None)
         infos = split_infos(batched, count)
         rows: dict[int, Row] = {}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from gymnasium.spaces import Text
 
+from agentgym.agent import acting_in
 from agentgym.errors import SpaceMismatch
 from agentgym.evaluation.film import cast, played_by, render_modes
 from agentgym.finite import require_finite
@@ -101,7 +102,7 @@ def transcript(
 
 
 def _told(world: Any, player: Any, steps: int, seed: int) -> Iterator[str]:
-    acting = player.acting_in(world) if hasattr(player, "acting_in") else player
+    acting = acting_in(player, world)
     text, info = world.reset(seed=seed)
     yield _read(text)
     score, state, over, turn = 0.0, None, False, 0

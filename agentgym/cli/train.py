@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import tyro
 
 from agentgym import catalog
+from agentgym.agent import traits_of
 from agentgym.errors import AskError, UnknownId
 from agentgym.runs import RunConfig
 from agentgym.settings import parse_settings, parse_values
@@ -39,16 +40,16 @@ def main(arguments: list[str]) -> None:
     if arguments[0] not in names:
         raise UnknownId("agent", arguments[0], names, "See: agentgym list agents")
     entry = catalog.find("agent", arguments[0])
-    config_class = catalog.load(entry).Config
+    agent_class = catalog.load(entry)
     tyro.cli(
-        _command(entry.id, config_class),
+        _command(entry.id, agent_class),
         prog=f"agentgym train {entry.id}",
         args=arguments[1:],
         description=HELP,
     )
 
 
-def _command(agent: str, config_class: type) -> Any:
+def _command(agent: str, agent_class: Any) -> Any:
     """The verb with this agent's configuration among its arguments."""
 
     def train(
@@ -113,8 +114,8 @@ def _command(agent: str, config_class: type) -> Any:
             config=dataclasses.asdict(config),
         )
         run = train_agent(run_config, name, root, overwrite)
-        suite = getattr(config_class, "SUITE", "perturbations")
+        suite = traits_of(agent_class).suite
         print(f"{run.path}: trained for {steps} steps. Next: agentgym evaluate {run.path} --suite {suite}")
 
-    train.__annotations__["config"] = Annotated[config_class, tyro.conf.arg(name="config")]
+    train.__annotations__["config"] = Annotated[agent_class.Config, tyro.conf.arg(name="config")]
     return train

@@ -16,6 +16,7 @@ from stable_baselines3.common.utils import get_system_info, update_learning_rate
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 from torch import Tensor
 
+from agentgym.agent import Traits
 from agentgym.agents.common import saving
 from agentgym.agents.common.hyperparameters import checked
 from agentgym.agents.common.interface import Actions, Observations
@@ -49,6 +50,7 @@ class Agent(BaseAlgorithm):
 
     catalog_name: ClassVar[str]
     Config: ClassVar[type]
+    traits: ClassVar[Traits] = Traits()
     action_spaces: ClassVar[tuple[type[spaces.Space], ...]]
     elsewhere: ClassVar[str]
     saved_arguments: ClassVar[tuple[str, ...]]

@@ -12,6 +12,7 @@ from stable_baselines3.common.logger import Logger, configure
 from stable_baselines3.common.utils import get_device, safe_mean
 from stable_baselines3.common.vec_env import VecEnv
 
+from agentgym.agent import Traits
 from agentgym.agents.common import saving
 from agentgym.agents.common.denormals import flushing_denormals
 from agentgym.agents.common.vector_env import VectorEnvAdapter
@@ -27,6 +28,7 @@ from agentgym.agents.language.policy import Policy, Sampler
 from agentgym.agents.language.rollout import Rollout
 from agentgym.agents.language.trajectory import Batch, Episode, collate
 from agentgym.agents.language.worlds import batch_of
+from agentgym.environment import Demonstrating
 from agentgym.errors import CorruptFile, InvalidParameter, SpaceMismatch
 from agentgym.progress import TrainingProgress, bar
 from agentgym.seeding import entropy, episode_seed
@@ -57,6 +59,7 @@ class LanguageAgent:
 
     catalog_name: ClassVar[str]
     Config: ClassVar[type[LanguageConfig]] = LanguageConfig
+    traits: ClassVar[Traits] = Traits(names_policy=True, sets_worlds=True, knows_words=True, suite="text")
 
     def __init__(
         self, policy: str, env: Any, seed: int | None = None, device: torch.device | str = "auto", **settings: Any
@@ -264,12 +267,12 @@ class LanguageAgent:
             InvalidParameter: the environment has no ``demonstrations`` method.
         """
         assert self.env is not None
-        show = getattr(self.env.env.unwrapped, "demonstrations", None)
-        if show is None:
+        worlds = self.env.env.unwrapped
+        if not isinstance(worlds, Demonstrating):
             raise InvalidParameter("The environment has no demonstrations: set imitation_batches to 0.")
         settings = self.settings
         seeds = [episode_seed(self.seed, 3, number, index) for index in range(settings.imitation_size)]
-        shown = show(seeds, settings.imitation_expert, settings.imitation_random)
+        shown = worlds.demonstrations(seeds, settings.imitation_expert, settings.imitation_random)
         return demonstrated(self.policy, shown, self.choosing)
 
     # Acting

@@ -1,7 +1,7 @@
 """Hyperparameters of the language agents. Sources are in the card."""
 
-from dataclasses import dataclass, fields
-from typing import Annotated, Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -59,8 +59,6 @@ class LanguageConfig:
 
     Sizes and rates that are 0 become the policy's own, :data:`OWN`.
     """
-
-    SUITE: ClassVar[str] = "text"  # what to evaluate these agents with
 
     # Policy
     # "tiny", from scratch; "smollm2", SmolLM2-135M-Instruct; or the folder of a Hugging Face causal language model
@@ -144,7 +142,7 @@ class LanguageConfig:
 
     def to_kwargs(self) -> dict[str, Any]:
         """Keyword arguments for the agents' constructors; the policy is their first argument."""
-        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "policy"}
+        return {name: value for name, value in vars(self).items() if name != "policy"}
 
 
 @dataclass

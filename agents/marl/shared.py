@@ -11,6 +11,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from torch import Tensor
 
+from agentgym.agent import Traits
 from agentgym.agents.common import saving
 from agentgym.agents.common.hyperparameters import checked
 from agentgym.agents.marl.agents_as_envs import AgentsAsEnvs
@@ -50,6 +51,7 @@ class SharedAgent:
 
     catalog_name: ClassVar[str]
     Config: ClassVar[type]
+    traits: ClassVar[Traits] = Traits(resizable=True)
     Learner: ClassVar[type[SharedLearner]]
 
     def __init__(self, policy: Any, env: Any, mirror: bool = True, **keywords: Any) -> None:

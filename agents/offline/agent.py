@@ -15,6 +15,7 @@ from stable_baselines3.common.utils import get_device
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from agentgym.agent import Traits
 from agentgym.agents.common import saving
 from agentgym.agents.common.interface import Actions, Observations
 from agentgym.agents.offline.config import OfflineConfig, check_settings
@@ -69,9 +70,7 @@ class OfflineAgent:
     catalog_name: ClassVar[str]
     Config: ClassVar[type[OfflineConfig]] = OfflineConfig
     action_spaces: ClassVar[tuple[type[spaces.Space], ...]] = (spaces.Box,)
-    learns_from: ClassVar[str] = "dataset"
-    hears_rewards: ClassVar[bool] = False  # whether predict() takes ``reward``, the last step's, [B]
-    promises: ClassVar[bool] = False  # whether it says at an episode's start what it will return
+    traits: ClassVar[Traits] = Traits(learns_from="dataset", suite="stochasticity")
 
     policy: OfflinePolicy
     optimizers: SimpleNamespace
@@ -186,15 +185,6 @@ class OfflineAgent:
 
     def _act(self, observations: Tensor, deterministic: bool) -> Tensor:
         """Actions ``[B, A]`` in [-1, 1] (Box) or int64 ``[B]`` (Discrete) from observations ``[B, ...]``."""
-        raise NotImplementedError
-
-    def promised(self, state: Any, count: int) -> np.ndarray:
-        """The undiscounted returns, float ``[count]``, that the agent promises for episodes that have just begun.
-
-        Args:
-            state: what the first :meth:`predict` of those episodes gave.
-            count: how many they are.
-        """
         raise NotImplementedError
 
     # Learning

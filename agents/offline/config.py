@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar
+from typing import Any
 
 from agentgym.errors import InvalidParameter
 
@@ -42,8 +42,6 @@ def check_settings(settings: Any, agent: str) -> None:
 @dataclass
 class OfflineConfig:
     """Settings of every offline agent; each adds its own and may have other defaults."""
-
-    SUITE: ClassVar[str] = "stochasticity"  # what to evaluate these agents with
 
     # Optimisation
     learning_rate: float = 3e-4

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 
-from agentgym.asking import ask, promises
+from agentgym.agent import ask, promises
 from agentgym.data.world import check_same_world
 from agentgym.errors import InvalidParameter
 from agentgym.finite import require_finite

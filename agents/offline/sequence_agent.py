@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from gymnasium import spaces
 from torch import Tensor
 from torch.nn import functional as F
 
+from agentgym.agent import Traits
 from agentgym.agents.common.denormals import flushing_denormals
 from agentgym.agents.common.optim import set_gradients
 from agentgym.agents.offline.agent import OfflineAgent
@@ -35,8 +37,7 @@ class SequenceAgent(OfflineAgent):
 
     Config: ClassVar[type[SequenceConfig]] = SequenceConfig
     action_spaces: ClassVar[Any] = (spaces.Box, spaces.Discrete)
-    hears_rewards: ClassVar[bool] = True
-    promises: ClassVar[bool] = True
+    traits: ClassVar[Traits] = replace(OfflineAgent.traits, hears_rewards=True, promises=True)
 
     # Learning
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from gymnasium.spaces import Space
 
+from agentgym.agent import Traits
 from agentgym.envs.text.household.explorer import Explorer
 from agentgym.envs.text.household.world import HouseholdWorld
 from agentgym.errors import InvalidParameter
@@ -27,6 +28,8 @@ class Controller:
             "random" (any admissible command).
         observation_space, action_space: of the environment that it came with; it plays in others of the kind as well.
     """
+
+    traits: ClassVar[Traits] = Traits(resizable=True)
 
     kind: str
     observation_space: Space[str]

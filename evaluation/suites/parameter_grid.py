@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from agentgym.environment import Uncertain
 from agentgym.errors import AskError, UnknownId
 from agentgym.evaluation.conditions import Condition, Subject, Suite, require_once
 from agentgym.evaluation.table import Scene
@@ -43,7 +44,8 @@ class ParameterGrid(Suite):
 
     def conditions(self, subject: Subject) -> list[Condition]:
         """One condition a cell, the last parameter varying fastest."""
-        ranges = getattr(subject.probe.unwrapped, "parameter_ranges", None)
+        world = subject.probe.unwrapped
+        ranges = world.parameter_ranges if isinstance(world, Uncertain) else {}
         if not ranges:
             raise AskError(
                 f"parameter-grid varies an environment's uncertainty parameters, and {subject.env} has none. "

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from gymnasium.spaces import Text
 
+from agentgym.environment import TurnLimited
 from agentgym.errors import AskError, InvalidParameter, UnknownId
 from agentgym.evaluation.conditions import Condition, Subject, Suite, require_once
 from agentgym.evaluation.table import Scene
@@ -116,7 +117,8 @@ def _instructions(subject: Subject) -> Iterator[Condition]:
 
 def _length(subject: Subject) -> Iterator[Condition]:
     for share in TURNS:
-        turns = int(share * subject.probe.unwrapped.max_turns) if hasattr(subject.probe.unwrapped, "max_turns") else 0
+        world = subject.probe.unwrapped
+        turns = int(share * world.max_turns) if isinstance(world, TurnLimited) else 0
         if turns:
             yield _changed(subject, "Length", "turns allowed (share)", share, max_turns=turns)
     if (hops := _dial(subject, "hops")) is not None:

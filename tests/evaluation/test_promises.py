@@ -9,8 +9,8 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from agentgym.agent import PROMISED, Traits
 from agentgym.agents.offline.scores import EvaluationEnvs
-from agentgym.asking import PROMISED
 from agentgym.evaluation.batches import play_batches
 from agentgym.evaluation.conditions import Condition
 from agentgym.evaluation.film import played_by
@@ -93,7 +93,7 @@ class Listener:
     """Gives one more than it was last paid, and promises a thousand times what it saw first."""
 
     observation_space, action_space = OBSERVATIONS, ACTIONS
-    hears_rewards = promises = True
+    traits = Traits(hears_rewards=True, promises=True)
 
     def predict(self, observation, state=None, episode_start=None, deterministic=False, *, reward):
         single = np.ndim(observation) == 1
@@ -155,7 +155,7 @@ def test_while_learning_and_in_a_film() -> None:
 
 def test_who_does_neither_is_asked_as_before() -> None:
     class Deaf(Listener):
-        hears_rewards = promises = False
+        traits = Traits()
 
         def predict(self, observation, state=None, episode_start=None, deterministic=False):
             return np.ones((len(observation), 1), np.float32), state

@@ -1,6 +1,7 @@
 """Behaviour cloning, of all episodes or of those with the greatest returns (%BC)."""
 
 import math
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,6 +10,7 @@ from gymnasium import spaces
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from agentgym.agent import Traits
 from agentgym.agents.common.optim import FusedAdam, set_gradients
 from agentgym.agents.offline.bc.config import BCConfig, PercentBCConfig
 from agentgym.agents.offline.networks import MLP, Normalizer, OfflinePolicy
@@ -104,7 +106,7 @@ class PercentBC(BC):
 
     catalog_name: ClassVar[str] = "percent-bc"
     Config = PercentBCConfig
-    promises: ClassVar[bool] = True
+    traits: ClassVar[Traits] = replace(BC.traits, promises=True)
 
     def promised(self, state: Any, count: int) -> np.ndarray:
         """The mean return of the cloned episodes, ``[count]``."""

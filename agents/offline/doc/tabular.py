@@ -1,5 +1,6 @@
 """Dichotomy of Control with tables, for single decisions among finitely many states, actions and rewards."""
 
+from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from agentgym.agent import Traits
 from agentgym.agents.offline.agent import OfflineAgent
 from agentgym.agents.offline.bins import binned
 from agentgym.agents.offline.doc.tabular_config import TabularDoCConfig
@@ -58,7 +60,7 @@ class TabularDoC(OfflineAgent):
     catalog_name: ClassVar[str] = "doc-tabular"
     Config = TabularDoCConfig
     action_spaces: ClassVar[Any] = (spaces.Discrete,)
-    promises: ClassVar[bool] = True
+    traits: ClassVar[Traits] = replace(OfflineAgent.traits, promises=True)
     metric_names: ClassVar[tuple[str, ...]] = (*PARTS, "mutual_information")
 
     policy: TabularPolicy

@@ -1,5 +1,6 @@
 """Return-conditioned behaviour cloning with a table: P(a | s, return to go), counted."""
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from agentgym.agent import Traits
 from agentgym.agents.offline.agent import OfflineAgent
 from agentgym.agents.offline.bins import binned
 from agentgym.agents.offline.networks import OfflinePolicy
@@ -64,8 +66,7 @@ class RCBC(OfflineAgent):
     catalog_name: ClassVar[str] = "rcbc"
     Config = RCBCConfig
     action_spaces: ClassVar[Any] = (spaces.Discrete,)
-    hears_rewards: ClassVar[bool] = True
-    promises: ClassVar[bool] = True
+    traits: ClassVar[Traits] = replace(OfflineAgent.traits, hears_rewards=True, promises=True)
     metric_names: ClassVar[tuple[str, ...]] = ("loss",)
 
     policy: CountPolicy

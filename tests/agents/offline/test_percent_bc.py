@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agentgym.agent import PROMISED
 from agentgym.agents.common.saving import load_agent
 from agentgym.agents.offline.bc.bc import BC, PercentBC
-from agentgym.asking import PROMISED
 from agentgym.data.dataset import OfflineDataset
 from agentgym.evaluation.evaluate import evaluate
 from agentgym.runs import RunConfig
@@ -22,7 +22,7 @@ def test_the_promise_is_the_mean_of_the_cloned_returns_and_saved(pendulum: Offli
     agent.save(tmp_path / "agent")
     for one in (agent, load_agent(tmp_path / "agent")):
         assert one.promised(None, 3).tolist() == pytest.approx([best] * 3, rel=1e-6)
-    assert not BC.promises
+    assert not BC.traits.promises
 
 
 def test_it_stands_beside_what_is_achieved(stored: str, pendulum: OfflineDataset, tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import torch
 from gymnasium import spaces
 
 from agentgym import catalog
+from agentgym.agent import PROMISED
 from agentgym.agents.common.saving import load_agent
 from agentgym.agents.offline.doc.tabular import Choice, TabularDoC
 from agentgym.agents.offline.rcbc.rcbc import RCBC
-from agentgym.asking import PROMISED
 from agentgym.data.dataset import Description, OfflineDataset
 from agentgym.errors import InvalidParameter, NonFinite, SpaceMismatch
 from agentgym.evaluation.evaluate import evaluate

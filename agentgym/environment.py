@@ -1,0 +1,71 @@
+"""What environments may offer beyond Gymnasium's interface, a protocol each: ``isinstance(env.unwrapped, Uncertain)``.
+
+A family offers one by having its attributes; nothing is registered. Suites, controllers and agents name the protocol
+that they need.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+__all__ = ["Controlled", "Demonstrating", "Stateful", "TurnLimited", "Uncertain", "Worded", "controllers_of"]
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """An environment, or a batch, that can be put back to where it was."""
+
+    def get_state(self) -> dict[str, Any]:
+        """All that its future depends on: nested dictionaries of arrays and plain JSON values."""
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Put back what :meth:`get_state` gave, also in another one made with the same arguments."""
+
+
+@runtime_checkable
+class Uncertain(Protocol):
+    """An environment with uncertain parameters; ``reset(options={"parameters": {name: value}})`` sets them."""
+
+    @property
+    def parameter_ranges(self) -> Mapping[str, tuple[float, float]]:
+        """The uncertainty set: lowest and highest value of each parameter."""
+
+
+@runtime_checkable
+class Controlled(Protocol):
+    """An environment that brings along controllers made by hand, to stand beside agents."""
+
+    @property
+    def controllers(self) -> Mapping[str, Any]:
+        """The controllers by name, each a :class:`agentgym.agent.Player`."""
+
+
+@runtime_checkable
+class Worded(Protocol):
+    """Worlds of texts that can list their words."""
+
+    @property
+    def vocabulary(self) -> tuple[str, ...] | None:
+        """Every word of observations and useful commands; None where they cannot be listed."""
+
+
+@runtime_checkable
+class TurnLimited(Protocol):
+    """An environment that ends episodes by itself, after a number of turns given by its argument ``max_turns``."""
+
+    @property
+    def max_turns(self) -> int:
+        """Turns after which an episode is truncated."""
+
+
+@runtime_checkable
+class Demonstrating(Protocol):
+    """A batch that shows expert episodes."""
+
+    def demonstrations(self, seeds: Iterable[int], expert: str, random_share: float) -> Iterator[Any]:
+        """One episode a seed, by an expert of which a share of the commands is replaced by random ones."""
+
+
+def controllers_of(env: Any) -> Mapping[str, Any]:
+    """The controllers that an environment brings along, by name; most bring none."""
+    base = env.unwrapped
+    return base.controllers if isinstance(base, Controlled) else {}

@@ -1,0 +1,33 @@
+"""mypy reads this file: every agent of the catalog keeps the contract of :class:`agentgym.agent.Agent`."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agentgym import agents
+    from agentgym.agent import Agent
+
+    AGENTS: list[type[Agent]] = [
+        agents.BC,
+        agents.DecisionTransformer,
+        agents.DoC,
+        agents.DrGRPO,
+        agents.EPO,
+        agents.GRPO,
+        agents.GiGPO,
+        agents.IQL,
+        agents.MDPO,
+        agents.ODICE,
+        agents.OnPolicyMDPO,
+        agents.PercentBC,
+        agents.PPO,
+        agents.PRDC,
+        agents.RCBC,
+        agents.RLOO,
+        agents.SAC,
+        agents.SharedMDPO,
+        agents.SharedPPO,
+        agents.SPEAR,
+        agents.TabularDoC,
+        agents.TD3BC,
+        agents.TRPO,
+    ]
