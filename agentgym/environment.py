@@ -7,7 +7,10 @@ that they need.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-__all__ = ["Controlled", "Demonstrating", "Stateful", "TurnLimited", "Uncertain", "Worded", "controllers_of"]
+__all__ = [
+    "Adapter", "Controlled", "Convecting", "Demonstrating", "Stateful", "TurnLimited", "Uncertain", "Worded",
+    "controllers_of",
+]  # fmt: skip
 
 
 @runtime_checkable
@@ -63,6 +66,22 @@ class Demonstrating(Protocol):
 
     def demonstrations(self, seeds: Iterable[int], expert: str, random_share: float) -> Iterator[Any]:
         """One episode a seed, by an expert of which a share of the commands is replaced by random ones."""
+
+
+@runtime_checkable
+class Convecting(Protocol):
+    """An environment of a convection cell."""
+
+    @property
+    def cell(self) -> Any:
+        """The cell as it was asked for: ``rayleigh``, ``prandtl``, ``columns``, ``seen_heaters`` and so on."""
+
+
+@runtime_checkable
+class Adapter(Protocol):
+    """A Stable-Baselines3 ``VecEnv`` around a Gymnasium ``VectorEnv``."""
+
+    env: Any
 
 
 def controllers_of(env: Any) -> Mapping[str, Any]:

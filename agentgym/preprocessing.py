@@ -7,7 +7,7 @@ An agent's ``predict`` takes observations as its training environments' wrappers
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from stable_baselines3.common.vec_env import (
 )
 from torch import Tensor
 
+from agentgym.environment import Adapter
 from agentgym.errors import InvalidParameter
 
 __all__ = ["AsTrained", "Preprocessing", "as_trained", "preprocessing_of"]
@@ -286,12 +287,26 @@ def as_trained(agent: Any, space: spaces.Space[Any] | None = None) -> Any:
     return agent if found is None else AsTrained(agent, found)
 
 
+@runtime_checkable
+class Learner(Protocol):
+    """An agent that says in which environments it learns."""
+
+    def get_env(self) -> Any:
+        """A ``VecEnv``; None without any."""
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """An agent that knows, without environments, what was done to observations before it was saved."""
+
+    saved_preprocessing: Preprocessing | None
+
+
 def preprocessing_of(agent: Any) -> Preprocessing | None:
     """What an agent's environments do to observations, or did before it was saved; None where it is nothing."""
-    env = agent.get_env() if hasattr(agent, "get_env") else None
+    env = agent.get_env() if isinstance(agent, Learner) else None
     if env is None:
-        saved: Preprocessing | None = getattr(agent, "saved_preprocessing", None)
-        return saved
+        return agent.saved_preprocessing if isinstance(agent, Remembering) else None
     steps, space = [], None
     while isinstance(env, VecEnvWrapper):
         if (step := _step(env)) is not None:
@@ -332,7 +347,7 @@ def _gymnasium_wrappers(env: Any) -> list[tuple[Any, int]]:
         world: Env[Any, Any] | VectorEnv[Any, Any, Any] = env.envs[0]
         worlds = len(env.envs)
     else:
-        world, worlds = getattr(env, "env", env), 1  # a VectorEnv behind an adapter, or one alone
+        world, worlds = (env.env if isinstance(env, Adapter) else env), 1  # a VectorEnv, or a VecEnv of another kind
     found = []
     while isinstance(world, Wrapper | VectorWrapper):
         found.append((world, worlds))

@@ -28,6 +28,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvWrapper
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from agentgym.checkpoints import Checkpoints, Saved
+from agentgym.environment import Adapter
 from agentgym.errors import InvalidParameter, Stopped
 from agentgym.locks import RunLock
 from agentgym.metrics import MetricsFile
@@ -103,7 +104,7 @@ def _environments(env: VecEnv | None) -> Iterator[Item]:
         env = env.venv
     if env is None:
         return
-    batch = getattr(env, "env", None)  # of a VecEnv around a Gymnasium VectorEnv
+    batch = env.env if isinstance(env, Adapter) else None
     if isinstance(batch, RecordedBatch):
         yield Item("env.batch", batch.state, batch.restore)
         return

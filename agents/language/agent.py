@@ -26,6 +26,7 @@ from agentgym.agents.language.plugins import make_plugins
 from agentgym.agents.language.policies import begin_like, make_policy, saved_policy
 from agentgym.agents.language.policy import Policy, Sampler
 from agentgym.agents.language.rollout import Rollout
+from agentgym.agents.language.tiny import TinyPolicy
 from agentgym.agents.language.trajectory import Batch, Episode, collate
 from agentgym.agents.language.worlds import batch_of
 from agentgym.environment import Demonstrating
@@ -325,7 +326,7 @@ class LanguageAgent:
     @property
     def words(self) -> tuple[str, ...] | None:
         """The words that the policy tells apart; None where it reads any."""
-        return getattr(getattr(self.policy, "vocabulary", None), "words", None)
+        return self.policy.vocabulary.words if isinstance(self.policy, TinyPolicy) else None
 
     # Saving
 

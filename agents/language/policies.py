@@ -92,7 +92,7 @@ def begin_like(policy: Policy, folder: Path | str) -> None:
         FileNotFoundError, CorruptFile: there is no agent in that folder, or it is damaged.
         InvalidParameter: its policy is another one.
     """
-    donor = getattr(load_agent(folder, device="cpu"), "policy", None)
+    donor = load_agent(folder, device="cpu").policy
     if not isinstance(donor, Policy) or donor.description() != policy.description():
         raise InvalidParameter(f"start={folder}: the agent there has another policy, or reads other words.")
     try:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from agentgym.environment import Convecting
 from agentgym.errors import AskError, UnknownId
 from agentgym.evaluation.conditions import Condition, Subject, Suite, require_once
 from agentgym.evaluation.table import Scene
@@ -54,13 +55,13 @@ class Convection(Suite):
 
     def conditions(self, subject: Subject) -> list[Condition]:
         """The conditions, part by part from mild to severe."""
-        cell: Any = getattr(subject.probe.unwrapped, "cell", None)
-        if cell is None or not hasattr(cell, "rayleigh"):
+        world = subject.probe.unwrapped
+        if not isinstance(world, Convecting):
             raise AskError(
                 f"The suite convection varies a convection cell, and {subject.env} is none: "
                 "use --env agentgym/Convection-v0, or another suite."
             )
-        return [condition for part in self.parts for condition in getattr(self, f"_{part}")(subject, cell)]
+        return [condition for part in self.parts for condition in getattr(self, f"_{part}")(subject, world.cell)]
 
     def _fluid(self, subject: Subject, cell: Any) -> Iterator[Condition]:
         for factor in RAYLEIGH:

@@ -4,22 +4,31 @@ import gymnasium
 import pytest
 
 import agentgym  # noqa: F401
-from agentgym.environment import Controlled, Demonstrating, Stateful, TurnLimited, Uncertain, Worded, controllers_of
+from agentgym.environment import (
+    Controlled,
+    Convecting,
+    Demonstrating,
+    Stateful,
+    TurnLimited,
+    Uncertain,
+    Worded,
+    controllers_of,
+)
 from agentgym.making import has_native_batch
 
 OFFERED = {
     "agentgym/RobustHopper-v0": {Uncertain},
-    "agentgym/Convection-v0": {Controlled, Stateful},
+    "agentgym/Convection-v0": {Controlled, Convecting, Stateful},
     "agentgym/Household-v0": {Controlled, TurnLimited, Worded},
     "agentgym/BernoulliBandit-v0": set(),
     "CartPole-v1": set(),
 }
 BATCHES = {
     "agentgym/RobustHopper-v0": {Stateful, Uncertain},
-    "agentgym/Convection-v0": {Stateful},
+    "agentgym/Convection-v0": {Convecting, Stateful},
     "agentgym/Household-v0": {Demonstrating, Stateful, Worded},
 }
-PROTOCOLS = {Controlled, Demonstrating, Stateful, TurnLimited, Uncertain, Worded}
+PROTOCOLS = {Controlled, Convecting, Demonstrating, Stateful, TurnLimited, Uncertain, Worded}
 
 
 @pytest.mark.parametrize("name", OFFERED)
