@@ -1,0 +1,146 @@
+"""Groups of agents with equal spaces: what shares an array, and may share a network."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+from pettingzoo import ParallelEnv
+
+from agentgym.errors import InvalidAction, InvalidParameter
+
+__all__ = ["AgentGroup", "group_agents"]
+
+_KINDS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
+
+
+@dataclass(frozen=True, eq=False)
+class AgentGroup:
+    """Agents with equal spaces.
+
+    Attributes:
+        name: unique among the groups of an environment.
+        agents: their ids, in the order of ``possible_agents``.
+        index: int64 [G]; their places among all agents, so that ``rewards[:, group.index]`` are theirs.
+        observation_space: of each of them.
+        action_space: of each of them.
+    """
+
+    name: str
+    agents: tuple[Any, ...]
+    index: NDArray[np.int64]
+    observation_space: spaces.Space[Any]
+    action_space: spaces.Space[Any]
+
+    def checked_actions(self, actions: Any, alive: NDArray[np.bool_]) -> NDArray[Any]:
+        """Actions [B, G, ...] in the action space's type, zero where no agent is alive; [B, G] says who is.
+
+        Raises:
+            InvalidAction: another shape; or an agent that is alive has an action that is not finite or, if the space
+                holds whole numbers, not one of them.
+        """
+        space = self.action_space
+        shape = (*alive.shape, *(space.shape or ()))
+        try:
+            given = np.asarray(actions)
+        except ValueError as error:
+            raise InvalidAction(f"Actions of group {self.name!r} are no array {list(shape)}: {error}.") from error
+        if given.shape != shape or given.dtype.kind not in "fiub":
+            raise InvalidAction(
+                f"Actions of group {self.name!r} are numbers {list(shape)}, not {given.dtype} {list(given.shape)}."
+            )
+        checked = np.zeros(shape, space.dtype)
+        rows = given[alive]
+        if wrong := _refused(space, rows):
+            world, place = np.argwhere(alive)[wrong[0]].tolist()
+            action = rows[wrong[0]].tolist()
+            raise InvalidAction(
+                f"The action of {self.agents[place]!r} in world {world} is {action}, not one of {space}."
+            )
+        checked[alive] = rows
+        return checked
+
+
+def _refused(space: spaces.Space[Any], rows: NDArray[Any]) -> list[int]:
+    """The rows that are not finite or, in a space of whole numbers, not in it."""
+    if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
+        good = np.isfinite(rows)
+    elif rows.dtype.kind == "f":
+        good = np.zeros(rows.shape, bool)
+    else:
+        low, high = _ends(space)
+        good = (low <= rows) & (rows <= high)
+    return np.unique(np.nonzero(~good)[0]).tolist()
+
+
+def _ends(space: Any) -> tuple[Any, Any]:
+    match space:
+        case spaces.Discrete():
+            return space.start, space.start + space.n - 1
+        case spaces.MultiDiscrete():
+            return space.start, space.start + space.nvec - 1
+        case spaces.MultiBinary():
+            return 0, 1
+    return space.low, space.high
+
+
+def group_agents(env: ParallelEnv, groups: Mapping[str, Sequence[Any]] | None = None) -> dict[str, AgentGroup]:
+    """The groups of an environment's ``possible_agents``.
+
+    Args:
+        env: its agents have Box, Discrete, MultiDiscrete or MultiBinary spaces.
+        groups: the agents of each group by name, every agent in one. By default agents with equal spaces are a group,
+            named as they are without their numbers ("adversary" for adversary_0 and adversary_1).
+
+    Raises:
+        InvalidParameter: there are no ``possible_agents``; a space is of another kind; or ``groups`` misses an agent,
+            has one twice, names one that does not exist, or joins agents whose spaces differ.
+    """
+    agents = list(getattr(env, "possible_agents", ()))
+    if not agents:
+        raise InvalidParameter(f"{env} has no possible_agents: a learner must know all agents beforehand.")
+    own = {agent: (env.observation_space(agent), env.action_space(agent)) for agent in agents}
+    for agent, pair in own.items():
+        for what, space in zip(("observation", "action"), pair, strict=True):
+            if not isinstance(space, _KINDS):
+                raise InvalidParameter(
+                    f"Agent {agent!r} has the {what} space {space}. Flatten it, in a wrapper, to a Box, Discrete, "
+                    "MultiDiscrete or MultiBinary space."
+                )
+    members = _by_spaces(own) if groups is None else _given(groups, own)
+    return {
+        name: AgentGroup(name, tuple(ids), np.array([agents.index(agent) for agent in ids]), *own[ids[0]])
+        for name, ids in members.items()
+    }
+
+
+def _by_spaces(own: dict[Any, tuple[Any, Any]]) -> dict[str, list[Any]]:
+    alike: list[list[Any]] = []
+    for agent, pair in own.items():
+        group = next((ids for ids in alike if own[ids[0]] == pair), None)
+        if group is None:
+            alike.append(group := [])
+        group.append(agent)
+    members: dict[str, list[Any]] = {}
+    for ids in alike:
+        stems = {re.sub(r"[\s_-]*\d+$", "", str(agent)) or "agents" for agent in ids}
+        name = "+".join(sorted(stems))
+        members[name if name not in members else f"{name} ({ids[0]})"] = ids
+    return members
+
+
+def _given(groups: Mapping[str, Sequence[Any]], own: dict[Any, tuple[Any, Any]]) -> dict[str, list[Any]]:
+    order = list(own)
+    named = [agent for ids in groups.values() for agent in ids]
+    if unknown := [agent for agent in named if agent not in own]:
+        raise InvalidParameter(f"There are no agents {unknown}: the environment has {order}.")
+    if wrong := [agent for agent in order if named.count(agent) != 1]:
+        raise InvalidParameter(f"Every agent belongs to one group, but {wrong} are in none or in several.")
+    members = {str(name): sorted(ids, key=order.index) for name, ids in groups.items() if len(ids)}
+    for name, ids in members.items():
+        if others := [agent for agent in ids if own[agent] != own[ids[0]]]:
+            raise InvalidParameter(f"In group {name!r} agents {others} have other spaces than {ids[0]!r}.")
+    return members
