@@ -248,11 +248,15 @@ def _naming(env_id: str, env_kwargs: Mapping[str, Any] | None) -> Iterator[None]
 
 def _keyword_arguments(env_id: str) -> set[str]:
     """What the environment's class takes, also through ``**kwargs`` to the classes that it is derived from."""
-    entry_point = gymnasium.spec(env_id.rpartition(":")[2]).entry_point
-    maker: Any = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
-    makers = [maker]
-    if inspect.isclass(maker):
-        makers = [one.__dict__["__init__"] for one in maker.__mro__ if "__init__" in one.__dict__ and one is not object]
+    spec = gymnasium.registry.get(env_id.rpartition(":")[2])
+    entry_point: Any = catalog.find("env", env_id).parallel_target if spec is None else spec.entry_point
+    if isinstance(entry_point, str):  # without a spec the catalog's environment has a PettingZoo form only
+        entry_point = catalog.resolve(entry_point) if spec is None else load_env_creator(entry_point)
+    makers = [entry_point]
+    if inspect.isclass(entry_point):
+        makers = [
+            one.__dict__["__init__"] for one in entry_point.__mro__ if "__init__" in one.__dict__ and one is not object
+        ]
     known: set[str] = {"max_episode_steps", "render_mode"}
     for one in makers:
         parameters = inspect.signature(one).parameters.values()

@@ -95,5 +95,5 @@ def test_the_pettingzoo_form_by_name(monkeypatch):
     monkeypatch.setattr(catalog, "resolve", lambda target: {"ring:RingParallelEnv": ring.RingParallelEnv}[target])
     assert agentgym.parallel_env(entry.id).limit == 7
     assert agentgym.parallel_env(entry.id, limit=9).limit == 9
-    with pytest.raises(AskError, match="cannot be made"):
-        agentgym.parallel_env(entry.id, colour="red")
+    with pytest.raises(UnknownId, match=r"named 'limits'.* Nearest: limit"):
+        agentgym.parallel_env(entry.id, limits=5)
