@@ -85,7 +85,8 @@ def test_numbers_of_workers_that_cannot_be_are_refused_before_work(workers):
         ("W gcs_client.cc: Unauthenticated: RPC error: InvalidAuthToken: Authentication token is missing\n"
          "REASON ConnectionError: Failed to connect", "Failed to connect.*token is missing.*RAY_AUTH_TOKEN"),
         ("REASON AuthenticationError: no token was found,\nset RAY_AUTH_TOKEN", "was found, set RAY_AUTH_TOKEN"),
-        ("Segmentation fault", "Ray ended with 1"),
+        ("Segmentation fault", "cannot be used: Segmentation fault"),
+        ("", "Ray ended with 1"),
         (subprocess.TimeoutExpired("python", 60, stderr=b"InvalidAuthToken: none"), "within 60 s.*RAY_AUTH_TOKEN"),
     ],
 )  # fmt: skip

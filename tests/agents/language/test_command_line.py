@@ -48,6 +48,6 @@ def test_the_policy_is_an_argument_of_its_own(tmp_path, capsys):
     assert Run.open(tmp_path / "run").config.config["policy"] == "tiny"
     pytest.importorskip("transformers", reason="needs the extra language")
     with pytest.raises(SystemExit) as ending:
-        main(["train", "grpo", *arguments, "--policy", "/nowhere/at/all"])
+        main(["train", "grpo", *arguments, "--name", "other", "--policy", "/nowhere/at/all"])
     assert ending.value.code == 2
     assert "smollm2" in capsys.readouterr().err
