@@ -118,6 +118,6 @@ def split_checked(split: str) -> str:
         UnknownId: it is none of "train", "seen", "unseen".
     """
     splits: Sequence[str] = ("train", "seen", "unseen")
-    if split not in splits:
+    if not isinstance(split, str) or split not in splits:
         raise UnknownId("split", str(split), splits)
     return split

@@ -21,7 +21,7 @@ SHORT_CELL = {"actions": 20, "start": "mixed", "carry_on": 0.5, "columns": 24, "
 
 TRAIN = """
 import json, sys, warnings
-warnings.simplefilter("error", UserWarning)  # "goes on, but not bit for bit"
+warnings.filterwarnings("error", message=".*(bit for bit|was restored|is broken|Another run).*")
 from agentgym.runs import RunConfig
 from agentgym.training import resume, train
 root, config = sys.argv[1], json.loads(sys.argv[2])
@@ -54,21 +54,21 @@ def kill_at_random(process, root, generator):
         time.sleep(0.005)
     time.sleep(generator.uniform(0.0, 0.25))
     process.send_signal(signal.SIGKILL)
-    process.communicate()
+    _, errors = process.communicate()
+    assert process.returncode in (0, -signal.SIGKILL), errors
 
 
 def killed_and_resumed(root, config, kills, seed):
     """Returns at which steps the run had to go on, and how many kills it took."""
     generator, died = np.random.default_rng(seed), 0
     process = start(root, config)
-    while not (root / "run/config.json").exists() and process.poll() is None:
-        time.sleep(0.005)  # what is killed before that is no run yet
     while died < kills and process.poll() is None:
         kill_at_random(process, root, generator)
         died += process.returncode == -signal.SIGKILL
-        if Run.open(root / "run").record()["finished_steps"] == config.steps:
+        begun = (root / "run/config.json").exists()
+        if begun and Run.open(root / "run").record()["finished_steps"] == config.steps:
             break
-        process = start(root, None)
+        process = start(root, None if begun else config)  # killed before it began: the name is still free
     if process.returncode is None:
         finish(process)
     return died
