@@ -1,7 +1,8 @@
-"""The one list of what can be asked for: environments, agents, suites and recipes.
+"""The one list of what can be asked for by name: environments, agents, suites, perturbations and so on.
 
 The list holds strings; nothing is imported before it is asked for. Another package adds to it through the
-entry-point group ``agentgym``: each entry point names a callable that returns an iterable of :class:`Entry`.
+entry-point group ``agentgym``: each entry point names a callable that returns an iterable of :class:`Entry`. A script
+adds to it by :func:`add`.
 """
 
 import importlib
@@ -13,11 +14,11 @@ from typing import Any, Literal
 
 import gymnasium
 
-from agentgym.errors import UnknownId
+from agentgym.errors import InvalidParameter, UnknownId
 
-__all__ = ["Entry", "Kind", "card", "entries", "find", "load", "register_environments", "resolve"]
+__all__ = ["Entry", "Kind", "add", "card", "entries", "find", "load", "register_environments", "resolve"]
 
-Kind = Literal["env", "agent", "suite", "recipe"]
+Kind = Literal["env", "agent", "suite", "perturbation", "attack", "method", "recipe"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,20 @@ def _agent(name: str, target: str, summary: str) -> Entry:
 
 def _suite(name: str, target: str, summary: str) -> Entry:
     return Entry("suite", name, f"agentgym.evaluation.suites.{target}", summary, "agentgym.evaluation.suites")
+
+
+def _perturbation(target: str, summary: str) -> Entry:
+    """Perturbations go by the name of their class."""
+    name = target.partition(":")[2]
+    return Entry("perturbation", name, f"agentgym.envs.perturb.{target}", summary, "agentgym.envs.perturb")
+
+
+def _attack(name: str, target: str, summary: str) -> Entry:
+    return Entry("attack", name, f"agentgym.evaluation.attacks.{target}", summary, "agentgym.evaluation.attacks")
+
+
+def _method(name: str, target: str, summary: str) -> Entry:
+    return Entry("method", name, f"agentgym.agents.language.{target}", summary, "agentgym.agents.language")
 
 
 def _recipe(name: str, target: str, summary: str, **kwargs: str) -> Entry:
@@ -154,6 +169,48 @@ OURS: tuple[Entry, ...] = (
     _suite("convection", "convection:Convection", "other fluids, sensors, heaters, starts and boxes of convection"),
     _suite("text", "text:TextSuite", "other words, commands, tools, instructions, lengths and worlds of texts"),
     _suite("transfer", "transfer:Transfer", "train x test matrix over agents"),
+    _perturbation("observation:ObservationNoise", "Gaussian noise on observations"),
+    _perturbation("observation:ObservationBias", "a constant offset of observations"),
+    _perturbation("observation:ObservationDropout", "entries of the observation are lost"),
+    _perturbation("observation:ObservationFreeze", "a sensor repeats its last reading for some steps"),
+    _perturbation("observation:ObservationDelay", "observations arrive late"),
+    _perturbation("observation:ObservationQuantization", "a coarse sensor rounds its readings"),
+    _perturbation("action:ActionNoise", "Gaussian noise on actions"),
+    _perturbation("action:TimeCorrelatedActionNoise", "noise on actions that rises and falls over time"),
+    _perturbation("action:ActionDelay", "actions are executed late"),
+    _perturbation("action:StickyAction", "the last action is executed again"),
+    _perturbation("action:ActionGainDrift", "an actuator whose gain drifts"),
+    _perturbation("action:ActionMixture", "actions mixed with those of another policy"),
+    _perturbation("reward:RewardNoise", "Gaussian noise on rewards"),
+    _perturbation("reward:RewardDelay", "rewards arrive late"),
+    _perturbation("reward:RewardSignFlip", "rewards with the wrong sign"),
+    _perturbation("dynamics:Gravity", "MuJoCo: scaled gravity"),
+    _perturbation("dynamics:BodyMass", "MuJoCo: scaled masses"),
+    _perturbation("dynamics:JointDamping", "MuJoCo: scaled damping of joints"),
+    _perturbation("dynamics:ContactFriction", "MuJoCo: scaled sliding friction"),
+    _perturbation("dynamics:ActuatorGain", "MuJoCo: scaled strength of actuators"),
+    _perturbation("text.words:Paraphrase", "texts: sentences in other words with the same meaning"),
+    _perturbation("text.words:Typos", "texts: typing mistakes"),
+    _perturbation("text.commands:RenamedVerbs", "texts: commands with other verbs"),
+    _perturbation("text.commands:PermutedCommands", "texts: admissible commands in another order"),
+    _perturbation("text.tools:ToolFailure", "texts: a command fails and says so"),
+    _perturbation("text.tools:ToolTimeout", "texts: a command gets no answer for some turns"),
+    _perturbation("text.injection:InjectedInstruction", "texts: an instruction to do what does not help"),
+    _attack("random", "attack:RandomAttack", "uniform noise in the ball around the observation"),
+    _attack("maximal_action_difference", "gradient:MaximalActionDifference", "the policy moves as far as it can"),
+    _attack("critic", "gradient:CriticAttack", "the action that the critic values least"),
+    _method("spear", "spear:Spear", "self-imitation of good episodes that fades in (SPEAR)"),
+    _method("epo", "epo:EPO", "a band around earlier entropies (EPO)"),
+    _method("entropy", "entropy:EntropyBonus", "entropy bonus"),
+    _method("kl", "reference:KLToReference", "KL penalty to the initial policy"),
+    _method("llds", "likelihood:LLDS", "keeps the likelihood of good responses (LLDS)"),
+    _method("empg", "modulators:EMPG", "advantages scaled by entropy (EMPG)"),
+    _method("aem", "modulators:AEM", "advantages scaled by entropy within the group (AEM)"),
+    _method("simpletir", "filters:SimpleTIR", "drops episodes with a turn that holds no command (SimpleTIR)"),
+    _method("dr-bot", "filters:DrBoT", "the filters of Dr.BoT, SPEAR's baseline"),
+    _method("invalid", "filters:InvalidPenalty", "a penalty on commands that cannot be carried out"),
+    _method("clip-cov", "covariance:ClipCov", "drops the loss of decisions with large covariance (Clip-Cov)"),
+    _method("kl-cov", "covariance:KLCov", "KL penalty on the decisions with the largest covariance (KL-Cov)"),
     _recipe("bernoulli-bandit", "bandit:BernoulliBandit", "pulls by who prefers the arm that pays less"),
     _recipe("frozenlake", "frozenlake:FrozenLake", "walks over ice of any slipperiness, mixed with random steps"),
     *_control("pendulum", "Pendulum-v1"),
@@ -171,6 +228,18 @@ def _all() -> dict[tuple[Kind, str], Entry]:
     return {(entry.kind, entry.id): entry for entry in listed}
 
 
+def add(*new: Entry) -> None:
+    """Add to the list, in this process only; a package of its own uses the entry-point group ``agentgym`` instead.
+
+    Raises:
+        InvalidParameter: something else has that name.
+    """
+    for entry in new:
+        if _all().setdefault((entry.kind, entry.id), entry) != entry:
+            raise InvalidParameter(f"There is another {_what(entry.kind)} {entry.id!r}: choose another id.")
+    register_environments()
+
+
 def entries(kind: Kind) -> list[Entry]:
     """Everything of one kind, in the order it is listed."""
     return [entry for entry in _all().values() if entry.kind == kind]
@@ -182,12 +251,15 @@ def find(kind: Kind, name: str) -> Entry:
     Raises:
         UnknownId: there is none; the message gives the nearest names.
     """
-    what = {"env": "environment"}.get(kind, kind)
     try:
         return _all()[kind, name]
     except KeyError:
         known = [entry.id for entry in entries(kind)]
-        raise UnknownId(what, name, known, f"See: agentgym list {kind}s") from None
+        raise UnknownId(_what(kind), name, known, f"See: agentgym list {kind}s") from None
+
+
+def _what(kind: Kind) -> str:
+    return {"env": "environment", "attack": "observation attack"}.get(kind, kind)
 
 
 def load(entry: Entry) -> Any:

@@ -1,4 +1,4 @@
-"""``agentgym list [envs|agents|suites|recipes]``."""
+"""``agentgym list [envs|agents|suites|...]``."""
 
 from typing import Annotated, Literal, get_args
 
@@ -12,7 +12,10 @@ KINDS: dict[str, catalog.Kind] = {f"{kind}s": kind for kind in get_args(catalog.
 
 
 def show_list(
-    what: Annotated[tuple[Literal["envs", "agents", "suites", "recipes"], ...], tyro.conf.Positional] = (),
+    what: Annotated[
+        tuple[Literal["envs", "agents", "suites", "perturbations", "attacks", "methods", "recipes"], ...],
+        tyro.conf.Positional,
+    ] = (),
 ) -> None:
     """List what there is, ours and what installed packages add.
 

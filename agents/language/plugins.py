@@ -6,29 +6,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from agentgym import catalog
 from agentgym.agents.language.policy import Policy
 from agentgym.agents.language.trajectory import Batch
-from agentgym.catalog import resolve
 from agentgym.errors import UnknownId
 from agentgym.settings import Range, check_settings, from_settings, parse_settings
 
-__all__ = ["PLUGINS", "Plugin", "Replay", "Terms", "make_plugins"]
-
-# Every method that is a plug-in; the estimators of advantages are in advantages.py.
-PLUGINS = {
-    "spear": "spear:Spear",
-    "epo": "epo:EPO",
-    "entropy": "entropy:EntropyBonus",
-    "kl": "reference:KLToReference",
-    "llds": "likelihood:LLDS",
-    "empg": "modulators:EMPG",
-    "aem": "modulators:AEM",
-    "simpletir": "filters:SimpleTIR",
-    "dr-bot": "filters:DrBoT",
-    "invalid": "filters:InvalidPenalty",
-    "clip-cov": "covariance:ClipCov",
-    "kl-cov": "covariance:KLCov",
-}
+__all__ = ["Plugin", "Replay", "Terms", "make_plugins"]
 
 
 @dataclass
@@ -145,9 +129,10 @@ def make_plugins(names: tuple[str, ...]) -> dict[str, Plugin]:
     made: dict[str, Plugin] = {}
     for text in names:
         name, values = parse_settings(text)
-        if name not in PLUGINS or name in made:
-            raise UnknownId("further method" if name in made else "method", name, {*PLUGINS} - {*made})
-        plugin_class: type[Plugin] = resolve(f"agentgym.agents.language.{PLUGINS[name]}")
+        if name in made:
+            others = {entry.id for entry in catalog.entries("method")} - {*made}
+            raise UnknownId("further method", name, others)
+        plugin_class: type[Plugin] = catalog.load(catalog.find("method", name))
         preset = values.pop("preset", None)
         if preset is not None and str(preset) not in plugin_class.PRESETS:
             raise UnknownId(f"preset of {name}", str(preset), plugin_class.PRESETS)

@@ -4,66 +4,11 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from agentgym.envs.perturb.action import (
-    ActionDelay,
-    ActionGainDrift,
-    ActionMixture,
-    ActionNoise,
-    StickyAction,
-    TimeCorrelatedActionNoise,
-)
+from agentgym import catalog
 from agentgym.envs.perturb.base import Perturbation
-from agentgym.envs.perturb.dynamics import ActuatorGain, BodyMass, ContactFriction, Gravity, JointDamping
-from agentgym.envs.perturb.observation import (
-    ObservationBias,
-    ObservationDelay,
-    ObservationDropout,
-    ObservationFreeze,
-    ObservationNoise,
-    ObservationQuantization,
-)
-from agentgym.envs.perturb.reward import RewardDelay, RewardNoise, RewardSignFlip
-from agentgym.envs.perturb.text.commands import PermutedCommands, RenamedVerbs
-from agentgym.envs.perturb.text.injection import InjectedInstruction
-from agentgym.envs.perturb.text.tools import ToolFailure, ToolTimeout
-from agentgym.envs.perturb.text.words import Paraphrase, Typos
-from agentgym.errors import InvalidParameter, UnknownId
+from agentgym.errors import InvalidParameter
 
-__all__ = ["PERTURBATIONS", "from_config"]
-
-PERTURBATIONS: dict[str, type[Perturbation]] = {
-    kind.__name__: kind
-    for kind in (
-        ObservationNoise,
-        ObservationBias,
-        ObservationDropout,
-        ObservationFreeze,
-        ObservationDelay,
-        ObservationQuantization,
-        ActionNoise,
-        TimeCorrelatedActionNoise,
-        ActionDelay,
-        StickyAction,
-        ActionGainDrift,
-        ActionMixture,
-        RewardNoise,
-        RewardDelay,
-        RewardSignFlip,
-        Gravity,
-        BodyMass,
-        JointDamping,
-        ContactFriction,
-        ActuatorGain,
-        Paraphrase,
-        Typos,
-        RenamedVerbs,
-        PermutedCommands,
-        ToolFailure,
-        ToolTimeout,
-        InjectedInstruction,
-    )
-}
-"""Every effect by its name."""
+__all__ = ["from_config"]
 
 
 def from_config(config: Mapping[str, Any]) -> Perturbation:
@@ -80,9 +25,8 @@ def from_config(config: Mapping[str, Any]) -> Perturbation:
     name = settings.pop("type", None)
     if not isinstance(name, str):
         raise InvalidParameter(f"A perturbation's configuration names its 'type'; this one does not: {dict(config)!r}.")
-    if name not in PERTURBATIONS:
-        raise UnknownId("perturbation", name, PERTURBATIONS)
-    known = [field.name for field in fields(PERTURBATIONS[name])]
+    effect: type[Perturbation] = catalog.load(catalog.find("perturbation", name))
+    known = [field.name for field in fields(effect)]
     if unknown := sorted(set(settings) - set(known)):
         raise InvalidParameter(f"{name} has no setting {unknown[0]!r}. Its settings are: {', '.join(known)}.")
-    return PERTURBATIONS[name](**settings)
+    return effect(**settings)

@@ -3,23 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
-from agentgym.errors import InvalidParameter, UnknownId
+from agentgym import catalog
+from agentgym.errors import InvalidParameter
 from agentgym.evaluation.attacks.attack import ObservationAttack, RandomAttack
 from agentgym.evaluation.attacks.gradient import CriticAttack, MaximalActionDifference
 from agentgym.settings import from_settings
 
 __all__ = [
-    "ATTACKS",
     "CriticAttack",
     "MaximalActionDifference",
     "ObservationAttack",
     "RandomAttack",
     "from_config",
 ]
-
-ATTACKS: dict[str, type[ObservationAttack]] = {
-    attack.kind: attack for attack in (RandomAttack, MaximalActionDifference, CriticAttack)
-}
 
 
 def from_config(config: Mapping[str, Any]) -> ObservationAttack:
@@ -35,8 +31,7 @@ def from_config(config: Mapping[str, Any]) -> ObservationAttack:
     """
     settings = dict(config)
     kind = settings.pop("type", None)
-    if kind not in ATTACKS:
-        raise UnknownId("observation attack", str(kind), ATTACKS)
+    attack: type[ObservationAttack] = catalog.load(catalog.find("attack", str(kind)))
     if "epsilon" not in settings:
         raise InvalidParameter(f"The {kind} attack needs epsilon, the radius in units of the scale.")
-    return from_settings(ATTACKS[kind], settings, f"the {kind} attack")
+    return from_settings(attack, settings, f"the {kind} attack")

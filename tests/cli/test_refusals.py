@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -122,7 +123,7 @@ def test_a_failing_disk_is_no_wrong_word(typed, monkeypatch):
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-16"])
 def test_every_card_and_list_fits_any_terminal(encoding, here, monkeypatch):
-    listed = [entry for kind in ("env", "agent", "suite", "recipe") for entry in catalog.entries(kind)]
+    listed = [entry for kind in get_args(catalog.Kind) for entry in catalog.entries(kind)]
     shown = {entry.card: entry.id for entry in listed}  # one name a card
     for words in (["list"], ["--help"], ["data"], ["train"], *(["show", name] for name in shown.values())):
         stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)

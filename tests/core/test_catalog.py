@@ -1,16 +1,17 @@
 import subprocess
 import sys
+from typing import get_args
 
 import gymnasium
 import pytest
 
 import agentgym  # noqa: F401  (registers the environments)
 from agentgym import catalog
-from agentgym.errors import UnknownId
+from agentgym.errors import InvalidParameter, UnknownId
 
 
 def every_entry():
-    return [entry for kind in ("env", "agent", "suite", "recipe") for entry in catalog.entries(kind)]
+    return [entry for kind in get_args(catalog.Kind) for entry in catalog.entries(kind)]
 
 
 @pytest.mark.parametrize("entry", every_entry(), ids=lambda entry: entry.id)
@@ -48,3 +49,15 @@ def test_importing_costs_little_beyond_dependencies_and_starts_nothing():
     seconds, rest = done.stdout.split(" ", 1)
     assert float(seconds) < 1.0
     assert rest.strip() == "[] 1"
+
+
+def test_a_script_adds_to_the_list_and_takes_no_name_twice():
+    entry = catalog.Entry(
+        "agent", "test-catalog-sac", "agentgym.agents.sac.sac:SAC", "SAC again", "agentgym.agents.sac"
+    )
+    catalog.add(entry)
+    catalog.add(entry)  # a script that is run twice
+    assert catalog.find("agent", "test-sac") is entry
+    with pytest.raises(InvalidParameter, match="another agent 'sac'"):
+        catalog.add(catalog.Entry("agent", "sac", "math:sqrt", "no agent", "math"))
+    assert catalog.find("agent", "sac").target == "agentgym.agents.sac.sac:SAC"

@@ -17,17 +17,20 @@ from gymnasium.vector import SyncVectorEnv
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agentgym import catalog
 from agentgym.envs.bandit.env import BernoulliBanditEnv
 from agentgym.envs.convection.env import ConvectionEnv
 from agentgym.envs.convection.presets import PRESETS
 from agentgym.envs.convection.world import Diverged
-from agentgym.envs.perturb import PERTURBATIONS, TextPerturbation, perturb
+from agentgym.envs.perturb import TextPerturbation, perturb
 from agentgym.envs.perturb.dynamics import DynamicsPerturbation
 from agentgym.envs.robust.env import RobustHopperEnv, RobustHumanoidStandupEnv, RobustInvertedPendulumEnv
 from agentgym.envs.robust.schedules import SCHEDULES
 from agentgym.envs.text.env import ArchiveEnv, HouseholdEnv
 from agentgym.errors import AskError
 from agentgym.finite import is_finite
+
+PERTURBATIONS = {entry.id: catalog.load(entry) for entry in catalog.entries("perturbation")}
 
 REFUSED = (AskError, gymnasium.error.Error)
 COUNT: Counter[str] = Counter()

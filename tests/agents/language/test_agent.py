@@ -14,7 +14,6 @@ from agentgym.agents.common.saving import load_agent
 from agentgym.agents.language.config import DRBOT, LanguageConfig
 from agentgym.agents.language.diagnostics import Alarms
 from agentgym.agents.language.methods import GRPO, SPEAR
-from agentgym.agents.language.plugins import PLUGINS
 from agentgym.errors import CorruptFile, InvalidParameter, NonFinite, SpaceMismatch, UnknownId
 
 from .worlds import SMALL, homes, small
@@ -74,7 +73,7 @@ def test_a_progress_bar_tells_of_the_imitation_too(capsys, monkeypatch):
 
 
 def test_all_methods_together():
-    agent = small(methods=tuple(PLUGINS), skip_dead=False).learn(60)
+    agent = small(methods=tuple(entry.id for entry in catalog.entries("method")), skip_dead=False).learn(60)
     assert all(parameter.isfinite().all() for parameter in agent.policy.parameters())
 
 

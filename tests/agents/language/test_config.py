@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from agentgym import catalog
 from agentgym.agents.language.config import DRBOT, OWN, LanguageConfig
 from agentgym.agents.language.methods import GRPO
-from agentgym.agents.language.plugins import PLUGINS, make_plugins
-from agentgym.catalog import resolve
+from agentgym.agents.language.plugins import make_plugins
 from agentgym.errors import AskError, InvalidParameter, NonFinite, UnknownId
 
 from .worlds import small
@@ -23,7 +22,7 @@ from .worlds import small
 AGENTS = ("grpo", "dr-grpo", "rloo", "gigpo", "spear", "epo")
 FIELDS = {field.name: get_type_hints(LanguageConfig)[field.name] for field in dataclasses.fields(LanguageConfig)}
 NUMBERS = [name for name, kind in FIELDS.items() if kind in (int, float, float | None)]
-METHODS = {name: resolve(f"agentgym.agents.language.{where}") for name, where in PLUGINS.items()}
+METHODS = {entry.id: catalog.load(entry) for entry in catalog.entries("method")}
 SETTINGS = [
     (name, field.name, get_type_hints(kind)[field.name])
     for name, kind in METHODS.items()

@@ -5,11 +5,12 @@ import math
 import pytest
 import torch
 
+from agentgym import catalog
 from agentgym.agents.language.entropy import EntropyBonus
 from agentgym.agents.language.filters import DrBoT, InvalidPenalty, SimpleTIR
 from agentgym.agents.language.likelihood import LLDS
 from agentgym.agents.language.modulators import AEM, EMPG
-from agentgym.agents.language.plugins import PLUGINS, make_plugins
+from agentgym.agents.language.plugins import make_plugins
 from agentgym.errors import UnknownId
 
 from .batches import batch, close, episode
@@ -85,7 +86,8 @@ def test_entropy_bonus():
 
 
 def test_all_methods_can_be_named_and_combined():
-    assert list(make_plugins(tuple(PLUGINS))) == list(PLUGINS)
+    names = [entry.id for entry in catalog.entries("method")]
+    assert list(make_plugins(tuple(names))) == names
 
 
 @pytest.mark.parametrize(

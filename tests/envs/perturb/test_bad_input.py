@@ -11,8 +11,8 @@ from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AsyncVectorEnv
 
+from agentgym import catalog
 from agentgym.envs.perturb import (
-    PERTURBATIONS,
     ActionGainDrift,
     ActionMixture,
     ActionNoise,
@@ -34,6 +34,8 @@ from agentgym.envs.perturb import (
     perturb,
 )
 from agentgym.errors import InvalidAction, InvalidParameter, UnknownId
+
+PERTURBATIONS = {entry.id: catalog.load(entry) for entry in catalog.entries("perturbation")}
 
 
 @pytest.mark.parametrize("name", PERTURBATIONS)

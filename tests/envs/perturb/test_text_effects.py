@@ -10,9 +10,9 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import agentgym
+from agentgym import catalog
 from agentgym.batching import split_infos
 from agentgym.envs.perturb import (
-    PERTURBATIONS,
     InjectedInstruction,
     ObservationDelay,
     Paraphrase,
@@ -28,6 +28,8 @@ from agentgym.envs.perturb import (
 from agentgym.envs.text.archive.world import ArchiveWorld
 from agentgym.envs.text.household.world import HouseholdWorld
 from agentgym.errors import InvalidAction, InvalidParameter
+
+PERTURBATIONS = {entry.id: catalog.load(entry) for entry in catalog.entries("perturbation")}
 
 assert agentgym
 HOUSE = "agentgym/Household-v0"

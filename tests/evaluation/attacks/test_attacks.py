@@ -12,9 +12,9 @@ from hypothesis.extra import numpy as arrays
 from stable_baselines3 import DQN, PPO, SAC, TD3
 from torch.distributions import kl_divergence
 
+from agentgym import catalog
 from agentgym.errors import InvalidParameter, UnknownId
 from agentgym.evaluation.attacks import (
-    ATTACKS,
     CriticAttack,
     MaximalActionDifference,
     RandomAttack,
@@ -28,6 +28,7 @@ from agentgym.evaluation.attacks.policy import (
 )
 from agentgym.seeding import stream
 
+ATTACKS = [entry.id for entry in catalog.entries("attack")]
 GRADIENT_ATTACKS = (MaximalActionDifference, CriticAttack)
 
 

@@ -1,0 +1,65 @@
+"""Perturbations stacked around an environment."""
+
+import itertools
+from collections.abc import Mapping
+from typing import Any, overload
+
+import gymnasium
+from gymnasium.vector import VectorEnv
+
+from agentgym.envs.perturb.base import Perturbation
+from agentgym.envs.perturb.env import PerturbedEnv
+from agentgym.envs.perturb.layers import as_perturbations
+from agentgym.envs.perturb.text.base import TextPerturbation
+from agentgym.envs.perturb.text.env import PerturbedTextEnv
+from agentgym.envs.perturb.text.vector import PerturbedTextVectorEnv
+from agentgym.envs.perturb.vector import PerturbedVectorEnv
+
+__all__ = ["perturb"]
+
+
+@overload
+def perturb(
+    env: gymnasium.Env[Any, Any],
+    *perturbations: Perturbation | Mapping[str, Any],
+    true_observation: bool = False,
+) -> PerturbedEnv | PerturbedTextEnv: ...
+
+
+@overload
+def perturb(
+    env: VectorEnv[Any, Any, Any],
+    *perturbations: Perturbation | Mapping[str, Any],
+    true_observation: bool = False,
+) -> PerturbedVectorEnv | PerturbedTextVectorEnv: ...
+
+
+def perturb(
+    env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any],
+    *perturbations: Perturbation | Mapping[str, Any],
+    true_observation: bool = False,
+) -> Any:
+    """``env`` with perturbations, the first one next to it and the last one next to the agent.
+
+    An observation or reward passes them first to last, an action last to first, and
+    ``perturb(perturb(env, a), b)`` is the same as ``perturb(env, a, b)`` bit for bit. Effects on texts get a wrapper of
+    their own wherever they stand beside others.
+
+    Args:
+        env: a single environment or a batch.
+        perturbations: effects or their configurations; with none, actions are still checked.
+        true_observation: whether ``info["true_observation"]`` holds the unperturbed observation.
+
+    Raises:
+        InvalidParameter: an effect does not apply to this environment.
+        UnknownId: a configuration names no effect.
+    """
+    effects = as_perturbations(perturbations)
+    stacks = [
+        (texts, list(stack)) for texts, stack in itertools.groupby(effects, lambda e: isinstance(e, TextPerturbation))
+    ]
+    wrapped: Any = env
+    for texts, stack in stacks or [(False, [])]:
+        kinds = (PerturbedTextEnv, PerturbedTextVectorEnv) if texts else (PerturbedEnv, PerturbedVectorEnv)
+        wrapped = kinds[isinstance(env, VectorEnv)](wrapped, stack, true_observation)
+    return wrapped
