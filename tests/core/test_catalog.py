@@ -52,7 +52,8 @@ def test_importing_costs_little_beyond_dependencies_and_starts_nothing():
 
 
 def test_a_script_adds_to_the_list_and_takes_no_name_twice(monkeypatch):
-    monkeypatch.setattr(catalog, "_all", lambda all_now=dict(catalog._all()): all_now)  # the list is the process's
+    listed = dict(catalog._all())
+    monkeypatch.setattr(catalog, "_all", lambda: listed)  # the real list is the process's
     entry = catalog.Entry("agent", "test-sac", "agentgym.agents.sac.sac:SAC", "SAC again", "agentgym.agents.sac")
     catalog.add(entry)
     catalog.add(entry)  # a script that is run twice
