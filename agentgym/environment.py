@@ -7,9 +7,11 @@ that they need.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+
 __all__ = [
-    "Adapter", "Controlled", "Convecting", "Demonstrating", "Stateful", "TurnLimited", "Uncertain", "Worded",
-    "controllers_of",
+    "Adapter", "Controlled", "Convecting", "Demonstrating", "Generated", "LaidOut", "Mirrored", "Stateful",
+    "TurnLimited", "Uncertain", "Worded", "controllers_of",
 ]  # fmt: skip
 
 
@@ -66,6 +68,37 @@ class Demonstrating(Protocol):
 
     def demonstrations(self, seeds: Iterable[int], expert: str, random_share: float) -> Iterator[Any]:
         """One episode a seed, by an expert of which a share of the commands is replaced by random ones."""
+
+
+@runtime_checkable
+class Generated(Protocol):
+    """An environment whose worlds are drawn from a split of all worlds of a size."""
+
+    @property
+    def split(self) -> str:
+        """What it draws from: "train", "seen" or "unseen"."""
+
+    @property
+    def dials(self) -> Mapping[str, Any]:
+        """What the size is made of, each an argument of the environment too; empty where there is none."""
+
+
+@runtime_checkable
+class LaidOut(Protocol):
+    """An environment, or a batch, in which several agents act."""
+
+    @property
+    def agent_windows(self) -> np.ndarray:
+        """int64 [A, F]; the entries of the flattened observation that each agent sees."""
+
+
+@runtime_checkable
+class Mirrored(Protocol):
+    """An environment, or a batch, of several agents that knows what an agent would see in the mirrored world."""
+
+    @property
+    def agent_mirror(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Indices and signs, [F] each, of an agent's own observation; None where there is no mirror."""
 
 
 @runtime_checkable

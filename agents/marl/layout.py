@@ -5,9 +5,11 @@ from typing import Any, Self
 
 import numpy as np
 from gymnasium import spaces
+from gymnasium.vector import VectorEnv
 from stable_baselines3.common.vec_env import VecEnv
 
 from agentgym.agents.common.spaces import check_same_spaces, space_from_json, space_to_json
+from agentgym.environment import LaidOut, Mirrored
 from agentgym.errors import CorruptFile, InvalidParameter, SpaceMismatch
 
 __all__ = ["Layout", "Mirror"]
@@ -106,12 +108,13 @@ class Layout:
             InvalidParameter: it has no ``agent_windows``, or one that does not fit.
         """
         base = env.unwrapped
-        windows = getattr(base, "agent_windows", None)
-        if windows is None:
+        if not isinstance(base, LaidOut):
             raise InvalidParameter("This environment has no agent_windows, so it is not one of several agents.")
-        seen = getattr(env, "single_observation_space", env.observation_space)
-        done = getattr(env, "single_action_space", env.action_space)
-        return cls(seen, done, np.asarray(windows), _as_mirror(getattr(base, "agent_mirror", None)))
+        seen, done = env.observation_space, env.action_space
+        if isinstance(env, VectorEnv):
+            seen, done = env.single_observation_space, env.single_action_space
+        mirror = base.agent_mirror if isinstance(base, Mirrored) else None
+        return cls(seen, done, np.asarray(base.agent_windows), _as_mirror(mirror))
 
     @property
     def agents(self) -> int:

@@ -129,10 +129,12 @@ class SharedAgent:
             SpaceMismatch: its agents see or do something else.
         """
         layout = Layout.of_environment(env)
-        for what in ("own_observation_space", "own_action_space"):
-            own, its = getattr(self.layout, what), getattr(layout, what)
+        for what, own, its in (
+            ("observation space", self.layout.own_observation_space, layout.own_observation_space),
+            ("action space", self.layout.own_action_space, layout.own_action_space),
+        ):
             if own != its:
-                raise SpaceMismatch(f"This policy's {what[4:].replace('_', ' ')} is {own}; the environment's is {its}.")
+                raise SpaceMismatch(f"This policy's {what} is {own}; the environment's is {its}.")
         agent = type(self).__new__(type(self))
         agent.layout, agent.learner = layout, self.learner
         agent.policy = JointPolicy(layout, self.learner.policy)

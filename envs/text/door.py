@@ -1,5 +1,6 @@
 """The single-environment door to any text world."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from gymnasium.error import ResetNeeded
@@ -103,6 +104,16 @@ class TextEnv(OwnTimeLimit[str, str]):
     def instructions(self) -> str:
         """Which commands there are, in a sentence for a language model; "" where there is none."""
         return self.world.instructions
+
+    @property
+    def split(self) -> str:
+        """Which worlds it draws from: "train", "seen" or "unseen"."""
+        return self.world.split
+
+    @property
+    def dials(self) -> Mapping[str, Any]:
+        """What the size of its worlds is made of, by name; empty where worlds have no size."""
+        return self.world.dials
 
     @property
     def max_turns(self) -> int:

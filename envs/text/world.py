@@ -69,6 +69,11 @@ class World(ABC):
         """Every word that observations and useful commands are made of, sorted; None where they cannot be listed."""
 
     @property
+    def dials(self) -> Mapping[str, Any]:
+        """What the worlds' size is made of, by name; empty where they have no size."""
+        return {}
+
+    @property
     @abstractmethod
     def fingerprint(self) -> str:
         """What makes a snapshot fit: the world's arguments as text."""

@@ -6,7 +6,7 @@ the reward (state-adversarial MDP, Zhang et al. 2020, section 3).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -119,7 +119,7 @@ class ObservationAttack:
 
     def to_config(self) -> dict[str, Any]:
         """Plain values for JSON, which :func:`agentgym.evaluation.attacks.from_config` reads."""
-        settings = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "scale"}
+        settings = {name: value for name, value in vars(self).items() if name != "scale"}
         scale = {} if self.scale is None else {"scale": self.scale.tolist()}
         return {"type": self.kind, **settings, **scale}
 

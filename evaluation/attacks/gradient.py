@@ -9,13 +9,7 @@ import torch
 
 from agentgym.errors import InvalidParameter
 from agentgym.evaluation.attacks.attack import Ball, ObservationAttack
-from agentgym.evaluation.attacks.policy import (
-    action_distributions,
-    action_value,
-    divergence,
-    freeze,
-    greedy_action,
-)
+from agentgym.evaluation.attacks.surface import Surface, divergence, surface
 
 __all__ = ["CriticAttack", "GradientAttack", "MaximalActionDifference"]
 
@@ -51,7 +45,7 @@ class GradientAttack(ObservationAttack):
         if self.steps < 1 or self.restarts < 1 or not 0.0 < self.step_size < np.inf:
             raise InvalidParameter("steps and restarts are at least 1, and step_size is above 0.")
 
-    def _objective(self, agent: Any, true: torch.Tensor) -> Objective:
+    def _objective(self, touched: Surface, true: torch.Tensor) -> Objective:
         """The harm that a perceived observation does where ``true`` [N, ...] is the state."""
         raise NotImplementedError
 
@@ -59,24 +53,24 @@ class GradientAttack(ObservationAttack):
         starts = [ball.sample(generators) for _ in range(self.restarts - self.centred_start)]
         if self.centred_start:
             starts.insert(0, ball.centre)
-        freeze(agent)
+        touched = surface(agent)
         found = np.empty_like(ball.centre)
         for first in range(0, len(found), BLOCK):
             count = min(BLOCK, len(found) - first)
             rows = first + np.arange(BLOCK) % count
-            found[rows[:count]] = self._ascend(agent, ball, starts, rows)[:count]
+            found[rows[:count]] = self._ascend(touched, agent.device, ball, starts, rows)[:count]
         return found
 
-    def _ascend(self, agent: Any, ball: Ball, starts: list[np.ndarray], rows: np.ndarray) -> np.ndarray:
-        true, low, high = (
-            torch.as_tensor(part[rows], device=agent.device) for part in (ball.centre, ball.low, ball.high)
-        )
-        step = torch.as_tensor(self.step_size * ball.radius, dtype=true.dtype, device=agent.device)
-        harm = self._objective(agent, true)
+    def _ascend(
+        self, touched: Surface, device: Any, ball: Ball, starts: list[np.ndarray], rows: np.ndarray
+    ) -> np.ndarray:
+        true, low, high = (torch.as_tensor(part[rows], device=device) for part in (ball.centre, ball.low, ball.high))
+        step = torch.as_tensor(self.step_size * ball.radius, dtype=true.dtype, device=device)
+        harm = self._objective(touched, true)
         with torch.no_grad():
             best, most = true, harm(true)
         for start in starts:
-            seen = torch.as_tensor(start[rows], device=agent.device)
+            seen = torch.as_tensor(start[rows], device=device)
             for remaining in reversed(range(self.steps + 1)):
                 with torch.enable_grad():
                     seen = seen.detach().requires_grad_()
@@ -101,10 +95,10 @@ class MaximalActionDifference(GradientAttack):
     kind: ClassVar[str] = "maximal_action_difference"
     centred_start: ClassVar[bool] = False
 
-    def _objective(self, agent: Any, true: torch.Tensor) -> Objective:
+    def _objective(self, touched: Surface, true: torch.Tensor) -> Objective:
         with torch.no_grad():
-            clean = action_distributions(agent, true)
-        return lambda seen: divergence(clean, action_distributions(agent, seen))
+            clean = touched.distribution(true)
+        return lambda seen: divergence(clean, touched.distribution(seen))
 
 
 @dataclass
@@ -118,6 +112,5 @@ class CriticAttack(GradientAttack):
     kind: ClassVar[str] = "critic"
     centred_start: ClassVar[bool] = True
 
-    def _objective(self, agent: Any, true: torch.Tensor) -> Objective:
-        value = action_value(agent)
-        return lambda seen: -value(true, greedy_action(agent, seen))
+    def _objective(self, touched: Surface, true: torch.Tensor) -> Objective:
+        return lambda seen: -touched.value(true, touched.mode(seen))

@@ -1,12 +1,12 @@
 """What goes wrong for a language agent: words, commands, things, tools, instructions, lengths, worlds."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from gymnasium.spaces import Text
 
-from agentgym.environment import TurnLimited
+from agentgym.environment import Generated, TurnLimited
 from agentgym.errors import AskError, InvalidParameter, UnknownId
 from agentgym.evaluation.conditions import Condition, Subject, Suite, require_once
 from agentgym.evaluation.table import Scene
@@ -73,8 +73,7 @@ class TextSuite(Suite):
         """Conditions that make no sense in this world, with the reason."""
         reasons = {condition.name: _refused(condition, subject) for condition in self._listed(subject)}
         refused = {name: reason for name, reason in reasons.items() if reason}
-        size = getattr(getattr(subject.probe.unwrapped, "world", None), "size", None)
-        if size is None:
+        if not _dials(subject):
             none = f"{subject.env} has no dial for it"
             refused |= {name: none for part, name in _DIALS.items() if part in self.parts}
         return refused
@@ -98,7 +97,7 @@ def _commands(subject: Subject) -> Iterator[Condition]:
 
 def _objects(subject: Subject) -> Iterator[Condition]:
     for dial, steps in (("items", MORE), ("receptacles", MORE), ("distractors", DISTRACTORS)):
-        nominal = _dial(subject, dial)
+        nominal = _dials(subject).get(dial)
         if nominal is not None:
             for value in (nominal + step for step in steps):
                 yield _changed(subject, "Objects", f"{dial} (number)", value, **{dial: value})
@@ -121,7 +120,7 @@ def _length(subject: Subject) -> Iterator[Condition]:
         turns = int(share * world.max_turns) if isinstance(world, TurnLimited) else 0
         if turns:
             yield _changed(subject, "Length", "turns allowed (share)", share, max_turns=turns)
-    if (hops := _dial(subject, "hops")) is not None:
+    if (hops := _dials(subject).get("hops")) is not None:
         for more in range(hops + 1, 5):
             yield _changed(subject, "Length", "articles to read", more, hops=more)
     for size in _larger(subject):
@@ -130,7 +129,8 @@ def _length(subject: Subject) -> Iterator[Condition]:
 
 
 def _worlds(subject: Subject) -> Iterator[Condition]:
-    nominal = getattr(getattr(subject.probe.unwrapped, "world", None), "split", None)
+    world = subject.probe.unwrapped
+    nominal = world.split if isinstance(world, Generated) else None
     for split in ("train", "seen", "unseen") if nominal is not None else ():
         if split != nominal:
             scene = Scene("Worlds", "split", "matrix", {"test": split})
@@ -144,17 +144,16 @@ _PARTS = {
 _DIALS = {"objects": "more objects", "length": "larger worlds"}
 
 
-def _dial(subject: Subject, name: str) -> int | None:
-    """The nominal value of a dial of the world's size; None where there is no such dial."""
-    size = getattr(getattr(subject.probe.unwrapped, "world", None), "size", None)
-    value: int | None = getattr(size, name, None)
-    return value
+def _dials(subject: Subject) -> Mapping[str, Any]:
+    """The nominal values of the dials of the world's size; empty where there are none."""
+    world = subject.probe.unwrapped
+    return world.dials if isinstance(world, Generated) else {}
 
 
 def _larger(subject: Subject) -> Sequence[str]:
     """The next sizes after the nominal one."""
     for dial, sizes in SIZES.items():
-        if _dial(subject, dial) is not None:
+        if dial in _dials(subject):
             nominal = subject.env_kwargs.get("size", "small")
             return sizes[sizes.index(nominal) + 1 :][:LARGER]
     return ()

@@ -1,5 +1,7 @@
 """The rules of an archive: what each tool does and says, and when it fails."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from agentgym.envs.text.archive.arithmetic import BadSum, calculate
@@ -50,6 +52,11 @@ class ArchiveWorld(World):
     def vocabulary(self) -> tuple[str, ...]:
         """Every word that observations and useful commands are made of."""
         return words_of_archives()
+
+    @property
+    def dials(self) -> Mapping[str, Any]:
+        """How large its archives are, see :class:`agentgym.envs.text.presets.Archive`."""
+        return asdict(self.size)
 
     @property
     def fingerprint(self) -> str:

@@ -1,6 +1,7 @@
 """The rules of a household: what each command does, says and leaves as it was."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from agentgym.envs.text.household import oracle
@@ -92,6 +93,11 @@ class HouseholdWorld(World):
     def vocabulary(self) -> tuple[str, ...]:
         """Every word that observations and understood commands are made of."""
         return words_of_households()
+
+    @property
+    def dials(self) -> Mapping[str, Any]:
+        """How large its homes are, see :class:`agentgym.envs.text.presets.Household`."""
+        return asdict(self.size)
 
     @property
     def fingerprint(self) -> str:

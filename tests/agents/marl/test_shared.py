@@ -16,7 +16,7 @@ from agentgym.agents.marl.mdpo import SharedMDPO
 from agentgym.agents.marl.ppo import SharedPPO
 from agentgym.errors import CorruptFile, InvalidParameter, NonFinite, SpaceMismatch
 from agentgym.evaluation.attacks import from_config
-from agentgym.evaluation.attacks.policy import action_distributions
+from agentgym.evaluation.attacks.surface import surface
 from agentgym.seeding import stream
 
 from . import ring
@@ -175,7 +175,7 @@ def test_another_layout_or_class_is_refused(tmp_path):
 @BOTH
 def test_an_attack_finds_what_changes_the_joint_policy_most(cls):
     one, seen = agent(cls).learn(400), observations(6)
-    (joint,) = action_distributions(one, torch.as_tensor(seen))
+    (joint,) = surface(one).distribution(torch.as_tensor(seen))
     assert joint.mean.shape == joint.stddev.shape == (6, ring.AGENTS)
     own = one.learner.policy.get_distribution(torch.as_tensor(one.layout.split(seen))).distribution
     torch.testing.assert_close(joint.mean, own.mean.reshape(6, ring.AGENTS))

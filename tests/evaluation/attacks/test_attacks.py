@@ -20,12 +20,7 @@ from agentgym.evaluation.attacks import (
     RandomAttack,
     from_config,
 )
-from agentgym.evaluation.attacks.policy import (
-    action_distributions,
-    action_value,
-    divergence,
-    greedy_action,
-)
+from agentgym.evaluation.attacks.surface import divergence, surface
 from agentgym.seeding import stream
 
 ATTACKS = [entry.id for entry in catalog.entries("attack")]
@@ -102,7 +97,7 @@ def test_mad_reaches_the_best_corner_of_several_actions():
     seen = MaximalActionDifference(epsilon=0.1, restarts=16, scale=np.ones(6)).perturb(agent, x, generators(5))
     with torch.no_grad():
         reached = divergence(
-            *(action_distributions(agent, torch.as_tensor(observations)) for observations in (x, seen))
+            *(surface(agent).distribution(torch.as_tensor(observations)) for observations in (x, seen))
         )
     np.testing.assert_allclose(reached.numpy(), best, rtol=1e-3)
 
@@ -179,10 +174,11 @@ class Agent:
 def harm(agent, attack, x, seen):
     """What the attack maximises, one number a row."""
     x, seen = torch.as_tensor(x), torch.as_tensor(seen)
+    touched = surface(agent)
     with torch.no_grad():
         if isinstance(attack, MaximalActionDifference):
-            return divergence(action_distributions(agent, x), action_distributions(agent, seen)).numpy()
-        return -action_value(agent)(x, greedy_action(agent, seen)).numpy()
+            return divergence(touched.distribution(x), touched.distribution(seen)).numpy()
+        return -touched.value(x, touched.mode(seen)).numpy()
 
 
 @pytest.mark.parametrize("attack_class", GRADIENT_ATTACKS)
