@@ -42,8 +42,8 @@ WHOLE_NUMBERS = {  # least and most
     "keep_checkpoints": (0, 2**63 - 1),
 }
 LONGEST_NAME = 200  # bytes; the file system takes 255, and a folder is written under a longer name first
-KINDS = {"agent": str, "env": str, "device": str, "dataset": str, "dataset_sha256": str, "env_kwargs": dict,
-         "perturbations": list, "config": dict}  # fmt: skip
+KINDS = {"agent": str, "env": str, "device": str, "dataset": str, "dataset_sha256": str, "preset": str,
+         "env_kwargs": dict, "perturbations": list, "config": dict}  # fmt: skip
 
 
 @dataclass
@@ -63,7 +63,8 @@ class RunConfig:
             0 makes one on a signal and at the end only.
         keep_checkpoints: how many of the newest are kept; 0 keeps all.
         threads: numerics threads; 0 leaves torch's own choice.
-        config: the agent's hyperparameters.
+        config: the agent's hyperparameters; once the agent is made, all of them.
+        preset: the name of those settings of the agent that hold where ``config`` says nothing else.
         dataset: what an offline agent learns from, a Minari id or the name of a recipe.
         dataset_sha256: of its arrays.
     """
@@ -80,6 +81,7 @@ class RunConfig:
     checkpoint_every: int = 5_000
     keep_checkpoints: int = 2
     config: dict[str, Any] = field(default_factory=dict)
+    preset: str = ""
     dataset: str = ""
     dataset_sha256: str = ""
 

@@ -9,7 +9,7 @@ import sys
 import types
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -17,8 +17,8 @@ from agentgym.errors import AskError, InvalidParameter, NonFinite, UnknownId
 from agentgym.finite import is_finite, non_finite_settings
 
 __all__ = [
-    "Range", "check_settings", "finite_number", "flag", "from_settings", "parse_settings", "parse_values", "plain",
-    "whole_number",
+    "AgentConfig", "Preset", "Range", "check_settings", "finite_number", "flag", "from_settings", "parse_settings",
+    "parse_values", "plain", "whole_number",
 ]  # fmt: skip
 
 Settings = TypeVar("Settings")
@@ -39,6 +39,66 @@ class Range(NamedTuple):
     def __str__(self) -> str:
         low = f"above {self.low:g}" if self.above else f"at least {self.low:g}"
         return low if self.high == math.inf else f"{low} and at most {self.high:g}"
+
+
+class Preset(NamedTuple):
+    """Settings that go by a name: what they are for, with their source, and the fields that differ from the default."""
+
+    about: str
+    settings: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        changed = ", ".join(f"{name} {value}" for name, value in self.settings.items())
+        return f"{self.about} ({changed})" if changed else self.about
+
+
+@dataclasses.dataclass
+class AgentConfig:
+    """Base of an agent's ``Config``, a dataclass whose fields are the agent's hyperparameters.
+
+    Constructor keywords, ``--config.FIELD``, ``--help`` and what a run records come from the fields.
+
+    Attributes:
+        presets: settings by name: ``--preset NAME``, ``Agent(..., preset=NAME)``, :meth:`preset`.
+    """
+
+    presets: ClassVar[Mapping[str, Preset]] = {}
+
+    @classmethod
+    def preset(cls, name: str, **settings: Any) -> Self:
+        """The settings of that name, but for those given beside it.
+
+        Raises:
+            UnknownId: no such preset or field; the message gives the nearest.
+            InvalidParameter, NonFinite: a value cannot be.
+        """
+        return from_settings(cls, cls.with_preset(name, settings), cls.agent_name())
+
+    @classmethod
+    def with_preset(cls, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """``settings``, and those of the preset for the fields that they leave out; without a name only the former.
+
+        Raises:
+            UnknownId: no such preset; the message gives the nearest.
+        """
+        if name and name not in cls.presets:
+            hint = f"There are: {', '.join(cls.presets)}." if cls.presets else f"{cls.agent_name()} has none."
+            raise UnknownId(f"preset of {cls.agent_name()}", str(name), cls.presets, hint)
+        return {**(cls.presets[name].settings if name else {}), **settings}
+
+    @classmethod
+    def agent_name(cls) -> str:
+        """The agent's, in messages."""
+        return cls.__name__.removesuffix("Config")
+
+    def to_kwargs(self) -> dict[str, Any]:
+        """The fields as keyword arguments of the agent's class."""
+        return {name: getattr(self, name) for name in field_names(type(self))}
+
+
+def field_names(settings_class: Any) -> list[str]:
+    """Of a dataclass, the fields that one sets."""
+    return [field.name for field in dataclasses.fields(settings_class) if field.init]
 
 
 def parse_settings(text: str) -> tuple[str, dict[str, Any]]:
@@ -90,7 +150,7 @@ def from_settings(settings_class: type[Settings], values: dict[str, Any], what: 
         InvalidParameter: a value is of another type.
     """
     hints = get_type_hints(settings_class)
-    known = [field.name for field in dataclasses.fields(settings_class) if field.init]  # type: ignore[arg-type]
+    known = field_names(settings_class)
     for key in values:
         if key not in known:
             raise UnknownId(f"setting of {what}", str(key), known)
@@ -116,7 +176,7 @@ def check_settings(settings: Any, ranges: Mapping[str, Range], what: str) -> Non
         UnknownId: it is none of the choices that its type has.
     """
     hints = get_type_hints(type(settings))
-    for name in [field.name for field in dataclasses.fields(settings) if field.init]:
+    for name in field_names(type(settings)):
         given, wanted = plain(getattr(settings, name)), hints[name]
         if not is_finite(given):
             raise NonFinite(f"{name} of {what} is {given!r}; it must be finite.")

@@ -30,7 +30,7 @@ from agentgym.progress import TrainingProgress, bar
 from agentgym.recording import RecordedBatch, RecordedEnv
 from agentgym.resuming import Checkpointer, fingerprint, run_inventory
 from agentgym.runs import Run, RunConfig, command_line, run_folder
-from agentgym.settings import from_settings, whole_number
+from agentgym.settings import AgentConfig, from_settings, whole_number
 from agentgym.state import Inventory, Item
 
 __all__ = ["resume", "train"]
@@ -125,7 +125,7 @@ def build(config: RunConfig) -> Any:
     agent_class = catalog.load(catalog.find("agent", config.agent))
     if config.threads:
         torch.set_num_threads(config.threads)
-    settings = from_settings(agent_class.Config, config.config, f"agent {config.agent}")
+    settings = _settings(config, agent_class.Config)
     traits = traits_of(agent_class)
     if _check_source(config, traits.learns_from) == "dataset":
         return _build_offline(config, agent_class, settings)
@@ -135,6 +135,15 @@ def build(config: RunConfig) -> Any:
     env = training_environments(config)
     policy = settings.policy if traits.names_policy else "MlpPolicy"
     return agent_class(policy, env, seed=config.seed, device=config.device, **settings.to_kwargs())
+
+
+def _settings(config: RunConfig, config_class: type[AgentConfig]) -> Any:
+    """The agent's hyperparameters; from now on the run's configuration has all of them."""
+    given = config_class.with_preset(config.preset, config.config)
+    settings = from_settings(config_class, given, f"agent {config.agent}")
+    config.config = asdict(settings)
+    config.__post_init__()
+    return settings
 
 
 def _check_device(name: str) -> None:

@@ -1,5 +1,6 @@
 """``agentgym train AGENT --env ID``: trains and writes ``runs/NAME``."""
 
+import argparse
 import dataclasses
 import os
 import sys
@@ -12,7 +13,7 @@ from agentgym import catalog
 from agentgym.agent import traits_of
 from agentgym.errors import AskError, UnknownId
 from agentgym.runs import RunConfig
-from agentgym.settings import parse_settings, parse_values
+from agentgym.settings import AgentConfig, parse_settings, parse_values
 
 HELP = """Train an agent and write runs/NAME: config.json, metrics.csv, TensorBoard events and the trained agent.
 
@@ -21,6 +22,8 @@ Examples:
 agentgym train sac --env agentgym/RobustHopper-v0 --steps 100000 --seed 1 --name hopper
 
 agentgym train sac --env agentgym/RobustInvertedPendulum-v0 --env-kwargs randomize=uniform --name randomised
+
+agentgym train sac --env HalfCheetah-v5 --preset mujoco --config.batch-size 512 --name cheetah
 
 agentgym train sac --env Pendulum-v1 --perturb ObservationNoise:std=0.1 --config.learning-rate 1e-3
 
@@ -42,20 +45,45 @@ def main(arguments: list[str]) -> None:
     entry = catalog.find("agent", arguments[0])
     agent_class = catalog.load(entry)
     tyro.cli(
-        _command(entry.id, agent_class),
+        _command(entry.id, agent_class, _preset(arguments)),
         prog=f"agentgym train {entry.id}",
         args=arguments[1:],
-        description=HELP,
+        description=f"{HELP}\n\n{_presets(agent_class.Config)}",
     )
 
 
-def _command(agent: str, agent_class: Any) -> Any:
+def _preset(arguments: list[str]) -> str:
+    """What ``--preset`` says: it decides the defaults of the other options, so it is read before them."""
+    reader = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    reader.add_argument("--preset", default="")
+    try:
+        return str(reader.parse_known_args(arguments)[0].preset)
+    except argparse.ArgumentError:  # no name after it, which tyro says better
+        return ""
+
+
+def _presets(config_class: type[AgentConfig]) -> str:
+    """The presets as a part of the help."""
+    lines = [f"{name}: {preset}" for name, preset in config_class.presets.items()]
+    return "\n\n".join(["Presets (--preset NAME):" if lines else "This agent has no presets.", *lines])
+
+
+def _defaults(config_class: type[AgentConfig], preset: str) -> AgentConfig:
+    """What the options are where they are not given. The values wait for their check until all are known."""
+    defaults = {field.name: field.default for field in dataclasses.fields(config_class)}
+    config = object.__new__(config_class)
+    vars(config).update(defaults | config_class.with_preset(preset, {}))
+    return config
+
+
+def _command(agent: str, agent_class: Any, preset: str) -> Any:
     """The verb with this agent's configuration among its arguments."""
 
     def train(
         config: Any,
         env: str = "",
         dataset: str = "",
+        preset: str = "",
         steps: int = 100_000,
         seed: int = 0,
         name: str | None = None,
@@ -76,6 +104,7 @@ def _command(agent: str, agent_class: Any) -> Any:
             env: a Gymnasium id, or module:Id for a package that registers its own.
             dataset: what an offline agent learns from, a recipe's name or a Minari id; env is then where it is
                 evaluated while it learns, by default where the data come from.
+            preset: settings by name; any --config option beside it wins.
             steps: environment steps in all; of an offline agent, gradient steps.
             seed: of everything random in the run.
             name: the run's folder under runs/; by default agent, environment and seed.
@@ -112,10 +141,12 @@ def _command(agent: str, agent_class: Any) -> Any:
             checkpoint_every=checkpoint_every,
             keep_checkpoints=keep_checkpoints,
             config=dataclasses.asdict(config),
+            preset=preset,
         )
         run = train_agent(run_config, name, root, overwrite)
         suite = traits_of(agent_class).suite
         print(f"{run.path}: trained for {steps} steps. Next: agentgym evaluate {run.path} --suite {suite}")
 
     train.__annotations__["config"] = Annotated[agent_class.Config, tyro.conf.arg(name="config")]
+    train.__defaults__ = (_defaults(agent_class.Config, preset), *(train.__defaults__ or ()))
     return train

@@ -12,7 +12,7 @@ from agentgym.agents.common.activations import ACTIVATIONS
 from agentgym.errors import InvalidParameter, NonFinite, UnknownId
 from agentgym.finite import non_finite_settings
 from agentgym.seeding import LARGEST_SEED
-from agentgym.settings import plain
+from agentgym.settings import AgentConfig, plain
 
 __all__ = ["RULES", "Checked", "Rule", "checked", "entropy_target", "temperature", "whole"]
 
@@ -190,8 +190,8 @@ def checked(agent: str, values: Mapping[str, Any], rules: Mapping[str, Rule] = R
     return own
 
 
-class Checked:
-    """Base of configurations: a dataclass whose fields are checked when it is made."""
+class Checked(AgentConfig):
+    """Base of online agents' configurations: a dataclass whose fields are checked when it is made."""
 
     rules: ClassVar[Mapping[str, Rule]] = RULES
 

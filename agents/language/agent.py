@@ -50,6 +50,7 @@ class LanguageAgent:
         env: a batch of text worlds (``gymnasium.make_vec``), a single one, or an id.
         seed: of everything random; None draws one.
         device: "auto", "cpu" or "cuda".
+        preset: the name of settings that hold where ``settings`` says nothing else; see ``Config.presets``.
         **settings: fields of :class:`LanguageConfig`.
 
     Raises:
@@ -63,9 +64,10 @@ class LanguageAgent:
     traits: ClassVar[Traits] = Traits(names_policy=True, sets_worlds=True, knows_words=True, suite="text")
 
     def __init__(
-        self, policy: str, env: Any, seed: int | None = None, device: torch.device | str = "auto", **settings: Any
-    ) -> None:
-        self.settings = self.Config(**{"policy": policy, **settings})
+        self, policy: str, env: Any, seed: int | None = None, device: torch.device | str = "auto", preset: str = "",
+        **settings: Any,
+    ) -> None:  # fmt: skip
+        self.settings = self.Config(**{"policy": policy, **self.Config.with_preset(preset, settings)})
         self._build(batch_of(env, self._own_episodes), seed, device, None)
 
     def _build(

@@ -1,7 +1,8 @@
 """Hyperparameters of the language agents. Sources are in the card."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import tyro
 
@@ -9,10 +10,9 @@ from agentgym.agents.language.advantages import Over
 from agentgym.agents.language.chat import Transcript
 from agentgym.agents.language.surrogate import Aggregation
 from agentgym.errors import InvalidParameter
-from agentgym.settings import Range, check_settings
+from agentgym.settings import AgentConfig, Preset, Range, check_settings
 
 __all__ = [
-    "DRBOT",
     "OWN",
     "DrGRPOConfig",
     "EPOConfig",
@@ -22,12 +22,6 @@ __all__ = [
     "RLOOConfig",
     "SPEARConfig",
 ]
-
-# Dr.BoT's settings beside its filters (arXiv 2509.22601): LanguageConfig(**DRBOT).
-DRBOT: dict[str, Any] = {
-    "advantage": "dr-grpo", "aggregation": "fixed", "clip_low": 0.2, "clip_high": 0.28, "clip_dual": 10.0,
-    "methods": ("dr-bot",),
-}  # fmt: skip
 
 # What a policy takes where nothing else is asked for. A pretrained one costs a thousand times as much a token, knows
 # the language already, and forgets it at the rates by which a tiny one learns it.
@@ -54,7 +48,7 @@ RANGES: dict[str, Range] = {
 
 
 @dataclass
-class LanguageConfig:
+class LanguageConfig(AgentConfig):
     """What all language agents are set by.
 
     Sizes and rates that are 0 become the policy's own, :data:`OWN`.
@@ -141,13 +135,23 @@ class LanguageConfig:
         return self.episodes
 
     def to_kwargs(self) -> dict[str, Any]:
-        """Keyword arguments for the agents' constructors; the policy is their first argument."""
-        return {name: value for name, value in vars(self).items() if name != "policy"}
+        """As :meth:`AgentConfig.to_kwargs`, without the policy, which is the constructor's first argument."""
+        return {name: value for name, value in super().to_kwargs().items() if name != "policy"}
 
 
 @dataclass
 class GRPOConfig(LanguageConfig):
     """GRPO (arXiv 2402.03300), without a penalty on the distance from a reference."""
+
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "dr-bot": Preset(
+            "Dr.BoT (arXiv 2509.22601), SPEAR's baseline",
+            {
+                "advantage": "dr-grpo", "aggregation": "fixed", "clip_low": 0.2, "clip_high": 0.28, "clip_dual": 10.0,
+                "methods": ("dr-bot",),
+            },
+        ),
+    }  # fmt: skip
 
 
 @dataclass

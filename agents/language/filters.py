@@ -33,7 +33,7 @@ class DrBoT(Plugin):
     """The filters of Dr.BoT, SPEAR's baseline (arXiv 2509.22601): nothing is learned from episodes that are overlong,
     have a void turn or repeat themselves, nor from the groups whose returns differ least.
 
-    Dr.BoT's other parts are settings of the agent: ``DRBOT`` in config.py.
+    Dr.BoT's other parts are settings of the agent: GRPO's preset "dr-bot".
 
     Attributes:
         groups: the share of groups that are kept, those with the largest deviation of returns.

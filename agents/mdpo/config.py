@@ -8,6 +8,7 @@ from stable_baselines3.common.utils import LinearSchedule
 
 from agentgym.agents.common.activations import ACTIVATIONS, Activation
 from agentgym.agents.common.hyperparameters import RULES, Checked, Rule, whole
+from agentgym.settings import Preset
 
 __all__ = ["MDPOConfig", "OnPolicyMDPOConfig"]
 
@@ -45,15 +46,15 @@ class MDPOConfig(Checked):
     compile: bool = False  # torch.compile on the networks' passes
     cuda_graphs: bool = False  # record the update once, then replay it
 
-    @classmethod
-    def minimal(cls) -> "MDPOConfig":
-        """The paper's small setting: 64 units a layer, batches of 64."""
-        return cls(batch_size=64, actor_layers=(64, 64), critic_layers=(64, 64))
-
-    @classmethod
-    def as_released(cls) -> "MDPOConfig":
-        """What the released code does where it differs: it acts by the mode, and regularises mean and deviation."""
-        return cls(deterministic_collection=True, regularization=1e-3)
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "minimal": Preset(
+            "the paper's small setting", {"batch_size": 64, "actor_layers": (64, 64), "critic_layers": (64, 64)}
+        ),
+        "as-released": Preset(
+            "what the released code does where it differs: acts by the mode, regularises mean and deviation",
+            {"deterministic_collection": True, "regularization": 1e-3},
+        ),
+    }
 
     def to_kwargs(self) -> dict[str, Any]:
         """Keyword arguments for ``MDPO(policy, env, ...)``."""
@@ -100,20 +101,16 @@ class OnPolicyMDPOConfig(Checked):
 
     rules: ClassVar[Mapping[str, Rule]] = {**RULES, "n_steps": whole(2)}  # one step has no spread of advantages
 
-    @classmethod
-    def loaded(cls) -> "OnPolicyMDPOConfig":
-        """The default: clipped values, normalisation, orthogonal weights and annealed learning rate."""
-        return cls()
-
-    @classmethod
-    def minimal(cls) -> "OnPolicyMDPOConfig":
-        """None of the four that make the version "loaded"."""
-        return cls(normalize=False, clip_values=False, orthogonal=False, anneal_learning_rate=False)
-
-    @classmethod
-    def as_released(cls) -> "OnPolicyMDPOConfig":
-        """The loaded version with the released code's time limits: a state that was cut off counts as terminal."""
-        return cls(bootstrap_time_limits=False)
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "minimal": Preset(
+            'the paper\'s version without what makes it "loaded"',
+            {"normalize": False, "clip_values": False, "orthogonal": False, "anneal_learning_rate": False},
+        ),
+        "as-released": Preset(
+            "the released code's time limits: a state that was cut off counts as terminal",
+            {"bootstrap_time_limits": False},
+        ),
+    }
 
     def to_kwargs(self) -> dict[str, Any]:
         """Keyword arguments for ``OnPolicyMDPO(policy, env, ...)``."""

@@ -52,6 +52,7 @@ class OfflineAgent:
         dataset: what to learn from: a Minari id or the data themselves. Not needed to predict.
         seed: of everything random; None draws one.
         device: "auto", "cpu" or "cuda".
+        preset: the name of settings that hold where ``settings`` says nothing else; see ``Config.presets``.
         **settings: fields of ``Config``.
 
     Attributes:
@@ -61,7 +62,7 @@ class OfflineAgent:
 
     Raises:
         SpaceMismatch: environment and dataset differ, or the agent cannot see or act so.
-        UnknownId: there is no such setting.
+        UnknownId: there is no such setting or preset.
         InvalidParameter: a setting is out of range, or the dataset has a fault that ``agentgym data check`` names.
         NonFinite: a setting or an entry of the dataset is NaN or infinite.
         FileNotFoundError: there is no such dataset.
@@ -82,6 +83,7 @@ class OfflineAgent:
         dataset: str | OfflineDataset | None = None,
         seed: int | None = None,
         device: torch.device | str = "auto",
+        preset: str = "",
         **settings: Any,
     ) -> None:
         if dataset is None:
@@ -89,7 +91,7 @@ class OfflineAgent:
                 f"{type(self).__name__} learns from a dataset: {type(self).__name__}(dataset=...), or --dataset NAME. "
                 "A trained one is read by load(folder)."
             )
-        self._begin(policy, seed, device, settings)
+        self._begin(policy, seed, device, self.Config.with_preset(preset, settings))
         data = load_dataset(dataset) if isinstance(dataset, str) else dataset
         self._make(data.observation_space, data.action_space)
         self._connect(env, data)

@@ -1,10 +1,11 @@
 """What all offline agents can be told."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from agentgym.errors import InvalidParameter
+from agentgym.settings import AgentConfig
 
 __all__ = ["OfflineConfig", "SequenceConfig", "check_settings"]
 
@@ -40,7 +41,7 @@ def check_settings(settings: Any, agent: str) -> None:
 
 
 @dataclass
-class OfflineConfig:
+class OfflineConfig(AgentConfig):
     """Settings of every offline agent; each adds its own and may have other defaults."""
 
     # Optimisation
@@ -51,10 +52,6 @@ class OfflineConfig:
     log_every: int = 1_000  # gradient steps between two rows of the log
     evaluate_every: int = 5_000  # gradient steps between two evaluations in the environment; 0 makes none
     evaluation_episodes: int = 10  # episodes an evaluation, side by side
-
-    def to_kwargs(self) -> dict[str, Any]:
-        """Keyword arguments for the agent's class."""
-        return asdict(self)
 
 
 @dataclass

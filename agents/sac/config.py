@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from agentgym.agents.common.activations import ACTIVATIONS, Activation
 from agentgym.agents.common.hyperparameters import RULES, Checked, Rule, entropy_target, temperature
+from agentgym.settings import Preset
 
 __all__ = ["SACConfig"]
 
@@ -42,12 +43,10 @@ class SACConfig(Checked):
     compile: bool = False  # torch.compile on the networks' passes
     cuda_graphs: bool = False  # record the update once, then replay it
 
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "mujoco": Preset("RL Baselines3 Zoo's for the MuJoCo tasks", {"learning_starts": 10_000}),
+    }
     rules: ClassVar[Mapping[str, Rule]] = {**RULES, "ent_coef": temperature, "target_entropy": entropy_target}
-
-    @classmethod
-    def mujoco(cls) -> "SACConfig":
-        """RL Baselines3 Zoo's setting for the MuJoCo tasks: 10,000 random steps first."""
-        return cls(learning_starts=10_000)
 
     def to_kwargs(self) -> dict[str, Any]:
         """Keyword arguments for ``SAC(policy, env, ...)``."""

@@ -1,8 +1,11 @@
 """IQL's settings. Sources are in the card."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from agentgym.agents.offline.config import OfflineConfig
+from agentgym.settings import Preset
 
 __all__ = ["IQLConfig"]
 
@@ -31,7 +34,9 @@ class IQLConfig(OfflineConfig):
     # Networks
     layers: tuple[int, ...] = (256, 256)  # of Q, V and the policy
 
-    @classmethod
-    def antmaze(cls) -> "IQLConfig":
-        """The authors' settings on AntMaze, whose rewards are 0 and 1."""
-        return cls(expectile=0.9, beta=10.0, return_range=0.0, reward_shift=-1.0)
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "antmaze": Preset(
+            "the authors' for AntMaze, whose rewards are 0 and 1 (antmaze_config.py)",
+            {"expectile": 0.9, "beta": 10.0, "return_range": 0.0, "reward_shift": -1.0},
+        ),
+    }

@@ -1,14 +1,20 @@
 """ODICE's settings. Sources are in the card."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from agentgym.agents.offline.config import OfflineConfig
+from agentgym.settings import Preset
 
 __all__ = ["Gradient", "ODICEConfig", "WeightForm"]
 
 Gradient = Literal["orthogonal", "true", "semi"]
 WeightForm = Literal["released", "chi2"]
+
+ANTMAZE: dict[str, Any] = {
+    "return_range": 0.0, "reward_scale": 3.0, "reward_shift": -3.0, "layer_norm": False, "weights": "released",
+}  # fmt: skip
 
 
 @dataclass
@@ -36,26 +42,19 @@ class ODICEConfig(OfflineConfig):
     value_layers: tuple[int, ...] = (256, 256)
     value_members: int = 2  # networks V_i; their least value is the target
     layer_norm: bool = True  # in V, before each ReLU
-    policy_layers: tuple[int, ...] = (1024, 1024)  # most of a step's cost on a CPU; see small()
+    policy_layers: tuple[int, ...] = (1024, 1024)  # most of a step's cost on a CPU; see the preset "small"
     bounded_mean: bool = False  # take the policy's mean through a tanh
 
     # Optimisation
     learning_rate: float = 2e-4
     weight_decay: float = 1e-4  # of the policy, added to its gradient as Adam's
 
-    @classmethod
-    def antmaze(cls) -> "ODICEConfig":
-        """AntMaze umaze, medium-play and medium-diverse, whose rewards 0 and 1 become -3 and 0."""
-        return cls(return_range=0.0, reward_scale=3.0, reward_shift=-3.0, layer_norm=False, weights="released")
-
-    @classmethod
-    def antmaze_single(cls) -> "ODICEConfig":
-        """AntMaze large and umaze-diverse: one V."""
-        settings = cls.antmaze()
-        settings.value_members = 1
-        return settings
-
-    @classmethod
-    def small(cls) -> "ODICEConfig":
-        """Not the paper's: a policy of the size that the other agents have, for a CPU."""
-        return cls(policy_layers=(256, 256))
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "antmaze": Preset("AntMaze umaze, medium-play and medium-diverse: rewards 0 and 1 become -3 and 0", ANTMAZE),
+        "antmaze-single": Preset(
+            "AntMaze large and umaze-diverse: the same with one V", ANTMAZE | {"value_members": 1}
+        ),
+        "small": Preset(
+            "not the paper's: a policy of the size that the other agents have, for a CPU", {"policy_layers": (256, 256)}
+        ),
+    }

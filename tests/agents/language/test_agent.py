@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from agentgym import catalog
 from agentgym.agents.common.denormals import flushing_denormals
 from agentgym.agents.common.saving import load_agent
-from agentgym.agents.language.config import DRBOT, LanguageConfig
+from agentgym.agents.language.config import LanguageConfig
 from agentgym.agents.language.diagnostics import Alarms
 from agentgym.agents.language.methods import GRPO, SPEAR
 from agentgym.errors import CorruptFile, InvalidParameter, NonFinite, SpaceMismatch, UnknownId
@@ -78,7 +78,7 @@ def test_all_methods_together():
 
 
 def test_dr_bot_is_a_setting():
-    assert small(**DRBOT).learn(30).iteration == 1
+    assert small(preset="dr-bot").learn(30).iteration == 1
 
 
 def test_equal_seeds_learn_equally():

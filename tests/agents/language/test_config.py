@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentgym import catalog
-from agentgym.agents.language.config import DRBOT, OWN, LanguageConfig
+from agentgym.agents.language.config import OWN, GRPOConfig, LanguageConfig
 from agentgym.agents.language.methods import GRPO
 from agentgym.agents.language.plugins import make_plugins
 from agentgym.errors import AskError, InvalidParameter, NonFinite, UnknownId
@@ -133,7 +133,7 @@ def test_zero_is_the_policys_own(own):
 
 
 def test_dr_bots_settings_are_settings():
-    assert LanguageConfig(**DRBOT).clip_dual == 10.0
+    assert GRPOConfig.preset("dr-bot").clip_dual == 10.0
 
 
 @pytest.mark.parametrize("value", ["nan", "-Infinity", "yes", "null"])

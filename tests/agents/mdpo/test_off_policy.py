@@ -279,10 +279,10 @@ def test_every_field_reaches_the_agent():
 
 
 def test_the_presets():
-    released = MDPOConfig.as_released()
+    released = MDPOConfig.preset("as-released")
     assert (released.deterministic_collection, released.regularization) == (True, 1e-3)
-    assert MDPOConfig.minimal().batch_size == 64
-    assert MDPOConfig.minimal().actor_layers == (64, 64)
+    assert MDPOConfig.preset("minimal").batch_size == 64
+    assert MDPOConfig.preset("minimal").actor_layers == (64, 64)
 
 
 @pytest.mark.parametrize(

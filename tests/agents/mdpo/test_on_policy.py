@@ -253,7 +253,7 @@ def test_every_field_reaches_the_agent():
 
 
 def test_the_presets():
-    loaded, minimal = OnPolicyMDPOConfig.loaded().to_kwargs(), OnPolicyMDPOConfig.minimal().to_kwargs()
+    loaded, minimal = OnPolicyMDPOConfig().to_kwargs(), OnPolicyMDPOConfig.preset("minimal").to_kwargs()
     assert (loaded["clip_range_vf"], loaded["normalize_rewards"]) == (0.2, True)
     assert loaded["learning_rate"](0.5) == pytest.approx(1.5e-4)
     assert loaded["policy_kwargs"]["ortho_init"]
@@ -261,7 +261,7 @@ def test_the_presets():
     assert (minimal["clip_range_vf"], minimal["normalize_rewards"], minimal["learning_rate"]) == (None, False, 3e-4)
     assert not minimal["policy_kwargs"]["ortho_init"]
     assert not minimal["policy_kwargs"]["normalize_observations"]
-    assert not OnPolicyMDPOConfig.as_released().to_kwargs()["bootstrap_time_limits"]
+    assert not OnPolicyMDPOConfig.preset("as-released").to_kwargs()["bootstrap_time_limits"]
 
 
 @pytest.mark.parametrize(

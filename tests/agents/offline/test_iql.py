@@ -16,7 +16,6 @@ from torch.distributions import Categorical, Normal
 
 from agentgym.agents.common.saving import load_agent
 from agentgym.agents.offline.actors import CategoricalActor, GaussianActor
-from agentgym.agents.offline.iql.config import IQLConfig
 from agentgym.agents.offline.iql.iql import IQL, advantage_weights, cosine, expectile_loss
 from agentgym.agents.offline.networks import Normalizer
 from agentgym.agents.offline.transitions import Batch
@@ -256,8 +255,7 @@ def test_rewards_are_brought_to_the_range_of_returns_then_mapped(pendulum: Offli
     agent = IQL(dataset=pendulum, seed=0, **QUICK)
     returns = np.add.reduceat(agent.rewards.numpy().astype(np.float64), pendulum.starts[:-1])
     assert returns.max() - returns.min() == pytest.approx(1000, rel=1e-4)
-    preset = dataclasses.replace(IQLConfig.antmaze(), layers=(16,))
-    mapped = IQL(dataset=pendulum, seed=0, **preset.to_kwargs())
+    mapped = IQL(dataset=pendulum, seed=0, preset="antmaze", layers=(16,))
     np.testing.assert_allclose(mapped.rewards.numpy(), pendulum.rewards - 1, rtol=1e-6)
     with pytest.raises(InvalidParameter, match="return_range=0"):
         IQL(dataset=dataclasses.replace(pendulum, rewards=np.zeros_like(pendulum.rewards)), **QUICK)

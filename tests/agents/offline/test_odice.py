@@ -9,7 +9,6 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from agentgym.agents.offline.odice.config import ODICEConfig
 from agentgym.agents.offline.odice.losses import conjugate, orthogonal_sum, policy_weights
 from agentgym.agents.offline.odice.odice import ODICE, flat
 from agentgym.agents.offline.transitions import Batch
@@ -189,7 +188,7 @@ def test_a_bandit_has_the_value_and_the_policy_of_the_program(gradient: str, wei
 
 def test_presets_and_settings(pendulum: OfflineDataset) -> None:
     small = {"value_layers": (8,), "policy_layers": (8,)}
-    agent = ODICE(dataset=pendulum, **{**ODICEConfig.antmaze_single().to_kwargs(), **small})
+    agent = ODICE(dataset=pendulum, preset="antmaze-single", **small)
     np.testing.assert_allclose(agent.rewards.numpy(), 3 * pendulum.rewards - 3, rtol=1e-5)
     assert agent.value(torch.zeros(5, 3)).shape == (1, 5)
     for wrong in ({"gradient": "both"}, {"weights": "kl"}, {"lambda_f": 0.0}, {"eta": -1.0}, {"value_members": 0}):

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from agentgym.agents.common.saving import load_agent
-from agentgym.agents.offline.prdc.config import PRESETS, PRDCConfig
+from agentgym.agents.offline.prdc.config import PRDCConfig
 from agentgym.agents.offline.prdc.prdc import PRDC
 from agentgym.agents.offline.td3bc.td3bc import TD3BC
 from agentgym.cli.main import main
@@ -143,12 +143,12 @@ def test_attacks_reach_it(pendulum: OfflineDataset) -> None:
 
 def test_presets_are_the_released_commands_and_single_settings_win() -> None:
     assert (PRDCConfig().alpha, PRDCConfig().beta) == (2.5, 2.0)
-    config = PRDCConfig(preset="antmaze", beta=3.0)
+    config = PRDCConfig.preset("antmaze", beta=3.0)
     assert (config.alpha, config.beta, config.reward_scale, config.reward_shift) == (7.5, 3.0, 10_000.0, -1.0)
     assert PRDCConfig(**config.to_kwargs()) == config
-    assert {PRDCConfig(preset=name).alpha for name in PRESETS} == {2.5, 40.0, 7.5}  # type: ignore[arg-type]
+    assert {PRDCConfig.preset(name).alpha for name in PRDCConfig.presets} == {2.5, 40.0, 7.5}
     with pytest.raises(UnknownId, match="halfcheetah"):
-        PRDCConfig(preset="cheetah")  # type: ignore[arg-type]
+        PRDCConfig.preset("cheetah")
 
 
 def test_rewards_are_mapped(pendulum: OfflineDataset) -> None:
@@ -158,7 +158,7 @@ def test_rewards_are_mapped(pendulum: OfflineDataset) -> None:
 
 def test_a_preset_is_asked_for_on_the_command_line(stored: str, tmp_path: Path) -> None:
     main(["train", "prdc", "--dataset", stored, "--steps", "4", "--root", str(tmp_path), "--name", "run",
-          "--config.preset", "halfcheetah", "--config.beta", "3", "--config.evaluate-every", "0"])  # fmt: skip
+          "--preset", "halfcheetah", "--config.beta", "3", "--config.evaluate-every", "0"])  # fmt: skip
     config = Run.open(tmp_path / "run").config.config
     assert (config["alpha"], config["beta"]) == (40.0, 3.0)
 

@@ -270,7 +270,7 @@ def test_the_config_is_the_constructor():
         n: t.shape for n, t in peer.policy.state_dict().items()
     }
     assert SAC.Config is SACConfig
-    assert SACConfig.mujoco().to_kwargs()["learning_starts"] == 10_000
+    assert SACConfig.preset("mujoco").learning_starts == 10_000
     assert agent.policy.critic.n_critics == 2
 
 
