@@ -6,6 +6,7 @@ adds to it by :func:`add`.
 """
 
 import importlib
+import inspect
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
@@ -30,7 +31,7 @@ class Entry:
         id: the name by which it is asked for.
         target: ``module:attribute`` of the class or function behind it.
         summary: one line for ``agentgym list``.
-        card: the module whose folder holds its card, README.md.
+        card: the module whose folder holds its card, README.md; without one the docstring is the card.
         vector_target: environments only, ``module:attribute`` of the natively batched form.
         parallel_target: environments only, ``module:attribute`` of the PettingZoo form.
         kwargs: environments and recipes only, what the id passes to its class.
@@ -41,7 +42,7 @@ class Entry:
     id: str
     target: str
     summary: str
-    card: str
+    card: str = ""
     vector_target: str | None = None
     parallel_target: str | None = None
     kwargs: dict[str, Any] = field(default_factory=dict)
@@ -274,7 +275,9 @@ def resolve(target: str) -> Any:
 
 
 def card(entry: Entry) -> str:
-    """The text of the entry's README.md."""
+    """The text of the entry's README.md, or where it has none its docstring."""
+    if not entry.card:
+        return inspect.getdoc(load(entry)) or entry.summary
     return files(entry.card).joinpath("README.md").read_text(encoding="utf-8")
 
 
