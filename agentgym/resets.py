@@ -6,12 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from agentgym.errors import InvalidParameter, UnknownId
 from agentgym.settings import whole_number
 
-__all__ = ["MASK", "check_options", "known_options", "reset_mask", "seed_of_one", "world_seeds"]
+__all__ = ["MASK", "autoreset", "check_options", "known_options", "reset_mask", "seed_of_one", "world_seeds"]
 
 MASK = "reset_mask"
 """The option by which a batch resets some of its worlds, as in Gymnasium."""
@@ -93,3 +94,15 @@ def reset_mask(options: Mapping[str, Any] | None, count: int) -> NDArray[np.bool
     if mask.dtype != bool or mask.shape != (count,) or not mask.any():
         raise InvalidParameter(f"{MASK} must be a bool array of shape ({count},) with at least one True.")
     return mask
+
+
+def autoreset(mode: AutoresetMode | str) -> AutoresetMode:
+    """The autoreset mode of that name.
+
+    Raises:
+        UnknownId: there is none.
+    """
+    try:
+        return AutoresetMode(mode)
+    except ValueError as error:
+        raise UnknownId("autoreset mode", str(mode), [each.value for each in AutoresetMode]) from error

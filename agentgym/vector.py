@@ -12,8 +12,8 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from agentgym.batching import combine_infos, only_infos
-from agentgym.errors import InvalidParameter, ResetNeeded, UnknownId
-from agentgym.resets import MASK, check_options, reset_mask, world_seeds
+from agentgym.errors import InvalidParameter, ResetNeeded
+from agentgym.resets import MASK, autoreset, check_options, reset_mask, world_seeds
 from agentgym.seeding import entropy
 from agentgym.settings import whole_number
 
@@ -53,7 +53,7 @@ class NativeVectorEnv(VectorEnv[Any, Any, Any], ABC):
     and info of its old episode.
 
     A family writes :meth:`_start`, :meth:`_advance`, :meth:`_observe`, :meth:`_state` and :meth:`_set_state`, and where
-    it needs to :meth:`_checked` and :meth:`_checked_options`.
+    it needs to :meth:`_checked`, :meth:`_checked_options` and :meth:`_frame`.
 
     Args:
         num_envs: N.
@@ -92,7 +92,7 @@ class NativeVectorEnv(VectorEnv[Any, Any, Any], ABC):
         if max_episode_steps is not None:
             whole_number("max_episode_steps", max_episode_steps, 1)
         self.max_episode_steps = max_episode_steps
-        self.autoreset_mode = _mode(autoreset_mode)
+        self.autoreset_mode = autoreset(autoreset_mode)
         self.metadata = {**(metadata or self.metadata), "autoreset_mode": self.autoreset_mode}
         self.render_mode = render_mode
         self.single_observation_space, self.single_action_space = observation_space, action_space
@@ -132,6 +132,10 @@ class NativeVectorEnv(VectorEnv[Any, Any, Any], ABC):
     def _checked_options(self, options: dict[str, Any], chosen: Mask) -> dict[str, Any]:
         """The reset options as :meth:`_start` takes them; refuse wrong values before any world changes."""
         return options
+
+    def _frame(self, world: int) -> Any:
+        """One world's picture, or its text, as the render mode says."""
+        raise NotImplementedError(f"{type(self).__name__} draws nothing.")
 
     # What the family gets
 
@@ -193,6 +197,18 @@ class NativeVectorEnv(VectorEnv[Any, Any, Any], ABC):
             observations, infos = self._restart_at_once(observations, infos, ended)
         return observations, rewards, terminated, truncated, infos
 
+    def render(self, worlds: Sequence[int] | None = None) -> tuple[Any, ...] | None:
+        """The pictures of the chosen worlds, of all by default; None without a render mode.
+
+        Raises:
+            InvalidParameter: there is no such world.
+        """
+        if wrong := [world for world in worlds or () if not 0 <= world < self.num_envs]:
+            raise InvalidParameter(f"There are no worlds {wrong} to draw, only 0 to {self.num_envs - 1}.")
+        if self.render_mode is None:
+            return None
+        return tuple(self._frame(world) for world in (range(self.num_envs) if worlds is None else worlds))
+
     def rest(self, worlds: Mask) -> None:
         """Leave the worlds [N] out of every step, with reward 0, until they are reset."""
         self._resting |= worlds
@@ -241,10 +257,3 @@ class NativeVectorEnv(VectorEnv[Any, Any, Any], ABC):
         self._seeds = counters["seeds"]
         self.elapsed, self._over = np.array(counters["elapsed"], np.int64), np.array(counters["over"], bool)
         self._resting = np.array(counters["resting"], bool)
-
-
-def _mode(mode: AutoresetMode | str) -> AutoresetMode:
-    try:
-        return AutoresetMode(mode)
-    except ValueError as error:
-        raise UnknownId("autoreset mode", str(mode), [each.value for each in AutoresetMode]) from error

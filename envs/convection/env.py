@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from agentgym.envs.convection.controllers import Controller, controllers
 from agentgym.envs.convection.vector import ConvectionVectorEnv, checked_commands
 from agentgym.limits import OwnTimeLimit
-from agentgym.resets import check_options, seed_of_one
+from agentgym.views import NativeEnv
 
 __all__ = ["ConvectionEnv"]
 
 
-class ConvectionEnv(OwnTimeLimit[NDArray[np.float32], NDArray[np.float32]]):
+class ConvectionEnv(NativeEnv, OwnTimeLimit[NDArray[np.float32], NDArray[np.float32]]):
     """
     ## Description
 
@@ -94,12 +94,12 @@ class ConvectionEnv(OwnTimeLimit[NDArray[np.float32], NDArray[np.float32]]):
 
     metadata = ConvectionVectorEnv.metadata
 
+    batch: ConvectionVectorEnv
+
     def __init__(
         self, preset: str = "compact", device: str = "cpu", render_mode: str | None = None, **changes: Any
     ) -> None:
-        self.batch = ConvectionVectorEnv(1, preset, AutoresetMode.DISABLED, device, render_mode, **changes)
-        self.render_mode = render_mode
-        self.observation_space, self.action_space = self.batch.single_observation_space, self.batch.single_action_space
+        super().__init__(ConvectionVectorEnv(1, preset, AutoresetMode.DISABLED, device, render_mode, **changes))
         self.cell = self.batch.cell
         self.agent_windows, self.agent_mirror = self.batch.agent_windows, self.batch.agent_mirror
 
@@ -113,38 +113,5 @@ class ConvectionEnv(OwnTimeLimit[NDArray[np.float32], NDArray[np.float32]]):
         """Controllers made by hand, by name; evaluations put them beside agents."""
         return controllers(self.cell)
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Start an episode; see Starting State for ``options``.
-
-        Raises:
-            UnknownId: there is no option, or no start, of that name.
-        """
-        seed = seed_of_one(seed)
-        check_options(type(self).__name__, options, self.batch.reset_options)
-        super().reset(seed=seed)
-        observation, _ = self.batch.reset(seed=seed, options=options)
-        return observation[0], {}
-
-    def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Hold the action [A] for one action time."""
-        commands = checked_commands(action, (self.cell.heaters,))
-        observation, reward, _, truncated, infos = self.batch.step(commands[None])
-        info = {name: infos[name][0] for name in ("nusselt", "roll_pairs", "agent_rewards")}
-        if "measures" in infos:
-            info["measures"] = {name: float(v[0]) for name, v in infos["measures"].items() if not name.startswith("_")}
-        return observation[0], float(reward[0]), False, bool(truncated[0]), info
-
-    def render(self) -> NDArray[np.uint8] | None:
-        """The cell's picture, uint8 [height, width, 3]; see Arguments."""
-        frames = self.batch.render()
-        return None if frames is None else frames[0]
-
-    def get_state(self) -> dict[str, Any]:
-        """Everything that the future depends on, as nested dictionaries of arrays and plain values."""
-        return self.batch.get_state()
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Put back what :meth:`get_state` gave."""
-        self.batch.set_state(state)
+    def _as_batch(self, action: Any) -> NDArray[np.float64]:
+        return checked_commands(action, (self.cell.heaters,))[None]

@@ -145,12 +145,10 @@ class ConvectionVectorEnv(NativeVectorEnv):
         self.score.nusselt, self.score.pairs = np.array(state["nusselt"]), np.array(state["pairs"])
         self._shown = np.array(state["shown"])
 
-    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
-        """Each world's picture, uint8 [height, width, 3]: temperature, velocity arrows and the heaters below."""
-        if self.render_mode is None:
-            return None
+    def _frame(self, world: int) -> NDArray[np.uint8]:
+        """uint8 [height, width, 3]: temperature, velocity arrows and the heaters below."""
         self._painter = self._painter or Painter(self.cell, self.world.solver)
-        return tuple(self._painter.frame(self.world, index) for index in range(self.num_envs))
+        return self._painter.frame(self.world, world)
 
 
 def torch_device(name: str) -> torch.device:

@@ -179,9 +179,8 @@ class RobustVectorEnv(NativeVectorEnv):
             world.restore(taken)
         self._task.read()
 
-    def render(self) -> tuple[Any, ...] | None:
-        """Each world's frame, as the single environment renders it."""
-        return tuple(world.render() for world in self.worlds)
+    def _frame(self, world: int) -> Any:
+        return self.worlds[world].render()
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close the worlds' renderers and the threads."""

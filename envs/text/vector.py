@@ -118,9 +118,8 @@ class TextVectorEnv(NativeVectorEnv):
             self._demonstrating = self._make()
         yield from demonstrations(self._demonstrating, seeds, expert, random_share)  # type: ignore[arg-type]
 
-    def render(self) -> tuple[Any, ...] | None:
-        """Each world's text, as the single environment renders it."""
-        return tuple(world.render() for world in self.worlds)
+    def _frame(self, world: int) -> Any:
+        return self.worlds[world].render()
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close the worlds."""
