@@ -8,8 +8,6 @@ import numpy as np
 from gymnasium.spaces import Space
 
 from agentgym.agent import Traits
-from agentgym.envs.text.household.explorer import Explorer
-from agentgym.envs.text.household.world import HouseholdWorld
 from agentgym.errors import InvalidParameter
 from agentgym.seeding import stream
 
@@ -44,7 +42,7 @@ class Controller:
         worlds = getattr(env.unwrapped, "worlds", [env.unwrapped])
         if not all(hasattr(world, "plan") for world in worlds):
             raise InvalidParameter(f"A controller of text worlds cannot play in {env}.")
-        if self.kind == "explorer" and not isinstance(worlds[0].world, HouseholdWorld):
+        if self.kind == "explorer" and not worlds[0].world.can_explore:
             raise InvalidParameter("The explorer knows its way in households only.")
         return Player(self, worlds, getattr(env, "outward", lambda command, world: command))
 
@@ -88,7 +86,7 @@ class Player:
             return self._outward(listed[self._memories[world].integers(len(listed))], world) if listed else ""
         if self.controller.kind == "explorer":
             if fresh:
-                self._memories[world] = Explorer(env.world)  # type: ignore[arg-type]
+                self._memories[world] = env.world.explorer()
             return self._outward(self._memories[world].command(), world)
         plan = env.plan()
         return self._outward(plan[0], world) if plan else ""
@@ -96,5 +94,5 @@ class Player:
 
 def controllers(env: "TextEnv") -> dict[str, Controller]:
     """All controllers that can play in an environment, by name."""
-    kinds = ("oracle", "explorer", "random") if isinstance(env.world, HouseholdWorld) else ("oracle", "random")
+    kinds = ("oracle", "explorer", "random") if env.world.can_explore else ("oracle", "random")
     return {kind: Controller(kind, env.observation_space, env.action_space) for kind in kinds}

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from agentgym.envs.text.door import TextEnv
-from agentgym.envs.text.household.explorer import Explorer
-from agentgym.envs.text.household.world import HouseholdWorld
 from agentgym.errors import InvalidParameter
 from agentgym.seeding import stream
 
@@ -66,7 +64,7 @@ def demonstrations(
     """
     if expert not in ("oracle", "explorer"):
         raise InvalidParameter(f'expert must be "oracle" or "explorer", not {expert!r}.')
-    if expert == "explorer" and not isinstance(env.world, HouseholdWorld):
+    if expert == "explorer" and not env.world.can_explore:
         raise InvalidParameter('The expert "explorer" knows its way in households only; take "oracle".')
     if not 0 <= random_share < 1:
         raise InvalidParameter(f"random_share must be in [0, 1), not {random_share!r}.")
@@ -75,7 +73,7 @@ def demonstrations(
 
 def _episode(env: TextEnv, seed: int, expert: Expert, random_share: float) -> Demonstration:
     observation, info = env.reset(seed=seed)
-    explorer = Explorer(env.world) if expert == "explorer" and isinstance(env.world, HouseholdWorld) else None
+    explorer = env.world.explorer() if expert == "explorer" else None
     chance = stream(seed, "demonstration")
     rows: list[Row] = []
     over = False

@@ -3,12 +3,12 @@
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from agentgym.envs.text.language import OBSERVATION_CHARACTERS, Rewording, split_checked
 from agentgym.errors import InvalidParameter
 
-__all__ = ["Answer", "World", "checked_numbers"]
+__all__ = ["Answer", "Explorer", "World", "checked_numbers"]
 
 
 class Answer(NamedTuple):
@@ -29,6 +29,13 @@ class Answer(NamedTuple):
     won: bool
 
 
+class Explorer(Protocol):
+    """An expert for one episode that knows only what the agent could have seen."""
+
+    def command(self) -> str:
+        """The next command. Asked in every turn, since it also takes in what is seen."""
+
+
 class World(ABC):
     """One text world, an episode at a time.
 
@@ -42,6 +49,7 @@ class World(ABC):
         synonyms: another word for each verb, one that the world itself does not understand; none: not renamed.
         rewordings: every sentence that the world says, in other words; empty where they cannot be listed.
         judges_commands: whether :meth:`shortens` can be told.
+        can_explore: whether :meth:`explorer` gives an expert.
         instructions: which commands there are, for who has never played; "" where the observations say it.
         characters: of which observations are made.
     """
@@ -57,6 +65,7 @@ class World(ABC):
     synonyms: Mapping[str, str] = MappingProxyType({})
     rewordings: tuple[Rewording, ...] = ()
     judges_commands: bool = True
+    can_explore: bool = False
     instructions: str = ""
     characters: frozenset[str] = OBSERVATION_CHARACTERS
 
@@ -101,6 +110,14 @@ class World(ABC):
     @abstractmethod
     def distance(self) -> int:
         """How many commands :meth:`plan` has."""
+
+    def explorer(self) -> Explorer:
+        """An expert for the episode that has just begun.
+
+        Raises:
+            InvalidParameter: this world has none.
+        """
+        raise InvalidParameter(f"{type(self).__name__} has no explorer: only households have one. Take the oracle.")
 
     def shortens(self, command: str) -> bool:
         """Whether the command would bring success nearer: it is tried out, and taken back."""

@@ -4,9 +4,10 @@ An oracle walks straight to a thing that a newcomer cannot know of, so that imit
 be imitated from what it saw.
 """
 
-from agentgym.envs.text.household.home import IN_HAND, NOWHERE
+from collections.abc import Callable
+
+from agentgym.envs.text.household.home import IN_HAND, NOWHERE, Home, State
 from agentgym.envs.text.household.oracle import NO_WAY, commands, go_to, next_room, shortest
-from agentgym.envs.text.household.world import HouseholdWorld
 
 __all__ = ["Explorer"]
 
@@ -15,17 +16,18 @@ class Explorer:
     """Chooses commands for one episode of a household, whoever gives the commands.
 
     Args:
-        world: a household whose episode has just begun.
+        home: of an episode that has just begun.
+        state: gives the state that it is in now.
     """
 
-    def __init__(self, world: HouseholdWorld) -> None:
-        self._world = world
+    def __init__(self, home: Home, state: Callable[[], State]) -> None:
+        self._home, self._state = home, state
         self._rooms: set[int] = set()
         self._looked_into: set[int] = set()
 
     def command(self) -> str:
         """What to do now. To be asked in every turn: it also takes in what is seen in this one."""
-        home, state = self._world.home, self._world.state
+        home, state = self._home, self._state()
         self._rooms.add(state.room)
         if state.at != NOWHERE and state.opened[state.at]:
             self._looked_into.add(state.at)
@@ -40,7 +42,7 @@ class Explorer:
 
     def _search(self, stand: list[int]) -> str:
         """On to the nearest receptacle not looked into, or the nearest room not entered."""
-        home, state = self._world.home, self._world.state
+        home, state = self._home, self._state()
         unknown = [n for n in stand if n not in self._looked_into]
         rooms = [n for n in range(len(home.rooms)) if n not in self._rooms and self._rooms.intersection(home.exits[n])]
         place = min(unknown, key=lambda n: (home.steps_between(state.room, state.at, n), n), default=None)

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from agentgym.envs.text.household import oracle
+from agentgym.envs.text.household.explorer import Explorer
 from agentgym.envs.text.household.generator import build
 from agentgym.envs.text.household.home import IN_HAND, NOWHERE, Home, State, solved
 from agentgym.envs.text.household.names import (
@@ -68,6 +69,7 @@ class HouseholdWorld(World):
     verbs = ("look", "go", "take", "put", "open", "close", "clean", "heat", "cool", "use")
     synonyms = SYNONYMS
     rewordings = REWORDINGS
+    can_explore = True
     instructions = (
         "Commands: look; go to PLACE; open PLACE; close PLACE; take THING from PLACE; put THING in PLACE; "
         "clean, heat or cool THING with PLACE; use desklamp 1."
@@ -172,6 +174,10 @@ class HouseholdWorld(World):
     def distance(self) -> int:
         """The fewest turns to success from here."""
         return oracle.distance(self.home, self.state)
+
+    def explorer(self) -> Explorer:
+        """An expert that looks for what it has not seen."""
+        return Explorer(self.home, lambda: self.state)
 
     def state_values(self) -> dict[str, Any]:
         """The state as plain values."""

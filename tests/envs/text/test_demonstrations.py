@@ -4,7 +4,6 @@ import pytest
 
 from agentgym.envs.text.demonstrations import demonstrations
 from agentgym.envs.text.env import ArchiveEnv, HouseholdEnv
-from agentgym.envs.text.household.explorer import Explorer
 from agentgym.envs.text.household.home import NOWHERE
 from agentgym.envs.text.presets import HOUSEHOLDS
 from agentgym.errors import InvalidParameter
@@ -52,7 +51,7 @@ def test_the_explorer_does_not_know_what_it_has_not_seen(task):
     moved = 0
     for seed in range(30):
         env.reset(seed=seed)
-        explorer, world = Explorer(env.world), env.world
+        explorer, world = env.world.explorer(), env.world
         seen: set[int] = set()
         for _ in range(12):
             command = explorer.command()
