@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from agentgym.actions import checked_actions
 from agentgym.batching import combine_infos, only_infos
 from agentgym.errors import InvalidParameter, ResetNeeded
 from agentgym.resets import MASK, autoreset, check_options, reset_mask, world_seeds
@@ -127,7 +128,7 @@ class NativeVectorEnv(VectorEnv[Any, Any, Any], ABC):
 
     def _checked(self, actions: Any) -> Any:
         """The actions as :meth:`_advance` takes them; refuse what is none before any world moves."""
-        return actions
+        return checked_actions(actions, self.action_space)
 
     def _checked_options(self, options: dict[str, Any], chosen: Mask) -> dict[str, Any]:
         """The reset options as :meth:`_start` takes them; refuse wrong values before any world changes."""

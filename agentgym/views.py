@@ -10,14 +10,13 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
+from agentgym.actions import SLACK
 from agentgym.batching import split_infos
 from agentgym.errors import InvalidAction, InvalidParameter, ResetNeeded
 from agentgym.resets import check_options, known_options, seed_of_one
 from agentgym.vector import NativeVectorEnv
 
 __all__ = ["NativeEnv", "NativeParallelEnv"]
-
-SLACK = 1e-6  # actions may pass their bounds by this much, as rounding does
 
 
 class NativeEnv(gymnasium.Env[Any, Any]):

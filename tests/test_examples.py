@@ -4,9 +4,12 @@ import importlib
 import sys
 from pathlib import Path
 
+import gymnasium
+import numpy as np
 import pytest
 
 from agentgym import catalog
+from agentgym.errors import InvalidAction, InvalidParameter
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
 
@@ -26,6 +29,24 @@ def example(monkeypatch, tmp_path):
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
 def test_an_example_has_at_most_eighty_lines(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 80
+
+
+def test_environment(example, tmp_path):
+    module = example("environment")
+    module.main(steps=1024, episodes=2)
+    assert "mass" in (tmp_path / "rail.html").read_text(encoding="utf-8")
+    batch, alone = gymnasium.make_vec("docs/Rail-v0", 2), gymnasium.make("docs/Rail-v0")
+    heavy = {"parameters": {"mass": 2.0}}
+    first, _ = batch.reset(seed=[5, 6], options=heavy)
+    assert (alone.reset(seed=6, options=heavy)[0] == first[1]).all()
+    moved, paid, *_ = batch.step([[1.0], [1.0]])
+    assert moved[1].tolist() == pytest.approx([first[1, 0] + 0.05**2 / 2, 0.05 / 2], rel=1e-6)  # F t / m
+    assert paid[1] == pytest.approx(-(float(moved[1, 0]) ** 2) - 0.1 * float(moved[1, 1]) ** 2, rel=1e-6)
+    for bad in ([[1.0], [2.0]], [[1.0], [np.nan]], [1.0, 1.0], [["a"], ["b"]]):
+        with pytest.raises(InvalidAction):
+            batch.step(bad)
+    with pytest.raises(InvalidParameter, match="mass"):
+        batch.reset(options={"parameters": {"mass": 0.0}})
 
 
 def test_suite(example, tmp_path, capsys):
