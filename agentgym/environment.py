@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 __all__ = [
-    "Adapter", "Controlled", "Convecting", "Demonstrating", "Generated", "LaidOut", "Mirrored", "Stateful",
+    "Adapter", "Controlled", "Convecting", "Demonstrating", "Drawn", "Generated", "LaidOut", "Mirrored", "Stateful",
     "TurnLimited", "Uncertain", "Worded", "controllers_of",
 ]  # fmt: skip
 
@@ -68,6 +68,14 @@ class Demonstrating(Protocol):
 
     def demonstrations(self, seeds: Iterable[int], expert: str, random_share: float) -> Iterator[Any]:
         """One episode a seed, by an expert of which a share of the commands is replaced by random ones."""
+
+
+@runtime_checkable
+class Drawn(Protocol):
+    """An environment that can be drawn: ``metadata["render_modes"]`` lists how, ``render_mode`` is what it does."""
+
+    metadata: dict[str, Any]
+    render_mode: str | None
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ from pettingzoo import ParallelEnv
 from agentgym.errors import InvalidAction, InvalidParameter, ResetNeeded
 from agentgym.multi_agent.groups import AgentGroup, group_agents
 from agentgym.multi_agent.steps import JointObservation, JointStep
-from agentgym.multi_agent.world import Seen, World
+from agentgym.multi_agent.world import RecordedWorld, Seen
 from agentgym.resets import seed_of_one
 from agentgym.seeding import entropy, episode_seed
 from agentgym.settings import whole_number
@@ -57,7 +57,9 @@ class ParallelEnvBatch:
         self.agents = list(self.envs[0].possible_agents)
         for number, env in enumerate(self.envs[1:], start=1):
             self._require_alike(number, env)
-        self._worlds = [World(env, self.groups, number, max_episode_steps) for number, env in enumerate(self.envs)]
+        self._worlds = [
+            RecordedWorld(env, self.groups, number, max_episode_steps) for number, env in enumerate(self.envs)
+        ]
         self.state_size = self._worlds[0].state_size
         if others := [world.number for world in self._worlds if world.state_size != self.state_size]:
             raise InvalidParameter(f"Worlds {others} have states of another size than world 0.")

@@ -10,9 +10,10 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
-from agentgym.errors import InvalidAction, InvalidParameter
+from agentgym.errors import CorruptFile, InvalidAction, InvalidParameter, SpaceMismatch
+from agentgym.spaces import space_from_json, space_to_json
 
-__all__ = ["AgentGroup", "group_agents"]
+__all__ = ["AgentGroup", "check_same_groups", "group_agents", "groups_from_json", "groups_to_json"]
 
 _KINDS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
@@ -144,3 +145,62 @@ def _given(groups: Mapping[str, Sequence[Any]], own: dict[Any, tuple[Any, Any]])
         if others := [agent for agent in ids if own[agent] != own[ids[0]]]:
             raise InvalidParameter(f"In group {name!r} agents {others} have other spaces than {ids[0]!r}.")
     return members
+
+
+def groups_to_json(groups: Mapping[str, AgentGroup]) -> list[dict[str, Any]]:
+    """Plain JSON values, which :func:`groups_from_json` reads: so a saved agent knows its groups.
+
+    Raises:
+        InvalidParameter: an agent's id is neither text nor a whole number.
+    """
+    if strange := [agent for group in groups.values() for agent in group.agents if type(agent) not in (str, int)]:
+        raise InvalidParameter(f"Agents {strange} cannot be saved by name: an id is text or a whole number.")
+    return [
+        {
+            "name": group.name, "agents": list(group.agents), "index": group.index.tolist(),
+            "observation_space": space_to_json(group.observation_space),
+            "action_space": space_to_json(group.action_space),
+        }
+        for group in groups.values()
+    ]  # fmt: skip
+
+
+def groups_from_json(values: Any) -> dict[str, AgentGroup]:
+    """The groups that :func:`groups_to_json` wrote.
+
+    Raises:
+        CorruptFile: the values describe none.
+    """
+    try:
+        groups = [
+            AgentGroup(
+                str(each["name"]), tuple(each["agents"]), np.array(each["index"], np.int64),
+                space_from_json(each["observation_space"]), space_from_json(each["action_space"]),
+            )
+            for each in values
+        ]  # fmt: skip
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptFile(f"the file describes no groups of agents ({error!r})") from error
+    places = [place for group in groups for place in group.index.tolist()]
+    agents = [agent for group in groups for agent in group.agents]
+    if sorted(places) != list(range(len(agents))) or len({group.name for group in groups}) < len(groups):
+        raise CorruptFile(f"the file's groups do not tell {len(agents)} agents apart")
+    return {group.name: group for group in groups}
+
+
+def check_same_groups(own: Mapping[str, AgentGroup], environment: Mapping[str, AgentGroup]) -> None:
+    """Compare an agent's groups with those of the environment that it is to act in.
+
+    Raises:
+        SpaceMismatch: names, agents or spaces differ; the message says where.
+    """
+    if list(own) != list(environment):
+        raise SpaceMismatch(f"The agent knows the groups {list(own)}, the environment has {list(environment)}.")
+    for ours, its in zip(own.values(), environment.values(), strict=True):
+        for what, one, other in (
+            ("agents", (ours.agents, ours.index.tolist()), (its.agents, its.index.tolist())),
+            ("observation space", ours.observation_space, its.observation_space),
+            ("action space", ours.action_space, its.action_space),
+        ):
+            if one != other:
+                raise SpaceMismatch(f"Group {ours.name!r} has the {what} {one} in the agent, {other} here.")

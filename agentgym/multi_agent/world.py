@@ -1,7 +1,7 @@
-"""One PettingZoo environment of a batch: its episode, checked, recorded and replayed."""
+"""One PettingZoo environment: its episode, checked; and in a batch recorded and replayed."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from agentgym.errors import InvalidParameter, SpaceMismatch
 from agentgym.finite import is_finite, require_finite
 from agentgym.multi_agent.groups import AgentGroup
 
-__all__ = ["Seen", "World", "WorldStep"]
+__all__ = ["RecordedWorld", "Seen", "World", "WorldStep"]
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Seen:
     Attributes:
         observations: [A]; None for agents that see nothing.
         infos: by agent, of those that see something.
-        state: float32 [S].
+        state: float32 [S]; empty where it is not recorded.
     """
 
     observations: list[NDArray[Any] | None]
@@ -42,12 +42,12 @@ class WorldStep:
 
 
 class World:
-    """A ``ParallelEnv`` and its episode.
+    """A ``ParallelEnv`` and its episode; what it answers is checked.
 
     Args:
         env: the environment.
         groups: its agents.
-        number: which world of the batch it is, for messages.
+        number: which world of a batch it is, for messages.
         max_episode_steps: the time limit; None where episodes end by themselves.
 
     Attributes:
@@ -59,7 +59,7 @@ class World:
     current: Seen
 
     def __init__(
-        self, env: ParallelEnv, groups: dict[str, AgentGroup], number: int, max_episode_steps: int | None
+        self, env: ParallelEnv, groups: dict[str, AgentGroup], number: int = 0, max_episode_steps: int | None = None
     ) -> None:
         self.env, self.groups, self.number, self.max_episode_steps = env, groups, number, max_episode_steps
         self.agents = list(env.possible_agents)
@@ -70,29 +70,20 @@ class World:
         self.alive = np.zeros(len(self.agents), bool)
         self.elapsed = 0
         self._left = np.zeros(len(self.agents), bool)
-        self._actions: list[dict[str, NDArray[Any]]] = []
-        self._digest = hashlib.blake2b(digest_size=16)
-        self.gives_state = True
-        self.env.reset(seed=0)
-        try:
-            self.state_size = int(np.size(env.state()))
-        except NotImplementedError:
-            self.gives_state, self.state_size = False, sum(map(spaces.flatdim, self.spaces))
 
-    def begin(self, seed: int) -> None:
+    def begin(self, seed: int | None, options: dict[str, Any] | None = None) -> None:
         """Start an episode.
 
         Raises:
             InvalidParameter: nobody is alive, or an agent is not one of ``possible_agents``.
         """
-        observations, infos = self.env.reset(seed=seed)
-        self.elapsed, self._actions, self._digest = 0, [], hashlib.blake2b(digest_size=16)
+        observations, infos = self.env.reset(seed=seed, **({"options": options} if options else {}))
+        self.elapsed = 0
         self._left[:] = False
         self.alive = self._living()
         if not self.alive.any():
             raise InvalidParameter(f"{self._where()} no agent is alive at the start of an episode.")
         self.current = self._see(observations, infos, self.alive)
-        self._add(self.current)
 
     def step(self, actions: dict[str, NDArray[Any]]) -> WorldStep:
         """Step the agents that are alive; actions by group [G, ...], not read for the others.
@@ -103,7 +94,6 @@ class World:
             NonFinite: an observation, a reward or the state is not finite.
         """
         acted = self.alive
-        self._actions.append(actions)
         self.elapsed += 1
         observations, rewards, terminations, truncations, infos = self.env.step(self._by_agent(actions))
         own = self._of_all(acted, "reward", rewards, np.float64)
@@ -121,9 +111,6 @@ class World:
         silent = terminated & np.array([agent not in observations for agent in self.agents])
         seeing = (acted & ~silent) | self.alive
         reached = self._see(observations, infos, seeing)
-        self._add(reached)
-        for part in (own, terminated, truncated):
-            self._digest.update(part.tobytes())
         self.current = reached if (seeing == self.alive).all() else self._only_alive(reached)
         return WorldStep(own, terminated, truncated, reached)
 
@@ -178,6 +165,56 @@ class World:
         return converted
 
     def _state(self, seen: list[NDArray[Any] | None]) -> NDArray[np.float32]:
+        return np.zeros(0, np.float32)
+
+    def _only_alive(self, seen: Seen) -> Seen:
+        kept = [each if lives else None for each, lives in zip(seen.observations, self.alive, strict=True)]
+        infos = {agent: seen.infos[agent] for k, agent in enumerate(self.agents) if self.alive[k]}
+        return Seen(kept, infos, seen.state)
+
+    def _where(self) -> str:
+        return f"World {self.number}, step {self.elapsed}:"
+
+
+class RecordedWorld(World):
+    """A world of a batch, whose states are shown and whose episode can be played again.
+
+    The environment is reset once here, to learn the size of its state.
+
+    Attributes:
+        state_size: S.
+        gives_state: whether the environment has a ``state()``.
+    """
+
+    def __init__(
+        self, env: ParallelEnv, groups: dict[str, AgentGroup], number: int = 0, max_episode_steps: int | None = None
+    ) -> None:
+        super().__init__(env, groups, number, max_episode_steps)
+        self._actions: list[dict[str, NDArray[Any]]] = []
+        self._digest = hashlib.blake2b(digest_size=16)
+        self.gives_state = True
+        self.env.reset(seed=0)
+        try:
+            self.state_size = int(np.size(env.state()))
+        except NotImplementedError:
+            self.gives_state, self.state_size = False, sum(map(spaces.flatdim, self.spaces))
+
+    def begin(self, seed: int | None, options: dict[str, Any] | None = None) -> None:
+        """See :meth:`World.begin`."""
+        super().begin(seed, options)
+        self._actions, self._digest = [], hashlib.blake2b(digest_size=16)
+        self._add(self.current)
+
+    def step(self, actions: dict[str, NDArray[Any]]) -> WorldStep:
+        """See :meth:`World.step`."""
+        self._actions.append(actions)
+        step = super().step(actions)
+        self._add(step.reached)
+        for part in (step.rewards, step.terminated, step.truncated):
+            self._digest.update(part.tobytes())
+        return step
+
+    def _state(self, seen: list[NDArray[Any] | None]) -> NDArray[np.float32]:
         if not self.gives_state:
             parts: list[Any] = [
                 np.zeros(spaces.flatdim(space)) if each is None else spaces.flatten(space, each)
@@ -192,18 +229,14 @@ class World:
         return state
 
     def _only_alive(self, seen: Seen) -> Seen:
-        kept = [each if lives else None for each, lives in zip(seen.observations, self.alive, strict=True)]
-        infos = {agent: seen.infos[agent] for k, agent in enumerate(self.agents) if self.alive[k]}
-        return Seen(kept, infos, seen.state if self.gives_state else self._state(kept))
+        kept = super()._only_alive(seen)
+        return kept if self.gives_state else replace(kept, state=self._state(kept.observations))
 
     def _add(self, seen: Seen) -> None:
         for observation in seen.observations:
             if observation is not None:
                 self._digest.update(np.ascontiguousarray(observation).tobytes())
         self._digest.update(seen.state.tobytes())
-
-    def _where(self) -> str:
-        return f"World {self.number}, step {self.elapsed}:"
 
     def record(self) -> dict[str, Any]:
         """The episode so far: actions by group [steps, G, ...], and a digest of all that the environment answered."""

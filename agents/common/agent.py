@@ -22,12 +22,12 @@ from agentgym.agents.common.hyperparameters import checked
 from agentgym.agents.common.interface import Actions, Observations
 from agentgym.agents.common.inventory import agent_inventory
 from agentgym.agents.common.learners_env import LearnersEnv, copy_what_may_change
-from agentgym.agents.common.spaces import check_same_spaces
 from agentgym.agents.common.vector_env import VectorEnvAdapter
 from agentgym.errors import CorruptFile, InvalidParameter, NonFinite, UnknownId
 from agentgym.finite import require_finite
 from agentgym.preprocessing import Preprocessing
 from agentgym.settings import plain
+from agentgym.spaces import check_same_spaces
 from agentgym.state import Inventory
 
 __all__ = ["Agent"]

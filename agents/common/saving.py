@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from agentgym import catalog, checkpoint
 from agentgym.agents.common import optim
-from agentgym.agents.common.spaces import space_from_json, space_to_json
 from agentgym.errors import CorruptFile, InvalidParameter, UnknownId
 from agentgym.preprocessing import Preprocessing, preprocessing_of
+from agentgym.spaces import space_from_json, space_to_json
 
 if TYPE_CHECKING:
     from agentgym.agents.common.agent import Agent

@@ -19,7 +19,7 @@ from agentgym.agents.marl.layout import Layout
 from agentgym.agents.marl.learner import SharedLearner
 from agentgym.errors import SpaceMismatch
 from agentgym.finite import require_finite
-from agentgym.joint import JointEnv
+from agentgym.multi_agent import JointEnv
 from agentgym.preprocessing import Preprocessing
 from agentgym.state import Inventory
 

@@ -9,8 +9,8 @@ from gymnasium.utils.env_checker import check_env
 
 import agentgym
 from agentgym import catalog
-from agentgym.errors import AskError, InvalidAction, InvalidParameter, UnknownId
-from agentgym.joint import JointEnv
+from agentgym.errors import AskError, InvalidAction, InvalidParameter, ResetNeeded, UnknownId
+from agentgym.multi_agent import JointEnv
 from tests.agents.marl import ring
 
 
@@ -49,6 +49,29 @@ def test_a_time_limit_is_a_truncation():
     assert joint.step(still)[2:4] == (False, True)
 
 
+def test_steps_without_an_episode_are_refused():
+    joint = JointEnv(ring.RingParallelEnv(limit=1))
+    still = np.zeros((ring.AGENTS, 1), np.float32)
+    with pytest.raises(ResetNeeded):
+        joint.step(still)
+    joint.reset(seed=0)
+    joint.step(still)
+    with pytest.raises(ResetNeeded):
+        joint.step(still)
+
+
+def test_each_agents_info_is_kept():
+    env = ring.RingParallelEnv()
+    joint = JointEnv(env)
+    assert joint.reset(seed=0)[1] == {}
+    told = {"node 2": {"fell": True}, "node 0": {}}
+    step = env.step
+    env.step = lambda actions: (*step(actions)[:4], told)
+    info = joint.step(np.zeros((ring.AGENTS, 1), np.float32))[4]
+    assert set(info) == {"agent_rewards", "agent_infos"}
+    assert info["agent_infos"] == {f"node {k}": {"fell": True} if k == 2 else {} for k in range(ring.AGENTS)}
+
+
 def test_agents_that_leave_early_are_named():
     joint = JointEnv(ring.RingParallelEnv(leaves="node 2"))
     joint.reset(seed=0)
@@ -71,7 +94,7 @@ def test_unequal_or_unsuitable_spaces_are_named(kind):
     env.spaces = dict.fromkeys(env.spaces, (spaces.Discrete(2), spaces.Discrete(2)))
     with pytest.raises(InvalidParameter, match="only a Box"):
         JointEnv(env)
-    with pytest.raises(InvalidParameter, match="no agents"):
+    with pytest.raises(InvalidParameter, match="no possible_agents"):
         JointEnv(SimpleNamespace(possible_agents=[]))
 
 

@@ -9,7 +9,7 @@ import pytest
 import agentgym
 from agentgym.envs.convection.parallel import ConvectionParallelEnv
 from agentgym.errors import AskError, InvalidParameter, UnknownId
-from agentgym.joint import JointEnv
+from agentgym.multi_agent import JointEnv
 from agentgym.resets import check_options, known_options, reset_mask, world_seeds
 
 CELL = {"columns": 24, "points": 17, "time_step": 0.15, "actions": 3}

@@ -6,7 +6,7 @@ import torch
 from gymnasium import spaces
 from torch.distributions import Categorical, Independent, Normal
 
-from agentgym.multi_agent import ParallelEnvBatch
+from agentgym.multi_agent import ParallelEnvBatch, groups_from_json, groups_to_json
 from tests.core.multi_agent.worlds import LeavingEnv
 
 LEAVES = {"red_0": (4, "terminated"), "blue_0": (2, "terminated"), "red_1": (2, "truncated"), "scout": (6, "both")}
@@ -53,7 +53,8 @@ def learned(junk, iterations=1, steps=14):
     """Weights after some iterations of actor-critic, and the mean reward of each. ``junk``: what dead slots hold."""
     batch = ParallelEnvBatch([LeavingEnv(LEAVES, junk=junk, gives_state=False) for _ in range(4)])
     torch.manual_seed(0)
-    policies = {name: GroupPolicy(group) for name, group in batch.groups.items()}
+    known = groups_from_json(groups_to_json(batch.groups))  # as a saved agent has them
+    policies = {name: GroupPolicy(group) for name, group in known.items()}
     critic = torch.nn.Sequential(torch.nn.Linear(batch.state_size, 16), torch.nn.Tanh(), torch.nn.Linear(16, 4))
     networks = torch.nn.ModuleList([*policies.values(), critic])
     optimizer = torch.optim.Adam(networks.parameters(), 0.03)

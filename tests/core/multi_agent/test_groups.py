@@ -1,12 +1,13 @@
 """Who belongs together: by equal spaces, or as one is told."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
 from gymnasium import spaces
 
-from agentgym.errors import InvalidParameter
-from agentgym.multi_agent import group_agents
+from agentgym.errors import CorruptFile, InvalidParameter, SpaceMismatch
+from agentgym.multi_agent import check_same_groups, group_agents, groups_from_json, groups_to_json
 from tests.core.multi_agent.worlds import LeavingEnv
 
 BOX = spaces.Box(-1, 1, (2,))
@@ -65,3 +66,51 @@ def test_environments_without_known_agents_and_spaces_are_refused():
         group_agents(env({"a": (spaces.Dict({"own": BOX}), BOX)}))
     with pytest.raises(InvalidParameter, match="'a' has the action space Text"):
         group_agents(env({"a": (BOX, spaces.Text(5))}))
+
+
+def saved(groups):
+    return json.loads(json.dumps(groups_to_json(groups)))
+
+
+@pytest.mark.parametrize("given", [None, {"late": ["scout"], "rest": ["red_1", "red_0"], "b": ["blue_0"]}])
+def test_groups_survive_json(given):
+    groups = group_agents(LeavingEnv(), given)
+    back = groups_from_json(saved(groups))
+    check_same_groups(back, groups)
+    assert [group.name for group in back.values()] == list(groups)
+    assert all(back[name].index.tolist() == group.index.tolist() for name, group in groups.items())
+    numbered = group_agents(env({0: (BOX, BOX), 1: (BOX, BOX)}))
+    assert groups_from_json(saved(numbered))["agents"].agents == (0, 1)
+    with pytest.raises(InvalidParameter, match="cannot be saved"):
+        groups_to_json(group_agents(env({("a", 1): (BOX, BOX)})))
+
+
+def test_groups_of_another_environment_are_named():
+    groups, one = group_agents(LeavingEnv()), group_agents(env({"a": (BOX, BOX), "b": (BOX, BOX)}))
+    with pytest.raises(SpaceMismatch, match="red"):
+        check_same_groups(groups, one)
+    for other, said in (
+        ({"a": (BOX, BOX), "c": (BOX, BOX)}, "agents"),
+        ({"a": (spaces.Discrete(2), BOX), "b": (spaces.Discrete(2), BOX)}, "observation space"),
+        ({"a": (BOX, spaces.Discrete(2)), "b": (BOX, spaces.Discrete(2))}, "action space"),
+    ):
+        with pytest.raises(SpaceMismatch, match=said):
+            check_same_groups(one, group_agents(env(other), {"a+b": list(other)}))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda values: values[0].pop("agents"),
+        lambda values: values[0].update(index=["x"]),
+        lambda values: values[0].update(index=[0, 9]),
+        lambda values: values[1].update(name=values[0]["name"]),
+        lambda values: values[2].update(action_space={"kind": "Sphere"}),
+        lambda values: values.append(None),
+    ],
+)
+def test_damaged_groups_are_refused(damage):
+    values = saved(group_agents(LeavingEnv()))
+    damage(values)
+    with pytest.raises(CorruptFile):
+        groups_from_json(values)

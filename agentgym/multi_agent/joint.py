@@ -1,0 +1,117 @@
+"""Several agents as one: a PettingZoo environment as a Gymnasium environment on joint spaces."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from pettingzoo import ParallelEnv
+
+from agentgym.environment import Drawn, Mirrored
+from agentgym.errors import InvalidAction, InvalidParameter, ResetNeeded
+from agentgym.multi_agent.groups import group_agents
+from agentgym.multi_agent.world import Seen, World
+
+__all__ = ["JointEnv"]
+
+
+class JointEnv(gymnasium.Env[np.ndarray, np.ndarray]):
+    """A PettingZoo ``ParallelEnv`` whose agents are always the same A, as one environment: one group that stays.
+
+    Observation and action hold the agents' own, stacked in the order of ``possible_agents``; the reward is their mean.
+    It ends when all agents end: truncated if any of them was cut off, terminated otherwise.
+
+    Args:
+        parallel_env: its agents have equal Box spaces, and all stay until the end.
+
+    Attributes:
+        observation_space, action_space: Box [A, ...].
+        agent_windows: int64 [A, F]; the entries of the flattened observation that are agent k's.
+        agent_mirror: that of ``parallel_env``, where it has one: indices and signs of an agent's own observation.
+
+    ``info["agent_rewards"]`` after a step: float64 [A]; ``info["agent_infos"]``: each agent's own info by its id, where
+    any tells something.
+
+    Raises:
+        InvalidParameter: there is no agent, spaces differ or are no Boxes (on construction), or agents are missing
+            before the end (in ``reset`` and ``step``); the message names them.
+    """
+
+    def __init__(self, parallel_env: ParallelEnv) -> None:
+        groups = group_agents(parallel_env)
+        self.parallel_env = parallel_env
+        self.agents = list(parallel_env.possible_agents)
+        self._group = next(group for group in groups.values() if self.agents[0] in group.agents)
+        if others := [agent for agent in self.agents if agent not in self._group.agents]:
+            raise InvalidParameter(
+                f"Agents {others} have other spaces than {self.agents[0]!r}. Make them equal, in a wrapper, or take "
+                "agentgym.multi_agent.ParallelEnvBatch, which knows groups."
+            )
+        self.observation_space = self._stacked("observation", self._group.observation_space)
+        self.action_space = self._stacked("action", self._group.action_space)
+        self._world = World(parallel_env, groups)
+        size = int(np.prod(self.observation_space.shape))
+        self.agent_windows = np.arange(size, dtype=np.int64).reshape(len(self.agents), -1)
+        if isinstance(parallel_env, Mirrored):
+            self.agent_mirror = parallel_env.agent_mirror
+        if isinstance(parallel_env, Drawn):
+            self.metadata, self.render_mode = dict(parallel_env.metadata), parallel_env.render_mode
+
+    def _stacked(self, what: str, space: spaces.Space[Any]) -> spaces.Box:
+        if not isinstance(space, spaces.Box):
+            raise InvalidParameter(f"Agent {self.agents[0]!r} has the {what} space {space}; only a Box can be stacked.")
+        low, high = (np.stack([end] * len(self.agents)) for end in (space.low, space.high))
+        return spaces.Box(low, high, dtype=space.dtype.type)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Start an episode; ``seed`` and ``options`` are the environment's."""
+        super().reset(seed=seed)
+        self._world.begin(seed, options)
+        return self._joint(self._world.current), self._told(self._world.current)
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """One step of all agents; ``action`` [A, ...].
+
+        Raises:
+            InvalidAction: another shape, or entries that are not finite.
+            ResetNeeded: there was no reset yet, or the episode is over.
+            InvalidParameter: some agents ended and others did not.
+        """
+        if np.shape(action) != self.action_space.shape or not np.isfinite(action).all():
+            raise InvalidAction(f"A joint action is {self.action_space.shape} finite numbers, not {action!r}.")
+        if not self._world.alive.any():
+            raise ResetNeeded("No agent has an episode: call reset() first.")
+        step = self._world.step({self._group.name: np.asarray(action)})
+        observation, ended = self._joint(step.reached), step.terminated | step.truncated
+        over = bool(ended.all())
+        self._require_none(ended & (not over))
+        cut = over and bool((step.truncated & ~step.terminated).any())
+        info = {"agent_rewards": step.rewards, **self._told(step.reached)}
+        return observation, float(step.rewards.mean()), over and not cut, cut, info
+
+    def _joint(self, seen: Seen) -> np.ndarray:
+        shown = [each for each in seen.observations if each is not None]
+        if len(shown) < len(self.agents):
+            self._require_none(np.array([each is None for each in seen.observations]))
+        return np.stack(shown)
+
+    def _told(self, seen: Seen) -> dict[str, Any]:
+        return {"agent_infos": seen.infos} if any(seen.infos.values()) else {}
+
+    def _require_none(self, gone: np.ndarray) -> None:
+        if gone.any():
+            raise InvalidParameter(
+                f"Agents {[self.agents[k] for k in np.flatnonzero(gone)]} left before the others. JointEnv takes "
+                "environments whose agents all stay until the end: keep them in the game, with zero reward, in a "
+                "wrapper, or take agentgym.multi_agent.ParallelEnvBatch."
+            )
+
+    def render(self) -> Any:
+        """What the environment draws."""
+        return self.parallel_env.render()
+
+    def close(self) -> None:
+        """Close the environment."""
+        self.parallel_env.close()
