@@ -105,8 +105,14 @@ class Agent(Player, Protocol):
         """Write the agent as the folder ``path``."""
 
     @classmethod
-    def load(cls, path: Path | str, *, device: Any = "auto") -> Any:
-        """Read an agent that :meth:`save` wrote."""
+    def load(cls, path: Path | str, env: Any = None, device: Any = "auto", **arguments: Any) -> Any:
+        """Read an agent that :meth:`save` wrote; with ``env`` it can go on learning, or be evaluated while it does."""
+
+    def get_parameters(self) -> dict[str, dict[str, Any]]:
+        """State dictionaries of networks and optimisers, by name."""
+
+    def set_parameters(self, load_path_or_dict: Path | str | dict[str, Any], exact_match: bool = True) -> None:
+        """Take what :meth:`get_parameters` gives, or a saved agent's."""
 
 
 _FOREIGN = Traits()

@@ -23,12 +23,14 @@ class Item:
         write: puts back what ``read`` gave.
         when: "before" learning goes on; or at the "first rollout", for what ``learn()`` itself changes on its way there
             (random generators, action noise).
+        saved: whether a saved agent holds it, too; otherwise only a run's checkpoint does.
     """
 
     name: str
     read: Callable[[], Any]
     write: Callable[[Any], None]
     when: Literal["before", "first rollout"] = "before"
+    saved: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,11 @@ class Inventory:
     def __add__(self, other: "Inventory") -> "Inventory":
         return Inventory([*self.items, *other.items], [*self.rows, *other.rows])
 
+    @property
+    def of_saved_agent(self) -> "Inventory":
+        """The items that a saved agent holds."""
+        return Inventory([item for item in self.items if item.saved])
+
     def read(self) -> dict[str, Any]:
         """All items by name."""
         return {item.name: item.read() for item in self.items}
@@ -70,15 +77,21 @@ class Inventory:
         """Put back the items whose time it is.
 
         Raises:
-            CorruptFile: an item is missing or does not fit.
+            CorruptFile: an item is missing, and then none is put back; or one does not fit.
         """
-        for item in self.items:
-            if item.when != when:
-                continue
+        due = [item for item in self.items if item.when == when]
+        if missing := [item.name for item in due if item.name not in state]:
+            raise CorruptFile(
+                f"what was saved has no {', '.join(missing)}: it was damaged, or written by another agentgym. Install "
+                "that one, or train again."
+            )
+        for item in due:
             try:
                 item.write(state[item.name])
             except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
-                raise CorruptFile(f"the checkpoint's {item.name} does not fit this run ({error!r})") from error
+                raise CorruptFile(
+                    f"what was saved of {item.name} does not fit this run or agent ({error!r})"
+                ) from error
 
 
 @dataclass

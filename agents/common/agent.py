@@ -2,7 +2,6 @@
 
 import inspect
 import math
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import gymnasium
@@ -12,20 +11,27 @@ from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.utils import get_system_info, update_learning_rate
+from stable_baselines3.common.utils import update_learning_rate
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 from torch import Tensor
 
 from agentgym.agent import Traits
-from agentgym.agents.common import saving
+from agentgym.agents.common.arguments import require_savable
 from agentgym.agents.common.hyperparameters import checked
 from agentgym.agents.common.interface import Actions, Observations
-from agentgym.agents.common.inventory import agent_inventory
+from agentgym.agents.common.inventory import attributes, learned, statistics
 from agentgym.agents.common.learners_env import LearnersEnv, copy_what_may_change
+from agentgym.agents.common.saving import Savable, SavedAgent, description
+from agentgym.agents.common.vec_normalize import (
+    preprocessing_from_json,
+    preprocessing_to_json,
+    restore_statistics,
+    statistics_of,
+)
 from agentgym.agents.common.vector_env import VectorEnvAdapter
-from agentgym.errors import CorruptFile, InvalidParameter, NonFinite, UnknownId
+from agentgym.errors import InvalidParameter, NonFinite, UnknownId
 from agentgym.finite import require_finite
-from agentgym.preprocessing import Preprocessing
+from agentgym.preprocessing import Preprocessing, preprocessing_of
 from agentgym.settings import plain
 from agentgym.spaces import check_same_spaces
 from agentgym.state import Inventory
@@ -35,8 +41,13 @@ __all__ = ["Agent"]
 DISTRIBUTION_OF_NAN = ("but found invalid values", "probability tensor contains")  # in torch's messages
 
 
-class Agent(BaseAlgorithm):
-    """Base of all agents: environments of any kind, saving without pickle, losses read only when looked at.
+COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates", "_episode_num")
+LAST_STEP = ("_last_obs", "_last_episode_starts", "_last_original_obs")
+STATISTICS = ("ep_info_buffer", "ep_success_buffer")
+
+
+class Agent(Savable, BaseAlgorithm):
+    """Base of agents that learn in environments: of any kind, saved without pickle, losses read only when looked at.
 
     A subclass names itself (``catalog_name``), its hyperparameters (``Config``, a dataclass with ``to_kwargs()`` and
     the ``rules`` of their values), the spaces it acts in (``action_spaces``), who takes images and Dict spaces
@@ -97,7 +108,7 @@ class Agent(BaseAlgorithm):
 
     def _setup_model(self) -> None:
         _require_known(self.policy_class, self.policy_kwargs, f"entry of {self.catalog_name}'s policy_kwargs")
-        saving.require_savable(self.policy_kwargs)
+        require_savable(self.policy_kwargs)
         if not hasattr(self, "observation_space"):
             raise InvalidParameter(f"{self.catalog_name} learns in an environment: give one, or its id")
         outside = self.observation_space, self.action_space
@@ -295,99 +306,49 @@ class Agent(BaseAlgorithm):
 
     def inventory(self) -> Inventory:
         """The state that the rest of a run depends on. A subclass that has more of it adds its own items."""
-        return agent_inventory(self)
+        return Inventory(
+            [
+                *learned(self.parts()),
+                *attributes(self, COUNTERS, saved=True),
+                *attributes(self, ("_current_progress_remaining", *LAST_STEP)),
+                *(statistics(self, name, self._stats_window_size) for name in STATISTICS),
+            ]
+        )
+
+    def about(self) -> dict[str, Any]:
+        """As :meth:`Savable.about`, with what the environments' wrappers do."""
+        arguments = {name: vars(self)[name] for name in self.saved_arguments}
+        normalize, kept = self.get_vec_normalize_env(), self.saved_vec_normalize if self.get_env() is None else None
+        return {
+            **description(self.catalog_name, self.policy_name, arguments, self.observation_space, self.action_space),
+            "n_envs": self.n_envs,
+            "preprocessing": preprocessing_to_json(preprocessing_of(self)),
+            "vec_normalize": kept if normalize is None else statistics_of(normalize),
+        }
 
     def save(self, path: Any, exclude: Any = None, include: Any = None) -> None:
-        """Write the agent as the folder ``path`` (safetensors and JSON; the replay buffer is not part of it).
+        """As :meth:`Savable.save`.
 
         Raises:
-            InvalidParameter: ``exclude`` or ``include`` is given; they choose what Stable-Baselines3 pickles. Or
-                ``path`` is a file object.
-            NotWritable: ``path`` is a file, or a folder that holds other things.
-            OSError: the disk is full; an older folder is untouched.
+            InvalidParameter: ``exclude`` or ``include`` is given; they choose what Stable-Baselines3 pickles.
         """
         if exclude or include:
             raise InvalidParameter("save() takes no exclude or include: nothing is pickled here")
-        saving.write(path, saving.contents(self))
-
-    def set_parameters(
-        self, load_path_or_dict: Path | str | dict[str, Any], exact_match: bool = True, device: Any = "auto"
-    ) -> None:
-        """Take networks and optimisers from a saved agent's folder, or from what ``get_parameters`` gives.
-
-        Args:
-            load_path_or_dict: the folder, or state dictionaries by name of module or optimiser.
-            exact_match: everything must be there. Otherwise what is there is taken, and the rest stays.
-            device: not used; tensors go where the agent's are.
-
-        Raises:
-            InvalidParameter: names or shapes do not fit, or nothing would be taken; the agent is as before.
-        """
-        given = load_path_or_dict
-        states = given if isinstance(given, dict) else saving.read(given).states()
-        saving.set_states(self, states, exact_match)
+        super().save(path)
 
     @classmethod
-    def load(  # type: ignore[override]
-        cls,
-        path: Path | str,
-        env: Any = None,
-        device: torch.device | str = "auto",
-        custom_objects: dict[str, Any] | None = None,
-        print_system_info: bool = False,
-        force_reset: bool = True,
-        **arguments: Any,
-    ) -> Self:
-        """Read an agent that :meth:`save` wrote. No generator is seeded by it.
-
-        Args:
-            path: the folder.
-            env: to go on learning; not needed to predict. Where the agent was trained behind ``VecNormalize``, a fresh
-                one around it gets the saved statistics.
-            device: where its tensors go.
-            custom_objects: the same as ``arguments``.
-            print_system_info: print this system's versions and those that the agent was saved with.
-            force_reset: a saved agent holds no step of an episode, so ``learn`` always begins with a reset.
-            arguments: constructor arguments to have otherwise than when it was saved.
-
-        Raises:
-            FileNotFoundError: there is no such folder.
-            CorruptFile: it is damaged, or another class's.
-            SpaceMismatch: ``env`` has other spaces.
-            InvalidParameter: the agent was trained behind ``VecNormalize``, and ``env`` is not behind one; or an
-                argument cannot be: a file object, other networks, ``force_reset=False``.
-            UnknownId: there is no such argument.
-        """
-        saved = saving.read(path)
-        if saved.name != cls.catalog_name:
-            raise CorruptFile(
-                f"{path} holds an agent of class {saved.name!r}, not {cls.catalog_name!r}: "
-                "use agentgym.agents.common.saving.load_agent, which finds the class"
-            )
-        arguments = {**(custom_objects or {}), **arguments}
-        if not force_reset:
-            raise InvalidParameter(
-                "force_reset=False cannot be: a saved agent holds no step of an episode, so learning begins with a "
-                "reset. A run goes on within its episode: agentgym resume."
-            )
-        if arguments.get("policy_kwargs", saved.arguments["policy_kwargs"]) != saved.arguments["policy_kwargs"]:
-            raise InvalidParameter(
-                f"{path} has the networks {saved.arguments['policy_kwargs']}; policy_kwargs cannot change them."
-            )
-        if print_system_info:
-            get_system_info()
-            print("Saved with:", *(f"{name} {found}" for name, found in saved.values["versions"].items()), sep="\n- ")
+    def _made_again(cls, saved: SavedAgent, env: Any, device: torch.device | str, arguments: dict[str, Any]) -> Self:
+        before = saved.arguments["policy_kwargs"]
+        if arguments.get("policy_kwargs", before) != before:
+            raise InvalidParameter(f"The saved agent has the networks {before}; policy_kwargs cannot change them.")
         agent = cls.build(
-            saved.policy,
-            saved.observation_space,
-            saved.action_space,
-            saved.n_envs,
-            env,
-            device,
+            saved.policy, saved.observation_space, saved.action_space, saved.values.get("n_envs", 1), env, device,
             {**saved.arguments, **arguments},
-        )
-        saving.restore(agent, saved)
-        saving.restore_normalization(agent, saved)
+        )  # fmt: skip
+        agent.saved_preprocessing = preprocessing_from_json(saved.values.get("preprocessing"))
+        agent.saved_vec_normalize = stored = saved.values.get("vec_normalize")
+        if stored is not None and agent.get_env() is not None:
+            restore_statistics(agent.get_vec_normalize_env(), stored, cls.__name__)
         agent._missing = [name for name in saved.missing if name not in arguments]
         return agent
 

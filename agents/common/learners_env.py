@@ -5,20 +5,33 @@ An environment may hand out one array again and again, and write into it. What t
 
 from copy import deepcopy
 from types import MethodType
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
-from agentgym.agents.common.interface import require_row
+from agentgym.agents.common.interface import Actions, Observations, require_row
 from agentgym.errors import SpaceMismatch
 from agentgym.finite import is_finite
 
-if TYPE_CHECKING:
-    from agentgym.agents.common.agent import Agent
-
 __all__ = ["LearnersEnv", "copy_what_may_change"]
+
+
+class Translating(Protocol):
+    """The agent that learns: how it sees and acts, and what it says where something is not finite."""
+
+    catalog_name: ClassVar[str]
+    observations: Observations
+    actions: Actions
+    num_timesteps: int
+
+    @property
+    def steps_at_once(self) -> int:
+        """By how much ``num_timesteps`` grows with one step of all environments."""
+
+    def explain_action(self) -> str:
+        """What to do about an action that is not finite."""
 
 
 class LearnersEnv(VecEnvWrapper):
@@ -33,7 +46,7 @@ class LearnersEnv(VecEnvWrapper):
         SpaceMismatch: observations have another shape than their space.
     """
 
-    def __init__(self, venv: VecEnv, agent: "Agent") -> None:
+    def __init__(self, venv: VecEnv, agent: Translating) -> None:
         super().__init__(venv, agent.observations.own, agent.actions.own)
         self.agent = agent
         self._seen, self._played = agent.observations, agent.actions

@@ -6,14 +6,15 @@ from typing import ClassVar
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
-from stable_baselines3.common.noise import ActionNoise
+from stable_baselines3.common.noise import ActionNoise, OrnsteinUhlenbeckActionNoise, VectorizedActionNoise
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from agentgym import checkpoint
-from agentgym.agents.common import saving
 from agentgym.agents.common.agent import Agent
-from agentgym.agents.common.replay import FastReplayBuffer, require_memory
+from agentgym.agents.common.replay import FastReplayBuffer, replay_rows, require_memory
+from agentgym.agents.common.saving import folder
 from agentgym.errors import CorruptFile, InvalidParameter, SpaceMismatch
+from agentgym.state import Inventory, Item
 
 __all__ = ["OffPolicyAgent"]
 
@@ -34,7 +35,8 @@ class OffPolicyAgent(Agent, OffPolicyAlgorithm):
 
     def _setup_model(self) -> None:
         if self.env is not None:  # who only predicts never fills the buffer
-            require_memory(self)
+            seen, played = self.observations.own, self.actions.own
+            require_memory(self.buffer_size, seen, played, next_apart=not self.optimize_memory_usage)
         super()._setup_model()
 
     def _sample_action(
@@ -51,13 +53,24 @@ class OffPolicyAgent(Agent, OffPolicyAlgorithm):
             scaled = np.clip(scaled + action_noise(), -1, 1)
         return self.policy.unscale_action(scaled), scaled
 
+    def inventory(self) -> Inventory:
+        """As :meth:`Agent.inventory`, with action noise and replay buffer.
+
+        Raises:
+            InvalidParameter: the replay buffer is of a kind that writes to its rows again.
+        """
+        noise = [] if self.action_noise is None else [_remembered(self.action_noise)]
+        buffer = self.replay_buffer
+        rows = [] if buffer is None else [replay_rows(buffer, lambda: self.num_timesteps // self.n_envs)]
+        return super().inventory() + Inventory(noise, rows)
+
     def save_replay_buffer(self, path: Path | str) -> None:  # type: ignore[override]
         """Write the replay buffer as the folder ``path`` (npz and JSON).
 
         Raises:
             InvalidParameter: its class keeps more than arrays of transitions.
         """
-        buffer, path = self.replay_buffer, saving.folder(path)
+        buffer, path = self.replay_buffer, folder(path)
         assert buffer is not None
         arrays = {name: array for name, array in vars(buffer).items() if isinstance(array, np.ndarray)}
         if type(buffer) not in (ReplayBuffer, NStepReplayBuffer, FastReplayBuffer):
@@ -74,16 +87,28 @@ class OffPolicyAgent(Agent, OffPolicyAlgorithm):
         Raises:
             FileNotFoundError, CorruptFile: there is none, or it is damaged or of other sizes.
         """
-        buffer, found = self.replay_buffer, checkpoint.read(saving.folder(path))
+        buffer, found = self.replay_buffer, checkpoint.read(folder(path))
         assert buffer is not None
         try:
             for name, array in found.arrays.items():
-                own: np.ndarray = getattr(buffer, name)
+                own: np.ndarray = vars(buffer)[name]
                 if own.dtype != array.dtype or own.shape[1:] != array.shape[1:] or len(array) > len(own):
                     raise ValueError(f"{name} is {array.dtype}{array.shape}, the agent's is {own.dtype}{own.shape}")
                 own[: len(array)] = array
             if found.values["full"] and len(found.arrays["rewards"]) != buffer.buffer_size:
                 raise ValueError(f"it holds {len(found.arrays['rewards'])} rows, the agent's {buffer.buffer_size}")
             buffer.pos, buffer.full = int(found.values["pos"]), bool(found.values["full"])
-        except (AttributeError, KeyError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise CorruptFile(f"{path} does not hold a replay buffer for this agent ({error})") from error
+
+
+def _remembered(noise: ActionNoise) -> Item:
+    """What action noise remembers; ``learn()`` resets it, so it is put back after that."""
+    parts = noise.noises if isinstance(noise, VectorizedActionNoise) else [noise]
+    remembering = [part for part in parts if isinstance(part, OrnsteinUhlenbeckActionNoise)]
+
+    def write(state: list[np.ndarray]) -> None:
+        for part, previous in zip(remembering, state, strict=True):
+            part.noise_prev = previous
+
+    return Item("action_noise", lambda: [part.noise_prev for part in remembering], write, when="first rollout")

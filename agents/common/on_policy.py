@@ -2,7 +2,6 @@
 
 from typing import Any, ClassVar
 
-import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
@@ -12,9 +11,10 @@ from stable_baselines3.common.vec_env import VecEnv
 from agentgym.agents.common.actor_critic import ActorCriticMlpPolicy
 from agentgym.agents.common.agent import Agent
 from agentgym.agents.common.hyperparameters import checked
+from agentgym.agents.common.inventory import Part, attributes
 from agentgym.agents.common.learners_env import LearnersEnv
 from agentgym.agents.common.normalization import LearnersView, RunningMoments
-from agentgym.state import Inventory, Item
+from agentgym.state import Inventory
 
 __all__ = ["OnPolicyAgent"]
 
@@ -69,14 +69,8 @@ class OnPolicyAgent(Agent, OnPolicyAlgorithm):
 
     def inventory(self) -> Inventory:
         """As :meth:`Agent.inventory`, with the running discounted sums of rewards."""
-        view = self.env
-        if not isinstance(view, LearnersView):
-            return super().inventory()
-
-        def write(sums: np.ndarray) -> None:
-            view.discounted_sums = sums
-
-        return super().inventory() + Inventory([Item("discounted_sums", lambda: view.discounted_sums, write)])
+        own = attributes(self.env, ["discounted_sums"]) if isinstance(self.env, LearnersView) else []
+        return super().inventory() + Inventory(own)
 
     def collect_rollouts(
         self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
@@ -101,6 +95,11 @@ class OnPolicyAgent(Agent, OnPolicyAlgorithm):
         """Write the log; iterations count from the run's start, whichever call of ``learn`` this is."""
         super().dump_logs(self.num_timesteps // self.steps_per_iteration)
 
-    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
-        modules, variables = super()._get_torch_save_params()
-        return ([*modules, "return_moments"] if self.normalize_rewards else modules), variables
+    def optimizers(self) -> dict[str, Part]:
+        """The policy's, by name."""
+        return {"policy.optimizer": self.policy.optimizer}
+
+    def parts(self) -> dict[str, Part]:
+        """The policy, its optimisers and, where rewards are normalised, the running statistics of returns."""
+        moments = {"return_moments": self.return_moments} if self.normalize_rewards else {}
+        return {"policy": self.policy, **self.optimizers(), **moments}

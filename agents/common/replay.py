@@ -1,36 +1,42 @@
-"""Replay without the second copy: what fancy indexing returns is already nobody else's."""
+"""Replay: a buffer that gathers without a second copy, its size in memory, and its rows in a run's checkpoints."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import psutil
 import torch
-from stable_baselines3.common.buffers import ReplayBuffer
+from gymnasium import spaces
+from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 
 from agentgym.errors import InvalidParameter
+from agentgym.state import Rows
 
-if TYPE_CHECKING:
-    from agentgym.agents.common.off_policy import OffPolicyAgent
-
-__all__ = ["FastReplayBuffer", "require_memory"]
+__all__ = ["FastReplayBuffer", "replay_rows", "require_memory"]
 
 
-def require_memory(agent: "OffPolicyAgent") -> None:
+def require_memory(size: int, seen: spaces.Space, played: spaces.Space, next_apart: bool) -> None:
     """Refuse a replay buffer that does not fit into memory before it is made.
+
+    Args:
+        size: transitions.
+        seen, played: spaces of the learner's observations and actions.
+        next_apart: whether s' has an array of its own.
 
     Raises:
         InvalidParameter: it does not; the message says what it needs and what there is.
     """
-    seen, played = agent.observations.own, agent.actions.own
+    assert seen.shape is not None
+    assert seen.dtype is not None
+    assert played.shape is not None
     observation = max(int(np.prod(seen.shape)), 1) * seen.dtype.itemsize
-    entries = 1 if agent.optimize_memory_usage else 2  # s, and s'
+    entries = 2 if next_apart else 1  # s, and s'
     row = entries * observation + 4 * (int(np.prod(played.shape)) + 3)  # action, reward, end, time limit: float32
-    needed, there = agent.buffer_size * row, psutil.virtual_memory().available
+    needed, there = size * row, psutil.virtual_memory().available
     if needed > there:
         raise InvalidParameter(
-            f"A replay buffer of {agent.buffer_size:,} transitions of {row:,} bytes needs {needed / 2**30:.1f} GiB, "
+            f"A replay buffer of {size:,} transitions of {row:,} bytes needs {needed / 2**30:.1f} GiB, "
             f"and {there / 2**30:.1f} GiB are free. At most buffer_size={there // row} fits. Or make observations "
             "smaller, in a wrapper."
         )
@@ -62,3 +68,40 @@ class FastReplayBuffer(ReplayBuffer):
     def to_torch(self, array: np.ndarray, copy: bool = True) -> torch.Tensor:
         """The array as a tensor on the buffer's device, without a copy on the CPU."""
         return torch.from_numpy(array).to(self.device)
+
+
+def replay_rows(buffer: ReplayBuffer, count: Callable[[], int]) -> Rows:
+    """A replay buffer as rows that only grow at their end.
+
+    Args:
+        buffer: of transitions.
+        count: gives how many rows have been written so far, one a step of all environments.
+
+    Raises:
+        InvalidParameter: a buffer that writes to rows again (hindsight, ``optimize_memory_usage``).
+    """
+    if not _append_only(buffer):
+        raise InvalidParameter(
+            f"A run with {type(buffer).__name__} (optimize_memory_usage={buffer.optimize_memory_usage}) cannot be "
+            "resumed exactly: it changes rows after writing them. Use the plain buffer."
+        )
+    arrays = {name: value for name, value in vars(buffer).items() if isinstance(value, np.ndarray)}
+
+    def read(first: int, last: int) -> dict[str, np.ndarray]:
+        places = np.arange(first, last) % buffer.buffer_size
+        return {name: array[places] for name, array in arrays.items()}
+
+    def write(first: int, last: int, found: Mapping[str, np.ndarray]) -> None:
+        places = np.arange(first, last) % buffer.buffer_size
+        for name, array in arrays.items():
+            array[places] = found[name]
+        buffer.pos, buffer.full = last % buffer.buffer_size, last >= buffer.buffer_size
+
+    return Rows("replay", buffer.buffer_size, count, read, write)
+
+
+def _append_only(buffer: ReplayBuffer) -> bool:
+    plain = {ReplayBuffer, NStepReplayBuffer}
+    lineage = [kind for kind in type(buffer).__mro__ if issubclass(kind, ReplayBuffer)]
+    ours = all(kind in plain or kind.__module__.startswith("agentgym.") for kind in lineage)
+    return ours and not buffer.optimize_memory_usage

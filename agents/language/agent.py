@@ -2,19 +2,19 @@
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
 from gymnasium.vector import VectorEnv
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
-from stable_baselines3.common.logger import Logger, configure
 from stable_baselines3.common.utils import get_device, safe_mean
 from stable_baselines3.common.vec_env import VecEnv
 
 from agentgym.agent import Traits
-from agentgym.agents.common import saving
 from agentgym.agents.common.denormals import flushing_denormals
+from agentgym.agents.common.inventory import Part, attributes, generator, learned, statistics
+from agentgym.agents.common.own_loop import OwnLoop
+from agentgym.agents.common.saving import SavedAgent, description
 from agentgym.agents.common.vector_env import VectorEnvAdapter
 from agentgym.agents.language import processes
 from agentgym.agents.language.config import LanguageConfig
@@ -30,16 +30,19 @@ from agentgym.agents.language.tiny import TinyPolicy
 from agentgym.agents.language.trajectory import Batch, Episode, collate
 from agentgym.agents.language.worlds import batch_of
 from agentgym.environment import Demonstrating
-from agentgym.errors import CorruptFile, InvalidParameter, SpaceMismatch
-from agentgym.progress import TrainingProgress, bar
+from agentgym.errors import InvalidParameter, SpaceMismatch
+from agentgym.progress import TrainingProgress
 from agentgym.seeding import entropy, episode_seed
 from agentgym.settings import whole_number
 from agentgym.state import Inventory, Item
 
 __all__ = ["LanguageAgent"]
 
+COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates", "_episode_num", "imitated")
+STATISTICS_OF = 100  # episodes
 
-class LanguageAgent:
+
+class LanguageAgent(OwnLoop):
     """Learns to act by text, from groups of episodes of one task each.
 
     An iteration plays ``tasks * group_size`` episodes to their ends and learns from them. ``num_timesteps`` counts
@@ -71,7 +74,7 @@ class LanguageAgent:
         self._build(batch_of(env, self._own_episodes), seed, device, None)
 
     def _build(
-        self, env: VectorEnv | None, seed: int | None, device: torch.device | str, saved: saving.SavedAgent | None
+        self, env: VectorEnv | None, seed: int | None, device: torch.device | str, saved: SavedAgent | None
     ) -> None:
         self.device = get_device(device)
         if seed is None and processes.place()[1] > 1:
@@ -93,10 +96,9 @@ class LanguageAgent:
         self.policy.to(self.device)
         self.learner = Learner(self.policy, self.settings, make_plugins(self.settings.methods), self.generator)
         self.alarms = Alarms()
-        self.num_timesteps = self._total_timesteps = self._n_updates = self._episode_num = 0
-        self.iteration, self.imitated, self.imitated_batches = 0, False, 0
-        self.ep_info_buffer: deque[dict[str, float]] = deque(maxlen=100)
-        self._logger: Logger | None = None
+        self._count_from_zero()
+        self._episode_num, self.iteration, self.imitated, self.imitated_batches = 0, 0, False, 0
+        self.ep_info_buffer: deque[dict[str, float]] = deque(maxlen=STATISTICS_OF)
         self.env: VectorEnvAdapter | None = None
         self.n_envs = self.settings.episodes
         if env is not None:
@@ -128,7 +130,7 @@ class LanguageAgent:
         """Whether commands are chosen from the admissible ones."""
         return self.settings.actions == "choose"
 
-    # Environments and the log
+    # Environments
 
     def get_env(self) -> VecEnv | None:
         """The worlds."""
@@ -144,17 +146,6 @@ class LanguageAgent:
         if (batch.single_observation_space, batch.single_action_space) != (self.observation_space, self.action_space):
             raise SpaceMismatch("The environment's texts may be longer, or of other characters, than the agent's.")
         self._take_env(batch)
-
-    @property
-    def logger(self) -> Logger:
-        """Where measurements go."""
-        if self._logger is None:
-            self._logger = configure(None, [])
-        return self._logger
-
-    def set_logger(self, logger: Logger) -> None:
-        """Log there from now on."""
-        self._logger = logger
 
     # Learning
 
@@ -174,14 +165,11 @@ class LanguageAgent:
         if reset_num_timesteps:
             self.num_timesteps = 0
         self._total_timesteps = self.num_timesteps + whole_number("total_timesteps", total_timesteps, 0)
-        given = callback if isinstance(callback, list) else [] if callback is None else [callback]
-        with bar(self.catalog_name, self._total_timesteps, shown=progress_bar) as shown:
-            self._learn(CallbackList([*given, TrainingProgress(shown)] if progress_bar else given), log_interval)
+        with self._calling(callback, progress_bar) as heard:
+            self._learn(heard, log_interval)
         return self
 
     def _learn(self, heard: CallbackList, log_interval: int | None) -> None:
-        heard.init_callback(self)  # type: ignore[arg-type]
-        heard.on_training_start(locals(), globals())
         if self.settings.imitation_batches and not self.imitated:
             self._imitate(heard)
         if self.iteration == 0:
@@ -193,7 +181,6 @@ class LanguageAgent:
                 break
             heard.on_rollout_end()
             self._learn_from(episodes, log_interval)
-        heard.on_training_end()
 
     def _play(self, heard: BaseCallback) -> list[Episode]:
         """The iteration's episodes, as many at a time as there are worlds; each process plays its own tasks."""
@@ -332,91 +319,40 @@ class LanguageAgent:
 
     # Saving
 
+    def parts(self) -> dict[str, Part]:
+        """The policy and its optimiser."""
+        return {"policy": self.policy, "optimizer": self.learner.optimizer}
+
     def inventory(self) -> Inventory:
         """All that the rest of a run depends on."""
-        counters = (*saving.COUNTERS, "iteration", "imitated", "imitated_batches")
-
-        def set_counters(state: dict[str, Any]) -> None:
-            for name in counters:
-                setattr(self, name, state[name])
-
-        def set_episodes(state: list[dict[str, float]]) -> None:
-            self.ep_info_buffer = deque(state, maxlen=self.ep_info_buffer.maxlen)
-
-        def set_generator(state: torch.Tensor) -> None:
-            self.generator.set_state(state)
-
-        optimizer, generator = self.learner.optimizer, self.generator
         return Inventory(
             [
-                Item("policy", self.policy.state_dict, self.policy.load_state_dict),
-                Item(
-                    "policy.optimizer",
-                    lambda: saving.optimizer_state(optimizer),
-                    lambda state: saving.restore_optimizer(optimizer, state),
-                ),
+                *learned(self.parts()),
+                *attributes(self, COUNTERS, saved=True),
+                *attributes(self, ("iteration", "imitated_batches")),
                 Item("methods", self.learner.plugin_states, self.learner.restore_plugins),
                 Item("alarms", self.alarms.state, self.alarms.restore),
-                Item("counters", lambda: {name: getattr(self, name) for name in counters}, set_counters),
-                Item("ep_info_buffer", lambda: list(self.ep_info_buffer), set_episodes),
-                Item("random.language", generator.get_state, set_generator),
+                statistics(self, "ep_info_buffer", STATISTICS_OF),
+                generator("language", self.generator),
             ]
         )
 
-    # What :mod:`agentgym.agents.common.saving` writes
-
-    saved_arguments: ClassVar[tuple[str, ...]] = ("seed", "options")
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The settings, as constructor arguments."""
-        return {**self.settings.to_kwargs(), "methods": list(self.settings.methods)}
-
-    @property
-    def policy_name(self) -> str:
-        """What the policy was asked for by."""
-        return self.settings.policy
-
-    @property
-    def optimizer(self) -> torch.optim.Optimizer:
-        """The policy's."""
-        return self.learner.optimizer
-
-    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
-        return ["policy", "optimizer"], []
-
-    def save(self, path: Path | str) -> None:
-        """Write the agent as the folder ``path`` (safetensors and JSON).
-
-        Raises:
-            NotWritable: ``path`` is a file, or a folder that holds other things.
-            OSError: the disk is full; an older folder is untouched.
-        """
-        contents = saving.contents(self)  # type: ignore[arg-type]
-        contents.values |= {"texts": self.policy.description(), "imitated": self.imitated}
-        saving.write(path, contents)
+    def about(self) -> dict[str, Any]:
+        """As :meth:`Savable.about`, with what the policy is beside settings and weights."""
+        options = {**self.settings.to_kwargs(), "methods": list(self.settings.methods)}
+        own = description(
+            self.catalog_name, self.settings.policy, {"seed": self.seed, "options": options}, self.observation_space,
+            self.action_space,
+        )  # fmt: skip
+        return {**own, "texts": self.policy.description()}
 
     @classmethod
-    def load(cls, path: Path | str, env: Any = None, device: torch.device | str = "auto", **settings: Any) -> Self:
-        """Read an agent that :meth:`save` wrote.
-
-        Args:
-            path: the folder.
-            env: to go on learning; not needed to predict.
-            device: where its tensors go.
-            settings: to have otherwise than when it was saved.
-
-        Raises:
-            FileNotFoundError: there is no such folder.
-            CorruptFile: it is damaged, or another class's.
-        """
-        saved = saving.read(path)
-        if saved.name != cls.catalog_name:
-            raise CorruptFile(f"{path} holds an agent {saved.name!r}, not {cls.catalog_name!r}.")
+    def _made_again(cls, saved: SavedAgent, env: Any, device: torch.device | str, arguments: dict[str, Any]) -> Self:
+        before = {"policy": saved.policy, "seed": saved.arguments["seed"], **saved.arguments["options"]}
+        settings = {**before, **arguments}
+        seed = settings.pop("seed")
         agent = cls.__new__(cls)
-        agent.settings = cls.Config(**{"policy": saved.policy, **saved.arguments["options"], **settings})
-        batch = None if env is None else batch_of(env, agent._own_episodes)
-        agent._build(batch, saved.arguments["seed"], device, saved)
-        saving.restore(agent, saved)  # type: ignore[arg-type]
-        agent.imitated = bool(saved.values.get("imitated", True))
+        agent.settings = cls.Config(**settings)
+        agent._build(None if env is None else batch_of(env, agent._own_episodes), seed, device, saved)
+        saved.state.setdefault("imitated", saved.values.get("imitated", True))  # where it stood before it was an item
         return agent

@@ -1,6 +1,5 @@
 """An agent on joint spaces that acts, for every agent in them, by one policy on that agent's window."""
 
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,8 +11,9 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from torch import Tensor
 
 from agentgym.agent import Traits
-from agentgym.agents.common import saving
 from agentgym.agents.common.hyperparameters import checked
+from agentgym.agents.common.inventory import Part
+from agentgym.agents.common.saving import Savable, SavedAgent
 from agentgym.agents.marl.agents_as_envs import AgentsAsEnvs
 from agentgym.agents.marl.layout import Layout
 from agentgym.agents.marl.learner import SharedLearner
@@ -26,7 +26,7 @@ from agentgym.state import Inventory
 __all__ = ["JointPolicy", "SharedAgent"]
 
 
-class SharedAgent:
+class SharedAgent(Savable):
     """All agents of a joint environment act by one policy, which learns from the steps of all (parameter sharing).
 
     From the outside it is an agent in Stable-Baselines3's shape on the joint spaces. ``num_timesteps``, the argument of
@@ -215,40 +215,24 @@ class SharedAgent:
 
     # Saving
 
+    def parts(self) -> dict[str, Part]:
+        """The learner's."""
+        return self.learner.parts()
+
     def inventory(self) -> Inventory:
         """The state that the rest of a run depends on."""
         return self.learner.inventory()
 
-    def save(self, path: Path | str) -> None:
-        """Write the agent as the folder ``path`` (safetensors and JSON), layout included.
-
-        Raises:
-            NotWritable: ``path`` is a file, or a folder that holds other things.
-            OSError: the disk is full; an older folder is untouched.
-        """
-        contents = saving.contents(self.learner)
-        contents.values["joint"] = self.layout.to_json()
-        saving.write(path, contents)
+    def about(self) -> dict[str, Any]:
+        """What the learner says of itself, and the layout."""
+        return {**self.learner.about(), "joint": self.layout.to_json()}
 
     @classmethod
-    def load(cls, path: Path | str, env: Any = None, device: torch.device | str = "auto", **arguments: Any) -> Self:
-        """Read an agent that :meth:`save` wrote. No generator is seeded by it.
-
-        Args:
-            path: the folder.
-            env: to go on learning; not needed to predict.
-            device: where its tensors go.
-            arguments: constructor arguments of the learner to have otherwise than when it was saved.
-
-        Raises:
-            FileNotFoundError: there is no such folder.
-            CorruptFile: it is damaged, or another class's.
-            SpaceMismatch: ``env`` has another layout.
-        """
-        layout = Layout.from_json(saving.read(path).values.get("joint"))
+    def _made_again(cls, saved: SavedAgent, env: Any, device: torch.device | str, arguments: dict[str, Any]) -> Self:
+        layout = Layout.from_json(saved.values.get("joint"))
         agents = None if env is None else cls._agents_of(env, layout)
         agent = cls.__new__(cls)
-        agent._take(layout, cls.Learner.load(path, agents, device, **arguments))
+        agent._take(layout, cls.Learner._made_again(saved, agents, device, arguments))
         return agent
 
 

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from agentgym.agents.common.compiled import graphed
 from agentgym.agents.common.hyperparameters import checked
+from agentgym.agents.common.inventory import Part
 from agentgym.agents.common.networks import StackedCritic, TanhGaussianActor
 from agentgym.agents.common.off_policy import OffPolicyAgent
 from agentgym.agents.common.optim import polyak_update, set_gradients
@@ -241,8 +242,10 @@ class MDPO(OffPolicyAgent):
             loss = loss + self.regularization * (mean.square().mean() + log_std.square().mean())
         return loss, new_actions.detach(), log_q.detach(), values.detach()
 
-    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
-        return ["policy", "actor.optimizer", "critic.optimizer", "value_net.optimizer"], []
+    def parts(self) -> dict[str, Part]:
+        """The policy, old actor and target included, and three optimisers."""
+        networks = {"actor": self.actor, "critic": self.critic, "value_net": self.value_net}
+        return {"policy": self.policy, **{f"{name}.optimizer": part.optimizer for name, part in networks.items()}}
 
 
 def log_probabilities(gaussian: Tensor, noise: Tensor, old: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:

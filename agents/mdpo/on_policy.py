@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from agentgym.agents.common.hyperparameters import checked
+from agentgym.agents.common.inventory import Part
 from agentgym.agents.common.on_policy import OnPolicyAgent
 from agentgym.agents.common.optim import set_gradients
 from agentgym.agents.mdpo.config import OnPolicyMDPOConfig
@@ -177,7 +178,9 @@ class OnPolicyMDPO(OnPolicyAgent):
         if hasattr(self.policy, "log_std"):
             self._logger.record("train/std", self.policy.log_std.exp().mean().item())
 
-    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
-        modules, variables = super()._get_torch_save_params()
-        modules = [name for name in modules if name != "policy.optimizer"]
-        return [*modules, "policy.actor_optimizer", "policy.value_optimizer"], variables
+    def optimizers(self) -> dict[str, Part]:
+        """One each for actor and value network."""
+        return {
+            "policy.actor_optimizer": self.policy.actor_optimizer,
+            "policy.value_optimizer": self.policy.value_optimizer,
+        }

@@ -1,31 +1,29 @@
 """Offline agents from the outside: Stable-Baselines3's shape, with a dataset in the place of the environment."""
 
-import math
 from dataclasses import asdict
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3.common.callbacks import BaseCallback, CallbackList
-from stable_baselines3.common.logger import Logger, configure
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.utils import get_device
 from torch import Tensor
 from torch.nn.functional import one_hot
 
 from agentgym.agent import Traits
-from agentgym.agents.common import saving
 from agentgym.agents.common.interface import Actions, Observations
+from agentgym.agents.common.inventory import Part, attributes, generator, learned
+from agentgym.agents.common.own_loop import OwnLoop
+from agentgym.agents.common.saving import SavedAgent, description
 from agentgym.agents.offline.config import OfflineConfig, check_settings
+from agentgym.agents.offline.measures import Measures
 from agentgym.agents.offline.networks import OfflinePolicy
 from agentgym.agents.offline.scores import EvaluationEnvs, Scores
 from agentgym.data.dataset import OfflineDataset
 from agentgym.data.faults import columns_of, refuse, value_findings
 from agentgym.data.storage import load_dataset
-from agentgym.errors import CorruptFile, InvalidParameter, SpaceMismatch
-from agentgym.progress import TrainingProgress, bar
+from agentgym.errors import InvalidParameter, SpaceMismatch
 from agentgym.seeding import entropy, episode_seed
 from agentgym.settings import from_settings, whole_number
 from agentgym.state import Inventory, Item
@@ -33,10 +31,10 @@ from agentgym.state import Inventory, Item
 __all__ = ["OfflineAgent"]
 
 LARGEST_ENTROPY = 2**128 - 1  # a seed may also be one that was drawn
-COUNTERS = (*saving.COUNTERS,)
+COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates")
 
 
-class OfflineAgent:
+class OfflineAgent(OwnLoop):
     """Base of all offline agents: learns from a dataset, is evaluated in an environment while it does.
 
     ``num_timesteps`` counts gradient steps.
@@ -57,6 +55,7 @@ class OfflineAgent:
 
     Attributes:
         policy: the networks, normalisers included.
+        optimizers: by name.
         scores: final and best evaluation so far.
         observation_space, action_space: the dataset's.
 
@@ -74,7 +73,7 @@ class OfflineAgent:
     traits: ClassVar[Traits] = Traits(learns_from="dataset", suite="stochasticity")
 
     policy: OfflinePolicy
-    optimizers: SimpleNamespace
+    optimizers: dict[str, torch.optim.Optimizer]
 
     def __init__(
         self,
@@ -107,14 +106,13 @@ class OfflineAgent:
         self.device = get_device(device)
         self.seed = entropy() if seed is None else whole_number("seed", seed, 0, LARGEST_ENTROPY)
         self.generator = torch.Generator(self.device).manual_seed(episode_seed(self.seed, 0))
-        self.num_timesteps = self._total_timesteps = self._n_updates = self._episode_num = 0
-        self.n_envs = 1
+        self._count_from_zero()
         self.ep_info_buffer: list[dict[str, float]] = []  # what a progress bar shows: the last evaluation's episodes
         self.scores = Scores()
         self.dataset: OfflineDataset | None = None
+        self._learned_from: dict[str, Any] = {}  # record of a loaded agent's data, until it is given them
         self.evaluation: EvaluationEnvs | None = None
-        self._logger: Logger | None = None
-        self._unread: list[tuple[Tensor, ...]] = []
+        self._unread = Measures(self.metric_names)
 
     def _make(self, observation_space: spaces.Space, action_space: spaces.Space) -> None:
         self.seen = Observations(observation_space, self.catalog_name)
@@ -124,13 +122,13 @@ class OfflineAgent:
             torch.manual_seed(episode_seed(self.seed, 1))
             self._build()
         self.policy.to(self.device)
-        self.optimizers = SimpleNamespace(**self._make_optimizers())
+        self.optimizers = self._make_optimizers()
 
     def _connect(self, env: Any, dataset: OfflineDataset | None) -> None:
         if env is not None:
             self.evaluation = EvaluationEnvs(env)
-            self.evaluation.check(self.observation_space, self.action_space, "" if dataset is None else str(
-                dataset.description.name))  # fmt: skip
+            name = "" if dataset is None else dataset.description.name
+            self.evaluation.check(self.observation_space, self.action_space, str(name))
         if dataset is not None:
             self.set_dataset(dataset)
 
@@ -142,12 +140,13 @@ class OfflineAgent:
             NonFinite: they have entries that are NaN or infinite.
             InvalidParameter: they have other faults that the linter (``agentgym data check``) calls errors.
         """
-        for what in ("observation_space", "action_space"):
-            if getattr(dataset, what) != getattr(self, what):
-                raise SpaceMismatch(
-                    f"The {what.replace('_', ' ')} of {dataset.description.name} is {getattr(dataset, what)}, the "
-                    f"agent's is {getattr(self, what)}."
-                )
+        pairs = {
+            "observation space": (dataset.observation_space, self.observation_space),
+            "action space": (dataset.action_space, self.action_space),
+        }
+        for what, (its, own) in pairs.items():
+            if its != own:
+                raise SpaceMismatch(f"The {what} of {dataset.description.name} is {its}, the agent's is {own}.")
         refuse(dataset.description.name, value_findings(columns_of(dataset)))
         self.dataset = dataset
         self._take(dataset)
@@ -191,17 +190,6 @@ class OfflineAgent:
 
     # Learning
 
-    @property
-    def logger(self) -> Logger:
-        """Where measurements go; the updates' are added when a row is due."""
-        if self._logger is None:
-            self._logger = configure(None, [])
-        return self._logger
-
-    def set_logger(self, logger: Logger) -> None:
-        """Log there from now on."""
-        self._logger = logger
-
     def get_env(self) -> None:
         """None: no environment is learned in."""
         return
@@ -222,17 +210,12 @@ class OfflineAgent:
         if reset_num_timesteps:
             self.num_timesteps, self.scores = 0, Scores()
         self._total_timesteps = self.num_timesteps + total_timesteps
-        given = callback if isinstance(callback, list) else [] if callback is None else [callback]
-        with bar(self.catalog_name, self._total_timesteps, shown=progress_bar) as shown:
-            heard = CallbackList([*given, TrainingProgress(shown)] if progress_bar else given)
-            heard.init_callback(self)  # type: ignore[arg-type]
-            heard.on_training_start(locals(), globals())
+        with self._calling(callback, progress_bar) as heard:
             while self.num_timesteps < self._total_timesteps:
                 heard.on_rollout_start()  # here a run is consistent: a checkpoint may be made, or a signal heeded
                 if not self._learn_once(heard):
                     break
                 heard.on_rollout_end()
-            heard.on_training_end()
         return self
 
     def _learn_once(self, heard: BaseCallback) -> bool:
@@ -240,7 +223,7 @@ class OfflineAgent:
         settings = self.settings
         if not self.policy.training:
             self.policy.set_training_mode(True)
-        self._unread.append(self._update())
+        self._unread.steps.append(self._update())
         self.num_timesteps += 1
         self._n_updates += 1
         more = heard.on_step()
@@ -277,33 +260,11 @@ class OfflineAgent:
         return mean
 
     def _publish(self) -> None:
-        """Means over the updates since the last row; one look at the device for all of them."""
-        if not self._unread:
-            return
-        means = self._means()
-        self._unread = []
+        """Log the means over the updates since the last row."""
+        means = self._unread.means(self.num_timesteps)
+        self._unread.steps = []
         for name, value in means.items():
             self.logger.record(f"train/{name}", value)
-
-    def _means(self) -> dict[str, float]:
-        """Of the updates since the last row.
-
-        Raises:
-            FloatingPointError: one is not finite.
-        """
-        means = torch.stack([column.mean() for column in self._columns()]).tolist()
-        metrics = dict(zip(self.metric_names, means, strict=False))
-        if not all(map(math.isfinite, means)):
-            raise FloatingPointError(
-                f"a loss is not finite by gradient step {self.num_timesteps}: {metrics}. Try a smaller learning_rate. "
-                "The weights are lost: go back to a checkpoint."
-            )
-        return metrics
-
-    def _columns(self) -> list[Tensor]:
-        """What the updates since the last row have measured, a tensor a measure."""
-        longest = max(map(len, self._unread))
-        return [torch.stack([update[i] for update in self._unread if i < len(update)]) for i in range(longest)]
 
     # Acting
 
@@ -361,121 +322,71 @@ class OfflineAgent:
 
     # Saving
 
-    saved_arguments: ClassVar[tuple[str, ...]] = ("seed", "options")
+    def parts(self) -> dict[str, Part]:
+        """The policy, normalisers included, and the optimisers."""
+        return {"policy": self.policy, **{f"optimizers.{name}": part for name, part in self.optimizers.items()}}
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """The settings, as constructor arguments."""
-        return asdict(self.settings)
+    def inventory(self) -> Inventory:
+        """Everything that the rest of a run depends on."""
 
-    def _get_torch_save_params(self) -> tuple[list[str], list[str]]:
-        return ["policy", *(f"optimizers.{name}" for name in vars(self.optimizers))], []
+        def read_unread() -> dict[str, Any]:
+            self._unread.means(self.num_timesteps)  # weights that are lost are not kept
+            return self._unread.state()
 
-    def save(self, path: Path | str) -> None:
-        """Write the agent as the folder ``path`` (safetensors and JSON); the data are not part of it.
+        def set_scores(state: dict[str, Any]) -> None:
+            self.scores = Scores(**state)
 
-        Raises:
-            NotWritable: ``path`` is a file, or a folder that holds other things.
-            OSError: the disk is full; an older folder is untouched.
-        """
-        contents = saving.contents(self)  # type: ignore[arg-type]
-        contents.values |= {"scores": asdict(self.scores), "dataset": self.dataset_record}
-        saving.write(path, contents)
+        return Inventory(
+            [
+                *learned(self.parts()),
+                *attributes(self, COUNTERS, saved=True),
+                Item("scores", lambda: asdict(self.scores), set_scores, saved=True),
+                Item("unread", read_unread, lambda state: self._unread.restore(state, self.device)),
+                generator("offline", self.generator),
+            ]
+        )
 
     @property
     def dataset_record(self) -> dict[str, Any]:
         """Name, SHA-256 and references of what it has learned from."""
         if self.dataset is None:
-            return self._dataset_record
+            return self._learned_from
         about = self.dataset.description
         return {"name": about.name, "sha256": self.dataset.digest, "random_return": about.random_return,
                 "expert_return": about.expert_return}  # fmt: skip
 
-    _dataset_record: dict[str, Any] = {}  # noqa: RUF012  (of a loaded agent)
+    def about(self) -> dict[str, Any]:
+        """As :meth:`Savable.about`, with the record of the dataset; the data are not part of a saved agent."""
+        arguments = {"seed": self.seed, "options": asdict(self.settings)}
+        own = description(
+            self.catalog_name, self.policy_name, arguments, self.observation_space, self.action_space
+        )  # fmt: skip
+        return {**own, "dataset": self.dataset_record}
 
     @classmethod
-    def load(
-        cls, path: Path | str, env: Any = None, device: torch.device | str = "auto",
-        dataset: str | OfflineDataset | None = None, **settings: Any,
-    ) -> Self:  # fmt: skip
-        """Read an agent that :meth:`save` wrote.
-
-        Args:
-            path: the folder.
-            env: where to evaluate while it goes on learning.
-            device: where its tensors go.
-            dataset: what it goes on learning from; not needed to predict.
-            settings: to have otherwise than when it was saved.
-
-        Raises:
-            FileNotFoundError: there is no such folder.
-            CorruptFile: it is damaged, or another class's.
-            SpaceMismatch: environment or dataset have other spaces.
-            InvalidParameter: it has learned from other data: its normaliser and what else it holds are theirs.
-        """
-        saved = saving.read(path)
-        if saved.name != cls.catalog_name:
-            raise CorruptFile(f"{path} holds an agent {saved.name!r}, not {cls.catalog_name!r}.")
+    def _made_again(cls, saved: SavedAgent, env: Any, device: torch.device | str, arguments: dict[str, Any]) -> Self:
+        before, dataset = (
+            {"seed": saved.arguments["seed"], **saved.arguments["options"]},
+            arguments.pop("dataset", None),
+        )
+        settings = {**before, **arguments}
         agent = cls.__new__(cls)
-        agent._begin(saved.policy, saved.arguments["seed"], device, {**saved.arguments["options"], **settings})
+        agent._begin(saved.policy, settings.pop("seed"), device, settings)
         agent._make(saved.observation_space, saved.action_space)
         data = load_dataset(dataset) if isinstance(dataset, str) else dataset
         record = saved.values["dataset"]
         if data is not None and data.digest != record["sha256"]:
             raise InvalidParameter(
-                f"{path} has learned from {record['name']} (sha256 {record['sha256'][:12]}), and "
+                f"The saved agent has learned from {record['name']} (sha256 {record['sha256'][:12]}), and "
                 f"{data.description.name} has other entries (sha256 {data.digest[:12]}). Give the data it has learned "
                 "from, none to predict only, or train a new agent."
             )
         agent._connect(env, data)
-        saving.restore(agent, saved)  # type: ignore[arg-type]
-        agent.scores, agent._dataset_record = Scores(**saved.values["scores"]), saved.values["dataset"]
+        agent._learned_from = record
+        saved.state.setdefault("scores", saved.values.get("scores"))  # where they stood before they were an item
         return agent
-
-    def inventory(self) -> Inventory:
-        """Everything that the rest of a run depends on."""
-
-        def set_counters(state: dict[str, int]) -> None:
-            for name, value in state.items():
-                setattr(self, name, value)
-
-        def set_generator(state: Tensor) -> None:
-            self.generator.set_state(state)
-
-        def set_scores(state: dict[str, Any]) -> None:
-            self.scores = Scores(**state)
-
-        items = [
-            Item("policy", self.policy.state_dict, self.policy.load_state_dict),
-            Item("unread", self._read_unread, self._write_unread),
-            Item("counters", lambda: {name: getattr(self, name) for name in COUNTERS}, set_counters),
-            Item("scores", lambda: asdict(self.scores), set_scores),
-            Item("random.offline", self.generator.get_state, set_generator),
-        ]
-        for name, optimizer in vars(self.optimizers).items():
-            items.append(_optimizer_item(name, optimizer))
-        return Inventory(items)
-
-    def _read_unread(self) -> dict[str, Any]:
-        """The updates since the last row of the log, of which that row will have the means."""
-        if not self._unread:
-            return {"measures": [], "columns": []}
-        self._means()  # weights that are lost are not kept
-        return {"measures": np.array([len(update) for update in self._unread]), "columns": self._columns()}
-
-    def _write_unread(self, state: dict[str, Any]) -> None:
-        columns = [iter(column.to(self.device).unbind()) for column in state["columns"]]
-        self._unread = [tuple(next(column) for column in columns[:count]) for count in state["measures"]]
 
 
 def _whole(value: Any) -> Any:
     """1e6 as 1000000."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _optimizer_item(name: str, optimizer: torch.optim.Optimizer) -> Item:
-    return Item(
-        f"{name}.optimizer",
-        lambda: saving.optimizer_state(optimizer),
-        lambda state: saving.restore_optimizer(optimizer, state),
-    )

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from agentgym.agents.common.compiled import graphed
 from agentgym.agents.common.hyperparameters import checked
+from agentgym.agents.common.inventory import Part
 from agentgym.agents.common.networks import StackedCritic, TanhGaussianActor
 from agentgym.agents.common.off_policy import OffPolicyAgent
 from agentgym.agents.common.optim import FusedAdam, polyak_update, set_gradients
@@ -170,6 +171,16 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
 
         losses = (critic_loss.detach(), actor_loss.detach())
         return (alpha, *losses) if self.ent_coef_optimizer is None else (alpha, *losses, temperature_loss)
+
+    def parts(self) -> dict[str, Part]:
+        """The policy, targets included, its optimisers, and the temperature: learned, or a constant tensor."""
+        own: dict[str, Part] = {
+            "policy": self.policy, "actor.optimizer": self.actor.optimizer, "critic.optimizer": self.critic.optimizer
+        }  # fmt: skip
+        if self.ent_coef_optimizer is None:
+            return {**own, "ent_coef_tensor": self.ent_coef_tensor}
+        assert self.log_ent_coef is not None
+        return {**own, "ent_coef_optimizer": self.ent_coef_optimizer, "log_ent_coef": self.log_ent_coef}
 
     @classmethod
     def import_sb3(

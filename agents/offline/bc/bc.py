@@ -89,7 +89,7 @@ class BC(TransitionAgent):
         cloning = F.cross_entropy if self.actor.discrete else F.mse_loss
         loss = cloning(outputs, batch.actions)
         set_gradients(loss, self._parameters)
-        self.optimizers.actor.step()
+        self.optimizers["actor"].step()
         return (loss.detach(),)
 
     def _act(self, observations: Tensor, deterministic: bool) -> Tensor:

@@ -154,7 +154,7 @@ class DoC(SequenceAgent):
             cloning + settings.value_weight * value + settings.prior_weight * prior + settings.kl_weight * kl
             + weight * luck
         )  # fmt: skip
-        norm = self._descend(self.optimizers.policy, loss, self._parameters, settings.learning_rate)
+        norm = self._descend(self.optimizers["policy"], loss, self._parameters, settings.learning_rate)
         polyak_update(*self._critics, settings.averaging)
         return (loss.detach(), cloning.detach(), value.detach(), prior.detach(), luck.detach(), information,
                 *self._looked_at(batch), norm)  # fmt: skip
@@ -218,7 +218,7 @@ class DoC(SequenceAgent):
         """f goes up: E[f(r, s') - log E_rho exp f(r~, s'~)], with fresh z of the posterior as it stands."""
         energies, blind = self._energies(batch, sampled(batch.posterior).detach())
         set_gradients(-contrast(energies) - contrast(blind), self._energy_parameters)
-        self.optimizers.energy.step()
+        self.optimizers["energy"].step()
 
     def _energies(self, batch: Batch, z: Tensor, frozen: bool = False) -> tuple[Tensor, Tensor]:
         """f and f_0 among some of the batch's steps, whose outcomes are draws from the data's marginal."""

@@ -88,7 +88,7 @@ class TabularDoC(OfflineAgent):
 
     def _update(self) -> tuple[Tensor, ...]:
         information = self.tables.mutual_information(self.outcomes)
-        steps, optimizers = self.settings.energy_steps, vars(self.optimizers)
+        steps, optimizers = self.settings.energy_steps, self.optimizers
         parts = update(self.tables, self.outcomes, optimizers, self._weights, self._value_gradients, steps)
         return (*parts.squeeze(1), information.squeeze(0))
 

@@ -1,6 +1,6 @@
 """The tabular form's update, for any number of independent problems at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -61,7 +61,7 @@ def _others(tables: LatentTables) -> list[Tensor]:
 def update(
     tables: LatentTables,
     outcomes: Outcomes,
-    optimizers: dict[str, FusedAdam],
+    optimizers: Mapping[str, torch.optim.Optimizer],
     weights: Tensor,
     value_gradients: Tensor,
     energy_steps: int,

@@ -69,7 +69,7 @@ class DecisionTransformer(SequenceAgent):
         actions = window.actions[window.mask]
         loss = F.cross_entropy(outputs, actions) if self.discrete else F.mse_loss(torch.tanh(outputs), actions)
         rate = self.settings.learning_rate
-        norm = self._descend(self.optimizers.policy, loss, self._parameters, rate)
+        norm = self._descend(self.optimizers["policy"], loss, self._parameters, rate)
         return loss.detach(), norm
 
     def _choose(self, history: History, begins: Tensor, deterministic: bool) -> tuple[Tensor, Any]:

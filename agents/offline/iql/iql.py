@@ -69,7 +69,7 @@ class IQL(WeightedCloning):
         weights = advantage_weights(q_values - values, settings.beta, settings.max_weight)
         actor_loss = self._cloning_loss(batch, weights)
         rate = self._actor_learning_rate()
-        self.optimizers.actor.param_groups[0]["lr"] = rate
+        self.optimizers["actor"].param_groups[0]["lr"] = rate
         self._step("actor", actor_loss)
 
         # Q, equation 6: towards r + gamma V(s')
@@ -90,7 +90,7 @@ class IQL(WeightedCloning):
 
     def _step(self, name: str, loss: Tensor) -> None:
         set_gradients(loss, self._parameters[name])
-        getattr(self.optimizers, name).step()
+        self.optimizers[name].step()
 
     def _actor_learning_rate(self) -> float:
         """This step's; it depends on the counters alone, so a resumed run has it too."""

@@ -87,14 +87,14 @@ class ODICE(WeightedCloning):
         gradients, residuals, values, diagnosis = rule(batch)
         for parameter, gradient in zip(self._value_parameters, gradients, strict=True):
             parameter.grad = gradient.contiguous()
-        self.optimizers.value.step()
+        self.optimizers["value"].step()
         polyak_update(self._value_parameters, self._target_parameters, settings.tau)
 
         # Policy: the data's actions, weighted by max(0, f'^-1(e)), averaged over the members of V
         weights = policy_weights(residuals, settings.weights, settings.max_weight).mean(0)
         actor_loss = self._cloning_loss(batch, weights)
         set_gradients(actor_loss, self._actor_parameters)
-        self.optimizers.actor.step()
+        self.optimizers["actor"].step()
 
         losses = (self._loss(values, residuals), actor_loss.detach())
         positive = (weights > 0).float().mean()

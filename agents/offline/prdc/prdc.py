@@ -25,7 +25,7 @@ class PRDC(TD3BC):
         **settings: fields of :class:`~agentgym.agents.offline.prdc.config.PRDCConfig`.
 
     Attributes:
-        pairs: the search over this agent's data; it is made from them and belongs to no other agent.
+        pairs: the search over this agent's data; it is made from them and belongs to no other agent. None without.
     """
 
     catalog_name: ClassVar[str] = "prdc"
@@ -34,11 +34,13 @@ class PRDC(TD3BC):
         *TD3BC.metric_names, "neighbour_distance", "own_row_rate", "listed_rate", "certified_rate"
     )  # fmt: skip
 
+    pairs: NearestPairs | None = None
+
     def _build(self) -> None:
         settings = self.settings
-        for name in ("kth", "mean_of"):
-            if getattr(settings, name) < 1:
-                raise InvalidParameter(f"{name} is {getattr(settings, name)}; it counts neighbours, 1 or more.")
+        for name, count in (("kth", settings.kth), ("mean_of", settings.mean_of)):
+            if count < 1:
+                raise InvalidParameter(f"{name} is {count}; it counts neighbours, 1 or more.")
         if settings.kth > 1 and settings.mean_of > 1:
             raise InvalidParameter("kth takes one neighbour and mean_of several: give one of the two.")
         if not (settings.beta >= 0 and np.isfinite(settings.beta)):
@@ -62,6 +64,7 @@ class PRDC(TD3BC):
 
     def _anchor(self, batch: Batch, actions: Tensor) -> tuple[Tensor, ...]:
         """The neighbour's action: only it has a gradient, the keys' states are the same for every policy."""
+        assert self.pairs is not None
         found = self.pairs.nearest(batch.rows.cpu().numpy(), actions.cpu().numpy())
         taken = found.rows[:, self.settings.kth - 1 :]  # kth: the last of k; else all of them
         anchor = self.actions[torch.as_tensor(taken, device=self.device)].mean(1)
@@ -71,7 +74,7 @@ class PRDC(TD3BC):
 
     def inventory(self) -> Inventory:
         """What a run depends on; of the search, what decides which lists there are."""
-        if self.pairs.lists is None:
+        if self.pairs is None or self.pairs.lists is None:
             return super().inventory()
         lists = self.pairs.lists
 

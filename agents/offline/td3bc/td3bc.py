@@ -54,7 +54,7 @@ class TD3BC(TransitionAgent):
         values = self.critic.of_states(batch.states, batch.actions)
         critic_loss = F.mse_loss(values, self._targets(batch).expand_as(values), reduction="none").mean(1).sum()
         set_gradients(critic_loss, self._of_critic)
-        self.optimizers.critic.step()
+        self.optimizers["critic"].step()
         measured = (critic_loss.detach(), values.detach().mean())
         if (self._n_updates + 1) % settings.policy_delay:
             return measured
@@ -66,7 +66,7 @@ class TD3BC(TransitionAgent):
         cloning = F.mse_loss(actions, anchor)
         actor_loss = -weight * value.mean() + cloning
         set_gradients(actor_loss, self._of_actor)
-        self.optimizers.actor.step()
+        self.optimizers["actor"].step()
         polyak_update([*self._of_actor, *self._of_critic], self._of_targets, settings.tau)
         return (*measured, actor_loss.detach(), cloning.detach(), *noted)
 

@@ -301,7 +301,7 @@ def test_the_released_code_warns_raises_information_and_chooses_nothing(pendulum
     after = agent.policy.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before if name.startswith("prior_network"))
     assert any(not torch.equal(before[name], after[name]) for name in before if name.startswith("energy"))
-    assert "energy" not in vars(agent.optimizers)
+    assert "energy" not in agent.optimizers
     _, state = agent.predict(pendulum.observations[:4])
     assert (state.memory.spread == 0).all()  # all values are one
     with warnings.catch_warnings():
