@@ -39,8 +39,6 @@ from agentgym.state import Inventory
 __all__ = ["Agent"]
 
 DISTRIBUTION_OF_NAN = ("but found invalid values", "probability tensor contains")  # in torch's messages
-
-
 COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates", "_episode_num")
 LAST_STEP = ("_last_obs", "_last_episode_starts", "_last_original_obs")
 STATISTICS = ("ep_info_buffer", "ep_success_buffer")
@@ -109,7 +107,7 @@ class Agent(Savable, BaseAlgorithm):
     def _setup_model(self) -> None:
         _require_known(self.policy_class, self.policy_kwargs, f"entry of {self.catalog_name}'s policy_kwargs")
         require_savable(self.policy_kwargs)
-        if not hasattr(self, "observation_space"):
+        if "observation_space" not in vars(self):
             raise InvalidParameter(f"{self.catalog_name} learns in an environment: give one, or its id")
         outside = self.observation_space, self.action_space
         self._read_spaces(*outside)

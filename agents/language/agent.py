@@ -33,7 +33,7 @@ from agentgym.environment import Demonstrating
 from agentgym.errors import InvalidParameter, SpaceMismatch
 from agentgym.progress import TrainingProgress
 from agentgym.seeding import entropy, episode_seed
-from agentgym.settings import whole_number
+from agentgym.settings import from_settings, whole_number
 from agentgym.state import Inventory, Item
 
 __all__ = ["LanguageAgent"]
@@ -352,7 +352,7 @@ class LanguageAgent(OwnLoop):
         settings = {**before, **arguments}
         seed = settings.pop("seed")
         agent = cls.__new__(cls)
-        agent.settings = cls.Config(**settings)
+        agent.settings = from_settings(cls.Config, settings, f"agent {cls.catalog_name}")
         agent._build(None if env is None else batch_of(env, agent._own_episodes), seed, device, saved)
         saved.state.setdefault("imitated", saved.values.get("imitated", True))  # where it stood before it was an item
         return agent

@@ -1,7 +1,7 @@
 """Episodes of a pretrained policy in play: a cache of keys and values that grows with them."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -10,9 +10,6 @@ from torch.nn import functional
 from agentgym.agents.language.forest import Forest
 from agentgym.agents.language.policy import Decision, Sampler, Session
 
-if TYPE_CHECKING:
-    from agentgym.agents.language.pretrained import PretrainedPolicy
-
 __all__ = ["PretrainedSession", "additive"]
 
 
@@ -20,6 +17,27 @@ def additive(visible: Tensor) -> Tensor:
     """float32 [B, 1, Q, K], to be added to attention's logits, from bool [B, Q, K]."""
     hidden = torch.zeros(visible.shape, device=visible.device).masked_fill_(~visible, torch.finfo(torch.float32).min)
     return hidden[:, None]
+
+
+class CachingPolicy(Protocol):
+    """What a session needs of its policy.
+
+    Attributes:
+        model: a Hugging Face causal language model.
+        closing: the token that ends a command.
+        temperature: of the choice.
+    """
+
+    model: Any
+    closing: int
+    temperature: float
+
+    @property
+    def options(self) -> Any:
+        """With ``score``: how a command's tokens give its score."""
+
+    def head(self, states: Tensor) -> Tensor:
+        """Logits of the next token, from hidden states."""
 
 
 class PretrainedSession(Session):
@@ -34,7 +52,7 @@ class PretrainedSession(Session):
         lanes: how many episodes.
     """
 
-    def __init__(self, policy: "PretrainedPolicy", lanes: int) -> None:
+    def __init__(self, policy: CachingPolicy, lanes: int) -> None:
         self.policy = policy
         self.cached: list[list[int]] = [[] for _ in range(lanes)]  # tokens of which there are keys and values
         self.waiting: list[list[int]] = [[] for _ in range(lanes)]

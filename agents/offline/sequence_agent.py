@@ -43,9 +43,10 @@ class SequenceAgent(OfflineAgent):
 
     def _begin(self, policy: str, seed: int | None, device: torch.device | str, settings: dict[str, Any]) -> None:
         super()._begin(policy, seed, device, settings)
+        held = vars(self.settings)
         for name in ("context", "width", "layers", "heads", "batch_size", "warmup", "longest_episode"):
-            if getattr(self.settings, name) < 1:
-                raise InvalidParameter(f"{name} is {getattr(self.settings, name)}; it is a number of at least 1.")
+            if held[name] < 1:
+                raise InvalidParameter(f"{name} is {held[name]}; it is a number of at least 1.")
         if self.settings.width % self.settings.heads:
             raise InvalidParameter(
                 f"width {self.settings.width} cannot be shared by {self.settings.heads} heads: take a multiple."

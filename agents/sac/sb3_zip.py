@@ -10,7 +10,7 @@ import json
 import warnings
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 import stable_baselines3
@@ -18,16 +18,47 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
-from agentgym.agents.common.networks import StackedCritic
+from agentgym.agents.common.interface import Actions, Observations
+from agentgym.agents.common.networks import StackedCritic, TanhGaussianActor
 from agentgym.errors import CorruptFile, InvalidParameter
-
-if TYPE_CHECKING:
-    from agentgym.agents.sac.sac import SAC
 
 __all__ = ["read", "write"]
 
-SomeSAC = TypeVar("SomeSAC", bound="SAC")
 COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates", "_episode_num")
+
+
+class Convertible(Protocol):
+    """What is read and written here: :class:`agentgym.agents.sac.sac.SAC`, or a subclass."""
+
+    saved_arguments: ClassVar[tuple[str, ...]]
+    observation_space: Any
+    action_space: Any
+    n_envs: int
+    seed: int | None
+    device: torch.device
+    policy_kwargs: dict[str, Any]
+    observations: Observations
+    actions: Actions
+    policy: Any
+    actor: TanhGaussianActor
+    critic: StackedCritic
+    log_ent_coef: Any
+    ent_coef_tensor: Tensor
+    ent_coef_optimizer: torch.optim.Adam | None
+
+    @staticmethod
+    def _wrap_env(env: Any) -> Any:
+        """The environments as a VecEnv."""
+
+    @classmethod
+    def build(
+        cls, policy: str, observation_space: Any, action_space: Any, n_envs: int, env: Any, device: torch.device | str,
+        arguments: dict[str, Any],
+    ) -> Self:  # fmt: skip
+        """An agent with fresh weights."""
+
+
+SomeSAC = TypeVar("SomeSAC", bound=Convertible)
 
 
 def read(
@@ -71,8 +102,7 @@ def read(
         _restore(agent, states)
     except (KeyError, IndexError, RuntimeError, ValueError) as error:
         raise CorruptFile(f"{path} does not hold the weights of a SAC MlpPolicy of this shape: {error}") from error
-    for name in COUNTERS:
-        setattr(agent, name, int(data.get(name, 0)))
+    vars(agent).update({name: int(data.get(name, 0)) for name in COUNTERS})
     return agent
 
 
@@ -93,7 +123,7 @@ def _unzip(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return data, states
 
 
-def _arguments(cls: type["SAC"], data: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _arguments(cls: type[Convertible], data: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Constructor arguments that stand in the JSON as plain values, and the names of those that do not."""
     found: dict[str, Any] = {}
     unread = []
@@ -112,7 +142,7 @@ def _policy_kwargs(stored: dict[str, Any]) -> dict[str, Any]:
     """Network options; classes stand beside their pickle as text, such as <class 'torch...activation.Tanh'>."""
     options: dict[str, Any] = {key: stored[key] for key in ("net_arch", "n_critics") if key in stored}
     if text := stored.get("activation_fn"):
-        activation = getattr(nn, text.rstrip("'>").rpartition(".")[2], None)
+        activation = vars(nn).get(text.rstrip("'>").rpartition(".")[2])
         if activation is None:
             raise InvalidParameter(f"the model's activation function {text} is none of torch.nn")
         options["activation_fn"] = activation
@@ -144,7 +174,7 @@ def _printed_array(text: str, shape: tuple[int, ...], dtype: np.dtype) -> np.nda
     return np.array([float(number) for number in numbers], dtype).reshape(shape)
 
 
-def _restore(agent: "SAC", states: dict[str, Any]) -> None:
+def _restore(agent: Convertible, states: dict[str, Any]) -> None:
     agent.policy.load_state_dict(states["policy"])
     agent.actor.optimizer.load_state_dict(_ours(states["actor.optimizer"], agent.actor.optimizer))
     agent.critic.optimizer.load_state_dict(
@@ -207,7 +237,7 @@ def _separate(critic: StackedCritic, stored: dict[str, Any]) -> dict[int, dict[s
     return state
 
 
-def write(agent: "SAC", path: Path | str) -> None:
+def write(agent: Convertible, path: Path | str) -> None:
     """Write a zip that ``stable_baselines3.SAC.load`` opens: same weights, moments, temperature and counters.
 
     Stable-Baselines3 reads spaces and classes from pickles, so its own writer puts them there.
@@ -217,7 +247,7 @@ def write(agent: "SAC", path: Path | str) -> None:
             f"Stable-Baselines3's SAC has no translation of {agent.observation_space} and {agent.action_space}, so it "
             "would play otherwise: use save()."
         )
-    arguments = {name: getattr(agent, name) for name in agent.saved_arguments}
+    arguments = {name: vars(agent)[name] for name in agent.saved_arguments}
     arguments["policy_kwargs"] = {k: v for k, v in agent.policy_kwargs.items() if k != "optimizer_class"}
     size = arguments.pop("buffer_size")
     no_env: Any = None
@@ -238,8 +268,7 @@ def write(agent: "SAC", path: Path | str) -> None:
         peer.log_ent_coef.data.copy_(agent.log_ent_coef.detach())
         _give(peer.ent_coef_optimizer, agent.ent_coef_optimizer.state_dict()["state"])
     peer.buffer_size, peer.seed = size, agent.seed
-    for name in COUNTERS:
-        setattr(peer, name, getattr(agent, name))
+    vars(peer).update({name: vars(agent)[name] for name in COUNTERS})
     peer.save(path)
 
 

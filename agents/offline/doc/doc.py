@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from agentgym.agents.common.optim import polyak_update, set_gradients
 from agentgym.agents.offline.doc import released
 from agentgym.agents.offline.doc.config import METHODS, DoCConfig
-from agentgym.agents.offline.doc.losses import best_of, contrast
+from agentgym.agents.offline.doc.losses import Batch, best_of, contrast
 from agentgym.agents.offline.doc.networks import DoCPolicy, Energy, Gaussians
 from agentgym.agents.offline.history import History
 from agentgym.agents.offline.sequence_agent import SequenceAgent
@@ -36,42 +36,6 @@ class Plan(NamedTuple):
     spread: Tensor
 
 
-class Batch(NamedTuple):
-    """B windows of K steps as the losses see them. Padding stays in, so that all batches have one size.
-
-    Attributes:
-        begins: the states at which the windows begin, ``[B, D]``.
-        returns: from there to the episode's end, as V gives them, ``[B]``.
-        posterior: q(z | future) of each window.
-        inside: int64 ``[n]``, which of the B K steps are no padding.
-        history: what the past says, ``[B K, W]``.
-        states, next_states: ``[B K, D]``.
-        actions: as inputs, ``[B K, A]``.
-        targets: actions as the data have them, ``[B K, A]`` or int64 ``[B K]``.
-        rewards: scaled, ``[B K, 1]``.
-    """
-
-    begins: Tensor
-    returns: Tensor
-    posterior: Gaussians
-    inside: Tensor
-    history: Tensor
-    states: Tensor
-    next_states: Tensor
-    actions: Tensor
-    targets: Tensor
-    rewards: Tensor
-
-    @property
-    def steps(self) -> float:
-        """How many a window has, on the mean."""
-        return len(self.inside) / len(self.begins)
-
-    def of_steps(self, z: Tensor) -> Tensor:
-        """The windows' z ``[B, Z]`` for each of their steps, ``[B K, Z]``."""
-        return z.repeat_interleave(len(self.states) // len(z), 0)
-
-
 class DoC(SequenceAgent):
     """Dichotomy of Control (Yang, Schuurmans, Abbeel, Nachum 2023, arXiv 2210.13435), sequence form, and future-VAE.
 
@@ -93,9 +57,10 @@ class DoC(SequenceAgent):
         settings: DoCConfig = self.settings
         if settings.method not in METHODS:
             raise InvalidParameter(f"method is {settings.method!r}; there are {', '.join(METHODS)}.")
+        held = vars(settings)
         for name in ("future", "latent", "components", "samples", "energy_steps", "contrasted"):
-            if getattr(settings, name) < 1:
-                raise InvalidParameter(f"{name} is {getattr(settings, name)}; it is a number of at least 1.")
+            if held[name] < 1:
+                raise InvalidParameter(f"{name} is {held[name]}; it is a number of at least 1.")
         if settings.method == "released-code":
             warnings.warn(released.WARNING, stacklevel=5)
         energy = released.ReleasedEnergy if settings.method == "released-code" else Energy

@@ -1,11 +1,50 @@
-"""The contrast that keeps luck out of z, and the choice among futures."""
+"""What the losses see of the data, the contrast that keeps luck out of z, and the choice among futures."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["best_of", "contrast"]
+from agentgym.agents.offline.doc.networks import Gaussians
+
+__all__ = ["Batch", "best_of", "contrast"]
+
+
+class Batch(NamedTuple):
+    """B windows of K steps as the losses see them. Padding stays in, so that all batches have one size.
+
+    Attributes:
+        begins: the states at which the windows begin, ``[B, D]``.
+        returns: from there to the episode's end, as V gives them, ``[B]``.
+        posterior: q(z | future) of each window.
+        inside: int64 ``[n]``, which of the B K steps are no padding.
+        history: what the past says, ``[B K, W]``.
+        states, next_states: ``[B K, D]``.
+        actions: as inputs, ``[B K, A]``.
+        targets: actions as the data have them, ``[B K, A]`` or int64 ``[B K]``.
+        rewards: scaled, ``[B K, 1]``.
+    """
+
+    begins: Tensor
+    returns: Tensor
+    posterior: Gaussians
+    inside: Tensor
+    history: Tensor
+    states: Tensor
+    next_states: Tensor
+    actions: Tensor
+    targets: Tensor
+    rewards: Tensor
+
+    @property
+    def steps(self) -> float:
+        """How many a window has, on the mean."""
+        return len(self.inside) / len(self.begins)
+
+    def of_steps(self, z: Tensor) -> Tensor:
+        """The windows' z ``[B, Z]`` for each of their steps, ``[B K, Z]``."""
+        return z.repeat_interleave(len(self.states) // len(z), 0)
 
 
 def contrast(energies: Tensor) -> Tensor:

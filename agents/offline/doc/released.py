@@ -3,17 +3,13 @@
 The card lists the differences; google-research/dichotomy_of_control, models/stochastic_decision_transformer.py.
 """
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 
 from agentgym.agents.offline.doc.config import DoCConfig
+from agentgym.agents.offline.doc.losses import Batch
 from agentgym.agents.offline.doc.networks import DoCPolicy
 from agentgym.agents.offline.networks import MLP
-
-if TYPE_CHECKING:
-    from agentgym.agents.offline.doc.doc import Batch
 
 __all__ = ["WARNING", "ReleasedEnergy", "contrast", "judged"]
 
@@ -36,7 +32,7 @@ class ReleasedEnergy(nn.Module):
         return self.embedding(*inputs)[0]
 
 
-def contrast(energy: nn.Module, batch: "Batch", z: Tensor) -> tuple[Tensor, Tensor]:
+def contrast(energy: nn.Module, batch: Batch, z: Tensor) -> tuple[Tensor, Tensor]:
     """InfoNCE, which f and q *lower* together, so z learns what happened; and zero, as nothing is estimated.
 
     Scores are products of an embedding with the true next state and one with two others, shuffled apart.

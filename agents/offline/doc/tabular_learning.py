@@ -41,9 +41,10 @@ def switches(settings: Sequence[TabularDoCConfig]) -> tuple[Tensor, Tensor]:
 def _check(settings: TabularDoCConfig) -> None:
     if settings.method not in SIGNS:
         raise InvalidParameter(f"method is {settings.method!r}; there are: {', '.join(SIGNS)}.")
+    held = vars(settings)
     for name, least in (("latents", 2), ("reward_bins", 1), ("samples", 1), ("energy_steps", 1), ("energy_weight", 0)):
-        if getattr(settings, name) < least:
-            raise InvalidParameter(f"{name} is {getattr(settings, name)}; it must be at least {least}.")
+        if held[name] < least:
+            raise InvalidParameter(f"{name} is {held[name]}; it must be at least {least}.")
 
 
 def make_optimizers(tables: LatentTables, settings: TabularDoCConfig) -> dict[str, FusedAdam]:
