@@ -139,7 +139,13 @@ def words_of(agent: Any) -> tuple[str, ...] | None:
 
 
 def ask(
-    agent: Any, observations: Any, state: Any, starts: np.ndarray, rewards: np.ndarray, deterministic: bool
+    agent: Any,
+    observations: Any,
+    state: Any,
+    starts: np.ndarray,
+    rewards: np.ndarray,
+    deterministic: bool,
+    commands: Any = None,
 ) -> tuple[Any, Any]:
     """Actions ``[B, ...]`` and the agent's next state, by ``agent.predict``.
 
@@ -150,8 +156,9 @@ def ask(
         starts: which worlds' episodes have just begun, bool ``[B]``.
         rewards: of the last step, as the agent is told them, ``[B]``; only an agent that hears rewards gets them.
         deterministic: the policy's mode instead of a sample.
+        commands: the admissible ones of each world of texts; None where the worlds are none.
     """
-    heard = {}
+    heard: dict[str, Any] = {} if commands is None else {"commands": commands}
     if traits_of(agent).hears_rewards:
         heard["reward"] = np.where(starts, 0.0, rewards).astype(np.float32)
     actions, state = agent.predict(

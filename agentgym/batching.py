@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["combine_infos", "infos_of", "join_infos", "only_infos", "split_infos"]
+__all__ = ["combine_infos", "info_of", "infos_of", "join_infos", "only_infos", "split_infos"]
 
 Mask = NDArray[np.bool_]
 
@@ -85,6 +85,18 @@ def split_infos(infos: dict[str, Any], count: int) -> list[dict[str, Any]]:
             for index in np.flatnonzero(shown).tolist():
                 split[index][key] = rows[index]
     return split
+
+
+def info_of(infos: dict[str, Any], world: int) -> dict[str, Any]:
+    """What a batch's infos tell of one world; what has no mask is told of every world."""
+    told: dict[str, Any] = {}
+    for key, values in infos.items():
+        if key.startswith("_") and key[1:] in infos:
+            continue
+        shown = infos.get(f"_{key}")
+        if shown is None or shown[world]:
+            told[key] = info_of(values, world) if isinstance(values, dict) else values[world]
+    return told
 
 
 def join_infos(infos: Sequence[dict[str, Any] | None]) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from gymnasium import spaces
 from agentgym import catalog
 from agentgym.checking import check_interface
 from agentgym.errors import AskError
-from agentgym.evaluation.batches import play_batches
 from agentgym.evaluation.conditions import Condition, Subject, Suite
 from agentgym.evaluation.contestants import (
     Contestant,
@@ -24,7 +23,7 @@ from agentgym.evaluation.contestants import (
     load_agent,
     shared_environment,
 )
-from agentgym.evaluation.rollout import LANES, MAX_STEPS, Job, close, message, play_episodes
+from agentgym.evaluation.rollout import MAX_STEPS, SIDE_BY_SIDE, Job, message, play_batches, play_episodes
 from agentgym.evaluation.table import Evaluation, Row, Scene
 from agentgym.making import has_exact_batch, has_native_batch, make_env
 from agentgym.parallel import connect_to_ray, map_tasks
@@ -32,10 +31,11 @@ from agentgym.progress import bar
 from agentgym.runs import provenance
 from agentgym.seeding import LARGEST_SEED, episode_seed
 from agentgym.settings import from_settings, parse_settings, whole_number
+from agentgym.worlds import close
 
 __all__ = ["evaluate", "load_suite"]
 
-JOBS_PER_TASK = 2 * LANES  # the same cut for any number of workers: the same numbers
+JOBS_PER_TASK = 2 * SIDE_BY_SIDE  # the same cut for any number of workers: the same numbers
 CALIBRATION_EPISODES = 3
 
 

@@ -10,15 +10,15 @@ import imageio.v3 as imageio
 import numpy as np
 from PIL import Image, ImageDraw
 
-from agentgym.agent import ask
 from agentgym.checking import check_interface
 from agentgym.errors import AskError, MissingExtra
 from agentgym.evaluation.contestants import brought_along, contestants_of, fitted
-from agentgym.evaluation.rollout import _batch, number
 from agentgym.making import make_env
+from agentgym.playing import Transition, Watcher, play
 from agentgym.runs import Run
 from agentgym.seeding import LARGEST_SEED
 from agentgym.settings import whole_number
+from agentgym.worlds import Environments, Episode
 
 __all__ = ["FORMATS", "cast", "film", "played_by", "render_modes", "write_film"]
 
@@ -127,18 +127,29 @@ def played_by(world: Any, player: Any, steps: int, seed: int, look: Callable[[An
 
     Raises:
         InvalidParameter: no such number of steps or seed.
+        NonFinite: an observation, an action or a reward is NaN or infinite.
     """
     steps, seed = whole_number("steps", steps, 1), whole_number("seed", seed, 0, LARGEST_SEED)
-    observation, _ = world.reset(seed=seed)
-    kept, score, reward, state, over = [look(world)], 0.0, 0.0, None, False
-    while not over and len(kept) <= steps:
-        starts = np.array([len(kept) == 1])
-        actions, state = ask(player, _batch([observation]), state, starts, np.array([reward]), deterministic=True)
-        observation, reward, terminated, truncated, info = world.step(actions[0])
-        score += number(info.get("true_reward", reward))
-        over = bool(terminated) or bool(truncated)
-        kept.append(look(world))
-    return kept, score
+    episode, looks = Episode(seed, cut_after=steps), _Looks(world, look)
+    for _ in play(player, Environments([world], world.observation_space), [episode], watchers=[looks]):
+        if episode.error is not None:
+            raise episode.error
+    return looks.kept, episode.episode_return
+
+
+class _Looks(Watcher):
+    """Keeps what the world looks like after its reset and after every step."""
+
+    def __init__(self, world: Any, look: Callable[[Any], Any]) -> None:
+        self.world, self.look, self.kept = world, look, []  # type: ignore[var-annotated]
+
+    def begun(self, episode: Episode, observation: Any, info: dict[str, Any]) -> None:
+        """The first look."""
+        self.kept.append(self.look(self.world))
+
+    def stepped(self, transition: Transition) -> None:
+        """The next one."""
+        self.kept.append(self.look(self.world))
 
 
 def _draw(world: Any) -> np.ndarray:

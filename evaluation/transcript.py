@@ -4,15 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from gymnasium.spaces import Text
 
 from agentgym.agent import acting_in
-from agentgym.errors import SpaceMismatch
 from agentgym.evaluation.film import cast, played_by, render_modes
-from agentgym.finite import require_finite
 from agentgym.making import make_env
+from agentgym.playing import Transition, Watcher, play_rounds
 from agentgym.settings import whole_number
+from agentgym.worlds import Environments, Episode
 
 __all__ = ["drawn", "is_drawn_in_letters", "is_of_texts", "transcript"]
 
@@ -102,27 +101,40 @@ def transcript(
 
 
 def _told(world: Any, player: Any, steps: int, seed: int) -> Iterator[str]:
-    acting = acting_in(player, world)
-    text, info = world.reset(seed=seed)
-    yield _read(text)
-    score, state, over, turn = 0.0, None, False, 0
-    while not over and turn < steps:
-        offered = info.get("admissible_commands")
-        command, state = acting.predict(text, state, np.array([turn == 0]), True, commands=offered)
-        text, reward, terminated, truncated, info = world.step(command)
-        score += float(info.get("true_reward", reward))
-        over, turn = bool(terminated) or bool(truncated), turn + 1
-        require_finite("the reward", score, f"in turn {turn}")
-        yield f"> {_printable(command)}"
-        yield _read(text)
-    ended = "won" if info.get("won") else "lost" if over and not truncated else "out of turns" if over else "cut off"
-    yield f"[{ended} after {turn} turns, return {score:g}]"
+    episode, lines = Episode(seed, cut_after=steps), _Lines()
+    worlds = Environments([world], world.observation_space)
+    for _ in play_rounds(acting_in(player, world), worlds, [episode], watchers=[lines]):
+        yield from lines.read()
+        if episode.error is not None:
+            raise episode.error
+    ended = "lost" if episode.terminated else "out of turns" if episode.truncated else "cut off"
+    if episode.info.get("won"):
+        ended = "won"
+    yield f"[{ended} after {episode.length} turns, return {episode.episode_return:g}]"
 
 
-def _read(text: Any) -> str:
+class _Lines(Watcher):
+    """What the world says and what is answered, as printable lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def begun(self, episode: Episode, observation: Any, info: dict[str, Any]) -> None:
+        """The first thing that the world says."""
+        self.lines.append(_read(observation))
+
+    def stepped(self, transition: Transition) -> None:
+        """A command, and what came of it."""
+        self.lines += [f"> {_printable(transition.action)}", _read(transition.next_observation)]
+
+    def read(self) -> list[str]:
+        """The lines since this was last asked."""
+        lines, self.lines = self.lines, []
+        return lines
+
+
+def _read(text: str) -> str:
     """An observation, line by line as it is; of other control characters and halves of pairs, what they are is told."""
-    if not isinstance(text, str):
-        raise SpaceMismatch(f"An observation of a world of texts is a string, not {text!r}.")
     return "\n".join(map(_printable, text.split("\n")))
 
 

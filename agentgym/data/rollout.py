@@ -1,7 +1,6 @@
 """Recording: a behaviour plays many episodes side by side, and what it saw, did and got is kept as arrays."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -10,11 +9,16 @@ from gymnasium import spaces
 
 from agentgym.data.dataset import Description, OfflineDataset
 from agentgym.errors import InvalidParameter
+from agentgym.playing import Shown, Transition, Watcher, play_rounds
 from agentgym.seeding import episode_seed, stream
+from agentgym.worlds import Environments, Episode
 
-__all__ = ["LANES", "Act", "Recording", "joined", "record", "uniform"]
+__all__ = ["SIDE_BY_SIDE", "Act", "Recording", "joined", "record", "uniform"]
 
-LANES = 16  # environments side by side; a recording depends on it, since a behaviour draws for all of them at once
+SIDE_BY_SIDE = (
+    16  # environments side by side; a recording depends on it, since a behaviour draws for all of them at once
+)
+LONGEST = 1_000_000  # steps of an episode
 
 Act = Callable[[np.ndarray, Sequence[int]], np.ndarray]
 """``(observations [B, ...], which episodes they are of [B]) -> actions [B, ...]``."""
@@ -43,36 +47,58 @@ class Recording(NamedTuple):
         )
 
 
-@dataclass
-class _Episode:
-    """Lists while it is played, arrays afterwards, which take a fifth of the memory."""
+class _Recorded:
+    """One episode: lists while it is played, arrays afterwards, which take a fifth of the memory."""
 
-    observations: Any
-    actions: Any = field(default_factory=list)
-    rewards: Any = field(default_factory=list)
-    true_return: float = 0.0
-    terminated: bool = False
-    truncated: bool = False
-
-    @property
-    def over(self) -> bool:
-        return self.terminated or self.truncated
+    def __init__(self, observations: Any = (), actions: Any = (), rewards: Any = ()) -> None:
+        self.observations, self.actions, self.rewards = list(observations), list(actions), list(rewards)
+        self.true_return, self.over, self.terminated = 0.0, False, False
 
     def __len__(self) -> int:
         return len(self.rewards)
 
-    def step(self, env: gymnasium.Env[Any, Any], action: Any) -> None:
-        observation, reward, self.terminated, self.truncated, info = env.step(action)
-        self.observations.append(observation)
-        self.actions.append(np.array(action))
-        self.rewards.append(float(reward))
-        self.true_return += float(info.get("true_reward", reward))
-        if self.over:
-            self.pack()
+    def pack(self) -> "_Recorded":
+        self.observations, self.actions = _compact(self.observations), _compact(self.actions)  # type: ignore[assignment]
+        self.rewards = np.array(self.rewards, np.float32)  # type: ignore[assignment]
+        return self
 
-    def pack(self) -> None:
-        self.observations, self.actions = _compact(self.observations), _compact(self.actions)
-        self.rewards = np.array(self.rewards, np.float32)
+
+class _Recorder(Watcher):
+    """A behaviour as a player, asked about the episodes that are played and no others; and what it does, recorded."""
+
+    def __init__(self, act: Act) -> None:
+        self.act, self.steps = act, 0
+        self.begun_episodes: list[_Recorded] = []
+        self.playing: dict[int, int] = {}  # number of an episode, in the order in which they began: world
+
+    def shown(self, shown: Shown) -> None:
+        self.playing = dict(sorted((episode.job, world) for world, episode in shown.episodes.items()))
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
+    ) -> Any:
+        worlds = list(self.playing.values())
+        actions = np.asarray(self.act(observation[worlds], list(self.playing)))
+        all_actions = np.zeros((len(observation), *actions.shape[1:]), actions.dtype)
+        all_actions[worlds] = actions
+        return all_actions, state
+
+    def begun(self, episode: Episode, observation: Any, info: dict[str, Any]) -> None:
+        self.begun_episodes[episode.job].observations.append(observation)
+
+    def stepped(self, transition: Transition) -> None:
+        recorded = self.begun_episodes[transition.episode.job]
+        recorded.observations.append(transition.next_observation)
+        recorded.actions.append(np.array(transition.action))
+        recorded.rewards.append(transition.reward)
+        self.steps += 1
+
+    def finish(self, episode: Episode) -> None:
+        """Keep the episode as arrays."""
+        if episode.error is not None:
+            raise episode.error
+        recorded = self.begun_episodes[episode.job].pack()
+        recorded.true_return, recorded.terminated, recorded.over = episode.episode_return, episode.terminated, True
 
 
 def record(
@@ -82,7 +108,7 @@ def record(
     steps: int = 0,
     episodes: int = 0,
     title: str = "",
-    lanes: int = LANES,
+    num_envs: int = SIDE_BY_SIDE,
 ) -> Recording:
     """Play until there are so many steps, or so many episodes.
 
@@ -97,36 +123,33 @@ def record(
         steps: how many steps in all.
         episodes: how many episodes instead.
         title: of the progress bar; none is shown without one.
-        lanes: environments side by side.
+        num_envs: environments side by side.
 
     Raises:
-        InvalidParameter: an environment without a time limit played an episode of more than a million steps.
+        EpisodeTooLong: an environment without a time limit played an episode of a million steps.
+        NonFinite: an observation, an action or a reward is NaN or infinite.
     """
     from agentgym.progress import bar  # imports torch, which looking at datasets does without
 
-    envs = [make() for _ in range(min(lanes, episodes or lanes))]
-    begun: list[_Episode] = []
-    busy: dict[int, int] = {}  # lane: episode
-    taken, kept = 0, _Prefix(begun)
+    envs = [make() for _ in range(min(num_envs, episodes or num_envs))]
+    recorder = _Recorder(act)
+    begun, kept, finished = recorder.begun_episodes, _Prefix(recorder.begun_episodes), 0
+
+    def to_play() -> Iterator[Episode]:
+        while recorder.steps < steps or len(begun) < episodes:
+            begun.append(_Recorded())
+            number = len(begun) - 1
+            yield Episode(episode_seed(*seed, number), max_steps=LONGEST, job=number)
+
+    worlds = Environments(envs, envs[0].observation_space)
     with bar(title, steps or episodes, shown=bool(title)) as shown:
-        while True:
-            for lane, env in enumerate(envs):
-                if lane not in busy and (taken < steps or len(begun) < episodes):
-                    observation, _ = env.reset(seed=episode_seed(*seed, len(begun)))
-                    busy[lane] = len(begun)
-                    begun.append(_Episode([observation]))
-            if not busy or (steps and kept.steps() >= steps):
+        for over in play_rounds(recorder, worlds, to_play(), watchers=[recorder]):
+            for episode in over:
+                recorder.finish(episode)
+            finished += len(over)
+            shown.update(min(kept.steps(), steps) if steps else finished)
+            if steps and kept.steps() >= steps:
                 break
-            numbers = list(busy.values())
-            actions = act(np.stack([begun[number].observations[-1] for number in numbers]), numbers)
-            for lane, number, action in zip(list(busy), numbers, actions, strict=True):
-                begun[number].step(envs[lane], action)
-                if begun[number].over:
-                    del busy[lane]
-                elif len(begun[number]) > 1_000_000:
-                    raise InvalidParameter("An episode did not end within a million steps: give it a time limit.")
-            taken += len(numbers)
-            shown.update(min(kept.steps(), steps) if steps else len(begun) - len(busy))
     for env in envs:
         env.close()
     return _cut(begun, steps) if steps else _as_arrays(begun)
@@ -135,7 +158,7 @@ def record(
 class _Prefix:
     """Steps of the episodes up to the first that is not over, itself included: what could be kept now."""
 
-    def __init__(self, episodes: list[_Episode]) -> None:
+    def __init__(self, episodes: list[_Recorded]) -> None:
         self.episodes, self.first, self.before = episodes, 0, 0
 
     def steps(self) -> int:
@@ -145,14 +168,14 @@ class _Prefix:
         return self.before + (len(self.episodes[self.first]) if self.first < len(self.episodes) else 0)
 
 
-def _cut(episodes: list[_Episode], steps: int) -> Recording:
+def _cut(episodes: list[_Recorded], steps: int) -> Recording:
     """The first ``steps`` steps."""
-    kept: list[_Episode] = []
+    kept: list[_Recorded] = []
     left = steps
     for episode in episodes:
         if not episode.over or len(episode) > left:
-            episode = _Episode(episode.observations[: left + 1], episode.actions[:left], episode.rewards[:left])
-            episode.pack()
+            observations, actions = episode.observations[: left + 1], episode.actions[:left]
+            episode = _Recorded(observations, actions, episode.rewards[:left]).pack()
         kept.append(episode)
         left -= len(episode)
         if left == 0:
@@ -160,7 +183,7 @@ def _cut(episodes: list[_Episode], steps: int) -> Recording:
     return _as_arrays(kept)
 
 
-def _as_arrays(episodes: list[_Episode]) -> Recording:
+def _as_arrays(episodes: list[_Recorded]) -> Recording:
     starts = np.cumsum([0, *(len(episode) for episode in episodes)])
     terminated = np.array([episode.terminated for episode in episodes])
     last_steps = np.zeros((2, starts[-1]), bool)

@@ -6,13 +6,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import gymnasium
-import numpy as np
 
-from agentgym.agent import ask, promises
 from agentgym.data.world import check_same_world
 from agentgym.errors import InvalidParameter
-from agentgym.finite import require_finite
 from agentgym.making import make_env
+from agentgym.playing import play
+from agentgym.worlds import Environments, Episode
 
 __all__ = ["EvaluationEnvs", "Played", "Scores"]
 
@@ -56,42 +55,20 @@ class EvaluationEnvs:
         return self.envs[0].observation_space, self.envs[0].action_space
 
     def play(self, agent: Any, seeds: Sequence[int]) -> list[Played]:
-        """One episode a seed, by the agent's mode."""
-        if self.alone:
-            return [found for seed in seeds for found in self._side_by_side(agent, [seed])]
-        while len(self.envs) < len(seeds):
-            self.envs.append(self._make())
-        return self._side_by_side(agent, seeds)
+        """One episode a seed, by the agent's mode.
 
-    def _side_by_side(self, agent: Any, seeds: Sequence[int]) -> list[Played]:
-        lanes = self.envs[: len(seeds)]
-        seen = [env.reset(seed=seed)[0] for env, seed in zip(lanes, seeds, strict=True)]
-        for observation, seed in zip(seen, seeds, strict=True):
-            require_finite("The observation", observation, f"at the reset of the evaluation with seed {seed}")
-        totals, lengths = np.zeros(len(lanes)), np.zeros(len(lanes), int)
-        rewards, alive = np.zeros(len(lanes)), np.ones(len(lanes), bool)
-        state, starts, promised = None, np.ones(len(lanes), bool), None
-        while alive.any():
-            actions, state = ask(agent, np.stack(seen), state, starts, rewards, deterministic=True)
-            if starts.any():
-                promised = promises(agent, state, len(lanes))
-            starts = np.zeros(len(lanes), bool)
-            for index in np.flatnonzero(alive).tolist():
-                seen[index], reward, terminated, truncated, info = lanes[index].step(actions[index])
-                where = f"at step {lengths[index] + 1} of the evaluation with seed {seeds[index]}"
-                require_finite("The reward", float(reward), where)
-                require_finite("The observation", seen[index], where)
-                if lengths[index] >= LONGEST:
-                    raise InvalidParameter(
-                        f"An episode of the evaluation did not end within {LONGEST:,} steps. Give the environment a "
-                        "time limit: --env-kwargs max_episode_steps=N."
-                    )
-                rewards[index] = reward
-                totals[index] += float(info.get("true_reward", reward))
-                lengths[index] += 1
-                alive[index] = not (terminated or truncated)
-        told = [None] * len(lanes) if promised is None else promised.tolist()
-        return [Played(*episode) for episode in zip(totals.tolist(), lengths.tolist(), told, strict=True)]
+        Raises:
+            NonFinite: an observation, an action or a reward is NaN or infinite.
+            EpisodeTooLong: an episode has no end.
+        """
+        while len(self.envs) < (1 if self.alone else len(seeds)):
+            self.envs.append(self._make())
+        worlds = Environments(self.envs[: len(seeds)], self.envs[0].observation_space)
+        episodes = [Episode(seed, max_steps=LONGEST, of=f" of the evaluation with seed {seed}") for seed in seeds]
+        for episode in play(agent, worlds, episodes):
+            if episode.error is not None:
+                raise episode.error
+        return [Played(episode.episode_return, episode.length, episode.promised) for episode in episodes]
 
     def close(self) -> None:
         """Close them all."""

@@ -33,12 +33,12 @@ class Countdown(gymnasium.Env):
         )
 
 
-def play(lanes, **how):
-    return record(Countdown, uniform(Countdown.action_space, (5, 1)), (5, 2), lanes=lanes, **how)
+def play(num_envs, **how):
+    return record(Countdown, uniform(Countdown.action_space, (5, 1)), (5, 2), num_envs=num_envs, **how)
 
 
 @pytest.mark.parametrize("how", [{"steps": 200}, {"episodes": 9}])
-def test_lanes_change_nothing(how):
+def test_the_number_of_environments_changes_nothing(how):
     for one, many in zip(play(1, **how), play(7, **how), strict=True):
         np.testing.assert_array_equal(one, many)
 

@@ -14,13 +14,12 @@ from agentgym.envs.convection.env import ConvectionEnv
 from agentgym.envs.convection.presets import cell
 from agentgym.envs.convection.vector import ConvectionVectorEnv
 from agentgym.errors import AskError, SpaceMismatch, UnknownId
-from agentgym.evaluation.batches import play_batches
 from agentgym.evaluation.conditions import Condition, Subject
 from agentgym.evaluation.evaluate import evaluate
 from agentgym.evaluation.film import film
 from agentgym.evaluation.report.panels import gather
 from agentgym.evaluation.report.tables import conditions_csv
-from agentgym.evaluation.rollout import Job, play_episodes
+from agentgym.evaluation.rollout import Job, play_batches, play_episodes
 from agentgym.evaluation.suites.convection import Convection
 from agentgym.evaluation.table import Evaluation, Scene
 
@@ -77,7 +76,7 @@ def test_batches_play_what_single_environments_play():
     jobs = [Job(condition, episode, 100 + episode) for episode in range(3)]
     agent = controllers(cell(**SHORT))["proportional-low"]
     together = {row.episode: row for row in play_batches(agent, "p", jobs)}
-    alone = {row.episode: row for row in play_episodes(agent, "p", jobs, lanes=1)}
+    alone = {row.episode: row for row in play_episodes(agent, "p", jobs, num_envs=1)}
     for episode, row in together.items():
         assert row.episode_return == pytest.approx(alone[episode].episode_return, abs=1e-6)
         assert row.measures == pytest.approx(alone[episode].measures, abs=1e-6, nan_ok=True)

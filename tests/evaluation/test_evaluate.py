@@ -125,7 +125,7 @@ def test_an_environment_that_breaks_is_a_row_with_its_error():
 
     gymnasium.register("BreaksForTest-v0", lambda: Breaks(gymnasium.make(ENV)))
     jobs = [Job(_condition("BreaksForTest-v0"), e, e) for e in range(3)] + [Job(_condition(ENV), 0, 0)]
-    rows = list(play_episodes(proportional(), "p", jobs, lanes=2))
+    rows = list(play_episodes(proportional(), "p", jobs, num_envs=2))
     broken = [row for row in rows if row.error]
     assert [row.error for row in broken] == ["RuntimeError: the gearbox broke"] * 3
     assert all(row.length == 49 for row in broken)

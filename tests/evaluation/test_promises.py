@@ -11,10 +11,9 @@ from gymnasium.vector.utils import batch_space
 
 from agentgym.agent import PROMISED, Traits
 from agentgym.agents.offline.scores import EvaluationEnvs
-from agentgym.evaluation.batches import play_batches
 from agentgym.evaluation.conditions import Condition
 from agentgym.evaluation.film import played_by
-from agentgym.evaluation.rollout import Job, play_episodes
+from agentgym.evaluation.rollout import Job, play_batches, play_episodes
 from agentgym.evaluation.table import Scene
 
 OBSERVATIONS = spaces.Box(0.0, 1.0, (1,))
@@ -128,7 +127,7 @@ def check(rows, told=lambda steps: steps * (steps + 1) / 2) -> None:
 @pytest.mark.parametrize("lanes", [1, 3, 10])
 def test_side_by_side(lanes: int) -> None:
     jobs = [Job(condition("PaysForTest-v0"), seed, seed) for seed in SEEDS]
-    check(list(play_episodes(Listener(), "a", jobs, lanes=lanes)))
+    check(list(play_episodes(Listener(), "a", jobs, num_envs=lanes)))
 
 
 def test_in_a_batch() -> None:

@@ -89,9 +89,9 @@ def test_every_condition_of_a_lane_is_as_if_played_alone():
     generator = np.random.default_rng(0)
     order = generator.permutation(len(everything))
     jobs = [Job(everything[i], 0, 5) for i in order]
-    together = {row.condition: row for row in play_episodes(balance(), "p", jobs, lanes=1)}
+    together = {row.condition: row for row in play_episodes(balance(), "p", jobs, num_envs=1)}
     for job in jobs:
-        (alone,) = play_episodes(balance(), "p", [job], lanes=1)
+        (alone,) = play_episodes(balance(), "p", [job], num_envs=1)
         assert alone.error == ""
         assert together[job.condition.name] == alone
     assert len({row.episode_return for row in together.values()}) > 5

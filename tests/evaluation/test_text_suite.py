@@ -11,13 +11,12 @@ import agentgym
 from agentgym.agents.language.methods import GRPO
 from agentgym.cli.main import main
 from agentgym.errors import AskError, InvalidParameter, SpaceMismatch, UnknownId
-from agentgym.evaluation.batches import play_batches
 from agentgym.evaluation.conditions import Condition, Subject
 from agentgym.evaluation.evaluate import evaluate
 from agentgym.evaluation.report import write_report
 from agentgym.evaluation.report.panels import gather
 from agentgym.evaluation.report.tables import conditions_csv
-from agentgym.evaluation.rollout import Job
+from agentgym.evaluation.rollout import Job, play_batches
 from agentgym.evaluation.suites.text import TextSuite
 from agentgym.evaluation.table import Evaluation, Scene
 from agentgym.evaluation.transcript import transcript

@@ -46,7 +46,7 @@ def jobs(count, env_kwargs=None, start=0):
 @pytest.mark.parametrize("kwargs", [{}, {"randomize": "uniform", "schedule": {"gravity": "random_walk"}}])
 def test_rows_are_equal(count, lanes, kwargs):
     rows = [
-        {row.condition: row for row in play_episodes(Player(), "x", jobs(count, kwargs), lanes=lanes, together=one)}
+        {row.condition: row for row in play_episodes(Player(), "x", jobs(count, kwargs), num_envs=lanes, together=one)}
         for one in (False, True)
     ]
     assert rows[0] == rows[1]
@@ -57,20 +57,20 @@ def test_the_worlds_know_their_time_limit():
     kwargs = {"max_episode_steps": 7, "terminate_when_unhealthy": False}
     for changes in ({}, {"max_steps": 3}):
         played = [Job(job.condition, 0, job.seed, **changes) for job in jobs(4, kwargs)]
-        rows = [list(play_episodes(Player(), "x", played, lanes=4, together=one)) for one in (False, True)]
+        rows = [list(play_episodes(Player(), "x", played, num_envs=4, together=one)) for one in (False, True)]
         assert rows[0] == rows[1]
         assert {row.length for row in rows[1]} == {7}
 
 
 def test_what_fails_is_a_row_and_takes_no_other_with_it():
-    good = {row.condition: row for row in play_episodes(Player(), "x", jobs(6), lanes=4)}
-    rows = {row.condition: row for row in play_episodes(Player(1), "x", jobs(6), lanes=4, together=True)}
+    good = {row.condition: row for row in play_episodes(Player(), "x", jobs(6), num_envs=4)}
+    rows = {row.condition: row for row in play_episodes(Player(1), "x", jobs(6), num_envs=4, together=True)}
     failed = [name for name, row in rows.items() if row.error]
     assert len(rows) == 6
     assert failed
     assert all("finite" in rows[name].error for name in failed)
     assert all(rows[name] == good[name] for name in rows if name not in failed)
-    rows = {row.condition: row for row in play_episodes(Player(), "x", jobs(6, start=-2), lanes=4, together=True)}
+    rows = {row.condition: row for row in play_episodes(Player(), "x", jobs(6, start=-2), num_envs=4, together=True)}
     assert "torso_mass=-1" in rows["c-1"].error
     assert all(rows[name] == row for name, row in good.items())
 

@@ -10,7 +10,7 @@ from gymnasium import spaces
 from agentgym import catalog
 from agentgym.agents.common.saving import load_agent
 from agentgym.data.dataset import Description, OfflineDataset
-from agentgym.errors import AskError, InvalidParameter, NonFinite, SpaceMismatch
+from agentgym.errors import AskError, EpisodeTooLong, InvalidParameter, NonFinite, SpaceMismatch
 
 QUICK = {"batch_size": 8, "log_every": 5, "evaluate_every": 5, "evaluation_episodes": 1}
 SMALL: dict[str, dict] = {
@@ -219,7 +219,7 @@ def test_an_evaluation_that_is_not_finite_is_named(name, where):
                     np.nan if bad and where == "reward" else reward, *rest)  # fmt: skip
 
     agent = make(name, data(OBSERVATIONS["box"], ACTIONS["box"]), env=Broken(OBSERVATIONS["box"], ACTIONS["box"]))
-    with pytest.raises(NonFinite, match="at the reset of" if where == "reset" else "at step 2 of the evaluation"):
+    with pytest.raises(NonFinite, match="at reset of the eval" if where == "reset" else "at step 2 of the eval"):
         agent.learn(5)
 
 
@@ -233,5 +233,5 @@ def test_an_environment_without_an_end_is_not_waited_for(monkeypatch):
 
     monkeypatch.setattr(scores, "LONGEST", 20)
     agent = make("bc", data(OBSERVATIONS["box"], ACTIONS["box"]), env=Endless(OBSERVATIONS["box"], ACTIONS["box"]))
-    with pytest.raises(InvalidParameter, match="max_episode_steps"):
+    with pytest.raises(EpisodeTooLong, match="max_episode_steps"):
         agent.learn(5)
