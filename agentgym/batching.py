@@ -73,12 +73,14 @@ def _nothing(values: NDArray[Any]) -> NDArray[Any]:
 def split_infos(infos: dict[str, Any], count: int) -> list[dict[str, Any]]:
     """Gymnasium's dictionary of arrays with masks (``"_key"``) as one dictionary an environment."""
     split: list[dict[str, Any]] = [{} for _ in range(count)]
+    everywhere: Any = None  # the last mask of all worlds: most keys have the same one
     for key, values in infos.items():
         if key.startswith("_") and key[1:] in infos:
             continue
         shown = infos.get(f"_{key}")
         rows = split_infos(values, count) if isinstance(values, dict) else values
-        if shown is None or shown.all():  # nearly always, and quicker
+        if shown is everywhere or shown is None or shown.all():  # nearly always, and quicker
+            everywhere = shown
             for each, row in zip(split, rows, strict=True):
                 each[key] = row
         else:

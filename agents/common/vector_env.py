@@ -18,6 +18,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvO
 
 from agentgym.batching import split_infos
 from agentgym.errors import InvalidParameter
+from agentgym.vector import NativeVectorEnv
 
 __all__ = ["VectorEnvAdapter", "split_infos"]
 
@@ -66,9 +67,11 @@ class VectorEnvAdapter(VecEnv):
         observations, *told, batched_infos = self.env.step(self._actions)
         rewards, terminated, truncated = map(np.array, told)  # copies: reset() may write into what the step gave
         dones = np.logical_or(terminated, truncated)
+        over = dones.any()
+        if over:
+            batched_infos = deepcopy(batched_infos)
         observations, infos = _copy(observations), split_infos(batched_infos, self.num_envs)
-        if dones.any():
-            infos = deepcopy(infos)
+        if over:
             observations = self._start_over(observations, infos, dones)
         for info, end, cut in zip(infos, terminated, truncated, strict=True):
             info["TimeLimit.truncated"] = bool(cut and not end)
@@ -96,7 +99,7 @@ class VectorEnvAdapter(VecEnv):
         return _merge(last, first, dones)
 
     def _check_others_unmoved(self, last: VecEnvObs, first: VecEnvObs, running: np.ndarray) -> None:
-        if isinstance(self.env.unwrapped, (SyncVectorEnv, AsyncVectorEnv)):
+        if isinstance(self.env.unwrapped, (SyncVectorEnv, AsyncVectorEnv, NativeVectorEnv)):
             return  # they keep to the mask; wrappers may still show the same state differently
         for before, after in zip(_arrays(last), _arrays(first), strict=True):
             if not np.array_equal(before[running], np.asarray(after)[running], equal_nan=True):

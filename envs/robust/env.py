@@ -227,8 +227,17 @@ class RobustEnv(MujocoEnv, EzPickle):
 
     def _step_mujoco_simulation(self, ctrl: Any, n_frames: int) -> None:
         """MuJoCo's steps; where they lost the state, what is observed of it may be left NaN: it starts anew as well."""
+        self.simulate(ctrl, n_frames)
+        if self.lost_state:
+            self.mend()
+
+    def simulate(self, ctrl: Any, n_frames: int) -> None:
+        """MuJoCo's steps alone. RobustVectorEnv asks all worlds at once whether they lost their state."""
         super()._step_mujoco_simulation(ctrl, n_frames)
-        if self.lost_state and not all(map(is_finite, (getattr(self.data, name) for name in JUDGES[self.task].fields))):
+
+    def mend(self) -> None:
+        """After MuJoCo lost the state: start anew where something that is observed of it is no number."""
+        if not all(map(is_finite, (getattr(self.data, name) for name in JUDGES[self.task].fields))):
             warnings = self.state_warnings.copy()
             mujoco.mj_resetData(self.model, self.data)
             mujoco.mj_forward(self.model, self.data)

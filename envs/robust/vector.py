@@ -139,11 +139,15 @@ class RobustVectorEnv(NativeVectorEnv):
     def _advance(self, actions: np.ndarray, active: np.ndarray) -> Step:
         before = self._task.track()
         self._simulate(actions, active)
+        lost = np.zeros(self.num_envs, bool)
+        if np.concatenate(self._warnings).any():  # rare, and cheaper to ask of all at once
+            lost = np.array([world.lost_state for world in self.worlds]) & active
+            for index in np.flatnonzero(lost).tolist():
+                self.worlds[index].mend()
         self._task.read()
         outcome = self._task.judge(before, actions)
         infos = infos_of(active, **outcome.info)
-        if np.concatenate(self._warnings).any():  # rare, and cheaper to ask of all at once
-            lost = np.array([world.lost_state for world in self.worlds]) & active
+        if lost.any():
             outcome.rewards = np.where(lost, 0.0, outcome.rewards)
             outcome.terminated = outcome.terminated | lost
             infos |= infos_of(lost, simulation_unstable=lost)
@@ -164,7 +168,7 @@ class RobustVectorEnv(NativeVectorEnv):
                 if active[index]:
                     world = self.worlds[index]
                     world.begin_step()
-                    world._step_mujoco_simulation(actions[index], world.frame_skip)
+                    world.simulate(actions[index], world.frame_skip)
 
         if self._pool is None:
             work(self._shares[0])
