@@ -156,20 +156,21 @@ def keep(table: Table, cell: Cell, rows: list[dict[str, Any]]) -> None:
 
 # The tables
 
-HEADER = """# Control of convection: what was reached
+HEADER = """# Results on convection control
 
 Written by `python benchmarks/convection_learning.py`; the raw rows are in [{raw}]({raw}). Do not edit by hand.
 
-**Protocol.** Box of aspect pi, standard Ra 8e4 (the published case), Pr 0.7, ten heaters. A run trains on the compact
-grid (48 x 33) for {simulations} simulations of {actions} actions, {worlds} worlds side by side, one half of the
-episodes starting from two pairs of rolls and one half from one, one thread. The **final** policy's mode is judged in
-{judged} worlds from each start, the same for all: the figure is the true Nusselt number (volume mean, actuation
-included) over actions 101 to 200. Agents' cells: mean over seeds of that, its 95 % bootstrap interval over seeds, least
-and greatest seed. *merged*: share of worlds that end with one pair of rolls. Uncontrolled, two pairs have 4.94 and one
-pair has 4.14: only below 4.14 did control do more than change the number of rolls. The settings (discount {gamma},
-starts) were chosen in a pilot with other seeds (0 to 3); everything else is the agents' default, but for the single
-agent's 25 steps an iteration, minibatches of 100 and annealed learning rate of 1e-3. *shared-ppo-residual* learns
-corrections of the controller {residual}: its environment adds its actions to that controller's.
+**Protocol.** The box has aspect pi, standard Ra 8e4 (the published case), Pr 0.7 and ten heaters. A run trains on
+the compact grid (48 x 33) for {simulations} simulations of {actions} actions, with {worlds} environments in
+parallel and one thread. Half of the episodes start from two pairs of rolls and half from one. The **final**
+policy's mode is evaluated in {judged} environments from each start, the same for all agents. The score is the true
+Nusselt number (volume mean, actuation included) over actions 101 to 200. Cells of learned agents show the mean over
+seeds, its 95 % bootstrap interval over seeds, and the lowest and highest seed. *merged* is the share of
+environments that end with one pair of rolls. Without control, two pairs have 4.94 and one pair has 4.14: only below
+4.14 did the control do more than change the number of rolls. The settings (discount {gamma}, starts) were chosen in
+a pilot with other seeds (0 to 3). All other settings are the agents' defaults, except that the single agent uses 25
+steps per iteration, minibatches of 100 and an annealed learning rate of 1e-3. *shared-ppo-residual* learns
+corrections of the controller {residual}: its environment adds its actions to those of the controller.
 """
 
 
@@ -185,15 +186,15 @@ def tables(rows: list[dict[str, str]], options: argparse.Namespace) -> str:
     for grid in GRIDS:
         own = [row for row in rows if row["grid"] == grid]
         if own:
-            parts += [f"## Judged on {grid}\n", _table(own)]
+            parts += [f"## Evaluation on the {grid} grid\n", _table(own)]
     failed = [row for row in rows if row["error"]]
     lines = [f"- {row['agent']}, seed {row['seed']}: {row['error']}" for row in failed]
-    parts += ["## Runs that failed\n", "\n".join(lines) if lines else "None."]
+    parts += ["## Failed runs\n", "\n".join(lines) if lines else "None."]
     learned = {(row["agent"], row["seed"]): float(row["seconds"] or 0) for row in rows if row["seed"] != "-1"}
     made = sorted({row["git"] for row in rows}), sorted({row["versions"] for row in rows})
     parts += [
-        "\n## What made this\n",
-        f"- {len(learned)} runs, {sum(learned.values()) / 3600:.1f} hours on one core each, which other work shared: "
+        "\n## Provenance\n",
+        f"- {len(learned)} runs, {sum(learned.values()) / 3600:.1f} hours on one shared core each: "
         f"{'; '.join(made[1])}; revisions {', '.join(made[0])}",
     ]
     return "\n".join(parts) + "\n"
@@ -201,7 +202,7 @@ def tables(rows: list[dict[str, str]], options: argparse.Namespace) -> str:
 
 def _table(rows: list[dict[str, str]]) -> str:
     lines = [
-        "| agent | seeds | from two pairs | least, greatest | merged | actions to one pair | from one pair |",
+        "| agent | seeds | from two pairs | min, max | merged | actions to one pair | from one pair |",
         "|---|---|---|---|---|---|---|",
     ]
     for agent in (*AGENTS, *CONTROLLERS):
@@ -267,7 +268,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=2, help="runs side by side, one thread each")
     parser.add_argument("--runs", type=Path, default=Path("runs/convection"), help="where the trained agents are kept")
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
-    parser.add_argument("--table-only", action="store_true", help="make no run")
+    parser.add_argument("--table-only", action="store_true", help="train nothing")
     parser.add_argument("--smoke", action="store_true", help="tiny runs of everything, into the temporary folder")
     options = parser.parse_args()
     if options.smoke:

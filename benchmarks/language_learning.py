@@ -163,21 +163,22 @@ def _mean_of(rows: list[dict[str, str]], key: str) -> float | str:
 
 # The table and the picture
 
-HEADER = """# Language agents in households: what was learned
+HEADER = """# Results of language agents in households
 
 Written by `python benchmarks/language_learning.py`; raw rows: [{rows}]({rows}), curves: [{curves}]({curves}). Do not
 edit by hand.
 
-**Protocol.** `{env}` with {world}: four receptacles, nothing closed, three items, 12 turns; reward 1 for success and
-nothing else. The tiny policy (2 layers of width 64), which chooses among the admissible commands. A seed's start,
-shared by all methods: {imitation} batches of 64 demonstrations by the explorer, which knows what it has seen, with 30
-% random turns. From it {steps:,} environment steps, 16 tasks x 8 episodes an iteration, learning rate {rate};
-schedules are {iterations} iterations long (SPEAR's replay fades in over half of that). All else is default, so GRPO,
-GiGPO and SPEAR carry an entropy bonus of 0.005, and EPO its own at the same weight, with alpha 1, so that leaving the
-band weighs as much as the bonus. The **final** policy is judged in {episodes} homes whose pairs of item and target
-were never trained (*unseen*; *seen*: trained pairs in other homes), one episode each, the same for all. Cells: mean
-over seeds and its 95 % bootstrap interval over seeds; against GRPO: mean over seeds of the difference from GRPO with
-the same seed and start, in points.
+**Protocol.** The environment is `{env}` with {world}: four receptacles, no closed doors, three objects and 12
+turns. The only reward is 1 for success. The agent is the tiny policy (2 layers of width 64), which chooses among
+the admissible commands. All methods share one imitation start per seed: {imitation} batches of 64 demonstrations by
+the explorer, which knows only what it has seen, with 30 % random turns. Each method then trains for {steps:,}
+environment steps with 16 tasks x 8 episodes per iteration and learning rate {rate}. Schedules are {iterations}
+iterations long (SPEAR's replay fades in over half of that). All other settings are defaults, so GRPO, GiGPO and
+SPEAR have an entropy bonus of 0.005, and EPO has its own with the same weight and alpha 1, so that leaving the band
+weighs as much as the bonus. The **final** policy is evaluated in {episodes} homes with pairs of object and target
+that were never trained (*unseen*), and with trained pairs in other homes (*seen*); one episode each, in the same
+homes for all. Cells show the mean over seeds and its 95 % bootstrap interval over seeds. "Against GRPO" is the mean
+over seeds of the difference from GRPO with the same seed and start, in percentage points.
 """
 
 
@@ -189,16 +190,16 @@ def tables(rows: list[dict[str, str]], options: argparse.Namespace) -> str:
             rows=options.rows.name, curves=options.curves.name, env=ENV, world=WORLD, imitation=options.imitation,
             steps=options.steps, rate=RATE, iterations=ITERATIONS, episodes=EVALUATION_EPISODES,
         ),
-        f"![Success and entropy while learning]({options.picture.name})\n",
+        f"![Success and entropy during training]({options.picture.name})\n",
     ]  # fmt: skip
     for split in SPLITS:
-        parts += [f"## Judged in {split} homes\n", _table([row for row in good if row["split"] == split])]
+        parts += [f"## Evaluation in {split} homes\n", _table([row for row in good if row["split"] == split])]
     failed = [f"- {row['agent']}, seed {row['seed']}: {row['error']}" for row in rows if row["error"]]
-    parts += ["## Runs that failed\n", "\n".join(failed) or "None.", "\n## What made this\n"]
+    parts += ["## Failed runs\n", "\n".join(failed) or "None.", "\n## Provenance\n"]
     learned = {(row["agent"], row["seed"]): float(row["seconds"]) for row in good if row["seconds"]}
     versions, revisions = (sorted({row[name] for row in rows}) for name in ("versions", "git"))
     parts.append(
-        f"- {len(learned)} runs, {sum(learned.values()) / 3600:.1f} hours on one core each, which other work shared: "
+        f"- {len(learned)} runs, {sum(learned.values()) / 3600:.1f} hours on one shared core each: "
         f"{'; '.join(versions)}; revisions {', '.join(revisions)}"
     )
     return "\n".join(parts) + "\n"
@@ -317,7 +318,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=2, help="runs side by side, one thread each")
     parser.add_argument("--runs", type=Path, default=Path("runs/language"), help="where the trained agents are kept")
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
-    parser.add_argument("--table-only", action="store_true", help="make no run")
+    parser.add_argument("--table-only", action="store_true", help="train nothing")
     parser.add_argument("--smoke", action="store_true", help="tiny runs of everything, into the temporary folder")
     options = parser.parse_args()
     if options.smoke:

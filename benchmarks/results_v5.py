@@ -163,8 +163,8 @@ def table(rows: Iterable[dict[str, str]], options: argparse.Namespace) -> str:
         parts += ["## Equal budget, all agents\n", grid(equal, list(AGENTS))]
     if long:
         parts += [f"## {options.long_steps:,} steps, on-policy agents\n", grid(long, list(ON_POLICY))]
-    parts += ["## Runs that failed\n", "\n".join(map(failure, failed)) if failed else "None."]
-    parts += ["\n## What made this\n", versions(rows)]
+    parts += ["## Failed runs\n", "\n".join(map(failure, failed)) if failed else "None."]
+    parts += ["\n## Provenance\n", versions(rows)]
     return "\n".join(parts) + "\n"
 
 
@@ -172,13 +172,14 @@ HEADER = """# Results on MuJoCo v5
 
 Written by `python benchmarks/results_v5.py`; the raw rows are in [{raw}]({raw}). Do not edit by hand.
 
-**Protocol.** A run trains one agent with one seed for the steps given, on the CPU with one thread, in one environment.
-The score of a run is the mean return of its **final** policy (not the best one) over {episodes} episodes with the
-policy's mode, with the same episode seeds for every run. A cell is the interquartile mean over runs with its 95 %
-bootstrap interval over runs, and the number of runs. With fewer than 4 runs the interquartile mean is the mean, and an
-interval from so few runs is too narrow. On-policy agents finish their last batch of 2,048 steps. Settings are the
-agents' defaults, but for {starts:,} random steps at first (both off-policy agents) and normalisation (PPO; it is
-on-policy MDPO's default). These budgets are small: none of these numbers says where an agent ends.
+**Protocol.** A run trains one agent with one seed for the given number of steps in one environment, on the CPU with
+one thread. Its score is the mean return of the **final** policy (not the best one) over {episodes} episodes with
+the policy's mode; the episode seeds are the same for every run. A cell is the interquartile mean over runs with its
+95 % bootstrap interval over runs, and the number of runs. With fewer than 4 runs the interquartile mean is the
+mean, and the interval is too narrow. On-policy agents finish their last batch of 2,048 steps. Settings are the
+agents' defaults, except for {starts:,} initial random steps (both off-policy agents) and normalisation (PPO;
+on-policy MDPO normalises by default). The budgets are small: the numbers do not show what an agent reaches
+eventually.
 """
 
 
@@ -273,7 +274,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=2, help="runs side by side, one thread each")
     parser.add_argument("--runs", type=Path, default=Path("runs/results_v5"), help="where the trained agents are kept")
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
-    parser.add_argument("--table-only", action="store_true", help="make no run")
+    parser.add_argument("--table-only", action="store_true", help="train nothing")
     parser.add_argument("--smoke", action="store_true", help="two tiny runs of every agent, into the temporary folder")
     options = parser.parse_args()
     if options.smoke:
