@@ -4,6 +4,7 @@ runs/NAME/
     config.json          every setting, versions, git revision, the command
     record.json          seconds used, when and how it was resumed, whether it is finished
     metrics.csv          one row a log, one column a key; TensorBoard's event file beside it
+    timing.csv           the clock's part of those rows, which a resumed run cannot repeat
     checkpoints/         what agentgym resume goes on from
     final/               the trained agent (safetensors + json)
     running.json         who is writing the run just now
@@ -217,14 +218,17 @@ class Run:
         write_file(self.path / "config.json", json.dumps(text, indent=1))
 
     def record(self) -> dict[str, Any]:
-        """What became of the run so far: ``seconds`` used, ``resumes``, ``finished_steps``.
+        """What became of the run so far: ``seconds`` used, ``resumes``, ``finished_steps``, ``learned_steps``.
+
+        Both numbers of steps are None until the run is finished: those it was asked for, and those it learned, which
+        are more where the last rollout went beyond.
 
         Raises:
             CorruptFile: record.json is damaged.
         """
         file = self.path / "record.json"
         if not file.is_file():
-            return {"seconds": 0.0, "resumes": [], "finished_steps": None}
+            return {"seconds": 0.0, "resumes": [], "finished_steps": None, "learned_steps": None}
         try:
             found = dict(json.loads(file.read_text(encoding="utf-8")))
             if not (found["seconds"] >= 0 and isinstance(found["finished_steps"], int | None)):

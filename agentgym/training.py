@@ -84,8 +84,9 @@ def resume(path: Path | str, more: int = 0, progress: bool = True) -> Run:
 
     Args:
         path: the run's folder.
-        more: environment steps beyond those that the run was asked for. A schedule over the run's length (a learning
-            rate that falls to zero) then has seen the shorter length first.
+        more: steps to learn beyond the run's end: beyond what it was asked for, or beyond what it learned where that is
+            more, since rollouts are whole. A schedule over the run's length (a learning rate that falls to zero) then
+            has seen the shorter length first.
         progress: show a progress bar.
 
     Raises:
@@ -106,7 +107,9 @@ def resume(path: Path | str, more: int = 0, progress: bool = True) -> Run:
         saved = checkpoints.newest()
         if saved is not None:
             _refuse_other_configuration(run, saved)
-        run.config.steps += more
+        if more:
+            learned = 0 if saved is None else saved.step
+            run.config.steps = max(run.config.steps, learned) + more
         session = _Session(run, build(run.config), progress, lock, checkpoints, saved)
         if more:
             run.write_config()
@@ -318,7 +321,7 @@ class _Session:
         agent.save(run.final)
         if traits_of(agent).learns_from == "dataset":
             record["scores"] = asdict(agent.scores)
-        run.write_record({**record, "finished_steps": run.config.steps})
+        run.write_record({**record, "finished_steps": run.config.steps, "learned_steps": agent.num_timesteps})
         if env := agent.get_env():
             env.close()
         return run

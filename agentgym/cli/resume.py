@@ -20,14 +20,16 @@ def resume(run: Annotated[Path, tyro.conf.Positional], steps: int = 0) -> None:
 
     Args:
         run: the run's folder.
-        steps: train for so many more steps than the run was asked for.
+        steps: further steps to learn, beyond the end of the run: what it was asked for, or what it learned where its
+            last rollout went beyond that. Rollouts are whole here too, so that more may be learned.
     """
     from agentgym.training import resume as resume_run
 
     done = resume_run(run, steps)
-    last = done.record()["resumes"][-1]
+    record = done.record()
+    last = record["resumes"][-1]
     exactly = "exactly" if last["exact"] else f"not bit for bit ({'; '.join(last['reasons'])})"
-    print(f"{done.path}: went on from step {last['step']} {exactly}; trained for {done.config.steps} steps.")
+    print(f"{done.path}: went on from step {last['step']} {exactly}; trained for {record['learned_steps']} steps.")
 
 
 def main(arguments: list[str]) -> None:

@@ -144,8 +144,8 @@ def _command(agent: str, agent_class: Any, preset: str) -> Any:
             preset=preset,
         )
         run = train_agent(run_config, name, root, overwrite)
-        suite = traits_of(agent_class).suite
-        print(f"{run.path}: trained for {steps} steps. Next: agentgym evaluate {run.path} --suite {suite}")
+        suite, learned = traits_of(agent_class).suite, run.record()["learned_steps"]
+        print(f"{run.path}: trained for {learned} steps. Next: agentgym evaluate {run.path} --suite {suite}")
 
     train.__annotations__["config"] = Annotated[agent_class.Config, tyro.conf.arg(name="config")]
     train.__defaults__ = (_defaults(agent_class.Config, preset), *(train.__defaults__ or ()))

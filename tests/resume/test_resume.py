@@ -60,6 +60,33 @@ def test_more_steps_are_those_of_a_longer_run(small_run, finished, interrupted, 
     ] == []  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("agent", "num_envs", "asked", "learned", "after_10_more"),
+    [
+        ("sac", 3, 100, 102, 114),  # a step of all environments at a time
+        ("mdpo", 1, 100, 100, 110),
+        ("ppo", 1, 50, 64, 96),  # rollouts of 32 steps
+        ("mdpo-onpolicy", 2, 50, 64, 128),  # rollouts of 32 steps in each environment
+        ("shared-ppo", 1, 50, 64, 96),
+    ],
+)
+def test_more_steps_begin_where_the_run_ended(agent, num_envs, asked, learned, after_10_more, small_run, tmp_path):
+    """Rollouts are whole, so that a run may have learned more steps than it was asked for."""
+    run = train(small_run(agent, num_envs, steps=asked, every=0), "run", tmp_path, progress=False)
+    assert run.record()["learned_steps"] == learned
+    run = resume(run.path, more=10, progress=False)
+    assert run.config.steps == learned + 10
+    assert run.record()["learned_steps"] == after_10_more
+    assert run.record()["finished_steps"] == learned + 10
+    with pytest.raises(AskError, match="is finished"):
+        resume(run.path, progress=False)
+
+
+def test_more_steps_of_a_run_that_was_stopped_come_after_those_it_was_asked_for(interrupted):
+    run = resume(interrupted, more=10, progress=False)  # at step 100 of 200
+    assert run.config.steps == run.record()["learned_steps"] == 210
+
+
 def test_a_finished_run_is_not_trained_again(finished):
     with pytest.raises(AskError, match="--steps MORE"):
         resume(finished.path)
