@@ -1,4 +1,4 @@
-"""One process at a time writes a run; who else wants to is told which process that is.
+"""One process at a time writes a run or makes a dataset; who else wants to is told which process that is.
 
 The operating system's file lock decides wherever it can: it ends with its process, however that ends. Where a file
 system keeps such locks to one machine, ``running.json`` decides: its owner touches it while it lives.

@@ -5,6 +5,8 @@ from pathlib import Path
 from agentgym.data.dataset import OfflineDataset
 from agentgym.data.recipe import find_recipe
 from agentgym.data.storage import load_dataset, require_writable, save_dataset
+from agentgym.locks import locked
+from agentgym.runs import command_line
 
 __all__ = ["make_dataset"]
 
@@ -29,14 +31,22 @@ def make_dataset(
         InvalidParameter: a setting is out of its range.
         MissingExtra: Minari is not installed.
         CorruptFile: a dataset of that name is there, and is damaged or was not made by this recipe.
+        RunInUse: another process is making it, or training the behaviour that plays in it.
         AskError: nothing can be written there, or what would be deleted belongs to no dataset.
     """
     recipe = find_recipe(text)
-    if not overwrite:
-        try:
-            return load_dataset(text), False
-        except FileNotFoundError:
-            pass
-    require_writable(recipe.dataset_id, overwrite)  # said before the work, not after it
-    save_dataset(recipe.make(Path(runs), progress), overwrite)
-    return load_dataset(text), True
+    if not overwrite and (there := _load(text)) is not None:
+        return there, False
+    folder = require_writable(recipe.dataset_id, overwrite)  # said before the work, not after it
+    with locked(folder, command_line()):
+        if not overwrite and (there := _load(text)) is not None:  # made by another process since
+            return there, False
+        save_dataset(recipe.make(Path(runs), progress), overwrite)
+        return load_dataset(text), True
+
+
+def _load(text: str) -> OfflineDataset | None:
+    try:
+        return load_dataset(text)
+    except FileNotFoundError:
+        return None

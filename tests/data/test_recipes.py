@@ -1,5 +1,7 @@
 """Recipes by name, the two that need no training, and Minari's own view of what they write."""
 
+import os
+import threading
 from pathlib import Path
 
 import minari
@@ -11,7 +13,7 @@ from agentgym.data.frozenlake import FrozenLake, best_policy, model, optimum, su
 from agentgym.data.making import make_dataset
 from agentgym.data.recipe import Recipe, find_recipe
 from agentgym.data.storage import load_dataset
-from agentgym.errors import AskError, InvalidParameter, UnknownId
+from agentgym.errors import AskError, InvalidParameter, RunInUse, UnknownId
 from agentgym.making import make_env
 
 RECIPES = [entry.id for entry in catalog.entries("recipe")]
@@ -134,6 +136,35 @@ def test_alpha_is_the_released_codes_quality():
     data = made("frozenlake:slip=0,alpha=1,trajectories=3")
     np.testing.assert_array_equal(data.lengths, 6)
     np.testing.assert_array_equal(data.returns, 1)
+
+
+def test_two_that_make_one_dataset_at_once(home, monkeypatch):
+    original, calls, begun, released = FrozenLake.make, [], threading.Event(), threading.Event()
+
+    def slow(recipe, *arguments):
+        calls.append(recipe)
+        begun.set()
+        assert released.wait(60)
+        return original(recipe, *arguments)
+
+    monkeypatch.setattr(FrozenLake, "make", slow)
+    text, found = "frozenlake:trajectories=3", []
+    first = threading.Thread(target=lambda: found.append(make_dataset(text, progress=False)))
+    first.start()
+    assert begun.wait(60)
+    try:
+        for overwrite in (False, True):
+            with pytest.raises(RunInUse, match=f"trajectories3-v0 is in use: process {os.getpid()} on"):
+                make_dataset(text, overwrite=overwrite, progress=False)
+    finally:
+        released.set()
+        first.join()
+    ((dataset, made_now),) = found
+    again, made_again = make_dataset(text, progress=False)
+    assert (made_now, made_again, len(calls)) == (True, False, 1)
+    assert dataset.digest == again.digest
+    assert {path.name for path in (home / "agentgym" / "frozenlake").iterdir()} == {"trajectories3-v0"}
+    assert [path.name for path in (home / dataset.description.name).iterdir()] == ["data"]  # no lock is left
 
 
 def test_minari_reads_what_is_written():
