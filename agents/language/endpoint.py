@@ -1,13 +1,13 @@
 """A language model behind an OpenAI-compatible endpoint, as an agent to be evaluated. Nothing learns here."""
 
-import http.client
+import email.utils
 import json
 import os
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,13 @@ import numpy as np
 from agentgym.agents.language.chat import RULES
 from agentgym.agents.language.policies import asked
 from agentgym.agents.language.worlds import batch_of
-from agentgym.errors import AskError, InvalidParameter
+from agentgym.errors import AskError, InvalidParameter, MissingExtra
 from agentgym.settings import finite_number, flag, whole_number
+
+try:
+    import httpx
+except ImportError as error:
+    raise MissingExtra("httpx", "language") from error
 
 __all__ = ["EndpointAgent", "EndpointError"]
 
@@ -24,6 +29,7 @@ Messages = list[dict[str, str]]
 # Worth another try: the server is busy, restarting, or its proxy gave up. Others say that the request itself is wrong.
 PASSING = {408, 409, 425, 429, 500, 502, 503, 504}
 LONGEST_ANSWER = 1 << 20  # bytes; a command is a line
+LONGEST_PAUSE = 120.0  # seconds that a server may ask for; who is told to come back tomorrow is better told so
 
 
 class EndpointError(AskError, OSError):
@@ -34,7 +40,9 @@ class EndpointAgent:
     """Asks ``URL/chat/completions`` for every command; an episode is one chat that grows.
 
     The first line of an answer that is not empty is the command; if there is none, the command is empty, which the
-    environment answers as such. Redirects are not followed, so that a key goes nowhere else.
+    environment answers as such. A failure that may pass is followed by another try, after a pause that doubles, or
+    after the time that the server asks for (``Retry-After``). Redirects are not followed, so that a key goes nowhere
+    else, and no message shows the key.
 
     Args:
         url: up to and including ``/v1``, as vLLM, llama.cpp, SGLang and others serve it.
@@ -49,7 +57,7 @@ class EndpointAgent:
         parallel: requests at a time.
 
     Raises:
-        InvalidParameter: the address is none of http or https, or a number is out of range.
+        InvalidParameter: the address is none of http or https or holds a password, or a number is out of range.
         SpaceMismatch: the environment is not one of texts.
     """
 
@@ -68,6 +76,7 @@ class EndpointAgent:
     ) -> None:
         if not isinstance(url, str) or not url.startswith(("http://", "https://")):
             raise InvalidParameter(f"An endpoint's address begins with http:// or https://, not {url!r}.")
+        _check_address(url)
         for name, text in (("model", model), ("key_variable", key_variable)):
             if not isinstance(text, str) or not text:
                 raise InvalidParameter(f"{name} must be a text, not {text!r}.")
@@ -78,7 +87,6 @@ class EndpointAgent:
         batch = batch_of(env, 1)
         self.observation_space, self.action_space = batch.single_observation_space, batch.single_action_space
         self.system = f"{RULES} {asked(batch, 'instructions') or ''}".strip()
-        self._opener = urllib.request.build_opener(_NoRedirects)
 
     def predict(
         self,
@@ -134,46 +142,91 @@ class EndpointAgent:
                 "temperature": 0 if deterministic else 1,
             }
         ).encode()  # fmt: skip
-        problem = ""
+        headers, key = {"Content-Type": "application/json"}, os.environ.get(self.key_variable, "")
+        if key:
+            if not (key.isascii() and key.isprintable()):
+                raise EndpointError(f"The key in {self.key_variable} has characters that no HTTP header can have.")
+            headers["Authorization"] = f"Bearer {key}"
+        problem, pause = "", self.pause
         for attempt in range(self.retries + 1):
             if attempt:
-                time.sleep(self.pause * 2 ** (attempt - 1))
+                time.sleep(pause)
+                pause = self.pause * 2**attempt
             try:
-                return _text(self._post(body))
-            except urllib.error.HTTPError as error:
-                problem = f"HTTP {error.code}: {_shown(error.read(1000))}"
-                if error.code not in PASSING:
+                status, asked_for, answer = self._post(body, headers)
+                if 200 <= status < 300:
+                    return _text(answer)
+                problem = f"HTTP {status}: {_shown(answer)}"
+                pause = max(pause, asked_for)
+                if asked_for > LONGEST_PAUSE:
+                    problem += f" (and it asks to wait {asked_for:.0f} s)"
                     break
-            except TimeoutError:
+                if status not in PASSING:
+                    break
+            except (httpx.TimeoutException, TimeoutError):
                 problem = f"no answer within {self.timeout:g} s"
-            except urllib.error.URLError as error:
-                problem = f"no connection ({error.reason})"
-            except (OSError, http.client.HTTPException, ValueError) as error:
+            except httpx.ConnectError as error:
+                problem = f"no connection ({error})"
+            except (httpx.RequestError, OSError, ValueError) as error:
                 problem = f"{type(error).__name__}: {error}"
+        if key:
+            problem = problem.replace(key, "[the key]")  # some servers repeat what they refuse
         raise EndpointError(
             f"{self.url} gave no command in {attempt + 1} tries; the last: {problem}. Check that the server runs and "
             f"serves the model {self.model!r}, and that {self.key_variable} holds its key; or raise timeout or retries."
         )
 
-    def _post(self, body: bytes) -> bytes:
-        headers = {"Content-Type": "application/json"}
-        if key := os.environ.get(self.key_variable):
-            headers["Authorization"] = f"Bearer {key}"
-        request = urllib.request.Request(self.url, body, headers)
+    def _post(self, body: bytes, headers: dict[str, str]) -> tuple[int, float, bytes]:
+        """Status, seconds that the server asks to wait before another try, and what it answered.
+
+        HTTPX's timeouts are for each wait; the one here is for the whole answer, also of a server that sends crumbs.
+        """
         end, answer = time.monotonic() + self.timeout, b""
-        with self._opener.open(request, timeout=self.timeout) as response:
-            while part := response.read1():
+        client = _client(self.parallel)
+        with client.stream("POST", self.url, content=body, headers=headers, timeout=self.timeout) as response:
+            for part in response.iter_bytes():
                 answer += part
-                if time.monotonic() > end:  # a server that keeps sending crumbs
+                if time.monotonic() > end:
                     raise TimeoutError
                 if len(answer) > LONGEST_ANSWER:
                     raise ValueError(f"an answer of more than {LONGEST_ANSWER} bytes")
-        return answer
+        return response.status_code, _seconds(response.headers.get("Retry-After", "")), answer
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        return None
+@cache
+def _client(connections: int) -> httpx.Client:
+    """One for all agents of this process: it is safe among threads and keeps connections open between commands."""
+    return httpx.Client(
+        headers={"Accept-Encoding": "identity"},  # so that no small answer unpacks to a large one
+        limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+    )
+
+
+def _check_address(url: str) -> None:
+    """Refuse an address that cannot be, or that would show a password in messages.
+
+    Raises:
+        InvalidParameter: the message does not show it.
+    """
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise InvalidParameter(f"An endpoint's address cannot be {url!r}: {error}.") from None
+    if parts.userinfo:
+        raise InvalidParameter(
+            "An endpoint's address must not hold a user or password: give the key in an environment variable."
+        )
+
+
+def _seconds(retry_after: str) -> float:
+    """What ``Retry-After`` says, a number of seconds or a date (RFC 9110, section 10.2.3); 0 where it says nothing."""
+    if retry_after.isascii() and retry_after.isdigit():
+        return float(retry_after)
+    try:
+        date = email.utils.parsedate_to_datetime(retry_after)
+    except ValueError:
+        return 0.0
+    return max((date.astimezone(UTC) - datetime.now(UTC)).total_seconds(), 0.0)
 
 
 def _text(answer: bytes) -> str:

@@ -2,8 +2,12 @@
 
 import json
 import math
+import pickle
+import socket
 import threading
 import time
+from contextlib import suppress
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import gymnasium
@@ -21,7 +25,7 @@ class Server:
     """Answers with what ``answers`` gives for each request's body: (status, bytes, seconds to wait before)."""
 
     def __init__(self):
-        self.asked, self.headers = [], []
+        self.asked, self.headers, self.sends = [], [], {}
         self.answer = lambda body: (200, said("look"), 0)
         outer = self
 
@@ -35,6 +39,8 @@ class Server:
                 self.send_response(status)
                 if status in (301, 302, 307):
                     self.send_header("Location", "http://127.0.0.1:1/elsewhere")
+                for name, value in outer.sends.items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
@@ -127,6 +133,65 @@ def test_what_does_not_pass_is_one_error_that_says_what_to_do(server, answer, tr
     assert isinstance(raised.value, AskError)
 
 
+@pytest.mark.parametrize("date", [False, True], ids=["seconds", "date"])
+def test_the_server_says_when_to_come_back(server, date):
+    after = formatdate(time.time() + 2.5, usegmt=True) if date else "1"  # dates have whole seconds
+    server.sends = {"Retry-After": after}
+    server.answer = lambda body: (200, said("look"), 0) if len(server.asked) > 1 else (429, b"busy", 0)
+    began = time.monotonic()
+    assert agent(server).predict("You see a mug.")[0] == "look"
+    assert time.monotonic() - began >= 1.0
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("after", ["3600", "soon", "-5", ""])
+def test_times_that_are_not_waited_for(server, after):
+    server.sends = {"Retry-After": after}
+    server.answer = lambda body: (429, b"busy", 0)
+    with pytest.raises(EndpointError, match="asks to wait 3600 s" if after == "3600" else "in 2 tries"):
+        agent(server, retries=1).predict("You see a mug.")
+    assert len(server.asked) == (1 if after == "3600" else 2)
+
+
+def test_a_server_that_sends_crumbs_is_not_waited_for():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def crumbs():
+            connection, _ = listening.accept()
+            with connection, suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+                while True:
+                    connection.sendall(b" ")
+                    time.sleep(0.05)
+
+        threading.Thread(target=crumbs, daemon=True).start()
+        found = EndpointAgent(f"http://127.0.0.1:{listening.getsockname()[1]}/v1", HOME, "m", retries=0, timeout=0.5)
+        began = time.monotonic()
+        with pytest.raises(EndpointError, match=r"no answer within 0.5 s"):
+            found.predict("You see a mug.")
+        assert time.monotonic() - began < 5.0
+
+
+def test_no_message_shows_the_key(server, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    server.answer = lambda body: (401, b"no such key: sk-secret", 0)
+    with pytest.raises(EndpointError, match=r"no such key: \[the key\]") as raised:
+        agent(server).predict("You see a mug.")
+    assert "sk-secret" not in str(raised.value)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret\n")
+    with pytest.raises(EndpointError, match="OPENAI_API_KEY has characters") as raised:
+        agent(server).predict("You see a mug.")
+    assert "sk-secret" not in str(raised.value)
+    with pytest.raises(InvalidParameter, match="must not hold a user or password") as raised:
+        EndpointAgent("http://me:sk-secret@127.0.0.1:9/v1", HOME, "model")
+    assert "sk-secret" not in str(raised.value)
+
+
+def test_an_agent_travels_to_another_process(server):
+    found = pickle.loads(pickle.dumps(agent(server)))
+    assert found.predict("You see a mug.")[0] == "look"
+
+
 def test_nobody_there():
     with pytest.raises(EndpointError, match="no connection"):
         EndpointAgent("http://127.0.0.1:9/v1", HOME, "model", retries=0).predict("You see a mug.")
@@ -149,7 +214,7 @@ def test_what_cannot_be_is_refused():
         EndpointAgent("http://127.0.0.1:9/v1", HOME, "model", timeout=0)
     with pytest.raises(SpaceMismatch):
         EndpointAgent("http://127.0.0.1:9/v1", "Pendulum-v1", "model")
-    for address in (None, 5, b"http://127.0.0.1:9/v1", ""):
+    for address in (None, 5, b"http://127.0.0.1:9/v1", "", "http://127.0.0.1:port/v1"):
         with pytest.raises(InvalidParameter, match="address"):
             EndpointAgent(address, HOME, "model")
 
