@@ -1,7 +1,6 @@
 """What the settings of all perturbations share: the firing rule, checks at construction, and a form JSON can hold."""
 
 import math
-import numbers
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from agentgym.envs.perturb.signal import Array, Signal
 from agentgym.errors import InvalidParameter
+from agentgym.settings import finite_number, plain, whole_number
 
 if TYPE_CHECKING:
     from agentgym.envs.perturb.processes import Process
@@ -104,34 +104,33 @@ def check_number(
     owner: Perturbation, field: str, low: float = -math.inf, high: float = math.inf, *, above: bool = False
 ) -> None:
     """Check that a setting is one finite number within [low, high] (``above``: above low); keep it as a float."""
-    value = getattr(owner, field)
-    if not _within(value, low, high, above):
-        raise _invalid(owner, field, value, f"a finite number{_range(low, high, above)}")
-    object.__setattr__(owner, field, float(value))
+    object.__setattr__(owner, field, finite_number(_name(owner, field), getattr(owner, field), low, high, above=above))
 
 
-def check_numbers(owner: Perturbation, field: str, low: float = -math.inf, *, above: bool = False) -> None:
+def check_numbers(owner: Perturbation, field: str, low: float = -math.inf) -> None:
     """Check that a setting is one finite number or one a dimension, and keep it as a float or nested tuples."""
-    value = getattr(owner, field)
-    plain = value.tolist() if isinstance(value, np.ndarray) else value
-    flat = _flatten(plain)
-    allowed = f"a finite number{_range(low, math.inf, above)}, or one such number a dimension"
-    if not flat or not all(_within(item, low, math.inf, above) for item in flat):
-        raise _invalid(owner, field, value, allowed)
+    value, name = plain(getattr(owner, field)), _name(owner, field)
+    if not isinstance(value, list | tuple):
+        check_number(owner, field, low)
+        return
+    if not (flat := _flatten(value)):
+        raise InvalidParameter(f"{name} is empty; it must be a finite number, or one a dimension.")
+    for item in flat:
+        finite_number(f"An entry of {name}", item, low)
     try:
-        array = np.asarray(plain, dtype=np.float64)
+        array = np.asarray(value, dtype=np.float64)
     except ValueError:
-        raise _invalid(owner, field, value, allowed + " (rows of equal length)") from None
+        raise InvalidParameter(f"{name} is {value!r}; its rows must be of equal length.") from None
     object.__setattr__(owner, field, _tuples(array.tolist()))
 
 
-def check_whole(owner: Perturbation, field: str, low: int, high: int = 2**62) -> None:
+def check_whole(owner: Perturbation, field: str, low: int, high: int = 2**63 - 1) -> None:
     """Check that a setting is an integer of at least ``low``, and of at most ``high``."""
-    value = getattr(owner, field)
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
-        most = "" if high == 2**62 else f" and at most {high}"
-        raise _invalid(owner, field, value, f"a whole number, at least {low}{most}")
-    object.__setattr__(owner, field, int(value))
+    object.__setattr__(owner, field, whole_number(_name(owner, field), getattr(owner, field), low, high))
+
+
+def _name(owner: Perturbation, field: str) -> str:
+    return f"{type(owner).__name__}.{field}"
 
 
 def check_choice(owner: Perturbation, field: str, allowed: tuple[str, ...], otherwise: str = "") -> None:
@@ -215,22 +214,8 @@ def _spread(owner: Perturbation, field: str, signal: Signal) -> Array:
         ) from None
 
 
-def _within(value: Any, low: float, high: float, above: bool) -> bool:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real) or not math.isfinite(value):
-        return False
-    return low <= float(value) <= high and not (above and value == low)
-
-
-def _range(low: float, high: float, above: bool) -> str:
-    if low == -math.inf and high == math.inf:
-        return ""
-    if high == math.inf:
-        return f" greater than {low:g}" if above else f", at least {low:g}"
-    return f" greater than {low:g} and at most {high:g}" if above else f" from {low:g} to {high:g}"
-
-
 def _invalid(owner: Perturbation, field: str, value: Any, allowed: str) -> InvalidParameter:
-    return InvalidParameter(f"{type(owner).__name__}.{field} = {value!r}: must be {allowed}.")
+    return InvalidParameter(f"{_name(owner, field)} is {value!r}; it must be {allowed}.")
 
 
 def _flatten(value: Any) -> list[Any]:
