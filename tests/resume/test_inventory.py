@@ -39,11 +39,11 @@ AGENTS = list(NO_EFFECT_OF)
 def halfway(request, small_run, tmp_path_factory):
     """A finished run, and a copy of it as it was halfway."""
     root = tmp_path_factory.mktemp(request.param)
-    config = small_run(request.param, num_envs=2, steps=512, every=256)
+    config = small_run(request.param, num_envs=2, steps=320, every=256)
     whole = train(config, "whole", root, progress=False)
     half = root / "half"
     shutil.copytree(whole.path, half)
-    for leftover in ("final", "checkpoints/0000000512", "record.json"):
+    for leftover in ("final", "checkpoints/0000000320", "record.json"):
         target = half / leftover
         shutil.rmtree(target) if target.is_dir() else target.unlink()
     return request.param, everything(whole.path), half
