@@ -1,7 +1,7 @@
 """A run that is killed and resumed is the run that was never killed: real processes, SIGKILL, bit for bit."""
 
 import dataclasses
-import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -14,17 +14,22 @@ import pytest
 
 from agentgym.evaluation.evaluate import evaluate
 from agentgym.runs import Run
+from agentgym.training import train
 
 from .conftest import differing, everything
 
 SHORT_CELL = {"actions": 20, "start": "mixed", "carry_on": 0.5, "columns": 24, "points": 17, "time_step": 0.15}
 
+# Processes that are forked from one that has imported everything: each is a real one, to be killed, and starts at once.
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload(["agentgym.training", "agentgym.agents", "agentgym.envs", "mujoco", "stable_baselines3"])
 TRAIN = """
-import json, sys, warnings
+import os, warnings
+os.environ.update(environment)
+os.dup2(os.open(root + "/errors.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
 warnings.filterwarnings("error", message=".*(bit for bit|was restored|is broken|Another run).*")
 from agentgym.runs import RunConfig
 from agentgym.training import resume, train
-root, config = sys.argv[1], json.loads(sys.argv[2])
 if config is None:
     resume(root + "/run", progress=False)
 else:
@@ -33,13 +38,17 @@ else:
 
 
 def start(root, config):
-    command = [sys.executable, "-c", TRAIN, str(root), json.dumps(None if config is None else asdict(config))]
-    return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True)
+    names = {
+        "root": str(root), "config": None if config is None else asdict(config), "environment": dict(os.environ),
+    }  # fmt: skip
+    process = FORKED.Process(target=exec, args=(TRAIN, names))
+    process.start()
+    return process
 
 
-def finish(process):
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
+def finish(process, root):
+    process.join(300)
+    assert process.exitcode == 0, (root / "errors.txt").read_text()
 
 
 def newest(root):
@@ -50,27 +59,26 @@ def kill_at_random(process, root, generator):
     """Sometimes while it starts, mostly after it has got further than it was, whatever it is doing then."""
     before, began = newest(root), time.monotonic()
     patience = generator.uniform(0.5, 4.0) if generator.random() < 0.15 else 60.0
-    while process.poll() is None and newest(root) <= before and time.monotonic() - began < patience:
+    while process.is_alive() and newest(root) <= before and time.monotonic() - began < patience:
         time.sleep(0.005)
     time.sleep(generator.uniform(0.0, 0.25))
-    process.send_signal(signal.SIGKILL)
-    _, errors = process.communicate()
-    assert process.returncode in (0, -signal.SIGKILL), errors
+    process.kill()
+    process.join()
+    assert process.exitcode in (0, -signal.SIGKILL), (root / "errors.txt").read_text()
 
 
 def killed_and_resumed(root, config, kills, seed):
     """Returns at which steps the run had to go on, and how many kills it took."""
     generator, died = np.random.default_rng(seed), 0
     process = start(root, config)
-    while died < kills and process.poll() is None:
+    while died < kills and process.is_alive():
         kill_at_random(process, root, generator)
-        died += process.returncode == -signal.SIGKILL
+        died += process.exitcode == -signal.SIGKILL
         begun = (root / "run/config.json").exists()
         if begun and Run.open(root / "run").record()["finished_steps"] == config.steps:
             break
         process = start(root, None if begun else config)  # killed before it began: the name is still free
-    if process.returncode is None:
-        finish(process)
+    finish(process, root)
     return died
 
 
@@ -87,11 +95,9 @@ def test_killed_and_resumed_is_never_killed(agent, num_envs, kills, steps, small
     config = small_run(agent, num_envs, steps=steps * num_envs, every=steps * num_envs // 25)
     if agent == "shared-ppo":  # a native batch
         config = dataclasses.replace(config, env="agentgym/Convection-v0", env_kwargs=SHORT_CELL, perturbations=[])
-    for name in ("whole", "cut"):
-        (tmp_path / name).mkdir()
-    whole = start(tmp_path / "whole", config)
+    (tmp_path / "cut").mkdir()
+    train(config, "run", tmp_path / "whole", progress=False)
     assert killed_and_resumed(tmp_path / "cut", config, kills, seed=num_envs) >= kills * 0.9
-    finish(whole)
     one, other = (everything(tmp_path / name / "run") for name in ("whole", "cut"))
     assert differing(one, other) == []
     record = Run.open(tmp_path / "cut/run").record()
@@ -114,9 +120,8 @@ def test_a_signal_writes_a_checkpoint_and_says_how_to_go_on(number, small_run, t
     process = subprocess.Popen(
         [sys.executable, "-c", program, *command[3:]], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 60
     while not (tmp_path / "runs/run/config.json").exists():
-        assert time.monotonic() < deadline
+        assert process.poll() is None
         time.sleep(0.05)
     time.sleep(1.0)
     process.send_signal(number)

@@ -107,8 +107,8 @@ def test_a_signal_is_heeded_between_two_rows_of_the_log(
 
 
 def test_a_run_that_is_killed_goes_on_from_a_checkpoint_between_two_rows(stored: str, tmp_path: Path) -> None:
-    settings = {**QUICK, **SMALL["td3bc"], "log_every": 1_000}
-    config = RunConfig("td3bc", dataset=stored, steps=3_000, checkpoint_every=90, config=settings, threads=1)
+    settings = {**QUICK, **SMALL["td3bc"], "log_every": 500, "evaluate_every": 400}
+    config = RunConfig("td3bc", dataset=stored, steps=1_200, checkpoint_every=90, config=settings, threads=1)
     (tmp_path / "cut").mkdir()
     whole = train(config, "whole", tmp_path, progress=False)
     assert killed_and_resumed(tmp_path / "cut", config, kills=2, seed=1) == 2
