@@ -133,11 +133,14 @@ class World:
         values = np.zeros(len(self.agents), kind)
         for k in np.flatnonzero(acted).tolist():
             value = given.get(self.agents[k])
-            if value is None:
+            if isinstance(value, float | int | np.generic):
+                values[k] = value
+            elif value is None:
                 raise InvalidParameter(f"{self._where()} agent {self.agents[k]!r} got no {what}.")
-            if np.size(value) != 1:
+            elif np.size(value) != 1:
                 raise InvalidParameter(f"{self._where()} agent {self.agents[k]!r} got the {what} {value!r}.")
-            values[k] = value if np.isscalar(value) else np.asarray(value).item()
+            else:
+                values[k] = np.asarray(value).item()
         return values
 
     def _see(self, observations: dict[Any, Any], infos: dict[Any, Any], seeing: NDArray[np.bool_]) -> Seen:
