@@ -14,11 +14,11 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar, Union, get
 import numpy as np
 
 from agentgym.errors import AskError, InvalidParameter, NonFinite, UnknownId
-from agentgym.finite import is_finite, non_finite_settings
+from agentgym.finite import is_finite, non_finite_settings, require_finite
 
 __all__ = [
-    "AgentConfig", "Preset", "Range", "check_settings", "finite_number", "flag", "from_settings", "parse_settings",
-    "parse_values", "plain", "whole_number",
+    "AgentConfig", "Preset", "Range", "check_settings", "finite_number", "flag", "from_settings", "number_of_steps",
+    "parse_settings", "parse_values", "plain", "whole_number",
 ]  # fmt: skip
 
 Settings = TypeVar("Settings")
@@ -242,6 +242,18 @@ def whole_number(what: str, value: Any, least: int, most: int = 2**63 - 1) -> in
         bounds = f"of at least {least}" if most == 2**63 - 1 else f"from {least} to {most}"
         raise InvalidParameter(f"{what} is {value!r}; it must be a whole number {bounds}.")
     return int(value)
+
+
+def number_of_steps(total: Any) -> int:
+    """``total_timesteps`` as an int, also from a float such as 1e5.
+
+    Raises:
+        InvalidParameter: it is no whole number, or negative.
+        NonFinite: it is NaN or infinite.
+    """
+    require_finite("total_timesteps", total)
+    number = plain(total)
+    return whole_number("total_timesteps", int(number) if isinstance(number, float) and not number % 1 else number, 0)
 
 
 def finite_number(

@@ -1,7 +1,6 @@
 """What every agent of this library has in common, on top of Stable-Baselines3's base class."""
 
 import inspect
-import math
 from typing import Any, ClassVar, Self
 
 import gymnasium
@@ -10,17 +9,16 @@ import torch
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.logger import Logger
-from stable_baselines3.common.utils import update_learning_rate
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
-from torch import Tensor
 
 from agentgym.agent import Traits
 from agentgym.agents.common.arguments import require_savable
+from agentgym.agents.common.environments import made, spaces_of
 from agentgym.agents.common.hyperparameters import checked
 from agentgym.agents.common.interface import Actions, Observations
 from agentgym.agents.common.inventory import attributes, learned, statistics
 from agentgym.agents.common.learners_env import LearnersEnv, copy_what_may_change
+from agentgym.agents.common.measured import Measured
 from agentgym.agents.common.saving import Savable, SavedAgent, description
 from agentgym.agents.common.vec_normalize import (
     preprocessing_from_json,
@@ -30,9 +28,8 @@ from agentgym.agents.common.vec_normalize import (
 )
 from agentgym.agents.common.vector_env import VectorEnvAdapter
 from agentgym.errors import InvalidParameter, NonFinite, UnknownId
-from agentgym.finite import require_finite
 from agentgym.preprocessing import Preprocessing, preprocessing_of
-from agentgym.settings import plain
+from agentgym.settings import number_of_steps
 from agentgym.spaces import check_same_spaces
 from agentgym.state import Inventory
 
@@ -44,7 +41,7 @@ LAST_STEP = ("_last_obs", "_last_episode_starts", "_last_original_obs")
 STATISTICS = ("ep_info_buffer", "ep_success_buffer")
 
 
-class Agent(Savable, BaseAlgorithm):
+class Agent(Savable, Measured):
     """Base of agents that learn in environments: of any kind, saved without pickle, losses read only when looked at.
 
     A subclass names itself (``catalog_name``), its hyperparameters (``Config``, a dataclass with ``to_kwargs()`` and
@@ -79,11 +76,11 @@ class Agent(Savable, BaseAlgorithm):
         return super().__new__(cls)
 
     def __init__(self, policy: Any, env: Any, *arguments: Any, **keywords: Any) -> None:
-        self._unread_metrics: list[tuple[Tensor, ...]] = []
+        self._unread_metrics = []
         self._missing: list[str] = []
-        env = _make(env)
+        env = made(env)
         if env is not None:  # before any work: the message is better than what would come of it
-            self._read_spaces(*_spaces(env))
+            self._read_spaces(*spaces_of(env))
         self.policy_name = self._name_of(policy)
         given = self._checked(policy, env, *arguments, **keywords)
         try:
@@ -134,7 +131,7 @@ class Agent(Savable, BaseAlgorithm):
 
     @staticmethod
     def _wrap_env(env: Any, verbose: int = 0, monitor_wrapper: bool = True) -> VecEnv:
-        env = _make(env)
+        env = made(env)
         if isinstance(env, VectorEnv):
             env = VectorEnvAdapter(env)
             env = VecMonitor(env) if monitor_wrapper else env
@@ -158,8 +155,8 @@ class Agent(Savable, BaseAlgorithm):
             SpaceMismatch: its spaces are others; the message shows both.
             InvalidParameter: there are more or fewer environments.
         """
-        env = _make(env)
-        check_same_spaces((self.observation_space, self.action_space), _spaces(env))
+        env = made(env)
+        check_same_spaces((self.observation_space, self.action_space), spaces_of(env))
         wrapped = self._wrap_env(env, self.verbose)
         if wrapped.num_envs != self.n_envs:
             raise InvalidParameter(
@@ -215,7 +212,7 @@ class Agent(Savable, BaseAlgorithm):
                 environment, or ``total_timesteps`` is no number of steps.
             NonFinite: an observation, a reward, an action, a loss or a weight became NaN or infinite.
         """
-        total_timesteps = _steps(total_timesteps)
+        total_timesteps = number_of_steps(total_timesteps)
         if self.env is None:
             raise InvalidParameter(
                 f"There is no environment to learn in: {type(self).__name__}.load(folder, env), or set_env(env)."
@@ -238,67 +235,6 @@ class Agent(Savable, BaseAlgorithm):
         self._publish_metrics()
         self._require_finite_weights()
         return self
-
-    def explain_action(self) -> str:
-        """What to do about an action that is not finite.
-
-        Raises:
-            NonFinite: a loss or a weight is not finite either, which explains it.
-        """
-        self._publish_metrics()
-        self._require_finite_weights()
-        return self._suspect()
-
-    def _require_finite_weights(self) -> None:
-        for name, weights in self.policy.named_parameters():
-            if not weights.isfinite().all():
-                raise NonFinite(
-                    f"The weights {name} of {self.catalog_name} are not finite by step {self.num_timesteps}, after "
-                    f"{self._n_updates} updates. {self._suspect()} The weights are lost: go back to a checkpoint."
-                )
-
-    def _update_learning_rate(self, optimizers: list[torch.optim.Optimizer] | torch.optim.Optimizer) -> None:
-        rate = self.lr_schedule(self._current_progress_remaining)
-        require_finite("The learning_rate", rate, f"at step {self.num_timesteps}")
-        self._logger.record("train/learning_rate", rate)
-        for optimizer in optimizers if isinstance(optimizers, list) else [optimizers]:
-            if isinstance(optimizer.param_groups[0]["lr"], Tensor):
-                for group in optimizer.param_groups:
-                    group["lr"].fill_(rate)
-            else:
-                update_learning_rate(optimizer, rate)
-
-    # Metrics: they stay on the device until somebody looks at the logger, so that no update waits for them
-
-    def _log_later(self, metrics: list[tuple[Tensor, ...]]) -> None:
-        """Keep the scalars of one ``train`` call, a tuple an update; ``_record_metrics`` gets their means."""
-        self._unread_metrics = metrics
-
-    metric_names: ClassVar[tuple[str, ...]] = ()  # of what ``_log_later`` is given; the last ones may be missing
-
-    @property
-    def logger(self) -> Logger:
-        """The logger, with the latest update's metrics in it."""
-        self._publish_metrics()
-        return self._logger
-
-    def _publish_metrics(self) -> None:
-        if not self._unread_metrics:
-            return
-        updates, self._unread_metrics = self._unread_metrics, []
-        means = torch.stack([torch.stack(update) for update in updates]).mean(0).tolist()
-        metrics = dict(zip(self.metric_names, means, strict=False))
-        if wrong := [f"{name} is {value}" for name, value in metrics.items() if not math.isfinite(value)]:
-            raise NonFinite(
-                f"A loss is not finite by step {self.num_timesteps}, update {self._n_updates}: {', '.join(wrong)}. "
-                f"{self._suspect()} The weights are lost: go back to a checkpoint."
-            )
-        self._logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-        for name, value in metrics.items():
-            self._logger.record(f"train/{name}", value)
-
-    def _suspect(self) -> str:
-        return "Try a smaller learning_rate, and VecNormalize if rewards or observations are large."
 
     # Saving
 
@@ -366,9 +302,9 @@ class Agent(Savable, BaseAlgorithm):
         Raises:
             SpaceMismatch: ``env`` has other spaces.
         """
-        env = _make(env)
+        env = made(env)
         if env is not None:
-            check_same_spaces((observation_space, action_space), _spaces(env))
+            check_same_spaces((observation_space, action_space), spaces_of(env))
         seed = arguments.get("seed")
         unseeded = {**arguments, "seed": None}
         agent = cls(policy, env, device=device, _init_setup_model=False, **unseeded)
@@ -377,20 +313,6 @@ class Agent(Savable, BaseAlgorithm):
         agent._setup_model()
         agent.seed = seed
         return agent
-
-
-def _make(env: Any) -> Any:
-    """An environment from its id; anything else as it is.
-
-    Raises:
-        UnknownId: no environment has that id; the message gives the nearest.
-    """
-    if not isinstance(env, str):
-        return env
-    try:
-        return gymnasium.make(env)
-    except (gymnasium.error.NameNotFound, gymnasium.error.NamespaceNotFound) as error:
-        raise UnknownId("environment", env, gymnasium.registry, str(error).splitlines()[0]) from None
 
 
 def _require_known(cls: type, keywords: dict[str, Any], what: str) -> None:
@@ -411,24 +333,3 @@ def _require_known(cls: type, keywords: dict[str, Any], what: str) -> None:
             break
     if unknown := [name for name in keywords if name not in known]:
         raise UnknownId(what, unknown[0], [name for name in known if name != "self"])
-
-
-def _spaces(env: Any) -> tuple[spaces.Space, spaces.Space]:
-    """What one of the environments observes, and what is played in it."""
-    if isinstance(env, VectorEnv):
-        return env.single_observation_space, env.single_action_space
-    return env.observation_space, env.action_space
-
-
-def _steps(total: Any) -> int:
-    """A number of steps, also as a float such as 1e5.
-
-    Raises:
-        InvalidParameter: it is no whole number, or negative.
-        NonFinite: it is NaN or infinite.
-    """
-    require_finite("total_timesteps", total)
-    number = plain(total)
-    if not isinstance(number, int | float) or isinstance(number, bool) or number < 0 or number % 1:
-        raise InvalidParameter(f"total_timesteps is {total!r}; it must be a whole number of at least 0.")
-    return int(number)

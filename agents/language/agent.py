@@ -33,7 +33,7 @@ from agentgym.environment import Demonstrating
 from agentgym.errors import InvalidParameter, SpaceMismatch
 from agentgym.progress import TrainingProgress
 from agentgym.seeding import entropy, episode_seed
-from agentgym.settings import from_settings, whole_number
+from agentgym.settings import from_settings, number_of_steps, whole_number
 from agentgym.state import Inventory, Item
 
 __all__ = ["LanguageAgent"]
@@ -164,7 +164,7 @@ class LanguageAgent(OwnLoop):
             raise InvalidParameter("There is no environment to learn in: load(folder, env=...), or set_env(env).")
         if reset_num_timesteps:
             self.num_timesteps = 0
-        self._total_timesteps = self.num_timesteps + whole_number("total_timesteps", total_timesteps, 0)
+        self._total_timesteps = self.num_timesteps + number_of_steps(total_timesteps)
         with self._calling(callback, progress_bar) as heard:
             self._learn(heard, log_interval)
         return self

@@ -25,7 +25,7 @@ from agentgym.data.faults import columns_of, refuse, value_findings
 from agentgym.data.storage import load_dataset
 from agentgym.errors import InvalidParameter, SpaceMismatch
 from agentgym.seeding import entropy, episode_seed
-from agentgym.settings import from_settings, whole_number
+from agentgym.settings import from_settings, number_of_steps, whole_number
 from agentgym.state import Inventory, Item
 
 __all__ = ["OfflineAgent"]
@@ -206,7 +206,7 @@ class OfflineAgent(OwnLoop):
         """
         if self.dataset is None:
             raise InvalidParameter("There is no dataset to learn from: load(folder, dataset=...), or set_dataset().")
-        total_timesteps = whole_number("total_timesteps", _whole(total_timesteps), 0)
+        total_timesteps = number_of_steps(total_timesteps)
         if reset_num_timesteps:
             self.num_timesteps, self.scores = 0, Scores()
         self._total_timesteps = self.num_timesteps + total_timesteps
@@ -385,8 +385,3 @@ class OfflineAgent(OwnLoop):
         agent._learned_from = record
         saved.state.setdefault("scores", saved.values.get("scores"))  # where they stood before they were an item
         return agent
-
-
-def _whole(value: Any) -> Any:
-    """1e6 as 1000000."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
