@@ -34,6 +34,7 @@ class RecordedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         self.root, self.index = root, index
         self.episode = -1
         self.actions: list[np.ndarray] = []
+        self.options: dict[str, Any] | None = None
         self.replayed_exactly = True
         self._digest = hashlib.blake2b(digest_size=16)
 
@@ -42,8 +43,8 @@ class RecordedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         self.episode += 1
         return self._begin(options)
 
-    def _begin(self, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        self.actions = []
+    def _begin(self, options: dict[str, Any] | None) -> tuple[Any, dict[str, Any]]:
+        self.actions, self.options = [], options
         self._digest = hashlib.blake2b(digest_size=16)
         observation, info = self.env.reset(seed=episode_seed(self.root, self.index, self.episode), options=options)
         self._add(observation)
@@ -65,9 +66,11 @@ class RecordedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
             self._digest.update(np.ascontiguousarray(part).tobytes())
 
     def state(self) -> dict[str, Any]:
-        """Where the environment is: episode, actions ``[steps, ...]``, digest of all that it answered."""
+        """Where the environment is: episode, its reset's options, actions ``[steps, ...]``, digest of all answers."""
         actions = np.stack(self.actions) if self.actions else np.zeros((0, *(self.action_space.shape or ())))
-        return {"episode": self.episode, "actions": actions, "digest": self._digest.hexdigest()}
+        return {
+            "episode": self.episode, "options": self.options, "actions": actions, "digest": self._digest.hexdigest(),
+        }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
         """Play the episode again up to where it was.
@@ -77,7 +80,7 @@ class RecordedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         self.episode = state["episode"]
         if self.episode < 0:
             return
-        self._begin()
+        self._begin(state["options"])
         for action in state["actions"]:
             self.step(action)
         self.replayed_exactly = self._digest.hexdigest() == state["digest"]

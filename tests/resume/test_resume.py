@@ -8,13 +8,15 @@ import threading
 import warnings
 
 import gymnasium
+import numpy as np
 import pytest
 
-from agentgym import checkpoint, resuming, training
+from agentgym import checkpoint, recording, resuming, training
 from agentgym.checkpoints import Checkpoints
 from agentgym.errors import AskError, CorruptFile, NotWritable, RunInUse, Stopped
 from agentgym.evaluation.evaluate import evaluate
 from agentgym.locks import locked
+from agentgym.making import make_env
 from agentgym.runs import Run
 from agentgym.training import resume, train
 
@@ -103,7 +105,7 @@ def test_a_finished_run_is_not_trained_again(finished):
         ({"env": "InvertedPendulum-v5", "env_kwargs": {}}, "is InvertedPendulum-v5"),
         ({"seed": 4}, "seed was 3, is 4"),
         ({"perturbations": []}, "perturbations was"),
-        ({"config": {"gamma": 0.5}}, "config.gamma was None, is 0.5"),
+        ({"config": {"gamma": 0.5}}, "config.gamma was 0.99, is 0.5"),
     ],
 )
 def test_another_run_is_refused_and_the_difference_shown(interrupted, change, shown):
@@ -135,11 +137,26 @@ def test_another_machine_goes_on_with_a_warning_and_says_so(interrupted, monkeyp
     assert key in resumed["reasons"][0]
 
 
+def test_an_episode_is_played_again_with_its_resets_options():
+    def recorded():
+        return recording.RecordedEnv(make_env("agentgym/RobustInvertedPendulum-v0", {}, []), root=3, index=0)
+
+    one, other = recorded(), recorded()
+    one.reset()
+    one.reset(options={"parameters": {"pole_mass": 20.0}})
+    for _ in range(3):
+        one.step([0.5])
+    other.restore(one.state())
+    assert other.replayed_exactly
+    np.testing.assert_array_equal(one.step([0.5])[0], other.step([0.5])[0])
+    one.reset()
+    other.reset()
+    np.testing.assert_array_equal(one.step([0.5])[0], other.step([0.5])[0])  # which go with their episode
+
+
 def test_an_environment_that_answers_otherwise_is_noticed(interrupted, monkeypatch):
     """Say, another build of the simulator with the same version."""
     import gymnasium
-
-    from agentgym import recording
 
     class Drifts(gymnasium.Wrapper):
         def step(self, action):
