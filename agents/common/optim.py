@@ -33,7 +33,9 @@ class FusedAdam(torch.optim.Adam):
     """PyTorch's Adam by its fused kernel, called directly.
 
     The state, the hyperparameters and the saved form are those of :class:`torch.optim.Adam`; the general
-    ``step`` spends longer on choosing a kernel than the kernel takes for networks of this size.
+    ``step`` spends longer on choosing a kernel than the kernel takes for small networks. SAC's update with 256
+    transitions takes 1.08 times as long with ``Adam(fused=True)`` where the networks have 64 x 64 units, and 1.00 times
+    where they have 256 x 256 (one thread, processor time, 16 interleaved rounds); the weights are bit-equal.
     """
 
     def __init__(self, params: Iterable[Any], **hyperparameters: Any) -> None:

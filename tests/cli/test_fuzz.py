@@ -141,14 +141,15 @@ def snapshot(folder):
     return {path: None if path.is_dir() else path.stat().st_mtime_ns for path in found}
 
 
+@pytest.mark.parametrize("share", [3, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("verb", VERBS)
-def test_no_words_make_a_traceback(verb, root, capsys, monkeypatch):
+def test_no_words_make_a_traceback(verb, share, root, capsys, monkeypatch):
     monkeypatch.chdir(root)
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(root / "datasets"))
     monkeypatch.setattr(sys, "path", [*sys.path])
     before, counts = snapshot(root), {}
 
-    @settings(BOUNDED, max_examples=EXAMPLES[verb])
+    @settings(BOUNDED, max_examples=EXAMPLES[verb] // share)
     @given(words(verb))
     def run(arguments):
         code = 0
