@@ -278,8 +278,15 @@ def _play_jobs(agent: Any, name: str, jobs: list[Job], **how: Any) -> Iterator[R
     texts = isinstance(agent.observation_space, spaces.Text)
     conditions = {job.condition.name: job.condition for job in jobs}
     batched = {key: texts or _is_batched(one) for key, one in conditions.items()}
-    alone = [job for job in jobs if not batched[job.condition.name]]
-    yield from play_episodes(agent, name, alone, **how, together=_together(alone, **how))
+    alone: list[Job] = []
+    together: dict[str, list[Job]] = {}
+    for job in jobs:
+        if not batched[job.condition.name]:
+            key = _shared_batch(job.condition, **how)
+            (alone if key is None else together.setdefault(key, [])).append(job)
+    yield from play_episodes(agent, name, alone, **how)
+    for same in together.values():
+        yield from play_episodes(agent, name, same, **how, together=True)
     yield from play_batches(agent, name, [job for job in jobs if batched[job.condition.name]], **how)
 
 
@@ -292,20 +299,19 @@ def _is_batched(condition: Condition) -> bool:
         return False
 
 
-def _together(
-    jobs: Sequence[Job], attacks: Mapping[str, Any] | None = None, deterministic: bool = True, watch: Any = None
-) -> bool:
-    """Whether the jobs' lanes can be one native batch, without a change in any row.
+def _shared_batch(
+    condition: Condition, attacks: Mapping[str, Any] | None = None, deterministic: bool = True, watch: Any = None
+) -> str | None:
+    """What conditions have in common whose worlds can be one exact native batch, without a change in any row.
 
-    Attacks and sampled actions depend on who plays side by side, so they keep to the lanes that they had.
+    None where they keep to single environments. Attacks and sampled actions depend on who plays side by side, so with
+    them nobody changes places.
     """
-    conditions = {job.condition.name: job.condition for job in jobs}.values()
-    if attacks or not deterministic or any(one.perturbations for one in conditions):
-        return False
-    if len({repr((one.env, sorted(one.env_kwargs.items()))) for one in conditions}) != 1:
-        return False
-    first = next(iter(conditions))
+    if attacks or not deterministic or condition.perturbations:
+        return None
     try:
-        return has_exact_batch(first.env, first.env_kwargs)
+        if not has_exact_batch(condition.env, condition.env_kwargs):
+            return None
     except AskError:  # the rows say so
-        return False
+        return None
+    return repr((condition.env, sorted(condition.env_kwargs.items())))

@@ -79,24 +79,27 @@ def test_a_grid_is_played_in_a_batch_and_what_cannot_be_is_not(monkeypatch):
     chosen = []
     original = module.play_episodes
 
-    def watched(*args, together, **kwargs):
-        chosen.append(together)
-        return original(*args, together=together, **kwargs)
+    def watched(agent, name, jobs, *args, together=False, **kwargs):
+        chosen.append((together, len(jobs)))
+        return original(agent, name, jobs, *args, together=together, **kwargs)
 
     monkeypatch.setattr(module, "play_episodes", watched)
     grid = "parameter-grid:points=2,parameters=torso_mass"
     kwargs = {"env": HOPPER, "episodes": 1, "progress": False}
     batch = evaluate({"x": Player()}, grid, **kwargs).rows
-    assert chosen == [True]
-    monkeypatch.setattr(module, "_together", lambda *args, **kwargs: False)
+    assert chosen == [(False, 0), (True, len(batch))]
+    chosen.clear()
+    mixed = evaluate({"x": Player()}, [grid, "perturbations:axes=reward,levels=1"], **kwargs).rows
+    assert chosen[-2:] == [(False, len(mixed) - len(batch)), (True, len(batch))]  # after the scale of observations
+    monkeypatch.setattr(module, "_shared_batch", lambda *args, **kwargs: None)
     assert evaluate({"x": Player()}, grid, **kwargs).rows == batch
+    assert evaluate({"x": Player()}, [grid, "perturbations:axes=reward,levels=1"], **kwargs).rows == mixed
     monkeypatch.undo()
     scene = Scene("s", "p", "bar", {})
     noisy = Condition("n", scene, HOPPER, perturbations=({"type": "RewardNoise", "std": 1.0},))
-    assert not module._together([Job(noisy, 0, 0)])
-    assert not module._together([Job(Condition("c", scene, "CartPole-v1"), 0, 0)])
-    assert not module._together(jobs(2), deterministic=False)
-    assert not module._together(jobs(2), attacks={"c": object()})
-    assert not module._together([*jobs(2), Job(Condition("k", scene, HOPPER, {"randomize": "uniform"}), 0, 0)])
-    assert module._together(jobs(2))
-    assert not module._together([])
+    plain, drawn = (Condition("c", scene, HOPPER, kwargs) for kwargs in ({}, {"randomize": "uniform"}))
+    assert module._shared_batch(noisy) is None
+    assert module._shared_batch(Condition("c", scene, "CartPole-v1")) is None
+    assert module._shared_batch(plain, deterministic=False) is None
+    assert module._shared_batch(plain, attacks={"c": object()}) is None
+    assert len({module._shared_batch(one) for one in (plain, drawn)} - {None}) == 2
