@@ -51,7 +51,7 @@ def on_policy(minibatch: int) -> Pair:
     """MDPO and PPO after an iteration."""
     ours = OnPolicyMDPO(
         "MlpPolicy", ENVIRONMENT, seed=0, device="cpu", n_steps=BATCH, policy_steps=PASSES, value_epochs=PASSES,
-        value_batch_size=minibatch,
+        value_batch_size=minibatch, normalize=False, clip_values=False, anneal_learning_rate=False,
     )  # fmt: skip
     peer = stable_baselines3.PPO(
         "MlpPolicy", ENVIRONMENT, seed=0, device="cpu", n_steps=BATCH, n_epochs=PASSES, batch_size=minibatch

@@ -1,11 +1,10 @@
 """The baselines' hyperparameters; defaults are those of Stable-Baselines3 and sb3-contrib."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from stable_baselines3.common.utils import LinearSchedule
-
-from agentgym.agents.common.activations import ACTIVATIONS, Activation
+from agentgym.agents.common.activations import Activation
+from agentgym.agents.common.constructor import on_policy_arguments
 from agentgym.agents.common.hyperparameters import Checked
 
 __all__ = ["PPOConfig", "TRPOConfig"]
@@ -17,6 +16,7 @@ class PPOConfig(Checked):
 
     # Collection
     n_steps: int = 2048  # steps of every environment an iteration
+    bootstrap_time_limits: bool = True  # False: a time limit counts as the end
     normalize: bool = False  # observations and rewards to unit scale by running statistics
 
     # Optimisation
@@ -42,9 +42,9 @@ class PPOConfig(Checked):
     activation: Activation = "tanh"
     orthogonal: bool = True  # orthogonal initial weights
 
-    def to_kwargs(self) -> dict[str, Any]:
-        """Keyword arguments for ``PPO(policy, env, ...)``."""
-        return _to_kwargs(asdict(self))
+    def arguments(self) -> dict[str, Any]:
+        """As :meth:`Checked.arguments`."""
+        return on_policy_arguments(vars(self))
 
 
 @dataclass
@@ -53,6 +53,7 @@ class TRPOConfig(Checked):
 
     # Collection
     n_steps: int = 2048  # steps of every environment an iteration
+    bootstrap_time_limits: bool = True  # False: a time limit counts as the end
     normalize: bool = False  # observations and rewards to unit scale by running statistics
 
     # Policy
@@ -80,20 +81,6 @@ class TRPOConfig(Checked):
     activation: Activation = "tanh"
     orthogonal: bool = True  # orthogonal initial weights
 
-    def to_kwargs(self) -> dict[str, Any]:
-        """Keyword arguments for ``TRPO(policy, env, ...)``."""
-        return _to_kwargs(asdict(self))
-
-
-def _to_kwargs(fields: dict[str, Any]) -> dict[str, Any]:
-    layers = {"pi": list(fields.pop("actor_layers")), "vf": list(fields.pop("value_layers"))}
-    normalize, rate = fields.pop("normalize"), fields.pop("learning_rate")
-    fields["learning_rate"] = LinearSchedule(rate, 0.0, 1.0) if fields.pop("anneal_learning_rate") else rate
-    fields["normalize_rewards"] = normalize
-    fields["policy_kwargs"] = {
-        "net_arch": layers,
-        "activation_fn": ACTIVATIONS[fields.pop("activation")],
-        "ortho_init": fields.pop("orthogonal"),
-        "normalize_observations": normalize,
-    }
-    return fields
+    def arguments(self) -> dict[str, Any]:
+        """As :meth:`Checked.arguments`."""
+        return on_policy_arguments(vars(self))

@@ -17,8 +17,9 @@ __all__ = ["TRPO"]
 class TRPO(OnPolicyAgent, ContribTRPO):
     """Trust Region Policy Optimization (Schulman et al. 2015, arXiv:1502.05477): sb3-contrib's own update.
 
-    Takes the constructor arguments of ``sb3_contrib.TRPO`` in the same order, and those of
-    :class:`~agentgym.agents.common.on_policy.OnPolicyAgent`. gSDE, Dict and image observations are refused.
+    Takes the constructor arguments of ``sb3_contrib.TRPO`` in the same order, and fields of
+    :class:`~agentgym.agents.baselines.config.TRPOConfig`, which has their meaning. gSDE, Dict and image observations
+    are refused.
 
     Raises:
         MissingExtra: sb3-contrib is not installed (on import of this module).
@@ -27,9 +28,3 @@ class TRPO(OnPolicyAgent, ContribTRPO):
     Config = TRPOConfig
     catalog_name: ClassVar[str] = "trpo"
     elsewhere: ClassVar[str] = "sb3_contrib.TRPO"
-    saved_arguments: ClassVar[tuple[str, ...]] = (
-        "learning_rate", "n_steps", "batch_size", "gamma", "cg_max_steps", "cg_damping",
-        "line_search_shrinking_factor", "line_search_max_iter", "n_critic_updates", "gae_lambda",
-        "normalize_advantage", "target_kl", "sub_sampling_factor", "normalize_rewards", "bootstrap_time_limits",
-        "policy_kwargs", "seed",
-    )  # fmt: skip

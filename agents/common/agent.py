@@ -1,6 +1,7 @@
 """What every agent of this library has in common, on top of Stable-Baselines3's base class."""
 
 import inspect
+from collections.abc import Iterable
 from typing import Any, ClassVar, Self
 
 import gymnasium
@@ -13,8 +14,9 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
 from agentgym.agent import Traits
 from agentgym.agents.common.arguments import require_savable
+from agentgym.agents.common.constructor import resolved, saved_names, signature
 from agentgym.agents.common.environments import made, spaces_of
-from agentgym.agents.common.hyperparameters import checked
+from agentgym.agents.common.hyperparameters import Checked, checked
 from agentgym.agents.common.interface import Actions, Observations
 from agentgym.agents.common.inventory import attributes, learned, statistics
 from agentgym.agents.common.learners_env import LearnersEnv, copy_what_may_change
@@ -44,9 +46,21 @@ STATISTICS = ("ep_info_buffer", "ep_success_buffer")
 class Agent(Savable, Measured):
     """Base of agents that learn in environments: of any kind, saved without pickle, losses read only when looked at.
 
-    A subclass names itself (``catalog_name``), its hyperparameters (``Config``, a dataclass with ``to_kwargs()`` and
-    the ``rules`` of their values), the spaces it acts in (``action_spaces``), who takes images and Dict spaces
-    (``elsewhere``) and the constructor arguments that a saved agent is rebuilt from (``saved_arguments``).
+    A subclass names itself (``catalog_name``), its hyperparameters (``Config``, a dataclass with the ``rules`` of
+    their values), the spaces it acts in (``action_spaces``), who takes images and Dict spaces (``elsewhere``) and the
+    arguments beside the fields of ``Config`` that a saved agent is rebuilt from (``also_saved``).
+
+    Args:
+        policy: ``"MlpPolicy"``.
+        env: an environment id, a Gymnasium ``Env`` or ``VectorEnv``, or a Stable-Baselines3 ``VecEnv``.
+        preset: the name of settings that hold where the other arguments say nothing else; see ``Config.presets``.
+        *arguments, **keywords: fields of ``Config``, which explains them, and what else Stable-Baselines3's class
+            takes. ``help()`` of the agent's class lists them. ``policy_kwargs`` wins over the fields about networks.
+
+    Raises:
+        UnknownId: no such argument, preset or policy; the message gives the nearest.
+        InvalidParameter, NonFinite: a value cannot be.
+        SpaceMismatch: the environment's spaces are none for it.
 
     Attributes:
         observation_space, action_space: the environment's.
@@ -55,54 +69,60 @@ class Agent(Savable, Measured):
     """
 
     catalog_name: ClassVar[str]
-    Config: ClassVar[type]
+    Config: ClassVar[type[Checked]]
+    fixed: ClassVar[dict[str, Any]] = {}  # arguments of Stable-Baselines3's base class, of an algorithm that is ours
+    __signature__: ClassVar[inspect.Signature]
     traits: ClassVar[Traits] = Traits()
     action_spaces: ClassVar[tuple[type[spaces.Space], ...]]
     elsewhere: ClassVar[str]
-    saved_arguments: ClassVar[tuple[str, ...]]
+    also_saved: ClassVar[tuple[str, ...]] = ()  # arguments beside Config's that a saved agent is rebuilt from
+    saved_arguments: ClassVar[tuple[str, ...]]  # all of them
     saved_preprocessing: Preprocessing | None = None  # of a loaded agent without environments
     saved_vec_normalize: dict[str, Any] | None = None
 
     observations: Observations
     actions: Actions
 
-    def __new__(cls, *_: Any, **keywords: Any) -> Self:
-        """Refuse a keyword that no constructor takes.
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        if hasattr(cls, "Config"):
+            cls.__signature__ = signature(cls._algorithm(), cls.Config, own=bool(cls.fixed))
+            cls.saved_arguments = saved_names(cls.Config, *cls.also_saved)
 
-        Raises:
-            UnknownId: the message gives the nearest.
-        """
-        _require_known(cls, keywords, f"argument of {cls.catalog_name}")
-        return super().__new__(cls)
+    @classmethod
+    def _algorithm(cls) -> Any:
+        """The constructor of Stable-Baselines3 that gets the arguments."""
+        foreign = cls.__mro__[cls.__mro__.index(Agent) + 1 :]
+        return next(vars(parent)["__init__"] for parent in foreign if "__init__" in vars(parent))
 
     def __init__(self, policy: Any, env: Any, *arguments: Any, **keywords: Any) -> None:
+        _require_known(keywords, type(self).__signature__.parameters, f"argument of {self.catalog_name}")
+        given = dict(type(self).__signature__.bind_partial(policy, env, *arguments, **keywords).arguments)
+        set_up = given.pop("_init_setup_model", True)
         self._unread_metrics = []
         self._missing: list[str] = []
         env = made(env)
         if env is not None:  # before any work: the message is better than what would come of it
             self._read_spaces(*spaces_of(env))
         self.policy_name = self._name_of(policy)
-        given = self._checked(policy, env, *arguments, **keywords)
+        values = resolved(self.catalog_name, self.Config, {**given, "env": env}) | self.fixed
+        theirs = inspect.signature(super().__init__).parameters
+        vars(self).update({name: value for name, value in values.items() if name not in theirs})
+        values["_init_setup_model"] = False
         try:
-            super().__init__(**given)
+            super().__init__(**{name: value for name, value in values.items() if name in theirs})
+            if set_up:
+                self._setup_model()
         except AssertionError as refusal:  # how Stable-Baselines3 refuses combinations of arguments
             raise InvalidParameter(f"{self.catalog_name}: {refusal}") from refusal
-
-    def _checked(self, *arguments: Any, **keywords: Any) -> dict[str, Any]:
-        """All constructor arguments by name.
-
-        Raises:
-            InvalidParameter, NonFinite: a value cannot be.
-        """
-        given = inspect.signature(super().__init__).bind(*arguments, **keywords).arguments
-        return checked(self.catalog_name, given, self.Config.rules)  # type: ignore[attr-defined]
 
     def _read_spaces(self, observation_space: spaces.Space, action_space: spaces.Space) -> None:
         self.observations = Observations(observation_space, self.catalog_name, self.elsewhere)
         self.actions = Actions(action_space, self.catalog_name, self.action_spaces)
 
     def _setup_model(self) -> None:
-        _require_known(self.policy_class, self.policy_kwargs, f"entry of {self.catalog_name}'s policy_kwargs")
+        known = _known(self.policy_class)
+        _require_known(self.policy_kwargs, known, f"entry of {self.catalog_name}'s policy_kwargs")
         require_savable(self.policy_kwargs)
         if "observation_space" not in vars(self):
             raise InvalidParameter(f"{self.catalog_name} learns in an environment: give one, or its id")
@@ -273,7 +293,7 @@ class Agent(Savable, Measured):
     @classmethod
     def _made_again(cls, saved: SavedAgent, env: Any, device: torch.device | str, arguments: dict[str, Any]) -> Self:
         before = saved.arguments["policy_kwargs"]
-        if arguments.get("policy_kwargs", before) != before:
+        if {**before, **(arguments.get("policy_kwargs") or {})} != before:
             raise InvalidParameter(f"The saved agent has the networks {before}; policy_kwargs cannot change them.")
         agent = cls.build(
             saved.policy, saved.observation_space, saved.action_space, saved.values.get("n_envs", 1), env, device,
@@ -315,12 +335,18 @@ class Agent(Savable, Measured):
         return agent
 
 
-def _require_known(cls: type, keywords: dict[str, Any], what: str) -> None:
-    """Compare keywords with those that a constructor takes, or passes on to its parents'.
+def _require_known(keywords: Iterable[str], known: Iterable[str], what: str) -> None:
+    """Compare keywords with those that there are.
 
     Raises:
-        UnknownId: it takes no such keyword; the message gives the nearest.
+        UnknownId: the message gives the nearest.
     """
+    if unknown := [name for name in keywords if name not in known]:
+        raise UnknownId(what, unknown[0], known)
+
+
+def _known(cls: type) -> list[str]:
+    """The keywords that a constructor takes, or passes on to its parents'."""
     known: list[str] = []
     for parent in cls.__mro__:
         if "__init__" not in vars(parent):
@@ -331,5 +357,4 @@ def _require_known(cls: type, keywords: dict[str, Any], what: str) -> None:
         ]
         if all(one.kind is not one.VAR_KEYWORD for one in parameters):
             break
-    if unknown := [name for name in keywords if name not in known]:
-        raise UnknownId(what, unknown[0], [name for name in known if name != "self"])
+    return [name for name in known if name != "self"]

@@ -195,6 +195,13 @@ class Checked(AgentConfig):
 
     rules: ClassVar[Mapping[str, Rule]] = RULES
 
+    def arguments(self) -> dict[str, Any]:
+        """The fields by the names that Stable-Baselines3's constructors have for them, networks in ``policy_kwargs``.
+
+        What those do not take becomes an attribute of the agent.
+        """
+        raise NotImplementedError
+
     def __post_init__(self) -> None:
         vars(self).update(checked(type(self).__name__, vars(self), self.rules))
 

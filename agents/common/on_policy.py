@@ -10,7 +10,6 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from agentgym.agents.common.actor_critic import ActorCriticMlpPolicy
 from agentgym.agents.common.agent import Agent
-from agentgym.agents.common.hyperparameters import checked
 from agentgym.agents.common.inventory import Part, attributes
 from agentgym.agents.common.learners_env import LearnersEnv
 from agentgym.agents.common.normalization import LearnersView, RunningMoments
@@ -22,13 +21,10 @@ __all__ = ["OnPolicyAgent"]
 class OnPolicyAgent(Agent, OnPolicyAlgorithm):
     """An agent that learns from its own latest steps.
 
-    Args:
-        policy, env, *arguments, **keywords: those of the algorithm.
+    Attributes:
         normalize_rewards: divide rewards by the running standard deviation of the discounted return.
         bootstrap_time_limits: add the value of the state in which a time limit cut an episode. Without it such a
             state counts as terminal.
-
-    Attributes:
         return_moments: the running statistics of the discounted return; they are saved with the agent.
     """
 
@@ -46,12 +42,8 @@ class OnPolicyAgent(Agent, OnPolicyAlgorithm):
         policy: str | type[ActorCriticMlpPolicy],
         env: Any,
         *arguments: Any,
-        normalize_rewards: bool = False,
-        bootstrap_time_limits: bool = True,
         **keywords: Any,
     ) -> None:
-        flags = {"normalize_rewards": normalize_rewards, "bootstrap_time_limits": bootstrap_time_limits}
-        vars(self).update(checked(self.catalog_name, flags))
         self.return_moments = RunningMoments()
         super().__init__(policy, env, *arguments, **keywords)
 

@@ -1,12 +1,11 @@
 """Hyperparameters of the agents with a shared policy. Sources are in the card."""
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from stable_baselines3.common.utils import LinearSchedule
-
-from agentgym.agents.common.activations import ACTIVATIONS, Activation
+from agentgym.agents.common.activations import Activation
+from agentgym.agents.common.constructor import on_policy_arguments
 from agentgym.agents.common.hyperparameters import Checked
 
 __all__ = ["SharedMDPOConfig", "SharedPPOConfig"]
@@ -21,6 +20,7 @@ class SharedPPOConfig(Checked):
 
     # Collection
     n_steps: int = 25  # steps of every world an iteration
+    bootstrap_time_limits: bool = True  # False: a time limit counts as the end
     normalize: bool = False  # observations and rewards to unit scale by running statistics; not with mirror
 
     # Optimisation
@@ -45,9 +45,9 @@ class SharedPPOConfig(Checked):
     orthogonal: bool = True  # orthogonal initial weights
     initial_std: float = 0.5  # standard deviation of the untrained policy's actions
 
-    def to_kwargs(self) -> dict[str, Any]:
-        """Keyword arguments for ``SharedPPO(policy, env, ...)``."""
-        return _to_kwargs(asdict(self))
+    def arguments(self) -> dict[str, Any]:
+        """As :meth:`Checked.arguments`, for the learner."""
+        return _arguments(vars(self))
 
 
 @dataclass
@@ -59,15 +59,19 @@ class SharedMDPOConfig(Checked):
 
     # Collection
     n_steps: int = 25  # steps of every world an iteration
+    bootstrap_time_limits: bool = True  # False: a time limit counts as the end
     normalize: bool = False  # observations and rewards to unit scale by running statistics; not with mirror
 
     # Policy
     policy_steps: int = 40  # m, gradient steps an iteration, each on all samples
+    divergence: Literal["new||old", "old||new"] = "new||old"  # direction of the KL
+    tsallis_q: float = 1.0  # 1: KL; up to 2: the Bregman divergence of Tsallis entropy
     max_grad_norm: float = 0.5
 
     # Value
     value_epochs: int = 10
     value_batch_size: int = 1000  # samples
+    clip_values: bool = False  # keep new values within 0.2 t_k of the old
     gamma: float = 0.99  # discount a step
     gae_lambda: float = 0.95
 
@@ -82,20 +86,14 @@ class SharedMDPOConfig(Checked):
     orthogonal: bool = True  # orthogonal initial weights
     initial_std: float = 0.5  # standard deviation of the untrained policy's actions
 
-    def to_kwargs(self) -> dict[str, Any]:
-        """Keyword arguments for ``SharedMDPO(policy, env, ...)``."""
-        return _to_kwargs(asdict(self))
+    def arguments(self) -> dict[str, Any]:
+        """As :meth:`Checked.arguments`, for the learner."""
+        arguments = _arguments(vars(self))
+        arguments["clip_range_vf"] = 0.2 if arguments.pop("clip_values") else None
+        return arguments
 
 
-def _to_kwargs(fields: dict[str, Any]) -> dict[str, Any]:
-    normalize, rates = fields.pop("normalize"), (fields.pop("learning_rate"), fields.pop("learning_rate_end"))
-    fields["learning_rate"] = LinearSchedule(*rates, 1.0)
-    fields["normalize_rewards"] = normalize
-    fields["policy_kwargs"] = {
-        "net_arch": {"pi": list(fields.pop("actor_layers")), "vf": list(fields.pop("value_layers"))},
-        "activation_fn": ACTIVATIONS[fields.pop("activation")],
-        "ortho_init": fields.pop("orthogonal"),
-        "log_std_init": math.log(fields.pop("initial_std")),
-        "normalize_observations": normalize,
-    }
-    return fields
+def _arguments(fields: dict[str, Any]) -> dict[str, Any]:
+    arguments = on_policy_arguments({name: value for name, value in fields.items() if name != "mirror"})
+    arguments["policy_kwargs"]["log_std_init"] = math.log(arguments.pop("initial_std"))
+    return arguments

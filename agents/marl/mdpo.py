@@ -13,6 +13,7 @@ __all__ = ["SharedMDPO"]
 
 class _Learner(SharedLearner, OnPolicyMDPO):
     catalog_name: ClassVar[str] = "shared-mdpo"
+    Config = SharedMDPOConfig
     policy_aliases: ClassVar[dict[str, Any]] = {"MlpPolicy": MirrorInvariantMirrorDescent}
 
     policy: MirrorInvariantMirrorDescent
@@ -21,8 +22,7 @@ class _Learner(SharedLearner, OnPolicyMDPO):
 class SharedMDPO(SharedAgent):
     """On-policy Mirror Descent Policy Optimization with parameters shared by all agents.
 
-    Arguments are those of :class:`~agentgym.agents.marl.shared.SharedAgent` and, by keyword, of
-    :class:`~agentgym.agents.mdpo.on_policy.OnPolicyMDPO`.
+    Arguments are those of :class:`~agentgym.agents.marl.shared.SharedAgent`.
     """
 
     catalog_name: ClassVar[str] = "shared-mdpo"

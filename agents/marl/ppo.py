@@ -12,13 +12,13 @@ __all__ = ["SharedPPO"]
 
 class _Learner(SharedLearner, PPO):
     catalog_name: ClassVar[str] = "shared-ppo"
+    Config = SharedPPOConfig
 
 
 class SharedPPO(SharedAgent):
     """Proximal Policy Optimization with parameters shared by all agents (Gupta et al. 2017).
 
-    Arguments are those of :class:`~agentgym.agents.marl.shared.SharedAgent` and, by keyword, of
-    :class:`~agentgym.agents.baselines.ppo.PPO`.
+    Arguments are those of :class:`~agentgym.agents.marl.shared.SharedAgent`.
     """
 
     catalog_name: ClassVar[str] = "shared-ppo"

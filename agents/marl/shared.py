@@ -1,5 +1,6 @@
 """An agent on joint spaces that acts, for every agent in them, by one policy on that agent's window."""
 
+import inspect
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,7 +12,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from torch import Tensor
 
 from agentgym.agent import Traits
-from agentgym.agents.common.hyperparameters import checked
+from agentgym.agents.common.constructor import configured
 from agentgym.agents.common.inventory import Part
 from agentgym.agents.common.saving import Savable, SavedAgent
 from agentgym.agents.marl.agents_as_envs import AgentsAsEnvs
@@ -37,8 +38,7 @@ class SharedAgent(Savable):
         policy: ``"MlpPolicy"``.
         env: a joint environment, single or batched (see the card for the attributes that make one), its id, or a
             PettingZoo ``ParallelEnv``.
-        mirror: keep policy and value mirror-invariant where the environment says what its mirror is.
-        **keywords: those of the learner's constructor; ``Config.to_kwargs()`` gives them.
+        **keywords: fields of ``Config``, which explains them, and the other arguments of the learner's constructor.
 
     Attributes:
         layout: what of the joint spaces belongs to which agent.
@@ -50,15 +50,19 @@ class SharedAgent(Savable):
     """
 
     catalog_name: ClassVar[str]
-    Config: ClassVar[type]
+    Config: ClassVar[type[Any]]
+    __signature__: ClassVar[inspect.Signature]
     traits: ClassVar[Traits] = Traits(resizable=True)
     Learner: ClassVar[type[SharedLearner]]
 
-    def __init__(self, policy: Any, env: Any, mirror: bool = True, **keywords: Any) -> None:
-        mirror = checked(self.catalog_name, {"mirror": mirror})["mirror"]
+    def __init_subclass__(cls) -> None:
+        cls.__signature__ = cls.Learner.__signature__
+
+    def __init__(self, policy: Any, env: Any, **keywords: Any) -> None:
+        _, config = configured(self.Config, keywords)
         venv = self._wrap_env(env, keywords.get("verbose", 0))
         layout = Layout.of(venv)
-        pair = layout.to_json()["mirror"] if mirror else None
+        pair = layout.to_json()["mirror"] if config.mirror else None
         keywords["policy_kwargs"] = {**(keywords.get("policy_kwargs") or {}), "mirror": pair}
         self._take(layout, self.Learner(policy, AgentsAsEnvs(venv, layout), **keywords))
         self.action_space.seed(self.learner.seed)

@@ -1,12 +1,11 @@
 """MDPO's hyperparameters, off-policy and on-policy. Sources are in the card."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from stable_baselines3.common.utils import LinearSchedule
-
 from agentgym.agents.common.activations import ACTIVATIONS, Activation
+from agentgym.agents.common.constructor import on_policy_arguments
 from agentgym.agents.common.hyperparameters import RULES, Checked, Rule, whole
 from agentgym.settings import Preset
 
@@ -56,9 +55,9 @@ class MDPOConfig(Checked):
         ),
     }
 
-    def to_kwargs(self) -> dict[str, Any]:
-        """Keyword arguments for ``MDPO(policy, env, ...)``."""
-        arguments = asdict(self)
+    def arguments(self) -> dict[str, Any]:
+        """As :meth:`Checked.arguments`."""
+        arguments = vars(self).copy()
         layers = {"pi": list(arguments.pop("actor_layers")), "qf": list(arguments.pop("critic_layers"))}
         arguments["policy_kwargs"] = {
             "net_arch": layers,
@@ -112,18 +111,8 @@ class OnPolicyMDPOConfig(Checked):
         ),
     }
 
-    def to_kwargs(self) -> dict[str, Any]:
-        """Keyword arguments for ``OnPolicyMDPO(policy, env, ...)``."""
-        arguments = asdict(self)
-        layers = {"pi": list(arguments.pop("actor_layers")), "vf": list(arguments.pop("value_layers"))}
-        normalize, rate = arguments.pop("normalize"), arguments.pop("learning_rate")
-        arguments["learning_rate"] = LinearSchedule(rate, 0.0, 1.0) if arguments.pop("anneal_learning_rate") else rate
+    def arguments(self) -> dict[str, Any]:
+        """As :meth:`Checked.arguments`."""
+        arguments = on_policy_arguments(vars(self))
         arguments["clip_range_vf"] = 0.2 if arguments.pop("clip_values") else None
-        arguments["normalize_rewards"] = normalize
-        arguments["policy_kwargs"] = {
-            "net_arch": layers,
-            "activation_fn": ACTIVATIONS[arguments.pop("activation")],
-            "ortho_init": arguments.pop("orthogonal"),
-            "normalize_observations": normalize,
-        }
         return arguments

@@ -5,15 +5,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from gymnasium import Env, spaces
-from gymnasium.vector import VectorEnv
+from gymnasium import spaces
 from stable_baselines3.common.noise import ActionNoise
-from stable_baselines3.common.type_aliases import GymEnv, Schedule
 from torch import Tensor
 from torch.nn import functional as F
 
 from agentgym.agents.common.compiled import graphed
-from agentgym.agents.common.hyperparameters import checked
 from agentgym.agents.common.inventory import Part
 from agentgym.agents.common.networks import StackedCritic, TanhGaussianActor
 from agentgym.agents.common.off_policy import OffPolicyAgent
@@ -41,7 +38,7 @@ class MDPO(OffPolicyAgent):
     Args:
         policy: ``"MlpPolicy"``.
         env: an environment id, a Gymnasium ``Env`` or ``VectorEnv``, or a Stable-Baselines3 ``VecEnv``.
-        learning_rate, ..., cuda_graphs: see :class:`~agentgym.agents.mdpo.config.MDPOConfig`.
+        **keywords: fields of :class:`~agentgym.agents.mdpo.config.MDPOConfig`, and ``preset``, a name of its presets.
         policy_kwargs, stats_window_size, tensorboard_log, verbose, seed, device: as in Stable-Baselines3's SAC.
 
     Random numbers come from the global generators of torch and NumPy, as in Stable-Baselines3: ``seed`` sets them.
@@ -53,11 +50,10 @@ class MDPO(OffPolicyAgent):
 
     Config = MDPOConfig
     catalog_name: ClassVar[str] = "mdpo"
-    saved_arguments: ClassVar[tuple[str, ...]] = (
-        "learning_rate", "buffer_size", "learning_starts", "batch_size", "tau", "gamma", "train_freq", "gradient_steps",
-        "step_size", "ent_coef", "snapshot_interval", "tsallis_q", "regularization", "deterministic_collection",
-        "policy_kwargs", "seed",
-    )  # fmt: skip
+    fixed: ClassVar[dict[str, Any]] = {
+        "replay_buffer_class": FastReplayBuffer, "support_multi_env": True, "sde_support": False,
+        "supported_action_spaces": (spaces.Box,),
+    }  # fmt: skip
     policy_aliases: ClassVar[dict[str, Any]] = {"MlpPolicy": MirrorDescentPolicy}
 
     metric_names: ClassVar[tuple[str, ...]] = ("critic_loss", "value_loss", "actor_loss")
@@ -73,49 +69,6 @@ class MDPO(OffPolicyAgent):
     policy: MirrorDescentPolicy
     actor: TanhGaussianActor
     critic: StackedCritic
-
-    def __init__(
-        self,
-        policy: str | type[MirrorDescentPolicy],
-        env: GymEnv | VectorEnv | Env | str | None,
-        learning_rate: float | Schedule = 3e-4,
-        buffer_size: int = 1_000_000,
-        learning_starts: int = 10_000,
-        batch_size: int = 256,
-        tau: float = 0.005,
-        gamma: float = 0.99,
-        train_freq: int | tuple[int, str] = 1,
-        gradient_steps: int = 1,
-        step_size: float = 1.0,
-        ent_coef: float = 0.2,
-        snapshot_interval: int = 1_000,
-        tsallis_q: float = 1.0,
-        regularization: float = 0.0,
-        deterministic_collection: bool = False,
-        compile: bool = False,
-        cuda_graphs: bool = False,
-        policy_kwargs: dict[str, Any] | None = None,
-        stats_window_size: int = 100,
-        tensorboard_log: str | None = None,
-        verbose: int = 0,
-        seed: int | None = None,
-        device: torch.device | str = "auto",
-        _init_setup_model: bool = True,
-    ) -> None:
-        own = {
-            "step_size": step_size, "ent_coef": ent_coef, "tsallis_q": tsallis_q, "regularization": regularization,
-            "snapshot_interval": snapshot_interval, "deterministic_collection": deterministic_collection,
-            "compile": compile, "cuda_graphs": cuda_graphs,
-        }  # fmt: skip
-        vars(self).update(checked(self.catalog_name, own))
-        super().__init__(
-            policy, env, learning_rate, buffer_size, learning_starts, batch_size, tau, gamma, train_freq,
-            gradient_steps, replay_buffer_class=FastReplayBuffer, policy_kwargs=policy_kwargs,
-            stats_window_size=stats_window_size, tensorboard_log=tensorboard_log, verbose=verbose, device=device,
-            support_multi_env=True, seed=seed, sde_support=False, supported_action_spaces=(spaces.Box,),
-        )  # fmt: skip
-        if _init_setup_model:
-            self._setup_model()
 
     def _setup_model(self) -> None:
         if self.cuda_graphs and self.device.type != "cuda":

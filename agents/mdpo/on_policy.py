@@ -3,14 +3,13 @@
 from typing import Any, ClassVar, Literal
 
 import torch
-from gymnasium import Env, spaces
-from gymnasium.vector import VectorEnv
-from stable_baselines3.common.type_aliases import GymEnv, RolloutBufferSamples, Schedule
+from gymnasium import spaces
+from stable_baselines3.common.type_aliases import RolloutBufferSamples
 from stable_baselines3.common.utils import explained_variance
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from agentgym.agents.common.hyperparameters import checked
+from agentgym.agents.common.hyperparameters import Checked
 from agentgym.agents.common.inventory import Part
 from agentgym.agents.common.on_policy import OnPolicyAgent
 from agentgym.agents.common.optim import set_gradients
@@ -33,8 +32,8 @@ class OnPolicyMDPO(OnPolicyAgent):
     Args:
         policy: ``"MlpPolicy"``.
         env: an environment id, a Gymnasium ``Env`` or ``VectorEnv``, or a Stable-Baselines3 ``VecEnv``.
-        learning_rate, ..., normalize_rewards: see :class:`~agentgym.agents.mdpo.config.OnPolicyMDPOConfig`, whose
-            ``to_kwargs()`` gives these arguments. ``clip_range_vf`` is annealed with t_k; None clips nothing.
+        **keywords: fields of :class:`~agentgym.agents.mdpo.config.OnPolicyMDPOConfig`, and ``preset``, a name of its
+            presets. ``clip_range_vf`` in the place of ``clip_values`` is a number, annealed with t_k, or None.
         policy_kwargs, stats_window_size, tensorboard_log, verbose, seed, device: as in Stable-Baselines3's PPO.
 
     Raises:
@@ -42,13 +41,12 @@ class OnPolicyMDPO(OnPolicyAgent):
         SpaceMismatch: the environment's spaces are none for it; the message says what to do.
     """
 
-    Config = OnPolicyMDPOConfig
+    Config: ClassVar[type[Checked]] = OnPolicyMDPOConfig
     catalog_name: ClassVar[str] = "mdpo-onpolicy"
-    saved_arguments: ClassVar[tuple[str, ...]] = (
-        "learning_rate", "n_steps", "policy_steps", "value_epochs", "value_batch_size", "gamma", "gae_lambda",
-        "divergence", "tsallis_q", "clip_range_vf", "max_grad_norm", "normalize_rewards", "bootstrap_time_limits",
-        "policy_kwargs", "seed",
-    )  # fmt: skip
+    fixed: ClassVar[dict[str, Any]] = {
+        "ent_coef": 0.0, "vf_coef": 0.0, "use_sde": False, "sde_sample_freq": -1,
+        "supported_action_spaces": OnPolicyAgent.action_spaces,
+    }  # fmt: skip
     policy_aliases: ClassVar[dict[str, Any]] = {"MlpPolicy": OnPolicyMirrorDescentPolicy}
 
     metric_names: ClassVar[tuple[str, ...]] = ("surrogate", "divergence", "value_loss")
@@ -60,45 +58,6 @@ class OnPolicyMDPO(OnPolicyAgent):
     tsallis_q: float
     clip_range_vf: float | None
     policy: OnPolicyMirrorDescentPolicy
-
-    def __init__(
-        self,
-        policy: str | type[OnPolicyMirrorDescentPolicy],
-        env: GymEnv | VectorEnv | Env | str | None,
-        learning_rate: float | Schedule = 3e-4,
-        n_steps: int = 2048,
-        policy_steps: int = 10,
-        value_epochs: int = 5,
-        value_batch_size: int = 128,
-        gamma: float = 0.99,
-        gae_lambda: float = 0.95,
-        divergence: Literal["new||old", "old||new"] = "new||old",
-        tsallis_q: float = 1.0,
-        clip_range_vf: float | None = None,
-        max_grad_norm: float = 0.5,
-        normalize_rewards: bool = False,
-        bootstrap_time_limits: bool = True,
-        policy_kwargs: dict[str, Any] | None = None,
-        stats_window_size: int = 100,
-        tensorboard_log: str | None = None,
-        verbose: int = 0,
-        seed: int | None = None,
-        device: torch.device | str = "auto",
-        _init_setup_model: bool = True,
-    ) -> None:
-        own = {
-            "policy_steps": policy_steps, "value_epochs": value_epochs, "value_batch_size": value_batch_size,
-            "divergence": divergence, "tsallis_q": tsallis_q, "clip_range_vf": clip_range_vf,
-        }  # fmt: skip
-        vars(self).update(checked(self.catalog_name, own))
-        super().__init__(
-            policy, env, learning_rate, n_steps, gamma, gae_lambda, ent_coef=0.0, vf_coef=0.0,
-            max_grad_norm=max_grad_norm, use_sde=False, sde_sample_freq=-1, normalize_rewards=normalize_rewards,
-            bootstrap_time_limits=bootstrap_time_limits, policy_kwargs=policy_kwargs,
-            stats_window_size=stats_window_size, tensorboard_log=tensorboard_log, verbose=verbose, seed=seed,
-            device=device, _init_setup_model=_init_setup_model,
-            supported_action_spaces=(spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary),
-        )  # fmt: skip
 
     def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
         """t_k = 1 - (k - 1) / K: what remained when the batch's collection began, so never 0 at an update."""

@@ -1,7 +1,7 @@
 """SAC's hyperparameters."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from agentgym.agents.common.activations import ACTIVATIONS, Activation
@@ -48,9 +48,9 @@ class SACConfig(Checked):
     }
     rules: ClassVar[Mapping[str, Rule]] = {**RULES, "ent_coef": temperature, "target_entropy": entropy_target}
 
-    def to_kwargs(self) -> dict[str, Any]:
-        """Keyword arguments for ``SAC(policy, env, ...)``."""
-        arguments = asdict(self)
+    def arguments(self) -> dict[str, Any]:
+        """As :meth:`Checked.arguments`."""
+        arguments = vars(self).copy()
         layers = {"pi": list(arguments.pop("actor_layers")), "qf": list(arguments.pop("critic_layers"))}
         arguments["policy_kwargs"] = {
             "net_arch": layers,

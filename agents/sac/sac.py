@@ -4,15 +4,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
-from gymnasium import Env
-from gymnasium.vector import VectorEnv
 from stable_baselines3 import SAC as StableBaselinesSAC
-from stable_baselines3.common.type_aliases import GymEnv
 from torch import Tensor
 from torch.nn import functional as F
 
 from agentgym.agents.common.compiled import graphed
-from agentgym.agents.common.hyperparameters import checked
 from agentgym.agents.common.inventory import Part
 from agentgym.agents.common.networks import StackedCritic, TanhGaussianActor
 from agentgym.agents.common.off_policy import OffPolicyAgent
@@ -35,10 +31,8 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
     Args:
         policy: ``"MlpPolicy"``; see :class:`~agentgym.agents.sac.policies.MlpPolicy` for ``policy_kwargs``.
         env: an environment id, a Gymnasium ``Env`` or ``VectorEnv``, or a Stable-Baselines3 ``VecEnv``.
-        compile: put the networks' passes through ``torch.compile``.
-        cuda_graphs: record the update as a CUDA graph after a few steps and replay it; needs ``device="cuda"``.
-        *arguments, **keywords: as in Stable-Baselines3. :class:`~agentgym.agents.sac.config.SACConfig` lists those
-            with an effect on learning, and their meaning. ``use_sde``, Dict and image observations are refused.
+        *arguments, **keywords: as in Stable-Baselines3, and fields of :class:`~agentgym.agents.sac.config.SACConfig`,
+            which has their meaning. ``use_sde``, Dict and image observations are refused.
 
     Attributes:
         actor, critic, critic_target: the networks, also under ``policy``.
@@ -54,11 +48,7 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
 
     Config = SACConfig
     catalog_name: ClassVar[str] = "sac"
-    saved_arguments: ClassVar[tuple[str, ...]] = (
-        "learning_rate", "buffer_size", "learning_starts", "batch_size", "tau", "gamma", "train_freq", "gradient_steps",
-        "action_noise", "optimize_memory_usage", "n_steps", "ent_coef", "target_update_interval", "target_entropy",
-        "policy_kwargs", "seed",
-    )  # fmt: skip
+    also_saved: ClassVar[tuple[str, ...]] = ("action_noise", "optimize_memory_usage")
     policy_aliases: ClassVar[dict[str, Any]] = {"MlpPolicy": MlpPolicy}
 
     metric_names: ClassVar[tuple[str, ...]] = ("ent_coef", "critic_loss", "actor_loss", "ent_coef_loss")
@@ -69,18 +59,6 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
     actor: TanhGaussianActor
     critic: StackedCritic
     critic_target: StackedCritic
-
-    def __init__(
-        self,
-        policy: str | type[MlpPolicy],
-        env: GymEnv | VectorEnv | Env | str | None,
-        *arguments: Any,
-        compile: bool = False,
-        cuda_graphs: bool = False,
-        **keywords: Any,
-    ) -> None:
-        vars(self).update(checked(self.catalog_name, {"compile": compile, "cuda_graphs": cuda_graphs}))
-        super().__init__(policy, env, *arguments, **keywords)
 
     def _setup_model(self) -> None:
         if self.cuda_graphs and self.device.type != "cuda":

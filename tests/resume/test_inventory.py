@@ -94,7 +94,7 @@ ACCOUNTED = {
         "n_epochs", "clip_range", "clip_range_vf", "normalize_advantage", "target_kl", "action_noise", "_custom_logger",
         "normalize_rewards", "bootstrap_time_limits", "step_size", "tsallis_q", "snapshot_interval", "regularization",
         "deterministic_collection", "divergence", "policy_steps", "value_epochs", "value_batch_size", "observations",
-        "actions",
+        "actions", "anneal_learning_rate",
     },
     "not state": {
         "env", "_logger", "start_time", "_vec_normalize_env", "_num_timesteps_at_start", "actor", "critic",

@@ -17,9 +17,11 @@ from agentgym.errors import InvalidParameter, NonFinite
 SMALL: dict[str, Any] = {"n_steps": 64, "value_batch_size": 32}
 CONTINUOUS, DISCRETE = "Pendulum-v1", "CartPole-v1"
 
+PLAIN = {"normalize": False, "clip_values": False, "anneal_learning_rate": False}
+
 
 def _small(env: Any = CONTINUOUS, **options: Any) -> OnPolicyMDPO:
-    agent = OnPolicyMDPO("MlpPolicy", env, **{**SMALL, "device": "cpu", **options})
+    agent = OnPolicyMDPO("MlpPolicy", env, **{**SMALL, **PLAIN, "device": "cpu", **options})
     agent.set_logger(configure(None, []))
     return agent
 
@@ -253,7 +255,7 @@ def test_every_field_reaches_the_agent():
 
 
 def test_the_presets():
-    loaded, minimal = OnPolicyMDPOConfig().to_kwargs(), OnPolicyMDPOConfig.preset("minimal").to_kwargs()
+    loaded, minimal = OnPolicyMDPOConfig().arguments(), OnPolicyMDPOConfig.preset("minimal").arguments()
     assert (loaded["clip_range_vf"], loaded["normalize_rewards"]) == (0.2, True)
     assert loaded["learning_rate"](0.5) == pytest.approx(1.5e-4)
     assert loaded["policy_kwargs"]["ortho_init"]
@@ -261,7 +263,7 @@ def test_the_presets():
     assert (minimal["clip_range_vf"], minimal["normalize_rewards"], minimal["learning_rate"]) == (None, False, 3e-4)
     assert not minimal["policy_kwargs"]["ortho_init"]
     assert not minimal["policy_kwargs"]["normalize_observations"]
-    assert not OnPolicyMDPOConfig.preset("as-released").to_kwargs()["bootstrap_time_limits"]
+    assert not OnPolicyMDPOConfig.preset("as-released").arguments()["bootstrap_time_limits"]
 
 
 @pytest.mark.parametrize(
