@@ -1,6 +1,7 @@
 """Names with settings as one types them: ``parameter-grid:points=7,endpoint=false`` or ``ObservationNoise:std=0.1``."""
 
 import dataclasses
+import inspect
 import json
 import math
 import numbers
@@ -90,6 +91,18 @@ class AgentConfig:
     def agent_name(cls) -> str:
         """The agent's, in messages."""
         return cls.__name__.removesuffix("Config")
+
+    @classmethod
+    def in_signature(cls, constructor: Any) -> inspect.Signature:
+        """The signature of a constructor in which the fields stand in the place of ``**settings``."""
+        taken = [one for name, one in inspect.signature(constructor).parameters.items() if name != "self"]
+        hints, names = get_type_hints(cls), {one.name for one in taken}
+        fields = [
+            inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default,
+                              annotation=hints[field.name])
+            for field in dataclasses.fields(cls) if field.name not in names
+        ]  # fmt: skip
+        return inspect.Signature([*(one for one in taken if one.kind is not one.VAR_KEYWORD), *fields])
 
     def to_kwargs(self) -> dict[str, Any]:
         """The fields as keyword arguments of the agent's class."""

@@ -1,5 +1,6 @@
 """Language agents from the outside: Stable-Baselines3's shape around rollout and learner."""
 
+import inspect
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Self
@@ -65,6 +66,12 @@ class LanguageAgent(OwnLoop):
     catalog_name: ClassVar[str]
     Config: ClassVar[type[LanguageConfig]] = LanguageConfig
     traits: ClassVar[Traits] = Traits(names_policy=True, sets_worlds=True, knows_words=True, suite="text")
+
+    __signature__: ClassVar[inspect.Signature]
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        cls.__signature__ = cls.Config.in_signature(LanguageAgent.__init__)
 
     def __init__(
         self, policy: str, env: Any, seed: int | None = None, device: torch.device | str = "auto", preset: str = "",

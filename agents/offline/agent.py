@@ -1,5 +1,6 @@
 """Offline agents from the outside: Stable-Baselines3's shape, with a dataset in the place of the environment."""
 
+import inspect
 from dataclasses import asdict
 from typing import Any, ClassVar, Self
 
@@ -74,6 +75,12 @@ class OfflineAgent(OwnLoop):
 
     policy: OfflinePolicy
     optimizers: dict[str, torch.optim.Optimizer]
+
+    __signature__: ClassVar[inspect.Signature]
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        cls.__signature__ = cls.Config.in_signature(OfflineAgent.__init__)
 
     def __init__(
         self,
