@@ -87,8 +87,9 @@ class RunConfig:
     dataset_sha256: str = ""
 
     def __post_init__(self) -> None:
+        held = vars(self)
         for name in ("env_kwargs", "perturbations", "config"):  # as config.json gives them back
-            setattr(self, name, _without_tuples(getattr(self, name)))
+            held[name] = _without_tuples(held[name])
 
     def check(self) -> "RunConfig":
         """Refuse what no run can have; NumPy's numbers become Python's own.
@@ -97,19 +98,20 @@ class RunConfig:
             InvalidParameter: a field is of another type, out of its range, or nothing that JSON can hold.
             NonFinite: a setting is NaN or infinite.
         """
+        held = vars(self)
         for name, (least, most) in WHOLE_NUMBERS.items():
-            setattr(self, name, whole_number(name, getattr(self, name), least, most))
+            held[name] = whole_number(name, held[name], least, most)
         for name, kind in KINDS.items():
-            value = plain(getattr(self, name))
+            value = plain(held[name])
             if kind is list and isinstance(value, tuple):
                 value = list(value)
             if not isinstance(value, kind):
                 raise InvalidParameter(f"{name} is {value!r}; it must be a {kind.__name__}.")
-            setattr(self, name, value)
+            held[name] = value
         if not all(isinstance(one, dict) and isinstance(one.get("type"), str) for one in self.perturbations):
             raise InvalidParameter(f"perturbations is {self.perturbations}; each must be a dict with a type.")
         for name in ("env_kwargs", "perturbations", "config"):
-            value = getattr(self, name)
+            value = held[name]
             if found := non_finite_settings({name: value}):
                 raise NonFinite(f"{found[0]} is not a finite number.")
             try:

@@ -111,9 +111,9 @@ def resume(path: Path | str, more: int = 0, progress: bool = True) -> Run:
             learned = 0 if saved is None else saved.step
             run.config.steps = max(run.config.steps, learned) + more
         session = _Session(run, build(run.config), progress, lock, checkpoints, saved)
+        session.go_on()
         if more:
             run.write_config()
-        session.go_on()
         return session.finish()
 
 
