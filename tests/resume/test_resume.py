@@ -440,3 +440,16 @@ def test_a_final_folder_that_is_somebodys_is_refused_before_training(interrupted
     with pytest.raises(NotWritable, match="thesis"):
         resume(interrupted, progress=False)
     assert Run.open(interrupted).record()["resumes"] == []
+
+
+def test_a_checkpoint_of_another_version_is_refused_and_the_run_stays_as_it_was(small_run, tmp_path):
+    run = train(small_run("ppo"), "run", tmp_path, progress=False)
+    step = Checkpoints(run.path / "checkpoints").steps()[-1]
+    newest = run.path / "checkpoints" / f"{step:010d}"
+    contents = checkpoint.read(newest)
+    del contents.values["items"]["num_timesteps"]
+    checkpoint.write(newest, contents)
+    before = (run.path / "config.json").read_text()
+    with pytest.raises(CorruptFile, match=r"has no num_timesteps.*another agentgym"):
+        resume(run.path, 100, progress=False)
+    assert (run.path / "config.json").read_text() == before
