@@ -1,5 +1,6 @@
 """``agentgym show NAME``: prints a card."""
 
+import dataclasses
 from typing import Annotated, get_args
 
 import tyro
@@ -7,7 +8,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from agentgym import catalog
-from agentgym.errors import UnknownId
+from agentgym.errors import MissingExtra, UnknownId
 
 
 def show(name: Annotated[str, tyro.conf.Positional]) -> None:
@@ -22,11 +23,25 @@ def show(name: Annotated[str, tyro.conf.Positional]) -> None:
     if name not in entries:
         raise UnknownId("card", name, entries, "See: agentgym list")
     text = catalog.card(entries[name])
+    if entries[name].kind == "agent":
+        text = f"{text}\n{_settings(entries[name])}"
     console = Console()
     if console.is_terminal:
         console.print(Markdown(text))
     else:
         print(text)
+
+
+def _settings(entry: catalog.Entry) -> str:
+    """An agent's hyperparameters and presets, as its ``Config`` has them."""
+    try:
+        config = catalog.load(entry).Config
+    except MissingExtra as missing:
+        return f"## Hyperparameters of {entry.id}\n{missing}"
+    rows = [f"| `{field.name}` | {field.default} |" for field in dataclasses.fields(config)]
+    presets = [f"- `--preset {name}`: {preset}" for name, preset in config.presets.items()]
+    title = f"## Hyperparameters of {entry.id}\nWhat they mean: agentgym train {entry.id} --help\n"
+    return "\n".join([title, "| name | default |", "|---|---|", *rows, "", *(presets or ["There are no presets."])])
 
 
 def main(arguments: list[str]) -> None:

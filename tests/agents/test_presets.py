@@ -86,3 +86,12 @@ def test_help_shows_the_presets_and_their_defaults(capsys):
     shown = capsys.readouterr().out
     assert all(name in shown for name in CONFIGS["prdc"].presets)
     assert "(default: 10000.0)" in shown
+
+
+@pytest.mark.parametrize("agent", ["sac", "bc"])
+def test_show_prints_what_the_configuration_has(agent, capsys):
+    main(["show", agent])
+    shown = capsys.readouterr().out
+    for name, value in vars(CONFIGS[agent]()).items():
+        assert f"| `{name}` | {value} |" in shown
+    assert ("--preset mujoco" if agent == "sac" else "no presets") in shown
