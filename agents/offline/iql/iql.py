@@ -50,7 +50,8 @@ class IQL(WeightedCloning):
         self.critic, self.critic_target = self.policy.critic, self.policy.critic_target
 
     def _make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        self._parameters = {name: list(getattr(self, name).parameters()) for name in ("actor", "value", "critic")}
+        networks = {"actor": self.actor, "value": self.value, "critic": self.critic}
+        self._parameters = {name: list(network.parameters()) for name, network in networks.items()}
         self._target_parameters = list(self.critic_target.parameters())
         return {name: FusedAdam(found, lr=self.settings.learning_rate) for name, found in self._parameters.items()}
 
