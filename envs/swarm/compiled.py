@@ -15,7 +15,8 @@ __all__ = ["compiled", "inner"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-STAMP = zlib.crc32(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))))
+_SOURCES = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+STAMP = zlib.crc32(b"".join(source for source in _SOURCES if b"swarm.compiled import" in source or b"@inner" in source))
 
 
 def compiled(function: Function) -> Function:

@@ -1,0 +1,130 @@
+"""How well a swarm flows: profiles along the duct, their errors against a reference, and what flying cost.
+
+Every error is given four ways, since the choice of what to divide by alone moves it by a factor of five: raw, over the
+reference's range, over its mean, and over its maximum.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentgym.envs.swarm.duct import Duct
+from agentgym.envs.swarm.fluid import Fluid
+from agentgym.envs.swarm.nozzle import Flow
+from agentgym.settings import whole_number
+
+__all__ = ["FIELDS", "Profiles"]
+
+Array = NDArray[np.float64]
+FIELDS = ("u", "rho", "p", "T")
+
+
+class Profiles:
+    """Means of u, rho, p, T over agents in bins along the duct and over time, for each of W worlds.
+
+    ``spread``, the kinetic temperature (mean square velocity about the neighbours' mean, an axis), and ``count``, the
+    density counted as agents a bin, are kept beside them.
+
+    Args:
+        fluid: whose worlds.
+        bins: B, along the duct.
+
+    Attributes:
+        edges: float64 [B + 1].
+        looks: int64 [W], how often each world has been looked at.
+        nearest: float64 [W], least distance of two agents inside so far.
+        fastest: float64 [W], largest acceleration told to an agent inside so far.
+        effort: float64 [W], mean square acceleration told, summed over looks.
+    """
+
+    def __init__(self, fluid: Fluid, bins: int = 30) -> None:
+        duct = fluid.arena.duct
+        assert duct is not None
+        self.duct: Duct = duct
+        self.bins, self.mass = whole_number("bins", bins, 1), fluid.mass
+        self.gamma, self.sound = fluid.gas.gamma, fluid.gas.sound
+        self.edges = np.linspace(0.0, duct.length, bins + 1)
+        self.sums = {name: np.zeros((fluid.worlds, bins)) for name in (*FIELDS, "spread", "number")}
+        self.looks = np.zeros(fluid.worlds, np.int64)
+        self.nearest, self.fastest = np.full(fluid.worlds, np.inf), np.zeros(fluid.worlds)
+        self.effort = np.zeros(fluid.worlds)
+
+    def clear(self, world: int) -> None:
+        """Forget what was seen of a world."""
+        for each in self.sums.values():
+            each[world] = 0.0
+        self.looks[world], self.nearest[world], self.fastest[world], self.effort[world] = 0, np.inf, 0.0, 0.0
+
+    def add(self, fluid: Fluid, world: int, told: Array | None = None) -> None:
+        """Look at a world as it is now; ``told`` [A, D] are accelerations, by default what agents sense."""
+        state, seen, inside = fluid.state, fluid.state.seen, fluid.inside[world]
+        self.looks[world] += 1
+        if not inside.any():
+            return
+        x = state.positions[world, inside, 0]
+        place = np.minimum((x / self.duct.length * self.bins).astype(np.int64), self.bins - 1)
+        rho, p = seen.rho[world, inside], seen.p[world, inside]
+        fields = {
+            "u": state.velocities[world, inside, 0], "rho": rho, "p": p, "T": p / rho * self.gamma / self.sound**2,
+            "spread": seen.spread[world, inside], "number": np.ones(len(x)),
+        }  # fmt: skip
+        for name, values in fields.items():
+            self.sums[name][world] += np.bincount(place, values, self.bins)
+        accelerations = (seen.push + seen.drag)[world, inside] if told is None else told[inside]
+        square = (accelerations**2).sum(axis=-1)
+        self.nearest[world] = min(self.nearest[world], seen.nearest[world, inside].min())
+        self.fastest[world] = max(self.fastest[world], float(np.sqrt(square.max())))
+        self.effort[world] += square.mean()
+
+    def field(self, name: str, world: int) -> Array:
+        """A field's means [B]; NaN in bins without agents. "count" is the density counted in bins, "mach" u over c."""
+        number = self.sums["number"][world]
+        if name == "count":
+            x = np.linspace(self.edges[:-1], self.edges[1:], 33)
+            volume = self.duct.area(x).mean(axis=0) * np.diff(self.edges)
+            return number * self.mass / max(self.looks[world], 1) / volume  # type: ignore[no-any-return]
+        if name == "mach":
+            return self.field("u", world) / (self.sound * np.sqrt(self.field("T", world)))
+        with np.errstate(invalid="ignore"):
+            return self.sums[name][world] / number  # type: ignore[no-any-return]
+
+    def errors(self, flow: Flow, world: int) -> dict[str, float]:
+        """Root mean square errors against a flow: ``u`` raw, ``u_range``, ``u_mean``, ``u_max``, and so on.
+
+        NaN where a bin never had an agent.
+        """
+        found: dict[str, float] = {}
+        for name in FIELDS:
+            truth = flow.means(name, self.edges)
+            error = float(np.sqrt(np.mean((self.field(name, world) - truth) ** 2)))
+            found |= {
+                name: error, f"{name}_range": error / float(np.ptp(truth)),
+                f"{name}_mean": error / abs(float(truth.mean())), f"{name}_max": error / float(np.abs(truth).max()),
+            }  # fmt: skip
+        return found
+
+    def measures(self, fluid: Fluid, flow: Flow, world: int) -> dict[str, Any]:
+        """All numbers about a world: errors, flux, Mach numbers, separation, accelerations, contacts.
+
+        ``flux_variation`` is the standard deviation over the mean, along x, of agents counted times their mean speed;
+        ``separation`` is in spacings, ``acceleration`` the root mean square told, in c0^2 / h.
+        """
+        middle = (self.edges[1:] + self.edges[:-1]) / 2
+        flux = self.field("count", world) * self.field("u", world) * self.duct.area(middle)
+        mach, throat = self.field("mach", world), np.argsort(np.abs(middle - self.duct.throat))[:2]
+        scale = self.sound**2 / fluid.h
+        counts = fluid.state.counts
+        return {
+            **self.errors(flow, world),
+            "flux_variation": float(flux.std() / flux.mean()),
+            "flux": float(flux.mean()),
+            "mach_throat": float(mach[throat].mean()),
+            "mach_exit": float(mach[-1]),
+            "separation": float(self.nearest[world] / fluid.spacing),
+            "acceleration": float(np.sqrt(self.effort[world] / max(self.looks[world], 1)) / scale),
+            "fastest": float(self.fastest[world] / scale),
+            "contacts": float(counts.contacts[world]),
+            "passed": float(counts.passed[world]),
+            "agents": float(fluid.inside[world].sum()),
+        }
