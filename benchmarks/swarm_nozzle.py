@@ -19,6 +19,7 @@ from itertools import product
 
 import numpy as np
 
+from agentgym.envs.swarm.columns import BACK
 from agentgym.envs.swarm.duct import Duct
 from agentgym.envs.swarm.fluid import Arena, Fluid, Physics
 from agentgym.envs.swarm.nozzle import Flow, quasi_1d
@@ -87,7 +88,7 @@ def run(options: argparse.Namespace, mode: str, case: str, ratio: float, seed: i
         "vehicle": options.vehicle, "ratio": ratio, "lead": options.lead, "hold": options.hold,
     }  # fmt: skip
     for step in range(steps):
-        command = None if options.hold == 1 else fluid.state.seen.push + fluid.state.seen.drag
+        command = None if options.hold == 1 else fluid["push"] + fluid["drag"]
         try:
             fluid.advance(options.hold, command)
         except ValueError as error:  # a swarm that its vehicles cannot hold jams the duct
@@ -114,7 +115,7 @@ def switch(options: argparse.Namespace) -> None:
     fluid.fill(0, flows["sub"], CASES["sub"][0], np.random.default_rng(0))
     fluid.look()
     for case in SWITCH:
-        fluid.state.back[0] = CASES[case][0]
+        fluid.stations[0, BACK] = CASES[case][0]
         profiles = Profiles(fluid)
         for step in range(round((options.seconds or 80.0) / fluid.dt)):
             fluid.advance(1)
@@ -122,7 +123,10 @@ def switch(options: argparse.Namespace) -> None:
                 profiles.add(fluid, 0)
         found = profiles.measures(fluid, flows[case], 0)
         keep = ("u_mean", "rho_mean", "flux_variation", "mach_throat", "mach_exit")
-        print(json.dumps({"switched to": case, "mode": mode, **{name: round(found[name], 4) for name in keep}}), flush=True)
+        print(
+            json.dumps({"switched to": case, "mode": mode, **{name: round(found[name], 4) for name in keep}}),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

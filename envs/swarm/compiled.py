@@ -22,9 +22,12 @@ STAMP = zlib.crc32(b"".join(source for source in _SOURCES if b"swarm.compiled im
 def compiled(function: Function) -> Function:
     """Compile on the first call, keep the machine code on disk, and let other threads run meanwhile."""
     function.__qualname__ += f"_{STAMP:08x}"
-    return njit(cache=True, nogil=True, error_model="numpy")(function)  # type: ignore[no-any-return]
+    made: Any = njit(cache=True, nogil=True, error_model="numpy")
+    return made(function)
 
 
 def inner(function: Function) -> Function:
-    """Compile as a part of the :func:`compiled` functions that call it."""
-    return njit(nogil=True, error_model="numpy")(function)  # type: ignore[no-any-return]
+    """Compile as a part of the :func:`compiled` functions that call it; Python cannot call it but by ``py_func``."""
+    options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # less to compile
+    made: Any = njit(nogil=True, error_model="numpy", **options)
+    return made(function)

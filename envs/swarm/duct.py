@@ -98,7 +98,7 @@ class Duct:
         piece = np.minimum((at / self.step).astype(np.int64), len(self.coefficients) - 1)
         rest = at - piece * self.step
         a, b, c, d = np.moveaxis(self.coefficients[piece], -1, 0)
-        return a + rest * (b + rest * (c + rest * d))  # type: ignore[no-any-return]
+        return a + rest * (b + rest * (c + rest * d))
 
     def area(self, x: Any) -> Array:
         """The cross-section at x: 2 half (2-D) or pi half^2 (3-D)."""

@@ -13,13 +13,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agentgym.envs.swarm import stepping
+from agentgym.envs.swarm import columns as at
 from agentgym.envs.swarm.duct import Duct
 from agentgym.envs.swarm.kernels import KERNELS
 from agentgym.envs.swarm.neighbours import DISC, DUCT, NONE, Grid, Walls
 from agentgym.envs.swarm.nozzle import Flow
-from agentgym.envs.swarm.sph import Gas, Sensed
-from agentgym.envs.swarm.stepping import ABSENT, INLET, INSIDE, OUTLET, Counts, Ends, State
+from agentgym.envs.swarm.sph import Gas
+from agentgym.envs.swarm.stepping import GOLDEN, TURN, Ends, advance
 from agentgym.envs.swarm.vehicles import VEHICLES, Vehicle
 from agentgym.errors import InvalidParameter, NonFinite
 from agentgym.finite import is_finite
@@ -87,15 +87,17 @@ class Arena(NamedTuple):
 
     Attributes:
         dimensions: 2 or 3.
-        duct: with open ends; or None.
+        duct: or None.
         radius: of a closed disc or ball about the origin; or None. Without either nothing bounds the agents.
         obstacles: [K, D + 1], centres and radii of circles or balls.
+        open: whether agents come in and go out at a duct's ends; else they fly on through a longer duct.
     """
 
     dimensions: int = 2
     duct: Duct | None = None
     radius: float | None = None
     obstacles: Any = ()
+    open: bool = True
 
     def walls(self) -> Walls:
         """As compiled functions read them."""
@@ -121,9 +123,14 @@ class Fluid:
         pool: agents that there is room for in a world; None takes as many as the duct could need.
         threads: that share out the worlds. Results do not depend on it.
 
+    ``fluid["positions"]`` is a view of that field of all worlds, [W, A] or [W, A, D]; columns.py lists the names.
+    Absent agents' entries mean nothing.
+
     Attributes:
-        state: arrays of all worlds, see :class:`agentgym.envs.swarm.stepping.State`; absent agents' entries mean
-            nothing.
+        agents: float64 [W, A, columns], all fields.
+        place: int8 [W, A], ABSENT, INSIDE, INLET or OUTLET.
+        stations: float64 [W, columns], what the stations at the ends know, and counts.
+        jitter: float64 [W, 64, M, D], of new columns of agents, in their spacings.
         dt: time step, a tenth of h / c0 at density 1.
 
     Raises:
@@ -153,15 +160,18 @@ class Fluid:
         self.walls, self.ends = arena.walls(), self._ends()
         self.grid = self._grid()
         self.pool = self._pool(pool)
-        self.state = self._empty()
+        self.agents = np.zeros((worlds, self.pool, at.AGENT_COLUMNS))
+        self.place: NDArray[np.int8] = np.zeros((worlds, self.pool), np.int8)
+        self.stations = np.zeros((worlds, at.STATION_COLUMNS))
+        self.jitter = np.zeros((worlds, COLUMNS, self._column(1.5), arena.dimensions))
         self._workers = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
-        self._still = np.zeros_like(self.state.positions)
+        self._still = np.zeros((worlds, self.pool, arena.dimensions))
 
     # What is fixed
 
     def _ends(self) -> Ends:
         duct, physics = self.arena.duct, self.physics
-        open_, length = duct is not None, 1.0 if duct is None else duct.length
+        open_, length = duct is not None and self.arena.open, 1.0 if duct is None else duct.length
         if duct is not None and float(duct.half(duct.throat)) < 1.5 * self.h:
             raise InvalidParameter(
                 f"The duct's throat, {float(duct.half(duct.throat)):.3g} half high, is too narrow for agents "
@@ -190,7 +200,7 @@ class Fluid:
         while nx * ny * nz > 4_000_000:
             cell *= 2
             nx, ny, nz = (max(math.ceil(each / cell), 1) for each in high - low)
-        return Grid(*low.tolist(), cell, nx, ny, nz)
+        return Grid(float(low[0]), float(low[1]), float(low[2]), cell, nx, ny, nz)
 
     @property
     def needed(self) -> int:
@@ -212,37 +222,22 @@ class Fluid:
         if pool is None:
             return self.needed
         whole_number("pool", pool, 1)
-        if self.arena.duct is not None and pool < self.needed:
+        if self.ends.open and pool < self.needed:
             raise PoolTooSmall(f"pool is {pool}; this duct needs room for {self.needed} agents.")
         return pool
 
-    def _empty(self) -> State:
-        shape, dimensions = (self.worlds, self.pool), self.arena.dimensions
-
-        def flat() -> Array:
-            return np.zeros(shape)
-
-        def deep() -> Array:
-            return np.zeros((*shape, dimensions))
-
-        def count() -> NDArray[np.int64]:
-            return np.zeros(self.worlds, np.int64)
-
-        seen = Sensed(*(deep() if name in ("push", "drag", "flow") else flat() for name in Sensed._fields))
-        jitter = np.zeros((self.worlds, COLUMNS, self._column(1.5), dimensions))
-        return State(
-            deep(), deep(), deep(), deep(), flat(), flat(), flat(), np.zeros(shape, np.int8),
-            np.zeros((self.worlds, 11)), np.ones(self.worlds), jitter, deep(),
-            Counts(*(count() for _ in Counts._fields)), seen,
-        )  # fmt: skip
+    def __getitem__(self, name: str) -> Array:
+        """A field of all worlds: a view [W, A], of vectors [W, A, D]."""
+        first, vector = at.FIELDS[name]
+        return self.agents[..., first : first + self.arena.dimensions] if vector else self.agents[..., first]
 
     # Episodes
 
     def clear(self, world: int) -> None:
         """Take all agents out of a world and forget what happened there."""
-        for each in _arrays(self.state).values():
+        for each in (self.agents, self.place, self.stations, self.jitter):
             each[world] = 0
-        self.state.back[world] = 1.0
+        self.stations[world, at.BACK] = 1.0
 
     def fill(self, world: int, flow: Flow, back: float, random: np.random.Generator, moving: bool = True) -> None:
         """Fill a world's duct as a flow along it has it, with agents in jittered columns.
@@ -253,70 +248,83 @@ class Fluid:
             back: the back pressure from now on, over the stagnation pressure.
             random: what jitters the columns.
             moving: whether agents move with the flow; else they start at rest, at density 1.
+
+        Raises:
+            PoolTooSmall: the pool has no room for them.
         """
         duct, ends, gas = self.arena.duct, self.ends, self.gas
         assert duct is not None
         self.clear(world)
-        state = self.state
-        state.jitter[world] = random.uniform(-0.1, 0.1, state.jitter.shape[1:])
-        u, rho, p = ((flow.at(name, np.array([0.0, duct.length]))) for name in ("u", "rho", "p"))
-        entropy = p * gas.gamma / gas.sound**2 / rho**gas.gamma
-        if not moving:
-            u, rho, entropy = np.zeros(2), np.ones(2), np.ones(2)
-        station = state.stations[world]
-        station[: stepping.U_INLET] = u[0], rho[0], u[1], rho[1], entropy[1]
-        station[stepping.U_INLET :] = u[0], rho[0], 1.0, u[1], gas.sound**2 / gas.gamma * entropy[1] * rho[1] ** gas.gamma, 0.0
-        state.back[world] = back
-        zone = 4.6 * self.gas.eta * (self.mass / rho[1]) ** (1 / gas.dimensions) + ends.margin_out
+        self.jitter[world] = random.uniform(-0.1, 0.1, self.jitter.shape[1:])
+        scale = gas.sound**2 / gas.gamma
+
+        def flow_at(x: float) -> tuple[float, float, float]:
+            u, rho, p = (float(flow.at(name, np.array([x]))[0]) for name in ("u", "rho", "p"))
+            return (u, rho, p / scale / rho**gas.gamma) if moving else (0.0, 1.0, 1.0)
+
+        self._begin_stations(world, flow_at(0.0), flow_at(duct.length), back)
+        end = (
+            duct.length
+            + 4.6 * gas.eta * (self.mass / flow_at(duct.length)[1]) ** (1 / gas.dimensions)
+            + ends.margin_out
+        )
         x, column, place = -ends.zone_in, 0, 0
-        while x < duct.length + zone:
-            here = np.array([x])
-            density = float(flow.at("rho", here)[0]) if moving else 1.0
-            speed = float(flow.at("u", here)[0]) if moving else 0.0
-            area, half = float(duct.area(x)), float(duct.half(x))
-            between = (self.mass / density) ** (1 / gas.dimensions)
+        while x < end:
+            u, rho, entropy = flow_at(x)
+            area, half, between = float(duct.area(x)), float(duct.half(x)), (self.mass / rho) ** (1 / gas.dimensions)
             count = max(round(area / between ** (gas.dimensions - 1)), 1)
-            spacing = count * self.mass / (area * density)
-            if column == 0:
-                station[stepping.COLUMN] = x + spacing / 2
+            spacing = count * self.mass / (area * rho)
             if place + count > self.pool:
-                raise PoolTooSmall(f"The pool of {self.pool} agents is too small to fill the duct: {self.needed} are needed.")
+                raise PoolTooSmall(f"The pool of {self.pool} agents cannot fill the duct: {self.needed} are needed.")
             rows = slice(place, place + count)
-            self._column_at(world, rows, x + spacing / 2, half, count, column, spacing, random)
-            state.h[world, rows] = np.clip(gas.eta * between, ends.least_h, ends.most_h)
-            state.entropy[world, rows] = float(flow.at("p", here)[0]) * gas.gamma / gas.sound**2 / density**gas.gamma if moving else 1.0
-            self._set_velocity(world, rows, duct, speed)
-            state.injected[world, rows] = density
+            self._column_at(world, rows, x + spacing / 2, half, column, spacing, random)
+            self._set_velocity(world, rows, duct, u)
+            for name, value in (("entropy", entropy), ("injected", rho), ("rho", rho), ("h", gas.eta * between)):
+                self[name][world, rows] = value
+            if column == 0:
+                self.stations[world, at.COLUMN] = x + spacing / 2
             x, column, place = x + spacing, column + 1, place + count
-        at = state.positions[world, :place, 0]
-        state.place[world, :place] = np.where(at < 0, INLET, np.where(at > duct.length, OUTLET, INSIDE))
-        state.memory[world] = state.velocities[world] if self.vehicle.kind == VEHICLES["velocity"] else 0.0
-        state.counts.columns[world] = column
+        where = self["positions"][world, :place, 0]
+        self.place[world, :place] = np.where(where < 0, at.INLET, np.where(where > duct.length, at.OUTLET, at.INSIDE))
+        if self.vehicle.kind == VEHICLES["velocity"]:
+            self["memory"][world] = self["velocities"][world]
+        self.stations[world, at.COLUMNS] = column
+
+    def _begin_stations(
+        self, world: int, first: tuple[float, float, float], last: tuple[float, float, float], back: float
+    ) -> None:
+        """What the stations go by at first: speed, density and A at both ends."""
+        station, gas = self.stations[world], self.gas
+        station[[at.U_IN, at.RHO_IN]] = station[[at.U_INLET, at.RHO_INLET]] = first[:2]
+        station[[at.U_OUT, at.RHO_OUT, at.A_OUT]] = last
+        station[[at.COASTING, at.U_ZONE, at.BACK]] = 1.0, last[0], back
+        station[at.P_ZONE] = gas.sound**2 / gas.gamma * last[2] * last[1] ** gas.gamma
 
     def _column_at(
-        self, world: int, rows: slice, x: float, half: float, count: int, column: int, spacing: float,
-        random: np.random.Generator,
-    ) -> None:  # fmt: skip
-        positions, k = self.state.positions[world, rows], np.arange(count)
+        self, world: int, rows: slice, x: float, half: float, column: int, spacing: float, random: np.random.Generator
+    ) -> None:
+        positions = self["positions"][world, rows]
+        count = len(positions)
+        k = np.arange(count)
         jitter = random.uniform(-0.1, 0.1, positions.shape)
         positions[:, 0] = x + spacing * jitter[:, 0]
         if self.arena.dimensions == 2:
             apart = 2 * half / count
             positions[:, 1] = apart * (k + 0.5 + (0.25 if column % 2 == 0 else -0.25) + jitter[:, 1]) - half
         else:
-            r, angle = half * np.sqrt((k + 0.5) / count), stepping.GOLDEN * k + 2.4 * column
+            r, angle = half * np.sqrt((k + 0.5) / count), GOLDEN * k + TURN * column
             positions[:, 1] = r * np.cos(angle) + spacing * jitter[:, 1]
             positions[:, 2] = r * np.sin(angle) + spacing * jitter[:, 2]
 
     def _set_velocity(self, world: int, rows: slice, duct: Duct, speed: float) -> None:
         """Along the axis, and across it in proportion to the distance from it, so that walls are not crossed."""
-        x = self.state.positions[world, rows, 0]
+        x = self["positions"][world, rows, 0]
         tilt = (duct.half(x + 1e-4) - duct.half(x - 1e-4)) / 2e-4 / duct.half(x)
-        velocities = self.state.velocities[world, rows]
+        velocities = self["velocities"][world, rows]
         velocities[:, 0] = speed
-        velocities[:, 1:] = speed * tilt[:, None] * self.state.positions[world, rows, 1:]
+        velocities[:, 1:] = speed * tilt[:, None] * self["positions"][world, rows, 1:]
 
-    def place(self, world: int, positions: Any, velocities: Any = 0.0) -> None:
+    def put(self, world: int, positions: Any, velocities: Any = 0.0) -> None:
         """Put agents into a world that has none: positions [n, D], velocities [n, D] or 0.
 
         Raises:
@@ -328,18 +336,18 @@ class Fluid:
             raise NonFinite("Agents' positions and velocities must be finite.")
         if positions.ndim != 2 or positions.shape[1] != self.arena.dimensions or len(positions) > self.pool:
             raise InvalidParameter(
-                f"Positions are [n, {self.arena.dimensions}] for at most {self.pool} agents, not {list(positions.shape)}."
+                f"Positions are [n, {self.arena.dimensions}], at most {self.pool} of them, not {list(positions.shape)}."
             )
         self.clear(world)
         count = len(positions)
-        self.state.positions[world, :count], self.state.velocities[world, :count] = positions, velocities
-        self.state.h[world, :count], self.state.entropy[world, :count] = self.h, 1.0
-        self.state.place[world, :count] = INSIDE
+        self["positions"][world, :count], self["velocities"][world, :count] = positions, velocities
+        self["h"][world, :count], self["entropy"][world, :count] = self.h, 1.0
+        self.place[world, :count] = at.INSIDE
 
     # Time
 
     def look(self, chosen: NDArray[np.bool_] | None = None) -> None:
-        """Sense in the chosen worlds [W], in all by default, without moving; writes ``state.seen``."""
+        """Sense in the chosen worlds [W], in all by default, without moving."""
         self._step(0, True, self._still, chosen, self._still)
 
     def settle(self, world: int, steps: int = 12) -> None:
@@ -348,9 +356,9 @@ class Fluid:
         gas, ends = self.gas, self.ends
         for _ in range(steps):
             self.look(mask)
-            wanted = gas.eta * (gas.mass / np.maximum(self.state.seen.rho[world], 1e-12)) ** (1 / gas.dimensions)
-            h = self.state.h[world]
-            h += 0.5 * (np.clip(wanted, ends.least_h, ends.most_h) - h) * (self.state.place[world] == INSIDE)
+            wanted = gas.eta * (gas.mass / np.maximum(self["rho"][world], 1e-12)) ** (1 / gas.dimensions)
+            h = self["h"][world]
+            h += 0.5 * (np.clip(wanted, ends.least_h, ends.most_h) - h) * (self.place[world] == at.INSIDE)
         self.look(mask)
 
     def advance(
@@ -374,7 +382,7 @@ class Fluid:
             world, agent, axis = np.argwhere(~np.isfinite(told))[0].tolist()
             raise NonFinite(f"The command of agent {agent} in world {world} is {told[world, agent, axis]}.")
         mask = self._step(steps, command is None, told, chosen, self._still if wind is None else wind)
-        if (missing := self.state.counts.missing[mask]).any():
+        if (missing := self.stations[mask, at.MISSING]).any():
             raise PoolTooSmall(
                 f"{int(missing.max())} agents found no place in the pool of {self.pool}: give it room for "
                 f"{max(self.needed, self.pool + 2 * int(missing.max()))}."
@@ -387,9 +395,9 @@ class Fluid:
         mask = np.ones(self.worlds, bool) if chosen is None else chosen
 
         def task(first: int, last: int) -> None:
-            stepping.advance(
-                first, last, mask, steps, follow, command, wind, self.state, self.gas, self.walls, self.grid, self.ends,
-                self.vehicle,
+            advance(
+                first, last, mask, steps, follow, command, wind, self.agents, self.place, self.stations, self.jitter,
+                self.gas, self.walls, self.grid, self.ends, self.vehicle,
             )  # fmt: skip
 
         if self._workers is None:
@@ -402,16 +410,16 @@ class Fluid:
     @property
     def present(self) -> NDArray[np.bool_]:
         """Which agents are there, [W, A]."""
-        return self.state.place != ABSENT
+        return np.not_equal(self.place, at.ABSENT)
 
     @property
     def inside(self) -> NDArray[np.bool_]:
         """Which agents are in the duct proper, [W, A]."""
-        return self.state.place == INSIDE
+        return np.equal(self.place, at.INSIDE)
 
     def get_state(self) -> dict[str, Any]:
         """All arrays by name, copied."""
-        return {name: each.copy() for name, each in _arrays(self.state).items()}
+        return {name: getattr(self, name).copy() for name in _ARRAYS}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Put back what :meth:`get_state` gave.
@@ -419,21 +427,12 @@ class Fluid:
         Raises:
             InvalidParameter: an array is missing or has another shape; nothing was changed.
         """
-        own = _arrays(self.state)
-        given = {name: np.asarray(state[name]) for name in own if name in state}
-        wrong = [name for name in own if name not in given or given[name].shape != own[name].shape]
+        given = {name: np.asarray(state[name]) for name in _ARRAYS if name in state}
+        wrong = [name for name in _ARRAYS if name not in given or given[name].shape != getattr(self, name).shape]
         if wrong:
             raise InvalidParameter(f"This is the state of another swarm: {', '.join(wrong)} does not fit.")
-        for name, each in own.items():
-            each[...] = given[name]
+        for name, array in given.items():
+            getattr(self, name)[...] = array
 
 
-def _arrays(state: State) -> dict[str, NDArray[Any]]:
-    """All arrays of a state by name."""
-    found: dict[str, NDArray[Any]] = {}
-    for name, value in zip(State._fields, state, strict=True):
-        if isinstance(value, np.ndarray):
-            found[name] = value
-        else:
-            found |= dict(zip((f"{name}.{part}" for part in value._fields), value, strict=True))
-    return found
+_ARRAYS = ("agents", "place", "stations", "jitter")

@@ -8,7 +8,7 @@ import math
 
 from agentgym.envs.swarm.compiled import inner
 
-__all__ = ["CUBIC", "KERNELS", "WENDLAND", "shape", "scale", "slope"]
+__all__ = ["CUBIC", "KERNELS", "WENDLAND", "scale", "shape", "slope"]
 
 WENDLAND, CUBIC = 0, 1
 KERNELS = {"wendland": WENDLAND, "cubic": CUBIC}

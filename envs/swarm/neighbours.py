@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from agentgym.envs.swarm import columns as at
 from agentgym.envs.swarm.compiled import inner
 from agentgym.envs.swarm.duct import profile_at, wall_foot
 
@@ -66,16 +67,14 @@ class Sorted(NamedTuple):
         starts: int64 [cells + 1], where each cell's agents begin.
         owner: int64 [S], the agent's number; of a mirror image the mirrored agent's.
         real: bool [S], whether it is no image.
-        at: float64 [S, 3], positions. velocity: [S, 3]. h: [S].
+        body: float64 [S, 7], position (3), velocity (3), h.
         origin: [S, 3], the owner's position.
     """
 
     starts: Ints
     owner: Ints
     real: NDArray[np.bool_]
-    at: Array
-    velocity: Array
-    h: Array
+    body: Array
     origin: Array
 
 
@@ -136,79 +135,83 @@ def cells_within(x: float, y: float, z: float, reach: float, grid: Grid) -> tupl
 
 
 @inner
-def _mirror(at: Array, velocity: Array, total: int, i: int, distance: float, normal: tuple[float, float, float]) -> None:
+def _mirror(body: Array, total: int, i: int, distance: float, normal: tuple[float, float, float]) -> None:
     """Write agent i's image in a wall as number ``total``: the normal velocity is reversed."""
-    speed = velocity[i, 0] * normal[0] + velocity[i, 1] * normal[1] + velocity[i, 2] * normal[2]
+    speed = body[i, 3] * normal[0] + body[i, 4] * normal[1] + body[i, 5] * normal[2]
     for d in range(3):
-        at[total, d] = at[i, d] - 2.0 * distance * normal[d]
-        velocity[total, d] = velocity[i, d] - 2.0 * speed * normal[d]
+        body[total, d] = body[i, d] - 2.0 * distance * normal[d]
+        body[total, 3 + d] = body[i, 3 + d] - 2.0 * speed * normal[d]
+    body[total, 6] = body[i, 6]
 
 
 @inner
-def sort_agents(
-    positions: Array, velocities: Array, h: Array, present: NDArray[np.bool_], lead: float, walls: Walls, grid: Grid
-) -> Sorted:
+def sort_agents(agents: Array, place: NDArray[np.int8], lead: float, walls: Walls, grid: Grid) -> Sorted:
     """Gather the agents that are present, where they will be after the time ``lead``, mirror them, sort them by cell.
 
     An agent is mirrored about the foot of its own perpendicular on the wall.
+
+    Args:
+        agents: [A, columns], see columns.py.
+        place: [A].
+        lead: time.
+        walls, grid: of the world.
     """
-    dimensions, agents = positions.shape[1], positions.shape[0]
     room = 0
-    for i in range(agents):
-        room += present[i]
+    for i in range(agents.shape[0]):
+        room += place[i] != at.ABSENT
     room *= 1 + (walls.kind != NONE) + (walls.obstacles.shape[0] > 0)
-    at, velocity, origin = np.zeros((room, 3)), np.zeros((room, 3)), np.zeros((room, 3))
-    owner, size = np.empty(room, np.int64), np.empty(room)
+    body, origin, owner = np.empty((room, 7)), np.empty((room, 3)), np.empty(room, np.int64)
     real = 0
-    for i in range(agents):
-        if present[i]:
-            for d in range(dimensions):
-                at[real, d] = positions[i, d] + lead * velocities[i, d]
-                velocity[real, d] = velocities[i, d]
-            owner[real], size[real] = i, h[i]
+    for i in range(agents.shape[0]):
+        if place[i] != at.ABSENT:
+            for d in range(3):
+                body[real, d] = (
+                    agents[i, at.POSITION + d] + agents[i, at.BLUR + d] + lead * agents[i, at.VELOCITY + d]
+                )  # fmt: skip
+                body[real, 3 + d] = agents[i, at.VELOCITY + d]
+                origin[real, d] = body[real, d]
+            owner[real], body[real, 6] = i, agents[i, at.H]
             real += 1
-    origin[:real] = at[:real]
     total = real
     if walls.kind != NONE or walls.obstacles.shape[0] > 0:
         for i in range(real):
             for which in range(2):
+                reach = MIRROR_REACH * body[i, 6]
                 if which == 0:
-                    distance, nx, ny, nz = nearest_wall(at[i, 0], at[i, 1], at[i, 2], MIRROR_REACH * size[i], walls)
+                    distance, nx, ny, nz = nearest_wall(body[i, 0], body[i, 1], body[i, 2], reach, walls)
                 else:
-                    distance, nx, ny, nz = nearest_obstacle(at[i, 0], at[i, 1], at[i, 2], walls)
-                if distance < MIRROR_REACH * size[i]:
-                    _mirror(at, velocity, total, i, distance, (nx, ny, nz))
-                    origin[total] = at[i]
-                    owner[total], size[total] = owner[i], size[i]
+                    distance, nx, ny, nz = nearest_obstacle(body[i, 0], body[i, 1], body[i, 2], walls)
+                if distance < reach:
+                    _mirror(body, total, i, distance, (nx, ny, nz))
+                    for d in range(3):
+                        origin[total, d] = body[i, d]
+                    owner[total] = owner[i]
                     total += 1
-    return _by_cell(at[:total], velocity[:total], size[:total], origin[:total], owner[:total], real, grid)
+    return _by_cell(body, origin, owner, real, total, grid)
 
 
 @inner
-def _by_cell(at: Array, velocity: Array, size: Array, origin: Array, owner: Ints, real: int, grid: Grid) -> Sorted:
-    total = at.shape[0]
+def _by_cell(body: Array, origin: Array, owner: Ints, real: int, total: int, grid: Grid) -> Sorted:
+    """Counting sort: stable, so that the order within a cell is that of the numbers."""
     starts, cell = np.zeros(grid.nx * grid.ny * grid.nz + 1, np.int64), np.empty(total, np.int64)
     for s in range(total):
-        ix, iy, iz = (
-            _cell(at[s, 0], grid.x, grid.cell, grid.nx),
-            _cell(at[s, 1], grid.y, grid.cell, grid.ny),
-            _cell(at[s, 2], grid.z, grid.cell, grid.nz),
-        )
+        ix = _cell(body[s, 0], grid.x, grid.cell, grid.nx)
+        iy = _cell(body[s, 1], grid.y, grid.cell, grid.ny)
+        iz = _cell(body[s, 2], grid.z, grid.cell, grid.nz)
         cell[s] = (iz * grid.ny + iy) * grid.nx + ix
         starts[cell[s] + 1] += 1
     for c in range(starts.shape[0] - 1):
         starts[c + 1] += starts[c]
     free = starts[:-1].copy()
     found = Sorted(
-        starts, np.empty(total, np.int64), np.empty(total, np.bool_), np.empty((total, 3)), np.empty((total, 3)),
-        np.empty(total), np.empty((total, 3)),
-    )  # fmt: skip
+        starts, np.empty(total, np.int64), np.empty(total, np.bool_), np.empty((total, 7)), np.empty((total, 3))
+    )
     for s in range(total):
         place = free[cell[s]]
         free[cell[s]] += 1
-        found.owner[place], found.real[place], found.h[place] = owner[s], s < real, size[s]
+        found.owner[place], found.real[place] = owner[s], s < real
+        for d in range(7):
+            found.body[place, d] = body[s, d]
         for d in range(3):
-            found.at[place, d], found.velocity[place, d], found.origin[place, d] = (
-                at[s, d], velocity[s, d], origin[s, d],
-            )  # fmt: skip
+            found.origin[place, d] = origin[s, d]
     return found

@@ -1,9 +1,9 @@
 """What a perfect swarm would do in a nozzle: quasi-one-dimensional flow in all regimes of back pressure.
 
-Units: the density far upstream is 1, its speed of sound c0, and p = K A rho^gamma with K = c0^2 / gamma. A is 1 upstream;
-a shock raises it in the energy gas (Rankine-Hugoniot), and leaves it at 1 in the barotropic one, whose shock conserves
-mass and momentum alone. Between shocks c^2 / (gamma - 1) + u^2 / 2 and A are constant (Shapiro, The Dynamics and
-Thermodynamics of Compressible Fluid Flow, 1953, chapters 4 and 5).
+Units: the density far upstream is 1, its speed of sound c0, and p = K A rho^gamma with K = c0^2 / gamma. A is 1
+upstream; a shock raises it in the energy gas (Rankine-Hugoniot), and leaves it at 1 in the barotropic one, whose shock
+conserves mass and momentum alone. Between shocks c^2 / (gamma - 1) + u^2 / 2 and A are constant (Shapiro, The Dynamics
+and Thermodynamics of Compressible Fluid Flow, 1953, chapters 4 and 5).
 """
 
 from typing import Literal, NamedTuple
@@ -48,7 +48,7 @@ class Flow(NamedTuple):
     def means(self, name: str, edges: Array) -> Array:
         """The field's means over the bins between ``edges`` [B + 1]: [B]."""
         x = np.linspace(edges[:-1], edges[1:], 65)
-        return self.at(name, x).mean(axis=0)  # type: ignore[no-any-return]
+        return self.at(name, x).mean(axis=0)
 
 
 def area_ratio(mach: Array | float, gamma: float) -> Array:
@@ -109,7 +109,7 @@ def _behind(ahead: _Stretch, area: float, gamma: float, c0: float, energy: bool)
     """The stretch behind a shock at cross-section ``area``."""
     mach = float(mach_of_area(area / ahead.sonic, gamma, supersonic=True))
     density, m2, entropy = normal_shock(max(mach, 1 + 1e-9), gamma, energy)
-    u1, rho1, _ = (float(each) for each in ahead.fields(np.asarray(mach), gamma, c0))
+    u1 = float(ahead.fields(np.asarray(mach), gamma, c0)[0])
     u2 = u1 / density
     sound = (u2 / m2) * np.sqrt(1 + (gamma - 1) / 2 * m2**2)
     return _Stretch(ahead.entropy * entropy, float(sound), float(area / area_ratio(m2, gamma)))
@@ -179,8 +179,10 @@ def quasi_1d(duct: Duct, back_pressure: float, gamma: float = 1.4, c0: float = 5
     behind = _behind(ahead, float(duct.area(shock)), gamma, c0, energy)
     first = _flow("shock", x, fast, ahead, gamma, c0, shock)
     second = _flow("shock", x, mach_of_area(np.maximum(area / behind.sonic, 1), gamma), behind, gamma, c0, shock)
-    fields = [np.where(x > shock, late, early) for early, late in zip(first[2:7], second[2:7], strict=True)]
-    return Flow("shock", x, *fields, shock)
+    u, rho, p, T, mach = (
+        np.where(x > shock, getattr(second, name), getattr(first, name)) for name in ("u", "rho", "p", "T", "mach")
+    )
+    return Flow("shock", x, u, rho, p, T, mach, shock)
 
 
 def _flow(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agentgym.envs.swarm.columns import CONTACTS, PASSED
 from agentgym.envs.swarm.duct import Duct
 from agentgym.envs.swarm.fluid import Fluid
 from agentgym.envs.swarm.nozzle import Flow
@@ -58,22 +59,22 @@ class Profiles:
 
     def add(self, fluid: Fluid, world: int, told: Array | None = None) -> None:
         """Look at a world as it is now; ``told`` [A, D] are accelerations, by default what agents sense."""
-        state, seen, inside = fluid.state, fluid.state.seen, fluid.inside[world]
+        inside = fluid.inside[world]
         self.looks[world] += 1
         if not inside.any():
             return
-        x = state.positions[world, inside, 0]
+        x = fluid["positions"][world, inside, 0]
         place = np.minimum((x / self.duct.length * self.bins).astype(np.int64), self.bins - 1)
-        rho, p = seen.rho[world, inside], seen.p[world, inside]
+        rho, p = fluid["rho"][world, inside], fluid["p"][world, inside]
         fields = {
-            "u": state.velocities[world, inside, 0], "rho": rho, "p": p, "T": p / rho * self.gamma / self.sound**2,
-            "spread": seen.spread[world, inside], "number": np.ones(len(x)),
+            "u": fluid["velocities"][world, inside, 0], "rho": rho, "p": p, "T": p / rho * self.gamma / self.sound**2,
+            "spread": fluid["spread"][world, inside], "number": np.ones(len(x)),
         }  # fmt: skip
         for name, values in fields.items():
             self.sums[name][world] += np.bincount(place, values, self.bins)
-        accelerations = (seen.push + seen.drag)[world, inside] if told is None else told[inside]
+        accelerations = (fluid["push"] + fluid["drag"])[world, inside] if told is None else told[inside]
         square = (accelerations**2).sum(axis=-1)
-        self.nearest[world] = min(self.nearest[world], seen.nearest[world, inside].min())
+        self.nearest[world] = min(self.nearest[world], fluid["nearest"][world, inside].min())
         self.fastest[world] = max(self.fastest[world], float(np.sqrt(square.max())))
         self.effort[world] += square.mean()
 
@@ -83,11 +84,11 @@ class Profiles:
         if name == "count":
             x = np.linspace(self.edges[:-1], self.edges[1:], 33)
             volume = self.duct.area(x).mean(axis=0) * np.diff(self.edges)
-            return number * self.mass / max(self.looks[world], 1) / volume  # type: ignore[no-any-return]
+            return number * self.mass / max(self.looks[world], 1) / volume
         if name == "mach":
             return self.field("u", world) / (self.sound * np.sqrt(self.field("T", world)))
         with np.errstate(invalid="ignore"):
-            return self.sums[name][world] / number  # type: ignore[no-any-return]
+            return self.sums[name][world] / number
 
     def errors(self, flow: Flow, world: int) -> dict[str, float]:
         """Root mean square errors against a flow: ``u`` raw, ``u_range``, ``u_mean``, ``u_max``, and so on.
@@ -114,7 +115,6 @@ class Profiles:
         flux = self.field("count", world) * self.field("u", world) * self.duct.area(middle)
         mach, throat = self.field("mach", world), np.argsort(np.abs(middle - self.duct.throat))[:2]
         scale = self.sound**2 / fluid.h
-        counts = fluid.state.counts
         return {
             **self.errors(flow, world),
             "flux_variation": float(flux.std() / flux.mean()),
@@ -124,7 +124,7 @@ class Profiles:
             "separation": float(self.nearest[world] / fluid.spacing),
             "acceleration": float(np.sqrt(self.effort[world] / max(self.looks[world], 1)) / scale),
             "fastest": float(self.fastest[world] / scale),
-            "contacts": float(counts.contacts[world]),
-            "passed": float(counts.passed[world]),
+            "contacts": float(fluid.stations[world, CONTACTS]),
+            "passed": float(fluid.stations[world, PASSED]),
             "agents": float(fluid.inside[world].sum()),
         }

@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from agentgym.envs.swarm import columns as at
 from agentgym.envs.swarm.compiled import inner
 from agentgym.envs.swarm.kernels import scale, shape, slope
 from agentgym.envs.swarm.neighbours import Grid, Sorted, Walls, cells_within, sort_agents
 
-__all__ = ["Gas", "Sensed", "accelerate", "pressure_of", "sense", "sound_of"]
+__all__ = ["Gas", "Lists", "accelerate", "pressure_of", "sense", "sound_of"]
 
 Array = NDArray[np.float64]
 
@@ -52,31 +53,6 @@ class Gas(NamedTuple):
     damping: float
 
 
-class Sensed(NamedTuple):
-    """What the agents of one world sense and derive, [A] and [A, D]; entries of absent agents are left as they were.
-
-    Attributes:
-        rho: density. omega: 1 + (h / (D rho)) sum m dW/dh. p: pressure. c: speed of sound. spread: mean square
-        velocity of the neighbours about their mean, an axis. divergence, curl: of the velocity. balsara: share of the
-        divergence in the velocity's gradient, 0 to 1. heating: dA/dt. push: acceleration by pressure. drag: by viscosity.
-        flow: the neighbours' mean velocity. nearest: distance of the nearest agent within 2h, else 2h.
-    """
-
-    rho: Array
-    omega: Array
-    p: Array
-    c: Array
-    spread: Array
-    divergence: Array
-    curl: Array
-    balsara: Array
-    heating: Array
-    push: Array
-    drag: Array
-    flow: Array
-    nearest: Array
-
-
 @inner
 def pressure_of(rho: float, entropy: float, gas: Gas) -> float:
     """P at a density and an A."""
@@ -107,77 +83,76 @@ class Lists(NamedTuple):
 
 @inner
 def sense(
-    positions: Array, velocities: Array, h: Array, present: NDArray[np.bool_], lead: float, gas: Gas, walls: Walls,
-    grid: Grid, out: Sensed,
-) -> tuple[Sorted, Lists]:  # fmt: skip
-    """First pass: densities, Omega, velocity gradients and spread; writes into ``out``."""
-    agents = sort_agents(positions, velocities, h, present, lead, walls, grid)
-    total = agents.owner.shape[0]
+    agents: Array, place: NDArray[np.int8], lead: float, gas: Gas, walls: Walls, grid: Grid
+) -> tuple[Sorted, Lists]:
+    """First pass: densities, Omega, velocity gradients and spread; writes into ``agents`` [A, columns]."""
+    found = sort_agents(agents, place, lead, walls, grid)
+    total = found.owner.shape[0]
     first, who, factor = np.zeros(total + 1, np.int64), np.empty(48 * total + 64, np.int32), np.empty(48 * total + 64)
     count = 0
     for s in range(total):
-        if agents.real[s] or not gas.strict:
-            who, factor, count = _within(s, agents, grid, who, factor, count)
-            _sum(s, agents, gas, who, factor, first[s], count, out)
+        if found.real[s] or not gas.strict:
+            who, factor, count = _within(s, found, grid, who, factor, count)
+            _sum(s, found.owner[s], found.real[s], found.real, found.body, gas, who, factor, first[s], count, agents)
         first[s + 1] = count
-    return agents, Lists(first, who, factor)
+    return found, Lists(first, who, factor)
 
 
 @inner
 def _within(
-    s: int, agents: Sorted, grid: Grid, who: NDArray[np.int32], factor: Array, count: int
+    s: int, found: Sorted, grid: Grid, who: NDArray[np.int32], factor: Array, count: int
 ) -> tuple[NDArray[np.int32], Array, int]:
     """Append whom s senses to ``who``, and the squared distances to ``factor``; the arrays grow where they must.
 
     An image of an agent beyond 2h counts no more than the agent itself, which has not been sensed: both distances must
     be below 2h. Images do not sense images.
     """
-    reach2, image = 4.0 * agents.h[s] * agents.h[s], not agents.real[s]
-    x, y, z = agents.at[s, 0], agents.at[s, 1], agents.at[s, 2]
-    ox, oy, oz = agents.origin[s, 0], agents.origin[s, 1], agents.origin[s, 2]
-    x0, x1, y0, y1, z0, z1 = cells_within(x, y, z, 2.0 * agents.h[s], grid)
+    reach2, image = 4.0 * found.body[s, 6] * found.body[s, 6], not found.real[s]
+    x, y, z = found.body[s, 0], found.body[s, 1], found.body[s, 2]
+    ox, oy, oz = found.origin[s, 0], found.origin[s, 1], found.origin[s, 2]
+    x0, x1, y0, y1, z0, z1 = cells_within(x, y, z, 2.0 * found.body[s, 6], grid)
     for iz in range(z0, z1 + 1):
         for iy in range(y0, y1 + 1):
             row = (iz * grid.ny + iy) * grid.nx
-            start, stop = agents.starts[row + x0], agents.starts[row + x1 + 1]
+            start, stop = found.starts[row + x0], found.starts[row + x1 + 1]
             while count + stop - start > who.shape[0]:
                 who, factor = _doubled(who, factor)
             for t in range(start, stop):
-                dx, dy, dz = x - agents.at[t, 0], y - agents.at[t, 1], z - agents.at[t, 2]
-                ex, ey, ez = ox - agents.origin[t, 0], oy - agents.origin[t, 1], oz - agents.origin[t, 2]
+                dx, dy, dz = x - found.body[t, 0], y - found.body[t, 1], z - found.body[t, 2]
+                ex, ey, ez = ox - found.origin[t, 0], oy - found.origin[t, 1], oz - found.origin[t, 2]
                 r2 = dx * dx + dy * dy + dz * dz
                 who[count], factor[count] = t, r2
                 near = (r2 < reach2) & (ex * ex + ey * ey + ez * ez < reach2)
-                count += near & (agents.real[t] | (not image))
+                count += near & (found.real[t] | (not image))
     return who, factor, count
 
 
 @inner
 def _sum(
-    s: int, agents: Sorted, gas: Gas, who: NDArray[np.int32], factor: Array, start: int, stop: int, out: Sensed
-) -> None:
+    s: int, i: int, real: bool, reals: NDArray[np.bool_], body: Array, gas: Gas, who: NDArray[np.int32],
+    factor: Array, start: int, stop: int, agents: Array,
+) -> None:  # fmt: skip
     """Turn the squared distances into factors of gradients and, of agents that are no image, sum over neighbours."""
-    size, dimensions, kernel = agents.h[s], gas.dimensions, gas.kernel
+    size, dimensions, kernel = body[s, 6], gas.dimensions, gas.kernel
     inverse = 1.0 / size
     norm = gas.mass * scale(kernel, dimensions, size)
     steepness = norm * inverse * inverse
-    if not agents.real[s]:
+    if not real:
         for k in range(start, stop):
             factor[k] = steepness * slope(kernel, math.sqrt(factor[k]) * inverse)
         return
-    x, y, z = agents.at[s, 0], agents.at[s, 1], agents.at[s, 2]
-    u, v, w = agents.velocity[s, 0], agents.velocity[s, 1], agents.velocity[s, 2]
+    x, y, z, u, v, w = body[s, 0], body[s, 1], body[s, 2], body[s, 3], body[s, 4], body[s, 5]
     rho, change, divergence, energy, closest = 0.0, 0.0, 0.0, 0.0, 4.0 * size * size
     curl_x, curl_y, curl_z, mean_x, mean_y, mean_z = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for k in range(start, stop):
         t, r2 = who[k], factor[k]
-        if r2 < closest and t != s and agents.real[t]:
+        if r2 < closest and t != s and reals[t]:
             closest = r2
         q = math.sqrt(r2) * inverse
         weight, steep = shape(kernel, q), slope(kernel, q)
         factor[k] = steepness * steep
-        dx, dy, dz = x - agents.at[t, 0], y - agents.at[t, 1], z - agents.at[t, 2]
-        vx, vy, vz = u - agents.velocity[t, 0], v - agents.velocity[t, 1], w - agents.velocity[t, 2]
+        dx, dy, dz = x - body[t, 0], y - body[t, 1], z - body[t, 2]
+        vx, vy, vz = u - body[t, 3], v - body[t, 4], w - body[t, 5]
         rho += weight
         change += dimensions * weight + q * q * steep
         divergence += steep * (vx * dx + vy * dy + vz * dz)
@@ -189,17 +164,14 @@ def _sum(
             curl_y += steep * (vz * dx - vx * dz)
             mean_z += weight * vz
         energy += weight * (vx * vx + vy * vy + vz * vz)
-    i = agents.owner[s]
-    out.rho[i], out.nearest[i] = norm * rho, math.sqrt(closest)
-    out.omega[i] = 1.0 - change / (dimensions * rho)
+    omega = max(1.0 - change / (dimensions * rho), 0.1)  # it is 0 for an agent that is alone
+    gradient = inverse * inverse / (rho * omega)
     mean_x, mean_y, mean_z = mean_x / rho, mean_y / rho, mean_z / rho
-    out.flow[i, 0], out.flow[i, 1] = u - mean_x, v - mean_y
-    if dimensions == 3:
-        out.flow[i, 2] = w - mean_z
-    out.spread[i] = max(energy / rho - mean_x**2 - mean_y**2 - mean_z**2, 0.0) / dimensions
-    gradient = inverse * inverse / (rho * out.omega[i])
-    out.divergence[i] = -divergence * gradient
-    out.curl[i] = math.sqrt(curl_x**2 + curl_y**2 + curl_z**2) * abs(gradient)
+    agents[i, at.RHO], agents[i, at.OMEGA], agents[i, at.NEAREST] = norm * rho, omega, math.sqrt(closest)
+    agents[i, at.FLOW], agents[i, at.FLOW + 1], agents[i, at.FLOW + 2] = u - mean_x, v - mean_y, w - mean_z
+    agents[i, at.SPREAD] = max(energy / rho - mean_x**2 - mean_y**2 - mean_z**2, 0.0) / dimensions
+    agents[i, at.DIVERGENCE] = -divergence * gradient
+    agents[i, at.CURL] = math.sqrt(curl_x**2 + curl_y**2 + curl_z**2) * abs(gradient)
 
 
 @inner
@@ -211,24 +183,27 @@ def _doubled(who: NDArray[np.int32], factor: Array) -> tuple[NDArray[np.int32], 
 
 
 @inner
-def accelerate(
-    agents: Sorted, lists: Lists, rho: Array, omega: Array, p: Array, c: Array, entropy: Array, gas: Gas, out: Sensed
-) -> None:
-    """Second pass: accelerations by pressure and viscosity, and heating; writes ``push``, ``drag``, ``heating``.
+def accelerate(found: Sorted, lists: Lists, gas: Gas, agents: Array) -> None:
+    """Second pass: accelerations by pressure and viscosity, and heating; writes into ``agents`` [A, columns].
 
-    ``rho`` to ``entropy`` [A] are what the agents go by: their own, or in the zones at a duct's ends the stations'.
+    The agents go by the density, Omega, pressure and speed of sound that stand there: their own, or in the zones at a
+    duct's ends the stations'.
     """
-    total, strict = agents.owner.shape[0], gas.strict
+    total, strict = found.owner.shape[0], gas.strict
     # One row an agent: position, velocity, h, c, rho, Balsara's switch, and what its pressure contributes
-    own, found = np.empty((total, 11)), np.zeros((total, 7))
+    own, sums = np.empty((total, 11)), np.zeros((total, 7))
     for s in range(total):
-        i = agents.owner[s]
-        for d in range(3):
-            own[s, d], own[s, 3 + d] = agents.at[s, d], agents.velocity[s, d]
-        across = abs(out.divergence[i])
-        own[s, 6], own[s, 7], own[s, 8] = agents.h[s], c[i], rho[i]
-        own[s, 9] = across / (across + out.curl[i] + 1e-4 * c[i] / agents.h[s])
-        own[s, 10] = c[i] * c[i] / (omega[i] * rho[i]) if strict else p[i] / (omega[i] * rho[i] * rho[i])
+        i = found.owner[s]
+        for d in range(7):
+            own[s, d] = found.body[s, d]
+        across, c, rho = abs(agents[i, at.DIVERGENCE]), agents[i, at.SOUND], agents[i, at.RHO]
+        own[s, 7], own[s, 8] = c, rho
+        own[s, 9] = across / (across + agents[i, at.CURL] + 1e-4 * c / own[s, 6])
+        own[s, 10] = (
+            c * c / (agents[i, at.OMEGA] * rho)
+            if strict
+            else agents[i, at.PRESSURE] / (agents[i, at.OMEGA] * rho * rho)
+        )
     for s in range(total):
         x, y, z, u, v, w = own[s, 0], own[s, 1], own[s, 2], own[s, 3], own[s, 4], own[s, 5]
         size, sound, density, switch, pressure = own[s, 6], own[s, 7], own[s, 8], own[s, 9], own[s, 10]
@@ -253,26 +228,26 @@ def accelerate(
             drag_z -= stress * dz
             heat += stress * approach
             if not strict:
-                found[t, 0] += pull * dx
-                found[t, 1] += pull * dy
-                found[t, 2] += pull * dz
-                found[t, 3] += stress * dx
-                found[t, 4] += stress * dy
-                found[t, 5] += stress * dz
-                found[t, 6] += stress * approach
-        found[s, 0] += push_x
-        found[s, 1] += push_y
-        found[s, 2] += push_z
-        found[s, 3] += drag_x
-        found[s, 4] += drag_y
-        found[s, 5] += drag_z
-        found[s, 6] += heat
-    k = gas.sound * gas.sound / gas.gamma
+                sums[t, 0] += pull * dx
+                sums[t, 1] += pull * dy
+                sums[t, 2] += pull * dz
+                sums[t, 3] += stress * dx
+                sums[t, 4] += stress * dy
+                sums[t, 5] += stress * dz
+                sums[t, 6] += stress * approach
+        sums[s, 0] += push_x
+        sums[s, 1] += push_y
+        sums[s, 2] += push_z
+        sums[s, 3] += drag_x
+        sums[s, 4] += drag_y
+        sums[s, 5] += drag_z
+        sums[s, 6] += heat
+    unit = gas.sound * gas.sound / gas.gamma
     for s in range(total):
-        if agents.real[s]:
-            i = agents.owner[s]
-            for d in range(gas.dimensions):
-                out.push[i, d], out.drag[i, d] = found[s, d], found[s, 3 + d]
+        if found.real[s]:
+            i = found.owner[s]
+            for d in range(3):
+                agents[i, at.PUSH + d], agents[i, at.DRAG + d] = sums[s, d], sums[s, 3 + d]
             # dA = (gamma - 1) / (2 K rho^(gamma - 1)) sum m Pi v_ij . grad W dt
-            out.heating[i] = found[s, 6] * (gas.gamma - 1.0) / (2.0 * k * rho[i] ** (gas.gamma - 1.0))
-            out.balsara[i] = own[s, 9]
+            agents[i, at.HEATING] = sums[s, 6] * (gas.gamma - 1.0) / (2.0 * unit * own[s, 8] ** (gas.gamma - 1.0))
+            agents[i, at.BALSARA] = own[s, 9]
