@@ -1,8 +1,8 @@
 """The names that ``from agentgym import ...`` finds; each is imported when it is first used."""
 
-from .making import parallel_env as parallel_env
-from .runs import RunConfig as RunConfig
-from .training import resume as resume
-from .training import train as train
+from .make import parallel_env as parallel_env
+from .runs.run import RunConfig as RunConfig
+from .runs.train import resume as resume
+from .runs.train import train as train
 
 __version__: str

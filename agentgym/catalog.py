@@ -77,6 +77,11 @@ def _agent(name: str, target: str, summary: str) -> Entry:
     return Entry("agent", name, f"agentgym.agents.{target}", summary, f"agentgym.agents.{folder}")
 
 
+def _language(name: str, target: str, summary: str) -> Entry:
+    target = f"agentgym.agents.language.methods.agents:{target}"
+    return Entry("agent", name, target, f"language agent: {summary}", "agentgym.agents.language")
+
+
 def _suite(name: str, target: str, summary: str) -> Entry:
     return Entry("suite", name, f"agentgym.evaluation.suites.{target}", summary, "agentgym.evaluation.suites")
 
@@ -92,11 +97,11 @@ def _attack(name: str, target: str, summary: str) -> Entry:
 
 
 def _method(name: str, target: str, summary: str) -> Entry:
-    return Entry("method", name, f"agentgym.agents.language.{target}", summary, "agentgym.agents.language")
+    return Entry("method", name, f"agentgym.agents.language.methods.{target}", summary, "agentgym.agents.language")
 
 
 def _recipe(name: str, target: str, summary: str, **kwargs: str) -> Entry:
-    return Entry("recipe", name, f"agentgym.data.{target}", summary, "agentgym.data", kwargs=kwargs)
+    return Entry("recipe", name, f"agentgym.recipes.{target}", summary, "agentgym.data", kwargs=kwargs)
 
 
 def _control(task: str, env: str) -> list[Entry]:
@@ -157,12 +162,12 @@ OURS: tuple[Entry, ...] = (
     _agent("prdc", "offline.prdc.prdc:PRDC", "offline: TD3 held to the nearest logged state and action"),
     _agent("dt", "offline.dt.dt:DecisionTransformer", "offline: Decision Transformer, actions given a return to go"),
     _agent("doc", "offline.doc.doc:DoC", "offline: Dichotomy of Control, sequence form; also future-VAE"),
-    _agent("grpo", "language.methods:GRPO", "language agent: group-relative policy optimisation"),
-    _agent("dr-grpo", "language.methods:DrGRPO", "language agent: GRPO without its two biases"),
-    _agent("rloo", "language.methods:RLOO", "language agent: leave-one-out baselines"),
-    _agent("gigpo", "language.methods:GiGPO", "language agent: groups of episodes and of turns in equal states"),
-    _agent("spear", "language.methods:SPEAR", "language agent: GRPO with self-imitation that fades in"),
-    _agent("epo", "language.methods:EPO", "language agent: GRPO with a band around earlier entropies"),
+    _language("grpo", "GRPO", "group-relative policy optimisation"),
+    _language("dr-grpo", "DrGRPO", "GRPO without its two biases"),
+    _language("rloo", "RLOO", "leave-one-out baselines"),
+    _language("gigpo", "GiGPO", "groups of episodes and of turns in equal states"),
+    _language("spear", "SPEAR", "GRPO with self-imitation that fades in"),
+    _language("epo", "EPO", "GRPO with a band around earlier entropies"),
     _suite("parameter-grid", "parameter_grid:ParameterGrid", "every cell of a grid over the uncertainty set"),
     _suite("perturbations", "perturbations:Perturbations", "observation, action, reward and dynamics, at intensities"),
     _suite("stochasticity", "stochasticity:StochasticitySuite", "how random actions, moves and rewards are"),
@@ -204,7 +209,7 @@ OURS: tuple[Entry, ...] = (
     _method("epo", "epo:EPO", "a band around earlier entropies (EPO)"),
     _method("entropy", "entropy:EntropyBonus", "entropy bonus"),
     _method("kl", "reference:KLToReference", "KL penalty to the initial policy"),
-    _method("llds", "likelihood:LLDS", "keeps the likelihood of good responses (LLDS)"),
+    _method("llds", "llds:LLDS", "keeps the likelihood of good responses (LLDS)"),
     _method("empg", "modulators:EMPG", "advantages scaled by entropy (EMPG)"),
     _method("aem", "modulators:AEM", "advantages scaled by entropy within the group (AEM)"),
     _method("simpletir", "filters:SimpleTIR", "drops episodes with a turn that holds no command (SimpleTIR)"),

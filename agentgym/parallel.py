@@ -19,8 +19,8 @@ from typing import Any, Generic, TypeVar
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from agentgym.contracts.settings import whole_number
 from agentgym.errors import AskError, MissingExtra, Stopped
-from agentgym.settings import whole_number
 
 __all__ = ["Outcome", "connect_to_ray", "map_tasks"]
 

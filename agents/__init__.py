@@ -7,10 +7,11 @@ Every agent keeps one contract, so that the command line, the evaluation and the
   ``save(folder)`` and ``Agent.load(folder, env=None)``. ``env`` is an id, a Gymnasium ``Env`` or ``VectorEnv``, or
   a Stable-Baselines3 ``VecEnv``. ``agents.common.agent`` has the base classes.
 - ``Agent.Config`` is a dataclass of plain fields, every hyperparameter once, with its check and its presets
-  (:class:`agentgym.settings.AgentConfig`). The constructor takes the fields by keyword:
+  (:class:`agentgym.contracts.settings.AgentConfig`). The constructor takes the fields by keyword:
   ``SAC("MlpPolicy", env, preset="mujoco", learning_rate=1e-3)``, or ``**config.to_kwargs()``.
-- ``Agent.traits`` says where it differs from others (:class:`agentgym.agent.Traits`): what it learns from, whether it
-  hears rewards or promises returns, which suite suits it. :mod:`agentgym.agent` has the contract as a ``Protocol``.
+- ``Agent.traits`` (:class:`agentgym.contracts.agent.Traits`) says where it differs from others: what it learns from,
+  whether it hears rewards or promises returns, which suite suits it. :mod:`agentgym.contracts.agent` has the contract
+  as a ``Protocol``.
 - ``Agent.catalog_name`` is its id in :mod:`agentgym.catalog`; ``agents.common.saving.load_agent(folder)`` finds
   the class of a saved agent by it.
 

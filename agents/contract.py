@@ -1,10 +1,10 @@
-"""mypy reads this file: every agent of the catalog keeps the contract of :class:`agentgym.agent.Agent`."""
+"""mypy reads this file: every agent of the catalog keeps the contract of :class:`agentgym.contracts.agent.Agent`."""
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from agentgym import agents
-    from agentgym.agent import Agent
+    from agentgym.contracts.agent import Agent
 
     AGENTS: list[type[Agent]] = [
         agents.BC,

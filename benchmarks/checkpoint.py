@@ -23,13 +23,13 @@ import numpy as np
 import stable_baselines3
 import torch
 
-from agentgym.checkpoints import Checkpoints
-from agentgym.making import make_env
-from agentgym.metrics import MetricsFile
-from agentgym.recording import RecordedEnv
-from agentgym.resuming import run_inventory
-from agentgym.runs import RunConfig
-from agentgym.training import build
+from agentgym.make import make_env
+from agentgym.runs.checkpoints import Checkpoints
+from agentgym.runs.metrics import MetricsFile
+from agentgym.runs.resume import run_inventory
+from agentgym.runs.run import RunConfig
+from agentgym.runs.train import build
+from agentgym.wrappers.replay import RecordedEnv
 
 ENV = "HalfCheetah-v5"
 EVERY = 5_000

@@ -22,12 +22,12 @@ import numpy as np
 from agentgym.envs.convection.controllers import CONTROLLERS, controllers
 from agentgym.envs.convection.vector import ConvectionVectorEnv
 from agentgym.evaluation.contestants import load_agent
-from agentgym.files import write_file
-from agentgym.metrics import Table
 from agentgym.parallel import map_tasks
-from agentgym.runs import Run, RunConfig, provenance
+from agentgym.runs.files import write_file
+from agentgym.runs.metrics import Table
+from agentgym.runs.run import Run, RunConfig, provenance
+from agentgym.runs.train import resume, train
 from agentgym.stats import bootstrap_interval
-from agentgym.training import resume, train
 
 SIMULATIONS, ACTIONS = 350, 200  # Vignon et al. 2023
 WORLDS = 32  # side by side in training

@@ -19,10 +19,10 @@ import minari
 import numpy as np
 from minari.data_collector import EpisodeBuffer
 
-from agentgym.data.making import make_dataset
 from agentgym.evaluation.evaluate import evaluate
-from agentgym.runs import RunConfig
-from agentgym.training import train
+from agentgym.recipes.make import make_dataset
+from agentgym.runs.run import RunConfig
+from agentgym.runs.train import train
 
 OFF_POLICY = {"learning_starts": 50, "batch_size": 32, "buffer_size": 1000}
 ON_POLICY = {"n_steps": 64}

@@ -23,11 +23,11 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 import agentgym  # noqa: F401  (registers the environments)
-from agentgym.agents.language.learner import Learner
-from agentgym.agents.language.methods import GRPO
-from agentgym.agents.language.plugins import make_plugins
-from agentgym.agents.language.policy import Sampler
-from agentgym.agents.language.trajectory import collate
+from agentgym.agents.language.loop.learner import Learner
+from agentgym.agents.language.loop.plugins import make_plugins
+from agentgym.agents.language.loop.trajectory import collate
+from agentgym.agents.language.methods.agents import GRPO
+from agentgym.agents.language.policies.policy import Sampler
 
 TARGET_SECONDS = 10.0
 HOOKS = (

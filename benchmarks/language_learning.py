@@ -24,16 +24,16 @@ from matplotlib.figure import Figure
 
 import agentgym  # noqa: F401  (registers the environments)
 from agentgym.agents.common.denormals import flushing_denormals
-from agentgym.agents.language.methods import GRPO
-from agentgym.agents.language.policy import Sampler
-from agentgym.agents.language.rollout import Rollout
+from agentgym.agents.language.loop.rollout import Rollout
+from agentgym.agents.language.methods.agents import GRPO
+from agentgym.agents.language.policies.policy import Sampler
 from agentgym.evaluation.contestants import load_agent
-from agentgym.files import write_file
-from agentgym.metrics import Table
 from agentgym.parallel import map_tasks
-from agentgym.runs import Run, RunConfig, provenance
+from agentgym.runs.files import write_file
+from agentgym.runs.metrics import Table
+from agentgym.runs.run import Run, RunConfig, provenance
+from agentgym.runs.train import resume, train
 from agentgym.stats import bootstrap_interval
-from agentgym.training import resume, train
 
 ENV = "agentgym/Household-v0"
 WORLD: dict[str, Any] = {"size": "tiny", "tasks": ["place", "clean", "heat", "cool"]}

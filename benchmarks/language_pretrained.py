@@ -23,9 +23,9 @@ from scipy.stats import binomtest
 
 import agentgym  # noqa: F401  (registers the environments)
 from agentgym.agents.common.denormals import flushing_denormals
-from agentgym.agents.language.methods import GRPO
-from agentgym.agents.language.policy import Sampler
-from agentgym.agents.language.rollout import Rollout
+from agentgym.agents.language.loop.rollout import Rollout
+from agentgym.agents.language.methods.agents import GRPO
+from agentgym.agents.language.policies.policy import Sampler
 
 WORLDS_AT_ONCE = 16
 FIRST_SEED = 1_000_000

@@ -25,18 +25,18 @@ from matplotlib.figure import Figure
 
 from agentgym.agents.common.saving import load_agent
 from agentgym.data.dataset import Description
-from agentgym.data.making import make_dataset
 from agentgym.data.storage import load_dataset
 from agentgym.evaluation.conditions import Condition
 from agentgym.evaluation.rollout import Job, play_episodes
 from agentgym.evaluation.table import Scene
-from agentgym.files import write_file
-from agentgym.metrics import Table
 from agentgym.parallel import map_tasks
-from agentgym.runs import Run, RunConfig, provenance
+from agentgym.recipes.make import make_dataset
+from agentgym.runs.files import write_file
+from agentgym.runs.metrics import Table
+from agentgym.runs.run import Run, RunConfig, provenance
+from agentgym.runs.train import resume, train
 from agentgym.seeding import episode_seed
 from agentgym.stats import bootstrap_interval
-from agentgym.training import resume, train
 
 EVALUATION_SEED = 700_000  # root of the judging episodes' seeds, the same for all runs
 

@@ -25,12 +25,12 @@ from typing import Any
 import numpy as np
 
 from agentgym.evaluation.evaluate import evaluate
-from agentgym.files import write_file
-from agentgym.metrics import Table
 from agentgym.parallel import map_tasks
-from agentgym.runs import Run, RunConfig, provenance
+from agentgym.runs.files import write_file
+from agentgym.runs.metrics import Table
+from agentgym.runs.run import Run, RunConfig, provenance
+from agentgym.runs.train import resume, train
 from agentgym.stats import bootstrap_interval, iqm
-from agentgym.training import resume, train
 
 STEPS = {
     "InvertedPendulum-v5": 20_000,

@@ -27,10 +27,10 @@ from agentgym import catalog
 from agentgym.evaluation.conditions import Condition
 from agentgym.evaluation.rollout import Job, play_episodes
 from agentgym.evaluation.table import Scene
-from agentgym.making import make_env
-from agentgym.recording import RecordedEnv
-from agentgym.runs import RunConfig
-from agentgym.training import training_environments
+from agentgym.make import make_env
+from agentgym.runs.run import RunConfig
+from agentgym.runs.train import training_environments
+from agentgym.wrappers.replay import RecordedEnv
 
 WORLDS = 16
 THREADS = (1, 2)

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import gymnasium
 import numpy as np
 
+from agentgym.contracts.settings import check_settings
 from agentgym.errors import AskError, InvalidParameter
 from agentgym.evaluation.table import Scene
-from agentgym.settings import check_settings
 
 __all__ = ["Condition", "Subject", "Suite", "require_once"]
 

@@ -12,13 +12,13 @@ from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from agentgym import catalog
-from agentgym.agent import words_of
-from agentgym.checkpoint import MANIFEST
-from agentgym.environment import Worded, controllers_of
+from agentgym.contracts.agent import words_of
+from agentgym.contracts.environment import Worded, controllers_of
 from agentgym.errors import AskError, SpaceMismatch, UnknownId
 from agentgym.evaluation.table import AgentRecord
-from agentgym.preprocessing import AsTrained, as_trained
-from agentgym.runs import Run
+from agentgym.runs.run import Run
+from agentgym.runs.state_files import MANIFEST
+from agentgym.wrappers.preprocessing import AsTrained, as_trained
 
 __all__ = ["Contestant", "Training", "brought_along", "contestants_of", "fitted", "load_agent", "shared_environment"]
 

@@ -12,7 +12,8 @@ import numpy as np
 from gymnasium import spaces
 
 from agentgym import catalog
-from agentgym.checking import check_interface
+from agentgym.contracts.check_env import check_interface
+from agentgym.contracts.settings import from_settings, parse_settings, whole_number
 from agentgym.errors import AskError
 from agentgym.evaluation.conditions import Condition, Subject, Suite
 from agentgym.evaluation.contestants import (
@@ -25,13 +26,12 @@ from agentgym.evaluation.contestants import (
 )
 from agentgym.evaluation.rollout import MAX_STEPS, SIDE_BY_SIDE, Job, message, play_batches, play_episodes
 from agentgym.evaluation.table import Evaluation, Row, Scene
-from agentgym.making import has_exact_batch, has_native_batch, make_env
+from agentgym.make import has_exact_batch, has_native_batch, make_env
 from agentgym.parallel import connect_to_ray, map_tasks
+from agentgym.play.worlds import close
 from agentgym.progress import bar
-from agentgym.runs import provenance
+from agentgym.runs.run import provenance
 from agentgym.seeding import LARGEST_SEED, episode_seed
-from agentgym.settings import from_settings, parse_settings, whole_number
-from agentgym.worlds import close
 
 __all__ = ["evaluate", "load_suite"]
 

@@ -10,15 +10,15 @@ import imageio.v3 as imageio
 import numpy as np
 from PIL import Image, ImageDraw
 
-from agentgym.checking import check_interface
+from agentgym.contracts.check_env import check_interface
+from agentgym.contracts.settings import whole_number
 from agentgym.errors import AskError, MissingExtra
 from agentgym.evaluation.contestants import brought_along, contestants_of, fitted
-from agentgym.making import make_env
-from agentgym.playing import Transition, Watcher, play
-from agentgym.runs import Run
+from agentgym.make import make_env
+from agentgym.play.player import Transition, Watcher, play
+from agentgym.play.worlds import Environments, Episode
+from agentgym.runs.run import Run
 from agentgym.seeding import LARGEST_SEED
-from agentgym.settings import whole_number
-from agentgym.worlds import Environments, Episode
 
 __all__ = ["FORMATS", "cast", "film", "played_by", "render_modes", "write_film"]
 

@@ -14,15 +14,15 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from agentgym.agent import PROMISED, acting_in
-from agentgym.environment import Uncertain
+from agentgym.contracts.agent import PROMISED, acting_in
+from agentgym.contracts.environment import Uncertain
+from agentgym.contracts.finite import require_finite
 from agentgym.evaluation.conditions import Condition
 from agentgym.evaluation.table import Row
-from agentgym.finite import require_finite
-from agentgym.making import make_env, make_native_batch, perturbed
-from agentgym.playing import Shown, Watcher, play
+from agentgym.make import make_env, make_native_batch, perturbed
+from agentgym.play.player import Shown, Watcher, play
+from agentgym.play.worlds import MAX_STEPS, Batch, Environments, Episode, Worlds, close, number
 from agentgym.seeding import stream
-from agentgym.worlds import MAX_STEPS, Batch, Environments, Episode, Worlds, close, number
 
 __all__ = ["MAX_STEPS", "SIDE_BY_SIDE", "Job", "message", "play_batches", "play_episodes"]
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agentgym.evaluation.table import Evaluation
-from agentgym.files import write_file
+from agentgym.runs.files import write_file
 from agentgym.stats import Estimate, Summary, summarise
 
 __all__ = ["PanelSummary", "print_summary", "summaries", "write_summary"]

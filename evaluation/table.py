@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agentgym.errors import CorruptFile
-from agentgym.files import write_file
+from agentgym.runs.files import write_file
 
 __all__ = ["AgentRecord", "Evaluation", "Row", "Scene"]
 

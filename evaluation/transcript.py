@@ -6,12 +6,12 @@ from typing import Any
 
 from gymnasium.spaces import Text
 
-from agentgym.agent import acting_in
+from agentgym.contracts.agent import acting_in
+from agentgym.contracts.settings import whole_number
 from agentgym.evaluation.film import cast, played_by, render_modes
-from agentgym.making import make_env
-from agentgym.playing import Transition, Watcher, play_rounds
-from agentgym.settings import whole_number
-from agentgym.worlds import Environments, Episode
+from agentgym.make import make_env
+from agentgym.play.player import Transition, Watcher, play_rounds
+from agentgym.play.worlds import Environments, Episode
 
 __all__ = ["drawn", "is_drawn_in_letters", "is_of_texts", "transcript"]
 

@@ -54,8 +54,8 @@ def make(
         runs: folder that holds the runs; those of behaviours go to its folder behaviours, and are used again.
         overwrite: make what is there already anew.
     """
-    from agentgym.data.making import make_dataset
     from agentgym.data.recipe import find_recipe
+    from agentgym.recipes.make import make_dataset
 
     if not recipes:
         raise AskError("Which recipe? agentgym data make RECIPE ... See: agentgym list recipes")

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import tyro
 
+from agentgym.contracts.settings import parse_values
 from agentgym.errors import AskError
-from agentgym.files import require_writable, unused
-from agentgym.settings import parse_values
+from agentgym.runs.files import require_writable, unused
 
 HELP = """Evaluate trained agents under every condition of the suites; write rows.csv, summary.csv and report.html.
 

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import tyro
 
+from agentgym.contracts.settings import parse_settings, parse_values, whole_number
 from agentgym.errors import AskError
-from agentgym.files import require_writable, unused
+from agentgym.runs.files import require_writable, unused
 from agentgym.seeding import LARGEST_SEED
-from agentgym.settings import parse_settings, parse_values, whole_number
 
 HELP = """Film one episode of a trained agent, as a video (.mp4, .gif) or as a strip of frames (.png); in a
 world of texts, or without --video in one that is drawn in letters (FrozenLake, Taxi), print it.

@@ -6,7 +6,7 @@ from typing import Annotated
 import tyro
 
 from agentgym.errors import AskError
-from agentgym.files import require_writable
+from agentgym.runs.files import require_writable
 
 
 def report(folder: Annotated[Path, tyro.conf.Positional], out: Path | None = None, overwrite: bool = False) -> None:

@@ -23,7 +23,7 @@ def resume(run: Annotated[Path, tyro.conf.Positional], steps: int = 0) -> None:
         steps: further steps to learn, beyond the end of the run: what it was asked for, or what it learned where its
             last rollout went beyond that. Rollouts are whole here too, so that more may be learned.
     """
-    from agentgym.training import resume as resume_run
+    from agentgym.runs.train import resume as resume_run
 
     done = resume_run(run, steps)
     record = done.record()

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import tyro
 
 from agentgym import catalog
-from agentgym.agent import traits_of
+from agentgym.contracts.agent import traits_of
+from agentgym.contracts.settings import AgentConfig, parse_settings, parse_values
 from agentgym.errors import AskError, UnknownId
-from agentgym.runs import RunConfig
-from agentgym.settings import AgentConfig, parse_settings, parse_values
+from agentgym.runs.run import RunConfig
 
 HELP = """Train an agent and write runs/NAME: config.json, metrics.csv, TensorBoard events and the trained agent.
 
@@ -119,7 +119,7 @@ def _command(agent: str, agent_class: Any, preset: str) -> Any:
             root: folder that holds the runs.
             overwrite: replace a run of that name.
         """
-        from agentgym.training import train as train_agent
+        from agentgym.runs.train import train as train_agent
 
         if os.environ.get("WORLD_SIZE", "1") not in ("", "0", "1"):
             raise AskError("A run is of one process. Several learn together from Python: see agentgym show grpo.")

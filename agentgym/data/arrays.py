@@ -7,7 +7,7 @@ import numpy as np
 from gymnasium import Space, spaces
 
 from agentgym.data.faults import Columns, Finding, leaves, refuse, structure_faults
-from agentgym.data.fit import LEAVES
+from agentgym.data.spaces import LEAVES
 from agentgym.errors import CorruptFile, SpaceMismatch
 
 __all__ = ["ARRAYS", "check_single_arrays", "collect", "read_arrays"]

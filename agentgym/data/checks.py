@@ -12,9 +12,9 @@ from agentgym import catalog
 from agentgym.data.arrays import collect
 from agentgym.data.dataset import Description, OfflineDataset
 from agentgym.data.faults import Columns, Finding, columns_of, value_findings
-from agentgym.data.fit import LEAVES
+from agentgym.data.recorded_env import try_world
+from agentgym.data.spaces import LEAVES
 from agentgym.data.storage import arrays_of, description_of, minari_dataset, record_findings
-from agentgym.data.world import try_world
 from agentgym.errors import AskError, CorruptFile, SpaceMismatch
 
 __all__ = ["Finding", "check_dataset"]

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium import Space
 
+from agentgym.contracts.finite import require_finite
 from agentgym.errors import InvalidParameter
-from agentgym.finite import require_finite
 
 __all__ = ["Description", "OfflineDataset", "Transitions"]
 

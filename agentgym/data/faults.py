@@ -7,10 +7,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from gymnasium import Space, spaces
 
+from agentgym.contracts.finite import is_finite
 from agentgym.data.dataset import OfflineDataset
-from agentgym.data.fit import LEAVES, misfit, outside
+from agentgym.data.spaces import LEAVES, misfit, outside
 from agentgym.errors import CorruptFile, InvalidParameter, NonFinite
-from agentgym.finite import is_finite
 
 __all__ = ["Columns", "Finding", "columns_of", "leaves", "refuse", "structure_faults", "value_findings"]
 

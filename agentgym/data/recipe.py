@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from agentgym import catalog
+from agentgym.contracts.settings import from_settings, parse_settings
 from agentgym.data.dataset import OfflineDataset
 from agentgym.errors import InvalidParameter, UnknownId
 from agentgym.seeding import LARGEST_SEED
-from agentgym.settings import from_settings, parse_settings
 from agentgym.stochasticity import Stochasticity
 
 __all__ = ["Recipe", "find_recipe", "is_recipe", "whole"]

@@ -23,14 +23,14 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from agentgym import catalog
+from agentgym.contracts.finite import is_finite
 from agentgym.data.arrays import ARRAYS, check_single_arrays, read_arrays
 from agentgym.data.dataset import Description, OfflineDataset
 from agentgym.data.faults import Finding, refuse
 from agentgym.data.recipe import Recipe, find_recipe, is_recipe
-from agentgym.data.world import recorded_world
+from agentgym.data.recorded_env import recorded_world
 from agentgym.errors import AskError, CorruptFile, InvalidParameter, MissingExtra, UnknownId
-from agentgym.files import write_file
-from agentgym.finite import is_finite
+from agentgym.runs.files import write_file
 
 __all__ = [
     "arrays_of",
@@ -407,7 +407,7 @@ def _spec(description: Description) -> EnvSpec | None:
 
 
 def description_of(name: str, metadata: Mapping[str, Any]) -> Description:
-    """What a dataset's metadata say; of its environment see :func:`agentgym.data.world.recorded_world`.
+    """What a dataset's metadata say; of its environment see :func:`agentgym.data.recorded_env.recorded_world`.
 
     Raises:
         CorruptFile: an entry is not what it must be.

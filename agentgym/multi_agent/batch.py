@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
+from agentgym.contracts.settings import whole_number
 from agentgym.errors import InvalidAction, InvalidParameter, ResetNeeded
 from agentgym.multi_agent.groups import AgentGroup, group_agents
 from agentgym.multi_agent.steps import JointObservation, JointStep
 from agentgym.multi_agent.world import RecordedWorld, Seen
-from agentgym.resets import seed_of_one
 from agentgym.seeding import entropy, episode_seed
-from agentgym.settings import whole_number
+from agentgym.vector.resets import seed_of_one
 
 __all__ = ["ParallelEnvBatch"]
 

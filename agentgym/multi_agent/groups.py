@@ -10,8 +10,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
+from agentgym.contracts.spaces import space_from_json, space_to_json
 from agentgym.errors import CorruptFile, InvalidAction, InvalidParameter, SpaceMismatch
-from agentgym.spaces import space_from_json, space_to_json
 
 __all__ = ["AgentGroup", "check_same_groups", "group_agents", "groups_from_json", "groups_to_json"]
 

@@ -7,7 +7,7 @@ import numpy as np
 from gymnasium import spaces
 from pettingzoo import ParallelEnv
 
-from agentgym.environment import Drawn, Mirrored
+from agentgym.contracts.environment import Drawn, Mirrored
 from agentgym.errors import InvalidAction, InvalidParameter, ResetNeeded
 from agentgym.multi_agent.groups import group_agents
 from agentgym.multi_agent.world import Seen, World

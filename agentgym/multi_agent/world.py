@@ -9,8 +9,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
+from agentgym.contracts.finite import is_finite, require_finite
 from agentgym.errors import InvalidParameter, SpaceMismatch
-from agentgym.finite import is_finite, require_finite
 from agentgym.multi_agent.groups import AgentGroup
 
 __all__ = ["RecordedWorld", "Seen", "World", "WorldStep"]

@@ -12,7 +12,6 @@ from gymnasium.vector import VectorEnv
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
-from agentgym.agent import Traits
 from agentgym.agents.common.arguments import require_savable
 from agentgym.agents.common.constructor import resolved, saved_names, signature
 from agentgym.agents.common.environments import made, spaces_of
@@ -29,11 +28,12 @@ from agentgym.agents.common.vec_normalize import (
     statistics_of,
 )
 from agentgym.agents.common.vector_env import VectorEnvAdapter
+from agentgym.contracts.agent import Traits
+from agentgym.contracts.settings import number_of_steps
+from agentgym.contracts.spaces import check_same_spaces
 from agentgym.errors import InvalidParameter, NonFinite, UnknownId
-from agentgym.preprocessing import Preprocessing, preprocessing_of
-from agentgym.settings import number_of_steps
-from agentgym.spaces import check_same_spaces
-from agentgym.state import Inventory
+from agentgym.runs.state import Inventory
+from agentgym.wrappers.preprocessing import Preprocessing, preprocessing_of
 
 __all__ = ["Agent"]
 

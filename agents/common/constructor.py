@@ -8,7 +8,7 @@ from stable_baselines3.common.utils import LinearSchedule
 
 from agentgym.agents.common.activations import ACTIVATIONS
 from agentgym.agents.common.hyperparameters import Checked, checked
-from agentgym.settings import field_names
+from agentgym.contracts.settings import field_names
 
 __all__ = ["configured", "on_policy_arguments", "resolved", "saved_names", "signature"]
 

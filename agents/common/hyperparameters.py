@@ -9,10 +9,10 @@ import torch
 from stable_baselines3.common.type_aliases import TrainFreq
 
 from agentgym.agents.common.activations import ACTIVATIONS
+from agentgym.contracts.finite import non_finite_settings
+from agentgym.contracts.settings import AgentConfig, plain
 from agentgym.errors import InvalidParameter, NonFinite, UnknownId
-from agentgym.finite import non_finite_settings
 from agentgym.seeding import LARGEST_SEED
-from agentgym.settings import AgentConfig, plain
 
 __all__ = ["RULES", "Checked", "Rule", "checked", "entropy_target", "temperature", "whole"]
 

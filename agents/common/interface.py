@@ -17,8 +17,8 @@ import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import is_image_space
 
+from agentgym.contracts.finite import is_finite, require_finite
 from agentgym.errors import SpaceMismatch
-from agentgym.finite import is_finite, require_finite
 
 __all__ = ["Actions", "Observations", "require_row"]
 
@@ -189,7 +189,7 @@ class Actions:
 
 
 def require_row(what: str, values: np.ndarray, where: str) -> None:
-    """As :func:`agentgym.finite.require_finite` for ``[n, ...]``, one row an environment; names the first bad one."""
+    """As :func:`agentgym.contracts.finite.require_finite` for ``[n, ...]``, one row per environment."""
     for index, row in enumerate(values):
         require_finite(what if len(values) == 1 else f"{what} of environment {index}", row, where)
 

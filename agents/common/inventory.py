@@ -1,7 +1,7 @@
 """Items of an agent's state: what is learned, attributes, statistics, generators.
 
-Each agent lists its state once, as an :class:`agentgym.state.Inventory` of such items. A saved agent holds those that
-are marked as ``saved``, a run's checkpoint all of them.
+Each agent lists its state once, as an :class:`agentgym.runs.state.Inventory` of such items. A saved agent holds those
+that are marked as ``saved``, a run's checkpoint all of them.
 """
 
 from collections import deque
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from agentgym.state import Item
+from agentgym.runs.state import Item
 
 __all__ = ["Part", "attributes", "generator", "learned", "optimizer_state", "restore_optimizer", "statistics"]
 

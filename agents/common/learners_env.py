@@ -12,8 +12,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
 from agentgym.agents.common.interface import Actions, Observations, require_row
+from agentgym.contracts.finite import is_finite
 from agentgym.errors import SpaceMismatch
-from agentgym.finite import is_finite
 
 __all__ = ["LearnersEnv", "copy_what_may_change"]
 

@@ -9,8 +9,8 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.utils import update_learning_rate
 from torch import Tensor
 
+from agentgym.contracts.finite import require_finite
 from agentgym.errors import NonFinite
-from agentgym.finite import require_finite
 
 __all__ = ["Measured"]
 

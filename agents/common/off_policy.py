@@ -9,12 +9,12 @@ from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
 from stable_baselines3.common.noise import ActionNoise, OrnsteinUhlenbeckActionNoise, VectorizedActionNoise
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
-from agentgym import checkpoint
 from agentgym.agents.common.agent import Agent
 from agentgym.agents.common.replay import FastReplayBuffer, replay_rows, require_memory
 from agentgym.agents.common.saving import folder
 from agentgym.errors import CorruptFile, InvalidParameter, SpaceMismatch
-from agentgym.state import Inventory, Item
+from agentgym.runs import state_files
+from agentgym.runs.state import Inventory, Item
 
 __all__ = ["OffPolicyAgent"]
 
@@ -79,7 +79,7 @@ class OffPolicyAgent(Agent, OffPolicyAlgorithm):
             )
         rows = buffer.buffer_size if buffer.full else buffer.pos
         held = {name: array[:rows] for name, array in arrays.items()}
-        checkpoint.write(path, checkpoint.Contents({}, held, {"pos": buffer.pos, "full": buffer.full}))
+        state_files.write(path, state_files.Contents({}, held, {"pos": buffer.pos, "full": buffer.full}))
 
     def load_replay_buffer(self, path: Path | str, truncate_last_traj: bool = True) -> None:  # type: ignore[override]
         """Read a replay buffer that :meth:`save_replay_buffer` wrote into this agent's, of the same size.
@@ -87,7 +87,7 @@ class OffPolicyAgent(Agent, OffPolicyAlgorithm):
         Raises:
             FileNotFoundError, CorruptFile: there is none, or it is damaged or of other sizes.
         """
-        buffer, found = self.replay_buffer, checkpoint.read(folder(path))
+        buffer, found = self.replay_buffer, state_files.read(folder(path))
         assert buffer is not None
         try:
             for name, array in found.arrays.items():

@@ -13,7 +13,7 @@ from agentgym.agents.common.agent import Agent
 from agentgym.agents.common.inventory import Part, attributes
 from agentgym.agents.common.learners_env import LearnersEnv
 from agentgym.agents.common.normalization import LearnersView, RunningMoments
-from agentgym.state import Inventory
+from agentgym.runs.state import Inventory
 
 __all__ = ["OnPolicyAgent"]
 

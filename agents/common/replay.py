@@ -11,7 +11,7 @@ from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 
 from agentgym.errors import InvalidParameter
-from agentgym.state import Rows
+from agentgym.runs.state import Rows
 
 __all__ = ["FastReplayBuffer", "replay_rows", "require_memory"]
 

@@ -1,7 +1,7 @@
 """Agents on disk: tensors as safetensors, everything else as JSON; nothing is ever unpickled.
 
-A saved agent is a folder written by :mod:`agentgym.checkpoint`. It holds those items of the agent's inventory that are
-marked as ``saved``, and what :meth:`Savable.about` says: the constructor's arguments, both spaces, versions.
+A saved agent is a folder written by :mod:`agentgym.runs.state_files`. It holds those items of the agent's inventory
+that are marked as ``saved``, and what :meth:`Savable.about` says: the constructor's arguments, both spaces, versions.
 """
 
 import platform
@@ -17,13 +17,14 @@ import torch
 from stable_baselines3.common.utils import get_system_info
 from torch import Tensor, nn
 
-from agentgym import catalog, checkpoint
-from agentgym.agent import Agent
+from agentgym import catalog
 from agentgym.agents.common.arguments import decoded, encoded
 from agentgym.agents.common.inventory import Part, restore_optimizer
+from agentgym.contracts.agent import Agent
+from agentgym.contracts.spaces import space_from_json, space_to_json
 from agentgym.errors import CorruptFile, InvalidParameter, UnknownId
-from agentgym.spaces import space_from_json, space_to_json
-from agentgym.state import Inventory
+from agentgym.runs import state_files
+from agentgym.runs.state import Inventory
 
 __all__ = ["Savable", "SavedAgent", "description", "folder", "load_agent", "read"]
 
@@ -39,7 +40,7 @@ class SavedAgent:
         values: everything that is no tensor, as it stands in the file.
     """
 
-    def __init__(self, found: checkpoint.Contents, origin: Path | str) -> None:
+    def __init__(self, found: state_files.Contents, origin: Path | str) -> None:
         self.values = found.values
         try:
             self.name: str = self.values["agent"]
@@ -64,7 +65,7 @@ class SavedAgent:
         self.state |= self.parts
 
 
-def contents(state: Mapping[str, Any], about: Mapping[str, Any]) -> checkpoint.Contents:
+def contents(state: Mapping[str, Any], about: Mapping[str, Any]) -> state_files.Contents:
     """An agent's saved items, and what it says of itself, as :class:`SavedAgent` reads them."""
     tensors: dict[str, Tensor] = {}
     groups: dict[str, Any] = {}
@@ -81,7 +82,7 @@ def contents(state: Mapping[str, Any], about: Mapping[str, Any]) -> checkpoint.C
             case _:
                 counters[name] = value
     values = {**about, "optimizers": groups, "counters": counters}
-    return checkpoint.Contents({name: tensor.detach().clone() for name, tensor in tensors.items()}, {}, values)
+    return state_files.Contents({name: tensor.detach().clone() for name, tensor in tensors.items()}, {}, values)
 
 
 def description(
@@ -143,7 +144,7 @@ def read(path: Path | str) -> SavedAgent:
             f"{path} is a file; an agent is saved as a folder. What Stable-Baselines3 saved is read by its own "
             "class, and a SAC's zip also by agentgym.agents.SAC.import_sb3(path, env)"
         )
-    return SavedAgent(checkpoint.read(place), path)
+    return SavedAgent(state_files.read(place), path)
 
 
 def load_agent(folder: Path | str, env: Any = None, device: torch.device | str = "auto") -> Any:
@@ -192,7 +193,7 @@ class Savable:
             InvalidParameter: ``path`` is a file object.
             OSError: the disk is full; an older folder is untouched.
         """
-        checkpoint.write(folder(path), contents(self.inventory().of_saved_agent.read(), self.about()))
+        state_files.write(folder(path), contents(self.inventory().of_saved_agent.read(), self.about()))
 
     @classmethod
     def load(

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.vec_env import VecNormalize
 
+from agentgym.contracts.spaces import space_from_json, space_to_json
 from agentgym.errors import CorruptFile, InvalidParameter
-from agentgym.preprocessing import Preprocessing
-from agentgym.spaces import space_from_json, space_to_json
+from agentgym.wrappers.preprocessing import Preprocessing
 
 __all__ = ["preprocessing_from_json", "preprocessing_to_json", "restore_statistics", "statistics_of"]
 

@@ -16,9 +16,9 @@ from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
-from agentgym.batching import split_infos
 from agentgym.errors import InvalidParameter
 from agentgym.vector import NativeVectorEnv
+from agentgym.vector.infos import split_infos
 
 __all__ = ["VectorEnvAdapter", "split_infos"]
 

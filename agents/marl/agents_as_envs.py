@@ -7,8 +7,8 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from agentgym.agents.marl.layout import Layout
+from agentgym.contracts.finite import is_finite
 from agentgym.errors import InvalidParameter, NonFinite
-from agentgym.finite import is_finite
 
 __all__ = ["AgentsAsEnvs"]
 

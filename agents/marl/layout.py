@@ -8,9 +8,9 @@ from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from stable_baselines3.common.vec_env import VecEnv
 
-from agentgym.environment import LaidOut, Mirrored
+from agentgym.contracts.environment import LaidOut, Mirrored
+from agentgym.contracts.spaces import check_same_spaces, space_from_json, space_to_json
 from agentgym.errors import CorruptFile, InvalidParameter, SpaceMismatch
-from agentgym.spaces import check_same_spaces, space_from_json, space_to_json
 
 __all__ = ["Layout", "Mirror"]
 

@@ -11,18 +11,18 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from torch import Tensor
 
-from agentgym.agent import Traits
 from agentgym.agents.common.constructor import configured
 from agentgym.agents.common.inventory import Part
 from agentgym.agents.common.saving import Savable, SavedAgent
 from agentgym.agents.marl.agents_as_envs import AgentsAsEnvs
 from agentgym.agents.marl.layout import Layout
 from agentgym.agents.marl.learner import SharedLearner
+from agentgym.contracts.agent import Traits
+from agentgym.contracts.finite import require_finite
 from agentgym.errors import SpaceMismatch
-from agentgym.finite import require_finite
 from agentgym.multi_agent import JointEnv
-from agentgym.preprocessing import Preprocessing
-from agentgym.state import Inventory
+from agentgym.runs.state import Inventory
+from agentgym.wrappers.preprocessing import Preprocessing
 
 __all__ = ["JointPolicy", "SharedAgent"]
 

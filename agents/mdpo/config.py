@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from agentgym.agents.common.activations import ACTIVATIONS, Activation
 from agentgym.agents.common.constructor import on_policy_arguments
 from agentgym.agents.common.hyperparameters import RULES, Checked, Rule, whole
-from agentgym.settings import Preset
+from agentgym.contracts.settings import Preset
 
 __all__ = ["MDPOConfig", "OnPolicyMDPOConfig"]
 

@@ -12,7 +12,6 @@ from stable_baselines3.common.utils import get_device
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from agentgym.agent import Traits
 from agentgym.agents.common.interface import Actions, Observations
 from agentgym.agents.common.inventory import Part, attributes, generator, learned
 from agentgym.agents.common.own_loop import OwnLoop
@@ -21,13 +20,14 @@ from agentgym.agents.offline.config import OfflineConfig, check_settings
 from agentgym.agents.offline.measures import Measures
 from agentgym.agents.offline.networks import OfflinePolicy
 from agentgym.agents.offline.scores import EvaluationEnvs, Scores
+from agentgym.contracts.agent import Traits
+from agentgym.contracts.settings import from_settings, number_of_steps, whole_number
 from agentgym.data.dataset import OfflineDataset
 from agentgym.data.faults import columns_of, refuse, value_findings
 from agentgym.data.storage import load_dataset
 from agentgym.errors import InvalidParameter, SpaceMismatch
+from agentgym.runs.state import Inventory, Item
 from agentgym.seeding import entropy, episode_seed
-from agentgym.settings import from_settings, number_of_steps, whole_number
-from agentgym.state import Inventory, Item
 
 __all__ = ["OfflineAgent"]
 

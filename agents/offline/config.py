@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
+from agentgym.contracts.settings import AgentConfig
 from agentgym.errors import InvalidParameter
-from agentgym.settings import AgentConfig
 
 __all__ = ["OfflineConfig", "SequenceConfig", "check_settings"]
 

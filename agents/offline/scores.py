@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import gymnasium
 
-from agentgym.data.world import check_same_world
+from agentgym.data.recorded_env import check_same_world
 from agentgym.errors import InvalidParameter
-from agentgym.making import make_env
-from agentgym.playing import play
-from agentgym.worlds import Environments, Episode
+from agentgym.make import make_env
+from agentgym.play.player import play
+from agentgym.play.worlds import Environments, Episode
 
 __all__ = ["EvaluationEnvs", "Played", "Scores"]
 

@@ -12,7 +12,6 @@ from gymnasium import spaces
 from torch import Tensor
 from torch.nn import functional as F
 
-from agentgym.agent import Traits
 from agentgym.agents.common.denormals import flushing_denormals
 from agentgym.agents.common.optim import set_gradients
 from agentgym.agents.offline.agent import OfflineAgent
@@ -20,9 +19,10 @@ from agentgym.agents.offline.config import SequenceConfig
 from agentgym.agents.offline.history import History
 from agentgym.agents.offline.networks import Normalizer
 from agentgym.agents.offline.sequences import Sequences
+from agentgym.contracts.agent import Traits
+from agentgym.contracts.finite import require_finite
 from agentgym.data.dataset import OfflineDataset
 from agentgym.errors import InvalidParameter
-from agentgym.finite import require_finite
 
 __all__ = ["SequenceAgent"]
 

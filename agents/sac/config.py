@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from agentgym.agents.common.activations import ACTIVATIONS, Activation
 from agentgym.agents.common.hyperparameters import RULES, Checked, Rule, entropy_target, temperature
-from agentgym.settings import Preset
+from agentgym.contracts.settings import Preset
 
 __all__ = ["SACConfig"]
 

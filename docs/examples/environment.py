@@ -10,7 +10,7 @@ from agentgym.errors import InvalidParameter
 from agentgym.evaluation import evaluate, write_report
 from agentgym.seeding import stream
 from agentgym.vector import NativeVectorEnv, Step
-from agentgym.views import NativeEnv
+from agentgym.vector.views import NativeEnv
 
 
 def advance(carts: np.ndarray, force: np.ndarray, dt: float = 0.05) -> np.ndarray:

@@ -13,10 +13,10 @@ from typing import ClassVar
 import torch
 
 from agentgym import RunConfig, catalog, train
-from agentgym.agents.language.plugins import Plugin
-from agentgym.agents.language.trajectory import Batch
+from agentgym.agents.language.loop.plugins import Plugin
+from agentgym.agents.language.loop.trajectory import Batch
+from agentgym.contracts.settings import Range
 from agentgym.evaluation import evaluate
-from agentgym.settings import Range
 
 
 @dataclass

@@ -9,8 +9,8 @@ import numpy as np
 from gymnasium import spaces
 
 from agentgym.errors import InvalidAction, InvalidParameter
-from agentgym.resets import check_options, seed_of_one
 from agentgym.seeding import entropy, stream
+from agentgym.vector.resets import check_options, seed_of_one
 
 __all__ = ["BernoulliBanditEnv"]
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from agentgym.envs.convection.controllers import Controller, controllers
 from agentgym.envs.convection.vector import ConvectionVectorEnv, checked_commands
-from agentgym.limits import OwnTimeLimit
-from agentgym.views import NativeEnv
+from agentgym.vector.views import NativeEnv
+from agentgym.wrappers.time_limit import OwnTimeLimit
 
 __all__ = ["ConvectionEnv"]
 

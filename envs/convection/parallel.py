@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from gymnasium.vector import AutoresetMode
 
 from agentgym.envs.convection.vector import ConvectionVectorEnv
-from agentgym.views import NativeParallelEnv
+from agentgym.vector.views import NativeParallelEnv
 
 __all__ = ["ConvectionParallelEnv"]
 

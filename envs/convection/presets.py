@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import torch
 
+from agentgym.contracts.settings import Range, check_settings
 from agentgym.envs.convection.solver import Fluid, Resolution
 from agentgym.errors import InvalidParameter, UnknownId
-from agentgym.settings import Range, check_settings
 
 __all__ = ["PRESETS", "Cell", "Nusselt", "ResidualBase", "Start", "cell"]
 

@@ -9,7 +9,7 @@ from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from agentgym.batching import infos_of
+from agentgym.contracts.settings import whole_number
 from agentgym.envs.convection.controllers import controllers
 from agentgym.envs.convection.presets import Cell, cell
 from agentgym.envs.convection.render import Painter
@@ -17,8 +17,9 @@ from agentgym.envs.convection.score import EpisodeScore
 from agentgym.envs.convection.sensors import mirrored_window, windows
 from agentgym.envs.convection.world import World
 from agentgym.errors import InvalidAction, InvalidParameter, UnknownId
-from agentgym.settings import whole_number
-from agentgym.vector import NativeVectorEnv, Seeds, Step
+from agentgym.vector import NativeVectorEnv, Step
+from agentgym.vector.infos import infos_of
+from agentgym.vector.native import Seeds
 
 __all__ = ["ConvectionVectorEnv", "torch_device"]
 

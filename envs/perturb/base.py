@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
+from agentgym.contracts.settings import finite_number, plain, whole_number
 from agentgym.envs.perturb.signal import Array, Signal
 from agentgym.errors import InvalidParameter
-from agentgym.settings import finite_number, plain, whole_number
 
 if TYPE_CHECKING:
     from agentgym.envs.perturb.processes import Process

@@ -13,7 +13,7 @@ from agentgym.envs.perturb.runtime import Runtime
 from agentgym.envs.perturb.signal import ALL, Array, Flags, Worlds
 from agentgym.envs.perturb.spaces import Codec
 from agentgym.errors import InvalidParameter
-from agentgym.resets import world_seeds
+from agentgym.vector.resets import world_seeds
 
 __all__ = ["PerturbedVectorEnv", "autoreset_mode"]
 

@@ -9,8 +9,8 @@ from typing import Any
 import mujoco
 from gymnasium.envs.mujoco import MujocoEnv
 
+from agentgym.contracts.settings import finite_number, flag, whole_number
 from agentgym.errors import InvalidParameter, UnknownId
-from agentgym.settings import finite_number, flag, whole_number
 
 __all__ = ["checked_arguments", "checked_body"]
 

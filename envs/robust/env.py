@@ -18,15 +18,15 @@ from gymnasium.envs.mujoco.inverted_pendulum_v5 import InvertedPendulumEnv
 from gymnasium.envs.mujoco.walker2d_v5 import Walker2dEnv
 from gymnasium.utils import EzPickle
 
+from agentgym.contracts.finite import is_finite
 from agentgym.envs.robust.arguments import checked_arguments, checked_body
 from agentgym.envs.robust.batched_tasks import JUDGES
 from agentgym.envs.robust.parameters import Range
 from agentgym.envs.robust.presets import Compat, Forces
 from agentgym.envs.robust.uncertainty import Schedules, Uncertainty, Values
 from agentgym.errors import InvalidAction, InvalidParameter
-from agentgym.finite import is_finite
-from agentgym.resets import check_options, seed_of_one
 from agentgym.seeding import entropy, restore, state_of
+from agentgym.vector.resets import check_options, seed_of_one
 
 __all__ = [
     "RobustAntEnv",

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from agentgym.contracts.settings import finite_number
 from agentgym.envs.robust.parameters import (
     ActuatorGear,
     BodyForce,
@@ -25,7 +26,6 @@ from agentgym.envs.robust.parameters import (
     Slope,
 )
 from agentgym.errors import InvalidParameter, UnknownId
-from agentgym.settings import finite_number
 
 __all__ = ["TASKS", "Compat", "Forces", "TaskPreset", "force_names", "known_parameters", "uncertainty_set"]
 

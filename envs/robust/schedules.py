@@ -15,8 +15,8 @@ from typing import Literal
 import numpy as np
 from typing_extensions import override
 
+from agentgym.contracts.settings import finite_number, whole_number
 from agentgym.errors import InvalidParameter, UnknownId
-from agentgym.settings import finite_number, whole_number
 
 __all__ = [
     "SCHEDULES",

@@ -8,13 +8,13 @@ from typing import Any, Literal
 import mujoco
 import numpy as np
 
+from agentgym.contracts.settings import flag
 from agentgym.envs.robust.dynamics import ParametricModel
 from agentgym.envs.robust.parameters import Range
 from agentgym.envs.robust.presets import TASKS, Compat, Forces, force_names, known_parameters, uncertainty_set
 from agentgym.envs.robust.schedules import SCHEDULES, Schedule, Span
 from agentgym.errors import InvalidParameter, UnknownId
 from agentgym.seeding import restore, state_of, stream
-from agentgym.settings import flag
 
 __all__ = ["Schedules", "Uncertainty", "Values"]
 

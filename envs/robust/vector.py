@@ -7,14 +7,15 @@ from typing import Any, ClassVar
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from agentgym.batching import infos_of
+from agentgym.contracts.settings import whole_number
 from agentgym.envs.robust import env as single
 from agentgym.envs.robust.batched_tasks import JUDGES
 from agentgym.envs.robust.env import RobustEnv, checked_action
 from agentgym.envs.robust.parameters import Range
 from agentgym.errors import InvalidParameter
-from agentgym.settings import whole_number
-from agentgym.vector import NativeVectorEnv, Seeds, Step
+from agentgym.vector import NativeVectorEnv, Step
+from agentgym.vector.infos import infos_of
+from agentgym.vector.native import Seeds
 
 __all__ = [
     "RobustAntVectorEnv",
@@ -32,7 +33,7 @@ class RobustVectorEnv(NativeVectorEnv):
 
     World i equals the single environment with its seed bit for bit, over any number of episodes. Each world has a model
     and a state of its own; observations, rewards, terminations and infos of all worlds are computed together. Seeds,
-    masks and autoreset modes are as in :class:`agentgym.vector.NativeVectorEnv`.
+    masks and autoreset modes are as in :class:`agentgym.vector.native.NativeVectorEnv`.
 
     ``reset(options=...)`` takes ``"parameters"`` whose values are numbers (for all worlds) or arrays [N].
 
@@ -108,7 +109,7 @@ class RobustVectorEnv(NativeVectorEnv):
             world.set_parameters(each)
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """See :meth:`agentgym.vector.NativeVectorEnv.step`; actions [N, A]."""
+        """See :meth:`agentgym.vector.native.NativeVectorEnv.step`; actions [N, A]."""
         outcome = super().step(actions)
         if self.render_mode == "human":
             self.render()

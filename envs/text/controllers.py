@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from gymnasium.spaces import Space
 
-from agentgym.agent import Traits
+from agentgym.contracts.agent import Traits
 from agentgym.errors import InvalidParameter
 from agentgym.seeding import stream
 

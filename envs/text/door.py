@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Text
 
+from agentgym.contracts.settings import flag
 from agentgym.envs.text.controllers import Controller, controllers
 from agentgym.envs.text.world import World
 from agentgym.errors import InvalidAction, InvalidParameter
-from agentgym.limits import OwnTimeLimit
-from agentgym.resets import check_options, seed_of_one
 from agentgym.seeding import entropy
-from agentgym.settings import flag
+from agentgym.vector.resets import check_options, seed_of_one
+from agentgym.wrappers.time_limit import OwnTimeLimit
 
 __all__ = ["Info", "TextEnv"]
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
+from agentgym.contracts.settings import plain
 from agentgym.errors import InvalidParameter, UnknownId
-from agentgym.settings import plain
 
 __all__ = ["ARCHIVES", "HOUSEHOLDS", "TEXTWORLD", "Archive", "Household", "sized"]
 

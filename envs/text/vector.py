@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from agentgym.batching import join_infos
+from agentgym.contracts.settings import whole_number
 from agentgym.envs.text.door import Info, TextEnv
 from agentgym.envs.text.env import ArchiveEnv, HouseholdEnv, ScienceWorldEnv, TextWorldEnv
 from agentgym.errors import InvalidAction
-from agentgym.settings import whole_number
-from agentgym.vector import NativeVectorEnv, Seeds, Step
+from agentgym.vector import NativeVectorEnv, Step
+from agentgym.vector.infos import join_infos
+from agentgym.vector.native import Seeds
 
 __all__ = ["ArchiveVectorEnv", "HouseholdVectorEnv", "ScienceWorldVectorEnv", "TextVectorEnv", "TextWorldVectorEnv"]
 
@@ -23,7 +24,7 @@ class TextVectorEnv(NativeVectorEnv):
 
     World i equals the single environment with its seed, over any number of episodes. ``reset(seed=[s] * N)`` gives N
     copies of one world, as group-based methods need them. Seeds, masks and autoreset modes are as in
-    :class:`agentgym.vector.NativeVectorEnv`; ``get_state()`` is plain JSON.
+    :class:`agentgym.vector.native.NativeVectorEnv`; ``get_state()`` is plain JSON.
 
     Observations and actions are tuples of N strings (any sequence of strings is taken as actions). Infos are arrays
     [N], of objects where the single environment's values are no numbers, each with its mask ``_key``, as Gymnasium's

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from agentgym import catalog
+from agentgym.contracts.settings import from_settings
 from agentgym.errors import InvalidParameter
 from agentgym.evaluation.attacks.attack import ObservationAttack, RandomAttack
 from agentgym.evaluation.attacks.gradient import CriticAttack, MaximalActionDifference
-from agentgym.settings import from_settings
 
 __all__ = [
     "CriticAttack",

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Normal, kl_divergence
 
 from agentgym.errors import InvalidParameter
-from agentgym.preprocessing import AsTrained
+from agentgym.wrappers.preprocessing import AsTrained
 
 __all__ = ["Surface", "divergence", "surface"]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from agentgym.errors import MissingExtra
 from agentgym.evaluation.table import Evaluation
-from agentgym.files import write_file
+from agentgym.runs.files import write_file
 
 __all__ = ["is_report", "require", "write_report"]
 

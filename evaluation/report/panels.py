@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from agentgym.agent import PROMISED
+from agentgym.contracts.agent import PROMISED
 from agentgym.errors import InvalidParameter
 from agentgym.evaluation.summary import PanelSummary, summaries
 from agentgym.evaluation.table import Evaluation, Row, Scene

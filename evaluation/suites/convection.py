@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from agentgym.environment import Convecting
+from agentgym.contracts.environment import Convecting
 from agentgym.errors import AskError, UnknownId
 from agentgym.evaluation.conditions import Condition, Subject, Suite, require_once
 from agentgym.evaluation.table import Scene

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from agentgym.environment import Uncertain
+from agentgym.contracts.environment import Uncertain
 from agentgym.errors import AskError, UnknownId
 from agentgym.evaluation.conditions import Condition, Subject, Suite, require_once
 from agentgym.evaluation.table import Scene

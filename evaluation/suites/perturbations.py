@@ -9,7 +9,7 @@ import numpy as np
 from agentgym.errors import AskError, InvalidParameter, UnknownId
 from agentgym.evaluation.conditions import Condition, Subject, Suite, require_once
 from agentgym.evaluation.table import Scene
-from agentgym.making import perturbed
+from agentgym.make import perturbed
 
 __all__ = ["EFFECTS", "Effect", "Perturbations"]
 

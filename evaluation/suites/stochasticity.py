@@ -7,7 +7,7 @@ from typing import ClassVar
 from agentgym.errors import InvalidParameter, UnknownId
 from agentgym.evaluation.conditions import Condition, Subject, Suite, require_once
 from agentgym.evaluation.table import Scene
-from agentgym.making import perturbed
+from agentgym.make import perturbed
 from agentgym.stochasticity import Stochasticity
 
 __all__ = ["DIALS", "StochasticitySuite"]

@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 from gymnasium.spaces import Text
 
-from agentgym.environment import Generated, TurnLimited
+from agentgym.contracts.environment import Generated, TurnLimited
 from agentgym.errors import AskError, InvalidParameter, UnknownId
 from agentgym.evaluation.conditions import Condition, Subject, Suite, require_once
 from agentgym.evaluation.table import Scene
-from agentgym.making import make_env, perturbed
+from agentgym.make import make_env, perturbed
 
 __all__ = ["TextSuite"]
 

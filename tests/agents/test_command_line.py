@@ -4,8 +4,8 @@ import pytest
 
 from agentgym import catalog
 from agentgym.evaluation.evaluate import evaluate
-from agentgym.runs import RunConfig
-from agentgym.training import train
+from agentgym.runs.run import RunConfig
+from agentgym.runs.train import train
 from tests.agents.marl import ring
 
 TINY = {

@@ -9,8 +9,8 @@ import torch
 from agentgym import catalog
 from agentgym.agents.sac.sac import SAC
 from agentgym.cli.train import _defaults
+from agentgym.contracts.settings import from_settings
 from agentgym.errors import UnknownId
-from agentgym.settings import from_settings
 
 CLASSES = {entry.id: catalog.load(entry) for entry in catalog.OURS if entry.kind == "agent"}
 EVERY = pytest.mark.parametrize("agent", CLASSES)

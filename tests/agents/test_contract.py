@@ -10,10 +10,10 @@ import stable_baselines3
 from gymnasium import spaces
 
 from agentgym import agents, catalog
-from agentgym.agent import Player, Traits, acting_in, ask, promises, traits_of, words_of
 from agentgym.agents.offline.agent import OfflineAgent
+from agentgym.contracts.agent import Player, Traits, acting_in, ask, promises, traits_of, words_of
 from agentgym.envs.text.env import HouseholdEnv
-from agentgym.preprocessing import AsTrained, Preprocessing
+from agentgym.wrappers.preprocessing import AsTrained, Preprocessing
 
 ENTRIES = [entry for entry in catalog.OURS if entry.kind == "agent"]
 SPACE = spaces.Box(-1, 1, (2,))

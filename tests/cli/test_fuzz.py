@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from agentgym import catalog
 from agentgym.cli.main import VERBS, main
+from agentgym.contracts.settings import from_settings, parse_settings
 from agentgym.errors import AskError
-from agentgym.runs import RunConfig
-from agentgym.settings import from_settings, parse_settings
+from agentgym.runs.run import RunConfig
 
 EXAMPLES = {
     "train": 160,

@@ -115,7 +115,7 @@ def test_a_failing_disk_is_no_wrong_word(typed, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("agentgym.runs.write_file", full)
+    monkeypatch.setattr("agentgym.runs.run.write_file", full)
     code, _, said = typed(*TRAIN)
     assert code == 1
     assert said.splitlines()[-1] == "agentgym: [Errno 28] No space left on device"

@@ -35,7 +35,7 @@ def test_short_and_deep_imports_of_the_evaluation_are_the_same_in_any_order():
 
 
 def test_train_and_resume_stand_at_the_front():
-    training = importlib.import_module("agentgym.training")
+    training = importlib.import_module("agentgym.runs.train")
     assert agentgym.train is training.train
     assert agentgym.resume is training.resume
     assert {"train", "resume", "parallel_env", "RunConfig"} <= set(dir(agentgym))

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from agentgym.data import behaviours, control
-from agentgym.data.behaviours import Behaviour
+from agentgym.recipes import behaviours, control
+from agentgym.recipes.behaviours import Behaviour
 
 TINY = Behaviour("InvertedPendulum-v5", 600, 200, 100, 600)
 

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from agentgym.agents.common.saving import load_agent
-from agentgym.data import behaviours, control
-from agentgym.data.behaviours import BEHAVIOURS, trained
 from agentgym.data.checks import check_dataset
-from agentgym.data.making import make_dataset
 from agentgym.errors import AskError
-from agentgym.making import make_env
-from agentgym.runs import RunConfig
+from agentgym.make import make_env
+from agentgym.recipes import behaviours, control
+from agentgym.recipes.behaviours import BEHAVIOURS, trained
+from agentgym.recipes.make import make_dataset
+from agentgym.runs.run import RunConfig
+from agentgym.runs.train import build
 from agentgym.seeding import episode_seed
-from agentgym.training import build
 
 pytestmark = pytest.mark.usefixtures("tiny")
 

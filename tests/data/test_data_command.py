@@ -94,7 +94,7 @@ def test_a_folder_of_datasets_that_cannot_be(capsys, tmp_path, monkeypatch, with
 def test_what_cannot_be_written_is_said_before_the_work(capsys, home, monkeypatch):
     (home / "agentgym/frozenlake").mkdir(parents=True)
     (home / "agentgym/frozenlake/standard-v0").write_text("in the way")
-    monkeypatch.setattr("agentgym.data.frozenlake.FrozenLake.make", None)
+    monkeypatch.setattr("agentgym.recipes.frozenlake.FrozenLake.make", None)
     assert run("make", "frozenlake", "--overwrite") == 2
     assert "cannot be written" in capsys.readouterr().err
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from agentgym import catalog
-from agentgym.data.frozenlake import FrozenLake, best_policy, model, optimum, success
-from agentgym.data.making import make_dataset
 from agentgym.data.recipe import Recipe, find_recipe
 from agentgym.data.storage import load_dataset
 from agentgym.errors import AskError, InvalidParameter, RunInUse, UnknownId
-from agentgym.making import make_env
+from agentgym.make import make_env
+from agentgym.recipes.frozenlake import FrozenLake, best_policy, model, optimum, success
+from agentgym.recipes.make import make_dataset
 
 RECIPES = [entry.id for entry in catalog.entries("recipe")]
 

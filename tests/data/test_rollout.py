@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from agentgym.data.rollout import joined, record, uniform
+from agentgym.recipes.rollout import joined, record, uniform
 from agentgym.seeding import episode_seed
 
 

@@ -16,9 +16,9 @@ from agentgym.data.checks import check_dataset
 from agentgym.data.storage import load_dataset
 from agentgym.errors import AskError, SpaceMismatch, UnknownId
 from agentgym.evaluation.evaluate import evaluate
-from agentgym.making import has_native_batch, make_env
-from agentgym.runs import RunConfig
-from agentgym.training import build, train
+from agentgym.make import has_native_batch, make_env
+from agentgym.runs.run import RunConfig
+from agentgym.runs.train import build, train
 
 NAME = "theirs/pendulum/short-v0"
 BC_QUICK = {"layers": (8,), "batch_size": 8, "log_every": 5, "evaluate_every": 5, "evaluation_episodes": 2}

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentgym import catalog
+from agentgym.contracts.finite import is_finite
 from agentgym.envs.bandit.env import BernoulliBanditEnv
 from agentgym.envs.convection.env import ConvectionEnv
 from agentgym.envs.convection.presets import PRESETS
@@ -28,7 +29,6 @@ from agentgym.envs.robust.env import RobustHopperEnv, RobustHumanoidStandupEnv, 
 from agentgym.envs.robust.schedules import SCHEDULES
 from agentgym.envs.text.env import ArchiveEnv, HouseholdEnv
 from agentgym.errors import AskError
-from agentgym.finite import is_finite
 
 PERTURBATIONS = {entry.id: catalog.load(entry) for entry in catalog.entries("perturbation")}
 

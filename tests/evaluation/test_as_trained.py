@@ -22,7 +22,7 @@ from agentgym.agents.sac.sac import SAC
 from agentgym.errors import InvalidParameter, SpaceMismatch
 from agentgym.evaluation.attacks import from_config
 from agentgym.evaluation.evaluate import evaluate
-from agentgym.preprocessing import AsTrained, as_trained
+from agentgym.wrappers.preprocessing import AsTrained, as_trained
 
 ENV = "Far-v0"
 

@@ -9,8 +9,8 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from agentgym.agent import PROMISED, Traits
 from agentgym.agents.offline.scores import EvaluationEnvs
+from agentgym.contracts.agent import PROMISED, Traits
 from agentgym.evaluation.conditions import Condition
 from agentgym.evaluation.film import played_by
 from agentgym.evaluation.rollout import Job, play_batches, play_episodes

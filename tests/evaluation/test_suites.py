@@ -9,7 +9,7 @@ from agentgym.errors import AskError, UnknownId
 from agentgym.evaluation.conditions import Subject
 from agentgym.evaluation.evaluate import evaluate, load_suite
 from agentgym.evaluation.rollout import Job, play_episodes
-from agentgym.making import make_env
+from agentgym.make import make_env
 
 PENDULUM = "agentgym/RobustInvertedPendulum-v0"
 

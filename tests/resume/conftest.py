@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from agentgym.checkpoints import Checkpoints
-from agentgym.runs import Run, RunConfig
+from agentgym.runs.checkpoints import Checkpoints
+from agentgym.runs.run import Run, RunConfig
 from tests.agents.marl import ring
 
 SMALL = {
@@ -58,9 +58,9 @@ def everything(path):
     }
     rows = {}
     for name, parts in saved.segments.items():
-        from agentgym import checkpoint
+        from agentgym.runs import state_files
 
-        arrays = [checkpoint.read(folder).arrays for _, folder in parts]
+        arrays = [state_files.read(folder).arrays for _, folder in parts]
         capacity = SMALL["sac"]["buffer_size"] // Run.open(path).config.num_envs
         rows[name] = {
             key: np.concatenate([a[key] for a in arrays])[-capacity:] for key in (arrays[0] if arrays else ())

@@ -12,9 +12,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentgym.checkpoints import Checkpoints
 from agentgym.errors import CorruptFile
-from agentgym.state import Inventory, Item, Rows, pack, unpack
+from agentgym.runs.checkpoints import Checkpoints
+from agentgym.runs.state import Inventory, Item, Rows, pack, unpack
 
 from .conftest import differing
 

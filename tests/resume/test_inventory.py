@@ -5,9 +5,9 @@ import warnings
 
 import pytest
 
-from agentgym.checkpoints import Checkpoints, Saved
-from agentgym.state import Inventory
-from agentgym.training import build, resume, train
+from agentgym.runs.checkpoints import Checkpoints, Saved
+from agentgym.runs.state import Inventory
+from agentgym.runs.train import build, resume, train
 
 from .conftest import differing, everything
 
@@ -121,7 +121,7 @@ def test_what_cannot_be_resumed_says_so_before_it_begins(small_run):
     from stable_baselines3.common.vec_env import VecFrameStack
 
     from agentgym.errors import InvalidParameter
-    from agentgym.resuming import _environments
+    from agentgym.runs.resume import _environments
 
     agent = build(small_run("sac"))
     with pytest.raises(InvalidParameter, match="VecFrameStack"):

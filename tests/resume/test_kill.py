@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from agentgym.evaluation.evaluate import evaluate
-from agentgym.runs import Run
-from agentgym.training import train
+from agentgym.runs.run import Run
+from agentgym.runs.train import train
 
 from .conftest import differing, everything
 
@@ -22,14 +22,16 @@ SHORT_CELL = {"actions": 20, "start": "mixed", "carry_on": 0.5, "columns": 24, "
 
 # Processes that are forked from one that has imported everything: each is a real one, to be killed, and starts at once.
 FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["agentgym.training", "agentgym.agents", "agentgym.envs", "mujoco", "stable_baselines3"])
+FORKED.set_forkserver_preload(
+    ["agentgym.runs.train", "agentgym.agents", "agentgym.envs", "mujoco", "stable_baselines3"]
+)
 TRAIN = """
 import os, warnings
 os.environ.update(environment)
 os.dup2(os.open(root + "/errors.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
 warnings.filterwarnings("error", message=".*(bit for bit|was restored|is broken|Another run).*")
-from agentgym.runs import RunConfig
-from agentgym.training import resume, train
+from agentgym.runs.run import RunConfig
+from agentgym.runs.train import resume, train
 if config is None:
     resume(root + "/run", progress=False)
 else:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from agentgym.agents.language.learner import Learner
-from agentgym.agents.language.rollout import Rollout
-from agentgym.checkpoints import Checkpoints
+from agentgym.agents.language.loop.learner import Learner
+from agentgym.agents.language.loop.rollout import Rollout
 from agentgym.errors import Stopped
-from agentgym.resuming import Checkpointer
-from agentgym.runs import RunConfig
-from agentgym.training import resume, train, training_environments
+from agentgym.runs.checkpoints import Checkpoints
+from agentgym.runs.resume import Checkpointer
+from agentgym.runs.run import RunConfig
+from agentgym.runs.train import resume, train, training_environments
 
 from .conftest import differing
 

@@ -11,14 +11,17 @@ import gymnasium
 import numpy as np
 import pytest
 
-from agentgym import checkpoint, recording, resuming, training
-from agentgym.checkpoints import Checkpoints
 from agentgym.errors import AskError, CorruptFile, NotWritable, RunInUse, Stopped
 from agentgym.evaluation.evaluate import evaluate
-from agentgym.locks import locked
-from agentgym.making import make_env
-from agentgym.runs import Run
-from agentgym.training import resume, train
+from agentgym.make import make_env
+from agentgym.runs import resume as resuming
+from agentgym.runs import state_files
+from agentgym.runs import train as training
+from agentgym.runs.checkpoints import Checkpoints
+from agentgym.runs.locks import locked
+from agentgym.runs.run import Run
+from agentgym.runs.train import resume, train
+from agentgym.wrappers import replay as recording
 
 from .conftest import differing, everything
 
@@ -173,7 +176,7 @@ def test_an_environment_that_answers_otherwise_is_noticed(interrupted, monkeypat
 
 
 def test_a_full_disk_leaves_the_last_checkpoint_and_says_so(small_run, finished, tmp_path, monkeypatch):
-    write, written = checkpoint.write, []
+    write, written = state_files.write, []
 
     def fill_up(folder, contents):
         written.append(folder)
@@ -181,7 +184,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_says_so(small_run, finished,
             raise OSError(28, "No space left on device")
         return write(folder, contents)
 
-    monkeypatch.setattr(checkpoint, "write", fill_up)
+    monkeypatch.setattr(state_files, "write", fill_up)
     with pytest.raises(OSError, match=r"step 200 could not be written.*last whole one is of step 100"):
         train(small_run("sac", steps=200, every=100), "run", tmp_path, progress=False)
     monkeypatch.undo()
@@ -446,9 +449,9 @@ def test_a_checkpoint_of_another_version_is_refused_and_the_run_stays_as_it_was(
     run = train(small_run("ppo"), "run", tmp_path, progress=False)
     step = Checkpoints(run.path / "checkpoints").steps()[-1]
     newest = run.path / "checkpoints" / f"{step:010d}"
-    contents = checkpoint.read(newest)
+    contents = state_files.read(newest)
     del contents.values["items"]["num_timesteps"]
-    checkpoint.write(newest, contents)
+    state_files.write(newest, contents)
     before = (run.path / "config.json").read_text()
     with pytest.raises(CorruptFile, match=r"has no num_timesteps.*another agentgym"):
         resume(run.path, 100, progress=False)

@@ -10,11 +10,11 @@ from gymnasium import spaces
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agentgym.agent import Traits
 from agentgym.agents.common.optim import FusedAdam, set_gradients
 from agentgym.agents.offline.bc.config import BCConfig, PercentBCConfig
 from agentgym.agents.offline.networks import MLP, Normalizer, OfflinePolicy
 from agentgym.agents.offline.transitions import TransitionAgent
+from agentgym.contracts.agent import Traits
 from agentgym.data.dataset import OfflineDataset
 from agentgym.errors import InvalidParameter
 

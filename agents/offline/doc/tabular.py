@@ -8,13 +8,13 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from agentgym.agent import Traits
 from agentgym.agents.offline.agent import OfflineAgent
 from agentgym.agents.offline.bins import binned
 from agentgym.agents.offline.doc.tabular_config import TabularDoCConfig
 from agentgym.agents.offline.doc.tabular_learning import PARTS, make_optimizers, switches, update
 from agentgym.agents.offline.doc.tabular_tables import LatentTables, Outcomes, best_of, candidates
 from agentgym.agents.offline.networks import OfflinePolicy
+from agentgym.contracts.agent import Traits
 from agentgym.data.dataset import OfflineDataset
 from agentgym.errors import InvalidParameter, SpaceMismatch
 from agentgym.seeding import episode_seed

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from agentgym.agents.offline.config import OfflineConfig
-from agentgym.settings import Preset
+from agentgym.contracts.settings import Preset
 
 __all__ = ["IQLConfig"]
 

@@ -12,7 +12,7 @@ from agentgym.agents.offline.td3bc.td3bc import TD3BC
 from agentgym.agents.offline.transitions import Batch
 from agentgym.data.dataset import OfflineDataset
 from agentgym.errors import InvalidParameter
-from agentgym.state import Inventory, Item
+from agentgym.runs.state import Inventory, Item
 
 __all__ = ["PRDC"]
 

@@ -8,11 +8,11 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from agentgym.agent import Traits
 from agentgym.agents.offline.agent import OfflineAgent
 from agentgym.agents.offline.bins import binned
 from agentgym.agents.offline.networks import OfflinePolicy
 from agentgym.agents.offline.rcbc.config import RCBCConfig
+from agentgym.contracts.agent import Traits
 from agentgym.data.dataset import OfflineDataset
 from agentgym.errors import SpaceMismatch
 

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
+from agentgym.contracts.settings import flag
 from agentgym.envs.perturb.text.base import TextPerturbation, TextProcess, View
 from agentgym.errors import InvalidParameter
-from agentgym.settings import flag
 
 __all__ = ["PermutedCommands", "RenamedVerbs"]
 

@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
+from agentgym.contracts.settings import flag
 from agentgym.envs.perturb.text.base import TextPerturbation, TextProcess, View
 from agentgym.envs.perturb.text.commands import admissible
 from agentgym.errors import InvalidParameter
-from agentgym.settings import flag
 
 __all__ = ["InjectedInstruction"]
 

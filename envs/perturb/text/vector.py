@@ -8,13 +8,13 @@ from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
-from agentgym.batching import join_infos, split_infos
 from agentgym.envs.perturb.base import Perturbation
 from agentgym.envs.perturb.layers import Layer, as_perturbations, dynamics_edits, types_inside
 from agentgym.envs.perturb.text.lane import Lane, check_command, checked_effects, widened
 from agentgym.envs.perturb.vector import autoreset_mode
 from agentgym.errors import InvalidAction, InvalidParameter
-from agentgym.resets import world_seeds
+from agentgym.vector.infos import join_infos, split_infos
+from agentgym.vector.resets import world_seeds
 
 __all__ = ["PerturbedTextVectorEnv"]
 

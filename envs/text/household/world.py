@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from agentgym.contracts.settings import plain
 from agentgym.envs.text.household import oracle
 from agentgym.envs.text.household.explorer import Explorer
 from agentgym.envs.text.household.generator import build
@@ -47,7 +48,6 @@ from agentgym.envs.text.language import Command, listed, refusal
 from agentgym.envs.text.presets import HOUSEHOLDS, Household, sized
 from agentgym.envs.text.world import Answer, World, checked_numbers
 from agentgym.errors import InvalidParameter, UnknownId
-from agentgym.settings import plain
 
 __all__ = ["HouseholdWorld"]
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from agentgym.contracts.settings import flag, whole_number
 from agentgym.envs.text.language import refusal
 from agentgym.envs.text.world import Answer, World
 from agentgym.errors import AskError, InvalidParameter, MissingExtra, UnknownId
 from agentgym.seeding import stream
-from agentgym.settings import flag, whole_number
 
 __all__ = ["ScienceWorldWorld"]
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from agentgym.contracts.settings import plain
 from agentgym.envs.text.presets import TEXTWORLD
 from agentgym.errors import InvalidParameter, MissingExtra, UnknownId
 from agentgym.seeding import stream
-from agentgym.settings import plain
 
 __all__ = ["checked_settings", "compiled", "load_textworld"]
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from agentgym.contracts.settings import whole_number
 from agentgym.envs.text.language import refusal
 from agentgym.envs.text.textworld_games.games import checked_settings, compiled, load_textworld
 from agentgym.envs.text.world import Answer, World
 from agentgym.errors import InvalidParameter
 from agentgym.seeding import stream
-from agentgym.settings import whole_number
 
 __all__ = ["TextWorldWorld"]
 

@@ -13,8 +13,8 @@ from agentgym.agents.marl.ppo import SharedPPO
 from agentgym.agents.mdpo.off_policy import MDPO
 from agentgym.agents.mdpo.on_policy import OnPolicyMDPO
 from agentgym.agents.sac.sac import SAC
+from agentgym.contracts.settings import from_settings
 from agentgym.errors import AskError, InvalidParameter, NonFinite, UnknownId
-from agentgym.settings import from_settings
 
 AGENTS = [SAC, MDPO, PPO, TRPO, OnPolicyMDPO, SharedPPO, SharedMDPO]
 ONLINE = AGENTS[:5]

@@ -16,8 +16,8 @@ from agentgym.agents.mdpo.off_policy import MDPO
 from agentgym.agents.mdpo.on_policy import OnPolicyMDPO
 from agentgym.agents.sac.sac import SAC
 from agentgym.errors import InvalidParameter, NonFinite, SpaceMismatch
-from agentgym.runs import RunConfig
-from agentgym.training import train
+from agentgym.runs.run import RunConfig
+from agentgym.runs.train import train
 from tests.agents.common.odd_worlds import SEEN, Odd, Reusing, ReusingBatch
 from tests.agents.marl import ring
 

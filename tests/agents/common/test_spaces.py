@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
+from agentgym.contracts.spaces import check_same_spaces, space_from_json, space_to_json
 from agentgym.errors import CorruptFile, InvalidParameter, SpaceMismatch
-from agentgym.spaces import check_same_spaces, space_from_json, space_to_json
 
 SPACES = [
     spaces.Box(-np.inf, np.inf, (17,), np.float64),

@@ -2,7 +2,7 @@
 
 import torch
 
-from agentgym.agents.language.trajectory import Episode, Turn, collate
+from agentgym.agents.language.loop.trajectory import Episode, Turn, collate
 
 
 def episode(group=0, rewards=(0.0,), logps=None, entropies=None, anchors=None, ended="truncated", problems=None):

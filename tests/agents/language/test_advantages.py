@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from agentgym.agents.language.advantages import ESTIMATORS, discounted, gigpo, grpo, rloo
+from agentgym.agents.language.methods.advantages import ESTIMATORS, discounted, gigpo, grpo, rloo
 
 from .batches import batch, close, episode
 

@@ -11,9 +11,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from agentgym import catalog
 from agentgym.agents.common.denormals import flushing_denormals
 from agentgym.agents.common.saving import load_agent
-from agentgym.agents.language.config import LanguageConfig
-from agentgym.agents.language.diagnostics import Alarms
-from agentgym.agents.language.methods import GRPO, SPEAR
+from agentgym.agents.language.loop.config import LanguageConfig
+from agentgym.agents.language.loop.diagnostics import Alarms
+from agentgym.agents.language.methods.agents import GRPO, SPEAR
 from agentgym.errors import CorruptFile, InvalidParameter, NonFinite, SpaceMismatch, UnknownId
 
 from .worlds import SMALL, homes, small
@@ -108,8 +108,8 @@ def test_good_choices_become_likelier():
     agent = small(learning_rate=3e-3, warmup_iterations=0, methods=(), epochs=2)
     shares = []
     for _ in range(12):
-        from agentgym.agents.language.policy import Sampler
-        from agentgym.agents.language.trajectory import collate
+        from agentgym.agents.language.loop.trajectory import collate
+        from agentgym.agents.language.policies.policy import Sampler
 
         episodes = agent.rollout.play([1, 2], Sampler(agent.generator))
         for one in episodes:
@@ -160,7 +160,7 @@ def test_predict_needs_its_commands():
 
 
 def test_predict_acts_as_the_rollout_did():
-    from agentgym.agents.language.policy import Sampler
+    from agentgym.agents.language.policies.policy import Sampler
 
     agent = small()
     episodes = agent.rollout.play([11, 12], Sampler(None, deterministic=True))

@@ -6,7 +6,7 @@ import pytest
 
 from agentgym import catalog
 from agentgym.cli.main import main
-from agentgym.runs import Run
+from agentgym.runs.run import Run
 
 SMALL = [
     "--config.tasks", "2", "--config.group-size", "4", "--config.width", "16", "--config.layers", "1",

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentgym import catalog
-from agentgym.agents.language.config import OWN, GRPOConfig, LanguageConfig
-from agentgym.agents.language.methods import GRPO
-from agentgym.agents.language.plugins import make_plugins
+from agentgym.agents.language.loop.config import OWN, GRPOConfig, LanguageConfig
+from agentgym.agents.language.loop.plugins import make_plugins
+from agentgym.agents.language.methods.agents import GRPO
 from agentgym.errors import AskError, InvalidParameter, NonFinite, UnknownId
 
 from .worlds import small

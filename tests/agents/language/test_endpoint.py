@@ -14,7 +14,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from agentgym.agents.language.endpoint import EndpointAgent, EndpointError
+from agentgym.agents.language.policies.endpoint import EndpointAgent, EndpointError
 from agentgym.errors import AskError, InvalidParameter, SpaceMismatch
 from agentgym.evaluation.evaluate import evaluate
 

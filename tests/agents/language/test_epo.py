@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from agentgym.agents.language.epo import EPO, RELEASED_LIMIT
-from agentgym.agents.language.plugins import make_plugins
+from agentgym.agents.language.loop.plugins import make_plugins
+from agentgym.agents.language.methods.epo import EPO, RELEASED_LIMIT
 
 from .batches import batch, close, episode
 

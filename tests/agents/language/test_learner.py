@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from agentgym.agents.language.diagnostics import UpdateMeasures, measure_rollout
-from agentgym.agents.language.plugins import Plugin, Replay
-from agentgym.agents.language.policy import Sampler
-from agentgym.agents.language.reference import KLToReference
-from agentgym.agents.language.schedules import learning_rate_factor
-from agentgym.agents.language.trajectory import collate
+from agentgym.agents.language.loop.diagnostics import UpdateMeasures, measure_rollout
+from agentgym.agents.language.loop.plugins import Plugin, Replay
+from agentgym.agents.language.loop.schedules import learning_rate_factor
+from agentgym.agents.language.loop.trajectory import collate
+from agentgym.agents.language.methods.reference import KLToReference
+from agentgym.agents.language.policies.policy import Sampler
 from agentgym.errors import InvalidParameter, NonFinite
 
 from .batches import batch, close, episode

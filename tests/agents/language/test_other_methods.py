@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from agentgym import catalog
-from agentgym.agents.language.entropy import EntropyBonus
-from agentgym.agents.language.filters import DrBoT, InvalidPenalty, SimpleTIR
-from agentgym.agents.language.likelihood import LLDS
-from agentgym.agents.language.modulators import AEM, EMPG
-from agentgym.agents.language.plugins import make_plugins
+from agentgym.agents.language.loop.plugins import make_plugins
+from agentgym.agents.language.methods.entropy import EntropyBonus
+from agentgym.agents.language.methods.filters import DrBoT, InvalidPenalty, SimpleTIR
+from agentgym.agents.language.methods.llds import LLDS
+from agentgym.agents.language.methods.modulators import AEM, EMPG
 from agentgym.errors import UnknownId
 
 from .batches import batch, close, episode

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from agentgym.agents.language.policy import Sampler, judged
-from agentgym.agents.language.tiny import TinyPolicy
-from agentgym.agents.language.transformer import Cache, Transformer
-from agentgym.agents.language.vocabulary import UNKNOWN, Vocabulary
+from agentgym.agents.language.policies.policy import Sampler, judged
+from agentgym.agents.language.policies.tiny import TinyPolicy
+from agentgym.agents.language.policies.transformer import Cache, Transformer
+from agentgym.agents.language.policies.vocabulary import UNKNOWN, Vocabulary
 from agentgym.envs.text.language import words
 from agentgym.errors import InvalidParameter
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from agentgym.agents.common.saving import load_agent
-from agentgym.agents.language import pretrained
-from agentgym.agents.language.imitation import demonstrated
-from agentgym.agents.language.methods import GRPO
-from agentgym.agents.language.policy import Sampler
-from agentgym.agents.language.rollout import Rollout
-from agentgym.agents.language.trajectory import collate
+from agentgym.agents.language.loop.imitation import demonstrated
+from agentgym.agents.language.loop.rollout import Rollout
+from agentgym.agents.language.loop.trajectory import collate
+from agentgym.agents.language.methods.agents import GRPO
+from agentgym.agents.language.policies.by_name import pretrained
+from agentgym.agents.language.policies.policy import Sampler
 from agentgym.errors import InvalidParameter, MissingExtra
 
 from .batches import close

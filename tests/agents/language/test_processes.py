@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from agentgym.agents.language.policy import Sampler
-from agentgym.agents.language.trajectory import collate
+from agentgym.agents.language.loop.trajectory import collate
+from agentgym.agents.language.policies.policy import Sampler
 from agentgym.cli.main import main
 
 from .batches import close

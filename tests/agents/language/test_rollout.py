@@ -6,11 +6,11 @@ import pytest
 import torch
 from gymnasium.vector import AutoresetMode
 
-from agentgym.agents.language.policy import Decision, Sampler
-from agentgym.agents.language.rollout import Rollout
-from agentgym.agents.language.tiny import TinySession
-from agentgym.agents.language.trajectory import Batch, collate
-from agentgym.agents.language.vocabulary import ACT, BEGIN, END
+from agentgym.agents.language.loop.rollout import Rollout
+from agentgym.agents.language.loop.trajectory import Batch, collate
+from agentgym.agents.language.policies.policy import Decision, Sampler
+from agentgym.agents.language.policies.tiny import TinySession
+from agentgym.agents.language.policies.vocabulary import ACT, BEGIN, END
 from agentgym.errors import InvalidParameter, NonFinite, SpaceMismatch
 
 from .batches import batch, close, episode

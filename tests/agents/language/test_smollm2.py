@@ -5,11 +5,11 @@ import importlib.util
 import pytest
 import torch
 
-from agentgym import checkpoint
-from agentgym.agents.language import smollm2 as module
-from agentgym.agents.language.pretrained import Options
-from agentgym.agents.language.smollm2 import cache_folder, smollm2
+from agentgym.agents.language.policies.by_name import smollm2 as module
+from agentgym.agents.language.policies.pretrained import Options
+from agentgym.agents.language.policies.smollm2 import cache_folder, smollm2
 from agentgym.errors import CorruptFile, MissingExtra
+from agentgym.runs import state_files
 
 
 def test_the_package_with_the_weights_is_named_with_its_command(monkeypatch, tmp_path):
@@ -49,7 +49,7 @@ def test_it_is_converted_once_and_speaks_english(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     first = smollm2(Options(), "Commands: look.")
     assert sum(parameter.numel() for parameter in first.parameters()) == 134_515_008
-    assert checkpoint.read(cache_folder()).values["licence"] == "Apache-2.0"
+    assert state_files.read(cache_folder()).values["licence"] == "Apache-2.0"
     read = torch.tensor([first.encode("The capital of France is Paris. The capital of Italy is")])
     with torch.no_grad():
         said = first.model(input_ids=read).logits[0, -1].argmax()

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from agentgym.agents.language.plugins import make_plugins
-from agentgym.agents.language.spear import Spear
+from agentgym.agents.language.loop.plugins import make_plugins
+from agentgym.agents.language.methods.spear import Spear
 
 from .batches import batch, close, episode
 
@@ -117,7 +117,7 @@ def test_replay_has_clipping_bounds_of_its_own():
 
 
 def test_state_goes_through_a_checkpoint():
-    from agentgym.state import pack, unpack
+    from agentgym.runs.state import pack, unpack
 
     method = filled(7, capacity=4)
     other = Spear(capacity=4)

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from agentgym.agents.language.covariance import ClipCov, KLCov, covariances
-from agentgym.agents.language.plugins import Terms
-from agentgym.agents.language.surrogate import aggregate, clipped_surrogate
+from agentgym.agents.language.loop.plugins import Terms
+from agentgym.agents.language.loop.surrogate import aggregate, clipped_surrogate
+from agentgym.agents.language.methods.covariance import ClipCov, KLCov, covariances
 
 from .batches import close
 

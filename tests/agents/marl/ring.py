@@ -13,8 +13,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from pettingzoo import ParallelEnv
 
-from agentgym.resets import world_seeds
 from agentgym.seeding import restore, state_of
+from agentgym.vector.resets import world_seeds
 
 AGENTS = 5
 NEIGHBOURS = (np.arange(AGENTS)[:, None] + np.arange(-1, 2)) % AGENTS

@@ -7,7 +7,7 @@ from gymnasium import spaces
 from torch.distributions import Categorical, Independent, Normal
 
 from agentgym.multi_agent import ParallelEnvBatch, groups_from_json, groups_to_json
-from tests.core.multi_agent.worlds import LeavingEnv
+from tests.multi_agent.worlds import LeavingEnv
 
 LEAVES = {"red_0": (4, "terminated"), "blue_0": (2, "terminated"), "red_1": (2, "truncated"), "scout": (6, "both")}
 DISCOUNT = 0.9

@@ -16,8 +16,8 @@ from agentgym.agents.offline.bc.bc import BC, best_episodes
 from agentgym.data.dataset import OfflineDataset
 from agentgym.errors import AskError, InvalidParameter, NonFinite, SpaceMismatch, Stopped
 from agentgym.evaluation.evaluate import evaluate
-from agentgym.runs import RunConfig
-from agentgym.training import resume, train
+from agentgym.runs.run import RunConfig
+from agentgym.runs.train import resume, train
 from tests.resume.test_kill import killed_and_resumed
 
 # Agents that learn from a Pendulum's data, with settings that make a step cheap.

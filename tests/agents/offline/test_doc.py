@@ -11,13 +11,13 @@ from agentgym.agents.common.workspace import WORKSPACE
 from agentgym.agents.offline.doc.doc import DoC, sampled
 from agentgym.agents.offline.doc.losses import best_of, contrast
 from agentgym.agents.offline.doc.networks import Gaussians
-from agentgym.data.bandit import BernoulliBandit
 from agentgym.data.dataset import OfflineDataset
-from agentgym.data.frozenlake import FrozenLake
 from agentgym.errors import InvalidParameter
 from agentgym.evaluation.conditions import Condition
 from agentgym.evaluation.rollout import Job, play_episodes
 from agentgym.evaluation.table import Scene
+from agentgym.recipes.bandit import BernoulliBandit
+from agentgym.recipes.frozenlake import FrozenLake
 from agentgym.seeding import episode_seed
 
 TINY = {

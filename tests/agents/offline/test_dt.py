@@ -9,9 +9,9 @@ import torch
 from gymnasium import spaces
 
 from agentgym.agents.offline.dt.dt import DecisionTransformer
-from agentgym.data.bandit import BernoulliBandit
 from agentgym.data.dataset import OfflineDataset
 from agentgym.errors import InvalidParameter, NonFinite
+from agentgym.recipes.bandit import BernoulliBandit
 
 TINY = {"width": 16, "layers": 1, "context": 5, "batch_size": 16, "warmup": 10}
 

@@ -22,8 +22,8 @@ from agentgym.agents.offline.transitions import Batch
 from agentgym.data.dataset import Description, OfflineDataset
 from agentgym.errors import InvalidParameter
 from agentgym.evaluation.evaluate import evaluate
-from agentgym.runs import RunConfig
-from agentgym.training import resume, train
+from agentgym.runs.run import RunConfig
+from agentgym.runs.train import resume, train
 
 CHAIN = 6  # states; 0 and 5 end the task
 QUICK = {"layers": (16,), "batch_size": 32, "log_every": 10, "evaluate_every": 0}

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agentgym.agent import PROMISED
 from agentgym.agents.common.saving import load_agent
 from agentgym.agents.offline.bc.bc import BC, PercentBC
+from agentgym.contracts.agent import PROMISED
 from agentgym.data.dataset import OfflineDataset
 from agentgym.evaluation.evaluate import evaluate
-from agentgym.runs import RunConfig
-from agentgym.training import train
+from agentgym.runs.run import RunConfig
+from agentgym.runs.train import train
 
 SMALL = {"layers": (16,), "batch_size": 32, "evaluate_every": 10, "log_every": 10, "evaluation_episodes": 2}
 

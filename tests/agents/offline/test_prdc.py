@@ -16,8 +16,8 @@ from agentgym.cli.main import main
 from agentgym.data.dataset import OfflineDataset
 from agentgym.errors import InvalidParameter, NonFinite, UnknownId
 from agentgym.evaluation.evaluate import evaluate
-from agentgym.runs import Run, RunConfig
-from agentgym.training import resume, train
+from agentgym.runs.run import Run, RunConfig
+from agentgym.runs.train import resume, train
 
 SMALL = {"layers": (16,), "batch_size": 64, "log_every": 10}
 

@@ -13,10 +13,10 @@ from gymnasium.vector import SyncVectorEnv
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.utils import LinearSchedule
 
-from agentgym import checkpoint
 from agentgym.agents.common.saving import load_agent
 from agentgym.agents.sac.sac import SAC
 from agentgym.errors import CorruptFile, InvalidParameter, SpaceMismatch, UnknownId
+from agentgym.runs import state_files
 
 SMALL: dict[str, Any] = {
     "policy_kwargs": {"net_arch": [16, 12]},
@@ -152,20 +152,20 @@ def test_foreign_and_damaged_folders_are_refused(tmp_path):
     with pytest.raises(InvalidParameter, match="exclude"):
         agent.save(tmp_path / "other", exclude=["policy"])
 
-    contents = checkpoint.read(tmp_path / "agent")
-    checkpoint.write(tmp_path / "elsewhere", checkpoint.Contents({}, {}, {"model": "gpt"}))
+    contents = state_files.read(tmp_path / "agent")
+    state_files.write(tmp_path / "elsewhere", state_files.Contents({}, {}, {"model": "gpt"}))
     contents.values["agent"] = "poe"
-    checkpoint.write(tmp_path / "poe", contents)
+    state_files.write(tmp_path / "poe", contents)
     contents.values["agent"] = "sac"
     contents.tensors["policy/actor.mu.weight"] = torch.zeros(5, 5)
-    checkpoint.write(tmp_path / "shape", contents)
+    state_files.write(tmp_path / "shape", contents)
     for name, says in (("elsewhere", "no saved agent"), ("poe", "class 'poe'"), ("shape", "does not fit")):
         with pytest.raises(CorruptFile, match=says):
             SAC.load(tmp_path / name)
     with pytest.raises(UnknownId, match="poe"):
         load_agent(tmp_path / "poe")
     contents.values["arguments"]["policy_kwargs"]["dict"]["activation_fn"] = {"class": "system", "of": "os"}
-    checkpoint.write(tmp_path / "class", contents)
+    state_files.write(tmp_path / "class", contents)
     with pytest.raises(CorruptFile):
         SAC.load(tmp_path / "class")
 

@@ -11,7 +11,6 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import agentgym
 from agentgym import catalog
-from agentgym.batching import split_infos
 from agentgym.envs.perturb import (
     InjectedInstruction,
     ObservationDelay,
@@ -28,6 +27,7 @@ from agentgym.envs.perturb import (
 from agentgym.envs.text.archive.world import ArchiveWorld
 from agentgym.envs.text.household.world import HouseholdWorld
 from agentgym.errors import InvalidAction, InvalidParameter
+from agentgym.vector.infos import split_infos
 
 PERTURBATIONS = {entry.id: catalog.load(entry) for entry in catalog.entries("perturbation")}
 

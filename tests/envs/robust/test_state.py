@@ -9,7 +9,7 @@ import pytest
 import agentgym
 from agentgym.envs.robust.presets import TASKS
 from agentgym.errors import InvalidParameter
-from agentgym.state import pack, unpack
+from agentgym.runs.state import pack, unpack
 
 from .test_vector import actions, assert_same
 

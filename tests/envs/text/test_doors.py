@@ -13,8 +13,8 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import agentgym
 from agentgym.errors import InvalidAction, InvalidParameter
-from agentgym.making import make_env
-from agentgym.recording import RecordedEnv
+from agentgym.make import make_env
+from agentgym.wrappers.replay import RecordedEnv
 
 assert agentgym
 INFO = {"task", "task_kind", "turn", "valid", "problem", "won", "anchor", "admissible_commands"}

@@ -9,15 +9,15 @@ import torch
 from gymnasium import spaces
 
 from agentgym import catalog
-from agentgym.agent import PROMISED
 from agentgym.agents.common.saving import load_agent
 from agentgym.agents.offline.doc.tabular import Choice, TabularDoC
 from agentgym.agents.offline.rcbc.rcbc import RCBC
+from agentgym.contracts.agent import PROMISED
 from agentgym.data.dataset import Description, OfflineDataset
 from agentgym.errors import InvalidParameter, NonFinite, SpaceMismatch
 from agentgym.evaluation.evaluate import evaluate
-from agentgym.runs import RunConfig
-from agentgym.training import resume, train
+from agentgym.runs.run import RunConfig
+from agentgym.runs.train import resume, train
 
 QUICK = {"log_every": 10, "evaluate_every": 20, "evaluation_episodes": 3}
 every_agent = pytest.mark.parametrize("name", ["doc-tabular", "rcbc"])

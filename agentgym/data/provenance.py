@@ -1,0 +1,38 @@
+"""What a dataset of ours says of its making."""
+
+from typing import Any
+
+import numpy as np
+
+from agentgym.data.recipe import Recipe
+from agentgym.runs.run import installed_version, provenance
+
+__all__ = ["described", "mean_and_std"]
+
+
+def described(recipe: Recipe, steps: int, episodes: int, behaviour: dict[str, Any], references: str) -> dict[str, Any]:
+    """The record, as plain JSON values.
+
+    Args:
+        recipe: what it was made by.
+        steps, episodes: how many there are.
+        behaviour: who acted, where its weights are from, and ``return_mean``, ``return_std`` of its whole episodes.
+        references: how random_return and expert_return were found.
+    """
+    found = provenance()
+    found["versions"]["minari"] = installed_version("minari")
+    return {
+        "recipe": recipe.text, "settings": recipe.settings, "steps": steps, "episodes": episodes,
+        "behaviour": behaviour, "references": references,
+        "description": f"Made by: {recipe.command}", **found,
+    }  # fmt: skip
+
+
+def mean_and_std(returns: np.ndarray) -> dict[str, Any]:
+    """Of the returns of whole episodes; None where there is none."""
+    some = len(returns) > 0
+    return {
+        "return_mean": float(returns.mean()) if some else None,
+        "return_std": float(returns.std()) if some else None,
+        "whole_episodes": len(returns),
+    }

@@ -1,0 +1,1 @@
+"""Playing episodes: one player, and the environments that it steps."""

@@ -1,0 +1,157 @@
+"""Behaviours: ordinary runs of SAC that keep all their checkpoints, and what is read from them.
+
+runs/behaviours/NAME is a run like any other (``agentgym resume``, ``evaluate``, ``play`` take it). Policies are read
+from its checkpoints, the replay buffer from the rows that they share: nothing is recorded while it trains.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from agentgym import catalog
+from agentgym.errors import AskError
+from agentgym.recipes.rollout import Act, Recording
+from agentgym.runs.checkpoints import Checkpoints, Saved
+from agentgym.runs.run import Run, RunConfig
+from agentgym.runs.state_files import MANIFEST
+from agentgym.runs.train import build, resume, train
+
+__all__ = ["BEHAVIOURS", "Behaviour", "Trained", "trained"]
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """What is trained; everything else is SAC's default.
+
+    Attributes:
+        env: the Gymnasium id.
+        steps: environment steps.
+        checkpoint_every: steps between two policies that can be read back.
+        learning_starts: steps of uniformly random actions at the beginning.
+        buffer_size: transitions that the replay buffer has room for: at least all steps.
+    """
+
+    env: str
+    steps: int
+    checkpoint_every: int
+    learning_starts: int
+    buffer_size: int
+
+    def config(self) -> RunConfig:
+        """The run."""
+        sac = catalog.load(catalog.find("agent", "sac")).Config
+        settings = sac(learning_starts=self.learning_starts, buffer_size=self.buffer_size)
+        return RunConfig(
+            agent="sac", env=self.env, steps=self.steps, seed=0, threads=1, checkpoint_every=self.checkpoint_every,
+            keep_checkpoints=0, config=dataclasses.asdict(settings),
+        )  # fmt: skip
+
+
+BEHAVIOURS: dict[str, Behaviour] = {
+    "pendulum": Behaviour("Pendulum-v1", 20_000, 1_000, 1_000, 20_000),
+    "inverted-pendulum": Behaviour("InvertedPendulum-v5", 20_000, 500, 1_000, 20_000),
+    "hopper": Behaviour("Hopper-v5", 200_000, 10_000, 10_000, 300_000),
+    "halfcheetah": Behaviour("HalfCheetah-v5", 150_000, 10_000, 10_000, 300_000),
+}
+
+
+def trained(name: str, runs: Path, progress: bool = True) -> "Trained":
+    """The behaviour's run in ``runs/behaviours``: as it is, gone on with where it was killed, trained where missing.
+
+    Raises:
+        AskError: a run of that name is there and was trained otherwise.
+        Stopped: a signal stopped the training; a checkpoint was written.
+    """
+    config, path = BEHAVIOURS[name].config(), runs / "behaviours" / name
+    if not (path / "config.json").is_file():
+        return Trained(train(config, name, path.parent, progress=progress))
+    run = Run.open(path)
+    wanted, found = (json.loads(json.dumps(dataclasses.asdict(one))) for one in (config, run.config))
+    if differing := sorted(key for key in wanted if wanted[key] != found[key]):
+        raise AskError(
+            f"{path} was not trained as the behaviour {name} is (it differs in {', '.join(differing)}). Move it away, "
+            "or give another folder of runs: --runs DIR."
+        )
+    if run.record()["finished_steps"] != config.steps:
+        run = resume(path, progress=progress)
+    return Trained(run)
+
+
+class Trained:
+    """A finished run of a behaviour, on the CPU with one thread, where equal seeds act alike."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.agent = build(dataclasses.replace(run.config, device="cpu"))
+        self.agent.get_env().close()
+        self.checkpoints = Checkpoints(run.path / "checkpoints", keep=0)
+
+    @property
+    def steps(self) -> list[int]:
+        """At which steps there are policies, oldest first."""
+        return self.checkpoints.steps()
+
+    @property
+    def final(self) -> int:
+        """The step of the last one."""
+        return self.run.config.steps
+
+    def policy(self, step: int, seed: int | None = None) -> Act:
+        """The policy of that step; it takes the place of the one asked for before.
+
+        Args:
+            step: one of :attr:`steps`.
+            seed: actions are sampled, from a stream of this seed; None takes the policy's mode.
+        """
+        self._put_back(self.checkpoints.read(step))
+        state = torch.Generator().manual_seed(seed or 0).get_state()
+
+        def act(observations: np.ndarray, episodes: Sequence[int]) -> np.ndarray:
+            nonlocal state
+            with torch.random.fork_rng(devices=[]):  # SAC samples from the global generator
+                torch.set_rng_state(state)
+                actions: np.ndarray = self.agent.predict(observations, deterministic=seed is None)[0]
+                state = torch.get_rng_state()
+            return actions
+
+        return act
+
+    def digest(self, step: int) -> str:
+        """SHA-256 of what the checkpoint's manifest says, and so of all its files."""
+        return hashlib.sha256((self.checkpoints.folder / f"{step:010d}" / MANIFEST).read_bytes()).hexdigest()
+
+    def _put_back(self, saved: Saved) -> None:
+        for item in self.agent.inventory().items:
+            if item.name == "policy":
+                item.write(saved.state["policy"])
+
+    def replay(self, step: int) -> Recording:
+        """The replay buffer of that step as episodes; the last one is cut there."""
+        saved = self.checkpoints.read(step)
+        saved.restore_rows(self.agent.inventory().rows)
+        buffer: Any = self.agent.replay_buffer
+        rows = {name: getattr(buffer, name)[:step, 0] for name in (
+            "observations", "next_observations", "actions", "rewards", "dones", "timeouts")}  # fmt: skip
+        ends = rows["dones"].astype(bool)
+        time_outs = rows["timeouts"].astype(bool)
+        last = ends.copy()
+        last[-1] = True
+        starts = np.concatenate([[0], np.flatnonzero(last) + 1])
+        observations = np.insert(rows["observations"], starts[1:], rows["next_observations"][last], axis=0)
+        returns = np.add.reduceat(rows["rewards"].astype(np.float64), starts[:-1])
+        return Recording(
+            observations=observations.astype(np.float32),
+            actions=self.agent.policy.unscale_action(rows["actions"]),  # as the environment was given them
+            rewards=rows["rewards"].astype(np.float32),
+            terminations=ends & ~time_outs,
+            truncations=last & ~(ends & ~time_outs),
+            starts=starts,
+            returns=returns[ends[starts[1:] - 1]],
+        )

@@ -1,0 +1,1 @@
+"""Runs: training, a run's folder, checkpoints, and exact resume."""

@@ -1,0 +1,306 @@
+"""Runs that survive: what a run's state is beside its agent's, when it is written, how it is put back.
+
+Stable-Baselines3's state is consistent at one place only, the start of a rollout: ``on_step`` comes before the
+transition is stored, ``on_rollout_end`` before the update. Checkpoints are made there, and what ``learn()`` disturbs on
+its way there (the random generators) is put back there too.
+"""
+
+import hashlib
+import os
+import platform
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
+from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvWrapper
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from agentgym.contracts.environment import Adapter
+from agentgym.errors import InvalidParameter, Stopped
+from agentgym.runs.checkpoints import Checkpoints, Saved
+from agentgym.runs.locks import RunLock
+from agentgym.runs.metrics import MetricsFile
+from agentgym.runs.run import PACKAGES, installed_version
+from agentgym.runs.state import Inventory, Item
+from agentgym.seeding import restore, state_of
+from agentgym.wrappers.replay import RecordedBatch, RecordedEnv
+
+__all__ = ["Checkpointer", "fingerprint", "run_inventory"]
+
+
+def run_inventory(agent: Any, metrics: MetricsFile) -> Inventory:
+    """Everything that a run's future depends on."""
+    own: Inventory = agent.inventory()
+    items = [*_generators(agent), *_environments(agent.get_env()), *_log(agent, metrics)]
+    return own + Inventory(items)
+
+
+# Random generators
+
+
+def _generators(agent: Any) -> list[Item]:
+    actions = agent.action_space
+    items = [
+        Item("random.python", _python_state, _set_python_state, "first rollout"),
+        Item("random.numpy", _numpy_state, _set_numpy_state, "first rollout"),
+        Item("random.torch", torch.get_rng_state, torch.set_rng_state, "first rollout"),
+        Item(
+            "random.action_space",
+            lambda: state_of(actions.np_random), lambda state: restore(actions.np_random, state), "first rollout",
+        ),
+    ]  # fmt: skip
+    if torch.cuda.is_available():
+        items.append(Item("random.cuda", torch.cuda.get_rng_state_all, torch.cuda.set_rng_state_all, "first rollout"))
+    return items
+
+
+def _python_state() -> dict[str, Any]:
+    kind, words, gauss = random.getstate()
+    return {"kind": kind, "words": list(words), "gauss": gauss}
+
+
+def _set_python_state(state: Mapping[str, Any]) -> None:
+    random.setstate((state["kind"], tuple(state["words"]), state["gauss"]))
+
+
+def _numpy_state() -> dict[str, Any]:
+    state = np.random.get_state(legacy=False)  # noqa: NPY002  (Stable-Baselines3 draws from the global generator)
+    assert isinstance(state, dict)
+    return state
+
+
+def _set_numpy_state(state: Mapping[str, Any]) -> None:
+    np.random.set_state(dict(state))  # noqa: NPY002
+
+
+# Environments
+
+
+def _environments(env: VecEnv | None) -> Iterator[Item]:
+    """The stack of VecEnvs from the outside in; nothing of an agent that learns in none.
+
+    Raises:
+        InvalidParameter: a layer whose state is not known here.
+    """
+    while isinstance(env, VecEnvWrapper):
+        if isinstance(env, VecNormalize):
+            yield from _normalizer(env)
+        elif isinstance(env, VecMonitor):
+            yield _fields("env.monitor", env, ("episode_returns", "episode_lengths", "episode_count"))
+        else:
+            raise InvalidParameter(f"A run with {type(env).__name__} cannot be resumed: its state is not known.")
+        env = env.venv
+    if env is None:
+        return
+    batch = env.env if isinstance(env, Adapter) else None
+    if isinstance(batch, RecordedBatch):
+        yield Item("env.batch", batch.state, batch.restore)
+        return
+    if not isinstance(env, DummyVecEnv) or not all(isinstance(one, RecordedEnv) for one in env.envs):
+        raise InvalidParameter(f"A run in {type(env).__name__} cannot be resumed: its environments are not recorded.")
+    for one in env.envs:
+        assert isinstance(one, RecordedEnv)
+        yield Item(f"env.{one.index}", one.state, one.restore)
+
+
+def _fields(name: str, owner: object, fields: tuple[str, ...]) -> Item:
+    def write(state: Mapping[str, Any]) -> None:
+        for field in fields:
+            setattr(owner, field, state[field])
+
+    return Item(name, lambda: {field: getattr(owner, field) for field in fields}, write)
+
+
+def _normalizer(env: VecNormalize) -> Iterator[Item]:
+    statistics = ("mean", "var", "count")
+    if env.norm_obs and not isinstance(env.obs_rms, dict):
+        yield _fields("env.observation_statistics", env.obs_rms, statistics)
+    elif env.norm_obs:
+        raise InvalidParameter("A run that normalises Dict observations cannot be resumed exactly.")
+    if env.norm_reward:
+        yield _fields("env.return_statistics", env.ret_rms, statistics)
+    yield _fields("env.normalizer", env, ("returns", "old_obs", "old_reward"))
+
+
+# Metrics
+
+
+def _log(agent: Any, metrics: MetricsFile) -> Iterator[Item]:
+    logger = agent.logger
+
+    def read() -> dict[str, Any]:
+        agent.logger  # noqa: B018  (some agents put the latest losses into the logger when it is looked at)
+        return {
+            "values": dict(logger.name_to_value),
+            "counts": dict(logger.name_to_count),
+            "excluded": dict(logger.name_to_excluded),
+        }
+
+    def write(state: Mapping[str, Any]) -> None:
+        logger.name_to_value.update(state["values"])
+        logger.name_to_count.update(state["counts"])
+        logger.name_to_excluded.update({key: tuple(value or ()) for key, value in state["excluded"].items()})
+
+    yield Item("log.pending", read, write)
+    yield Item("log.metrics", metrics.metrics.content, metrics.restore)
+
+
+# When it is written and put back
+
+
+class Checkpointer(BaseCallback):
+    """Writes checkpoints at the start of rollouts, and puts one back at the start of the first.
+
+    Where rollouts are long, or their updates, there is a checkpoint at the start of each, so that a signal can stop the
+    run within one and lose no more than what was done in it.
+
+    Args:
+        checkpoints: where they go.
+        inventory: the run's state.
+        every: environment steps between two of them; 0 writes none but on a signal and at the end.
+        saved: the checkpoint that the run goes on from; its static part has been put back already.
+        lock: of the run; asked before anything is written.
+    """
+
+    LONG = 5.0  # seconds: a rollout, with its update, that takes longer is not waited for
+    LONGEST = 60.0  # seconds between two checkpoints, however few steps are taken in them
+    COST = 0.05  # of the time at most for those that ``every`` did not ask for
+
+    def __init__(
+        self, checkpoints: Checkpoints, inventory: Inventory, every: int, saved: Saved | None = None,
+        lock: RunLock | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.checkpoints, self.inventory, self.every = checkpoints, inventory, every
+        self.saved, self.lock = saved, lock
+        self.seconds = 0.0  # spent on writing
+        self.signal_number = 0
+        self._next = every + (saved.step if saved else 0)
+        self._began = self._written = time.monotonic()
+        self._cost = 0.0  # seconds that the last write took
+        self._first = True
+        self._kept: int | None = saved.step if saved else 0  # the step of this rollout's start, if resume gets there
+
+    def _on_rollout_start(self) -> None:
+        if self.saved is not None:
+            self.inventory.write(self.saved.state, "first rollout")
+            self.saved = None
+        if self.signal_number:
+            self.write()
+            raise self._stopped(self.num_timesteps)
+        now = time.monotonic()
+        lasted, self._began = now - self._began, now
+        if self._first:
+            self._first = False
+        elif self.every and (self.num_timesteps >= self._next or self._is_time(now, lasted)):
+            self.write()
+            self._next = (self.num_timesteps // self.every + 1) * self.every
+            self._kept = self.num_timesteps
+        else:
+            self._kept = None
+
+    def _is_time(self, now: float, lasted: float) -> bool:
+        """Whether there shall be a checkpoint that the number of steps does not ask for.
+
+        Where all are kept they are policies for later, one every so many steps, and no others.
+        """
+        since = now - self._written
+        worth = self.checkpoints.keep > 0 and self._cost <= self.COST * since
+        return worth and (lasted > self.LONG or since > self.LONGEST)
+
+    def _on_step(self) -> bool:
+        if self.signal_number:
+            self._stop_within_rollout()
+        return True
+
+    def _stop_within_rollout(self, *_: Any) -> None:
+        if self.signal_number and self._kept is not None and time.monotonic() - self._signalled > self.LONG:
+            raise self._stopped(self._kept)
+
+    def _stopped(self, step: int) -> Stopped:
+        return Stopped(self.signal_number, step, str(self.checkpoints.folder.parent))
+
+    def write(self) -> None:
+        """Write a checkpoint of the run as it is now.
+
+        Raises:
+            OSError: the disk is full; the message names the last checkpoint that is whole.
+            RunInUse: another process has taken the run.
+        """
+        began = time.monotonic()
+        if self.lock is not None:
+            self.lock.require()
+        try:
+            self.checkpoints.write(self.model.num_timesteps, self.inventory)
+        except OSError as error:
+            steps = self.checkpoints.steps()
+            last = f"the last whole one is of step {steps[-1]}" if steps else "there is none yet"
+            raise OSError(
+                error.errno,
+                f"The checkpoint of step {self.model.num_timesteps} could not be written ({error.strerror or error}); "
+                f"{last}. Make room and go on with agentgym resume",
+            ) from error
+        self._written = time.monotonic()
+        self._cost = self._written - began
+        self.seconds += self._cost
+
+    @contextmanager
+    def stopping_on_signals(self) -> Iterator[None]:
+        """Within, SIGTERM and SIGINT stop the run at the next rollout's start, or within one that is long.
+
+        A second one stops it at once. Python hears of signals in the main thread only: elsewhere nothing is changed.
+        """
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            if self.signal_number:
+                raise KeyboardInterrupt
+            self.signal_number, self._signalled = number, time.monotonic()
+            print("\nStopping with a checkpoint; once more stops at once, without one.", file=sys.stderr)
+
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+        updates = register_optimizer_step_post_hook(self._stop_within_rollout)  # an update may take minutes, too
+        try:
+            yield
+        finally:
+            updates.remove()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def fingerprint() -> dict[str, Any]:
+    """What arithmetic depends on: equal fingerprints resume bit for bit."""
+    return {
+        "versions": {name: installed_version(name) for name in PACKAGES},
+        "source": _source(),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cpu capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+@cache
+def _source() -> str:
+    """A hash of the code that training runs on: a version number says little while one works on it."""
+    digest = hashlib.blake2b(digest_size=8)
+    for folder, folders, files in os.walk(Path(__file__).parent, followlinks=True):
+        folders[:] = sorted({*folders} - {"evaluation", "cli"})
+        for name in sorted(name for name in files if name.endswith(".py")):
+            digest.update(name.encode() + (Path(folder) / name).read_bytes())
+    return digest.hexdigest()

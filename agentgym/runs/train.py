@@ -1,0 +1,404 @@
+"""Training by name: an agent of the catalog learns in an environment, and the run's folder tells how."""
+
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from gymnasium.vector import AutoresetMode
+from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
+from torch.utils.tensorboard import SummaryWriter
+
+from agentgym import catalog
+from agentgym.contracts.agent import traits_of
+from agentgym.contracts.check_env import check_interface
+from agentgym.contracts.settings import AgentConfig, from_settings, whole_number
+from agentgym.errors import AskError, InvalidParameter, Stopped
+from agentgym.make import has_exact_batch, leave_the_simulator, make_env, make_native_batch, perturbed
+from agentgym.progress import TrainingProgress, bar
+from agentgym.runs.checkpoints import Checkpoints, Saved
+from agentgym.runs.locks import RunLock, locked
+from agentgym.runs.metrics import MetricsFile
+from agentgym.runs.resume import Checkpointer, fingerprint, run_inventory
+from agentgym.runs.run import Run, RunConfig, command_line, run_folder
+from agentgym.runs.state import Inventory, Item
+from agentgym.runs.state_files import require_replaceable
+from agentgym.wrappers.replay import RecordedBatch, RecordedEnv
+
+__all__ = ["resume", "train"]
+
+
+def train(
+    config: RunConfig,
+    name: str | None = None,
+    root: Path | str = "runs",
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Run:
+    """Train one agent and write ``root/name``.
+
+    Args:
+        config: what to train, in what, for how long.
+        name: the run's folder; by default agent, environment and seed.
+        root: where runs are kept.
+        overwrite: replace a run of that name.
+        progress: show a progress bar.
+
+    Raises:
+        UnknownId: no such agent, environment, perturbation or hyperparameter.
+        InvalidParameter: a value of the configuration cannot be, or no folder can have the name.
+        AskError: the run exists, or the environment refuses its arguments.
+        RunInUse: another process is writing a run of that name.
+        NotWritable: nothing can be written there.
+        Stopped: a signal stopped it; a checkpoint was written.
+    """
+    config.check()
+    path = run_folder(root, "run" if name is None else name)  # the name by default is known once the dataset is loaded
+    if name is not None:
+        Run.require_free(path, overwrite)
+    agent = build(config)  # refuses what cannot be before anything is written
+    path = run_folder(root, _default_name(config) if name is None else name)
+    with locked(path, command_line()) as lock:
+        run = Run.create(path, config, overwrite)
+        try:
+            return _Session(run, agent, progress, lock).finish()
+        except Exception as error:
+            if not isinstance(error, Stopped) and not run.has_learned():
+                run.discard()
+            raise
+
+
+def resume(path: Path | str, more: int = 0, progress: bool = True) -> Run:
+    """Go on with a run that was stopped, as if it never was; or train a finished one for longer.
+
+    The run ends with the weights and metrics of one that was never stopped, bit for bit, where versions, processor and
+    number of threads are those of before. Otherwise it goes on all the same, with a warning, and record.json says so.
+
+    Args:
+        path: the run's folder.
+        more: steps to learn beyond the run's end: beyond what it was asked for, or beyond what it learned where that is
+            more, since rollouts are whole. A schedule over the run's length (a learning rate that falls to zero) then
+            has seen the shorter length first.
+        progress: show a progress bar.
+
+    Raises:
+        FileNotFoundError: there is no run.
+        AskError: the run is finished and no more is asked for, or its configuration is not the checkpoint's.
+        CorruptFile: all its checkpoints, or its records, are broken.
+        RunInUse: another process is writing it.
+        Stopped: a signal stopped it; a checkpoint was written.
+    """
+    more = whole_number("steps (to add)", more, 0)
+    run = Run.open(path)
+    with locked(run.path, command_line()) as lock:
+        run = Run.open(path)  # as it is now that nobody else writes it
+        finished = run.record()["finished_steps"]  # a damaged record is said before anything is written
+        if not more and finished == run.config.steps:
+            raise AskError(f"{run.path} is finished ({run.config.steps} steps). Train it for longer with --steps MORE.")
+        checkpoints = Checkpoints(run.path / "checkpoints", run.config.keep_checkpoints)
+        saved = checkpoints.newest()
+        if saved is not None:
+            _refuse_other_configuration(run, saved)
+        if more:
+            learned = 0 if saved is None else saved.step
+            run.config.steps = max(run.config.steps, learned) + more
+        session = _Session(run, build(run.config), progress, lock, checkpoints, saved)
+        session.go_on()
+        if more:
+            run.write_config()
+        return session.finish()
+
+
+def build(config: RunConfig) -> Any:
+    """The untrained agent in its environments; environment ``i`` of ``num_envs`` has its own seeds.
+
+    Raises:
+        as :func:`train`.
+    """
+    config.check()
+    _check_device(config.device)
+    agent_class = catalog.load(catalog.find("agent", config.agent))
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    settings = _settings(config, agent_class.Config)
+    traits = traits_of(agent_class)
+    if _check_source(config, traits.learns_from) == "dataset":
+        return _build_offline(config, agent_class, settings)
+    if config.num_envs == 1 and traits.sets_worlds:
+        config.num_envs = settings.worlds
+    check_interface(config.env, config.env_kwargs)
+    env = training_environments(config)
+    policy = settings.policy if traits.names_policy else "MlpPolicy"
+    return agent_class(policy, env, seed=config.seed, device=config.device, **settings.to_kwargs())
+
+
+def _settings(config: RunConfig, config_class: type[AgentConfig]) -> Any:
+    """The agent's hyperparameters; from now on the run's configuration has all of them."""
+    given = config_class.with_preset(config.preset, config.config)
+    settings = from_settings(config_class, given, f"agent {config.agent}")
+    config.config = asdict(settings)
+    config.__post_init__()
+    return settings
+
+
+def _check_device(name: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        InvalidParameter: it is none, or CUDA is not available.
+    """
+    try:
+        device = torch.device("cpu" if name == "auto" else name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise InvalidParameter(f"device is {name!r}; it must be auto, cpu, cuda or cuda:N.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InvalidParameter(f"device is {name!r}, but PyTorch finds {torch.cuda.device_count()} CUDA devices here.")
+
+
+def _check_source(config: RunConfig, source: str) -> str:
+    """An agent learns either from a dataset or in an environment.
+
+    Raises:
+        AskError: the configuration has the other one.
+    """
+    if source == "dataset" and not config.dataset:
+        raise AskError(f"{config.agent} learns from a dataset: give --dataset NAME. See: agentgym list recipes")
+    if source == "environment" and config.dataset:
+        raise AskError(f"{config.agent} learns in an environment, not from a dataset. See: agentgym list agents")
+    if source == "environment" and not config.env:
+        raise AskError(f"{config.agent} learns in an environment: give --env ID. See: agentgym list envs")
+    return source
+
+
+def _build_offline(config: RunConfig, agent_class: Any, settings: Any) -> Any:
+    """The untrained agent with its dataset; by default it is evaluated in the world that the data come from."""
+    from agentgym.data.recorded_env import check_world
+    from agentgym.data.storage import load_dataset
+
+    dataset = load_dataset(config.dataset)
+    about = dataset.description
+    config.dataset = about.name  # of a recipe, what it made
+    if not config.env:
+        if about.env:
+            check_world(about)
+        config.env, config.env_kwargs = about.env, {**about.env_kwargs, **config.env_kwargs}
+        config.perturbations = config.perturbations or [dict(one) for one in about.perturbations]
+    config.dataset_sha256 = dataset.digest
+    if config.env:
+        check_interface(config.env, config.env_kwargs)
+    env = partial(make_env, config.env, config.env_kwargs, config.perturbations) if config.env else None
+    return agent_class("MlpPolicy", env, dataset, seed=config.seed, device=config.device, **settings.to_kwargs())
+
+
+def training_environments(config: RunConfig) -> VecEnv | RecordedBatch:
+    """The environments of a run: one native batch where it can be put back to where it was, else one after the other.
+
+    Of perturbed environments only exact batches are taken, and only where the perturbations leave the simulator alone.
+    One world of an exact batch is a single environment too, and steps quicker as one.
+    """
+    exact = has_exact_batch(config.env, config.env_kwargs)
+    fits = config.num_envs > 1 and leave_the_simulator(config.perturbations) if exact else not config.perturbations
+    if fits:
+        mode = AutoresetMode.DISABLED if exact else AutoresetMode.SAME_STEP
+        batch = make_native_batch(config.env, config.env_kwargs, config.num_envs, mode)
+        if batch is not None:  # agents wrap and monitor a VectorEnv themselves
+            return RecordedBatch(perturbed(batch, config.perturbations), config.seed)
+
+    def maker(index: int) -> Callable[[], RecordedEnv]:
+        return lambda: RecordedEnv(make_env(config.env, config.env_kwargs, config.perturbations), config.seed, index)
+
+    return VecMonitor(DummyVecEnv([maker(index) for index in range(config.num_envs)]))
+
+
+class _Session:
+    """One stretch of a run: from its beginning or a checkpoint to its end or a signal."""
+
+    def __init__(
+        self, run: Run, agent: Any, progress: bool, lock: RunLock, checkpoints: Checkpoints | None = None,
+        saved: Saved | None = None,
+    ) -> None:  # fmt: skip
+        require_replaceable(run.final)
+        self.run, self.agent, self.progress, self.saved = run, agent, progress, saved
+        self.began, self.record = time.monotonic(), run.record()
+        self.metrics = _Metrics(run.path)
+        if saved is None:
+            self.metrics.clear()
+        self.has_events = any(file.stat().st_size for file in run.path.glob("events.out.tfevents.*"))
+        self.tensorboard = _TensorBoard(str(run.path), None if saved is None else saved.step)
+        agent.set_logger(Logger(str(run.path), [self.metrics, self.tensorboard]))
+        own = Inventory([Item("run", self._about, lambda _: None)])
+        self.inventory = own + run_inventory(agent, self.metrics)
+        checkpoints = checkpoints or Checkpoints(run.path / "checkpoints", run.config.keep_checkpoints)
+        self.checkpointer = Checkpointer(checkpoints, self.inventory, run.config.checkpoint_every, saved, lock)
+        self.checkpointer.init_callback(agent)
+        run.write_record(self.record)
+
+    def _about(self) -> dict[str, Any]:
+        """What a checkpoint says of the run beside its state; part of it the clock's."""
+        self.tensorboard.writer.flush()  # so that a killed run's events reach as far as what it goes on from
+        return {
+            "config": asdict(self.run.config), "fingerprint": fingerprint(), "record": self._record_now(),
+            "timing": self.metrics.timing.content(),
+        }  # fmt: skip
+
+    def _record_now(self) -> dict[str, Any]:
+        return {**self.record, "seconds": self.record["seconds"] + time.monotonic() - self.began}
+
+    def go_on(self) -> None:
+        """Put the checkpoint back, as far as that is done before ``learn()``, and note how exactly that can be."""
+        reasons, restored = [], []
+        if self.saved is not None:
+            about = self.saved.state["run"]
+            self.inventory.write(self.saved.state, "before")
+            self.saved.restore_rows(self.inventory.rows)
+            reasons = [*_differences(about["fingerprint"], fingerprint()), *self._inexact_replays()]
+            restored = self._restore_records(about)
+        for reason in reasons:
+            warnings.warn(f"{self.run.name} goes on, but not bit for bit: {reason}", stacklevel=3)
+        for what in restored:
+            warnings.warn(f"{self.run.name}: {what} not as the run had left it, and was restored", stacklevel=3)
+        self.record["resumes"].append(
+            {
+                "step": self.agent.num_timesteps,
+                "exact": not reasons,
+                "reasons": reasons,
+                "restored": restored,
+                "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+        )
+        self.run.write_record(self.record)
+
+    def _restore_records(self, about: dict[str, Any]) -> list[str]:
+        """Put back what somebody has taken from the run's tables; metrics.csv was restored with the state.
+
+        Returns:
+            What was not as it should be.
+        """
+        before, now = about["record"], self.record
+        whole = {
+            "metrics.csv was": not self.metrics.damaged,
+            "timing.csv was": self.metrics.timing.restore(about["timing"]),
+            "record.json was": now["resumes"][: len(before["resumes"])] == before["resumes"],
+            "TensorBoard's events were": self.has_events or not self.metrics.metrics.columns,
+        }
+        if not whole["record.json was"]:
+            now["resumes"] = before["resumes"]
+        now["seconds"] = max(now["seconds"], before["seconds"])  # a killed process could not add its own
+        if not whole["TensorBoard's events were"]:
+            for row in self.metrics.metrics.rows():
+                self.tensorboard.write_row(row)
+        return [what for what, is_so in whole.items() if not is_so]
+
+    def _inexact_replays(self) -> list[str]:
+        env = self.agent.get_env()
+        base = env and env.unwrapped
+        replayed: list[Any] = base.envs if isinstance(base, DummyVecEnv) else []  # a native batch needs no replay
+        return [f"environment {env.index} did not answer as it had" for env in replayed if not env.replayed_exactly]
+
+    def finish(self) -> Run:
+        """Learn up to the run's number of steps and write what was learned."""
+        agent, run = self.agent, self.run
+        try:
+            with self.checkpointer.stopping_on_signals(), _alone():
+                self._learn()
+            self.checkpointer.write()
+        finally:
+            record = self._record_now()
+            run.write_record(record)
+        if agent.logger.name_to_value:
+            agent.logger.record("time/seconds", record["seconds"])
+            agent.logger.dump(agent.num_timesteps)
+        agent.save(run.final)
+        if traits_of(agent).learns_from == "dataset":
+            record["scores"] = asdict(agent.scores)
+        run.write_record({**record, "finished_steps": run.config.steps, "learned_steps": agent.num_timesteps})
+        if env := agent.get_env():
+            env.close()
+        return run
+
+    def _learn(self) -> None:
+        steps = self.run.config.steps - self.agent.num_timesteps
+        if steps <= 0:  # killed between its last step and final/
+            return
+        with bar(self.run.name, self.run.config.steps, shown=self.progress) as shown:
+            callbacks = [self.checkpointer, TrainingProgress(shown)]
+            self.agent.learn(steps, callback=callbacks, reset_num_timesteps=self.saved is None)
+
+
+_LEARNING = threading.Lock()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Within, this process learns; it is said if another of its threads does so already."""
+    first = _LEARNING.acquire(blocking=False)
+    if not first:
+        warnings.warn(
+            "Another run is learning in this process. Both draw from the same global generators, so neither can be "
+            "made again from its seed, nor be resumed exactly. Use a process for each.",
+            stacklevel=4,
+        )
+    try:
+        yield
+    finally:
+        if first:
+            _LEARNING.release()
+
+
+def _refuse_other_configuration(run: Run, saved: Saved) -> None:
+    """Only the number of steps may have been changed."""
+    now, before = asdict(run.config), asdict(RunConfig(**saved.state["run"]["config"]))
+    if differences := _differences({**before, "steps": 0}, {**now, "steps": 0}):
+        raise AskError(
+            f"{run.path / 'config.json'} is not what the checkpoint of step {saved.step} was trained with: "
+            f"{'; '.join(differences)}. Put it back, or train a new run."
+        )
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any], path: str = "") -> list[str]:
+    """What differs between two nested dictionaries, as "key was x, is y"."""
+    found = []
+    for key in sorted({*before, *now}):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += _differences(old, new, f"{path}{key}.")
+        elif _plain(old) != _plain(new):
+            found.append(f"{path}{key} was {old}, is {new}")
+    return found
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _default_name(config: RunConfig) -> str:
+    source = config.dataset.removeprefix("agentgym/").replace("/", "-") or config.env.rpartition("/")[2]
+    return f"{config.agent}-{source}-seed{config.seed}"
+
+
+class _Metrics(MetricsFile, KVWriter):
+    """metrics.csv as one of Stable-Baselines3's log formats."""
+
+
+class _TensorBoard(TensorBoardOutputFormat):
+    """Events from ``purge_step`` on, in place of those that an earlier stretch of the run wrote."""
+
+    def __init__(self, folder: str, purge_step: int | None) -> None:
+        self.writer = SummaryWriter(log_dir=folder, purge_step=purge_step)
+        self._is_closed = False
+
+    def write_row(self, row: dict[str, str]) -> None:
+        """One row of metrics.csv as events."""
+        for key in row.keys() - {"step"}:
+            with suppress(ValueError):  # text, or nothing
+                self.writer.add_scalar(key, float(row[key]), int(row["step"]))

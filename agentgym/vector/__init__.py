@@ -1,0 +1,6 @@
+"""The native batch: its base class, infos, resets, actions, and views of a batch of one."""
+
+from agentgym.vector.native import NativeVectorEnv
+from agentgym.vector.step import Step
+
+__all__ = ["NativeVectorEnv", "Step"]

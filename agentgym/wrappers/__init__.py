@@ -1,0 +1,1 @@
+"""Wrappers: replay of episodes, preprocessing as it was in training, time limits."""

@@ -1,0 +1,1 @@
+"""The training loop of language agents: rollouts, batches, the surrogate loss and its hooks."""

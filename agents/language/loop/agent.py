@@ -1,0 +1,365 @@
+"""Language agents from the outside: Stable-Baselines3's shape around rollout and learner."""
+
+import inspect
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Self
+
+import torch
+from gymnasium.vector import VectorEnv
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.utils import get_device, safe_mean
+from stable_baselines3.common.vec_env import VecEnv
+
+from agentgym.agents.common.denormals import flushing_denormals
+from agentgym.agents.common.inventory import Part, attributes, generator, learned, statistics
+from agentgym.agents.common.own_loop import OwnLoop
+from agentgym.agents.common.saving import SavedAgent, description
+from agentgym.agents.common.vector_env import VectorEnvAdapter
+from agentgym.agents.language.loop import distributed as processes
+from agentgym.agents.language.loop.config import LanguageConfig
+from agentgym.agents.language.loop.diagnostics import Alarms, measure_rollout
+from agentgym.agents.language.loop.environments import batch_of
+from agentgym.agents.language.loop.imitation import demonstrated
+from agentgym.agents.language.loop.learner import Learner
+from agentgym.agents.language.loop.plugins import make_plugins
+from agentgym.agents.language.loop.rollout import Rollout
+from agentgym.agents.language.loop.trajectory import Batch, Episode, collate
+from agentgym.agents.language.policies.by_name import begin_like, make_policy, saved_policy
+from agentgym.agents.language.policies.conversation import Conversation, lanes_to_begin
+from agentgym.agents.language.policies.policy import Policy, Sampler
+from agentgym.agents.language.policies.tiny import TinyPolicy
+from agentgym.contracts.agent import Traits
+from agentgym.contracts.environment import Demonstrating
+from agentgym.contracts.settings import from_settings, number_of_steps, whole_number
+from agentgym.errors import InvalidParameter, SpaceMismatch
+from agentgym.progress import TrainingProgress
+from agentgym.runs.state import Inventory, Item
+from agentgym.seeding import entropy, episode_seed
+
+__all__ = ["LanguageAgent"]
+
+COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates", "_episode_num", "imitated")
+STATISTICS_OF = 100  # episodes
+
+
+class LanguageAgent(OwnLoop):
+    """Learns to act by text, from groups of episodes of one task each.
+
+    An iteration plays ``tasks * group_size`` episodes to their ends and learns from them. ``num_timesteps`` counts
+    environment steps (turns); ``learn`` ends with the iteration that reaches its number.
+
+    Args:
+        policy: "tiny", "smollm2", or the folder of a Hugging Face causal language model.
+        env: a batch of text worlds (``gymnasium.make_vec``), a single one, or an id.
+        seed: of everything random; None draws one.
+        device: "auto", "cpu" or "cuda".
+        preset: the name of settings that hold where ``settings`` says nothing else; see ``Config.presets``.
+        **settings: fields of :class:`LanguageConfig`.
+
+    Raises:
+        SpaceMismatch: the environment is not one of texts.
+        InvalidParameter: settings, or number of worlds and groups, do not fit.
+        MissingExtra: the policy needs transformers, and it is not installed.
+    """
+
+    catalog_name: ClassVar[str]
+    Config: ClassVar[type[LanguageConfig]] = LanguageConfig
+    traits: ClassVar[Traits] = Traits(names_policy=True, sets_worlds=True, knows_words=True, suite="text")
+
+    __signature__: ClassVar[inspect.Signature]
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        cls.__signature__ = cls.Config.in_signature(LanguageAgent.__init__)
+
+    def __init__(
+        self, policy: str, env: Any, seed: int | None = None, device: torch.device | str = "auto", preset: str = "",
+        **settings: Any,
+    ) -> None:  # fmt: skip
+        self.settings = self.Config(**{"policy": policy, **self.Config.with_preset(preset, settings)})
+        self._build(batch_of(env, self._own_episodes), seed, device, None)
+
+    def _build(
+        self, env: VectorEnv | None, seed: int | None, device: torch.device | str, saved: SavedAgent | None
+    ) -> None:
+        self.device = get_device(device)
+        if seed is None and processes.place()[1] > 1:
+            raise InvalidParameter("Several processes that learn as one need one seed: give one.")
+        self.seed = entropy() if seed is None else whole_number("seed", seed, 0)
+        self.generator = torch.Generator().manual_seed(episode_seed(self.seed, 0))
+        self.policy: Policy
+        if saved is None:
+            assert env is not None
+            self.observation_space, self.action_space = env.single_observation_space, env.single_action_space
+            with torch.random.fork_rng(devices=[]):  # initial weights of this seed, and nobody else's generator moved
+                torch.manual_seed(episode_seed(self.seed, 1))
+                self.policy = make_policy(self.settings, env)
+            if self.settings.start:
+                begin_like(self.policy, self.settings.start)
+        else:
+            self.observation_space, self.action_space = saved.observation_space, saved.action_space
+            self.policy = saved_policy(self.settings, saved.values["texts"])
+        self.policy.to(self.device)
+        self.learner = Learner(self.policy, self.settings, make_plugins(self.settings.methods), self.generator)
+        self.alarms = Alarms()
+        self._count_from_zero()
+        self._episode_num, self.iteration, self.imitated, self.imitated_batches = 0, 0, False, 0
+        self.ep_info_buffer: deque[dict[str, float]] = deque(maxlen=STATISTICS_OF)
+        self.env: VectorEnvAdapter | None = None
+        self.n_envs = self.settings.episodes
+        if env is not None:
+            self._take_env(env)
+
+    def _take_env(self, env: VectorEnv) -> None:
+        if self._own_episodes % env.num_envs:
+            raise InvalidParameter(
+                f"{self._own_episodes} episodes an iteration ({self._own_episodes // self.settings.group_size} tasks x "
+                f"{self.settings.group_size}) are not a multiple of {env.num_envs} worlds: change --num-envs."
+            )
+        self.env, self.n_envs = VectorEnvAdapter(env), env.num_envs
+        stop_at_void = any(plugin.STOP_AT_VOID for plugin in self.learner.plugins.values())
+        self.rollout = Rollout(
+            env, self.policy, self.settings.group_size, self.choosing,
+            self.settings.max_command_tokens, stop_at_void,
+        )  # fmt: skip
+
+    @property
+    def _own_episodes(self) -> int:
+        """How many episodes of an iteration this process plays."""
+        _, count = processes.place()
+        if self.settings.tasks % count:
+            raise InvalidParameter(f"{self.settings.tasks} tasks cannot be shared evenly by {count} processes.")
+        return self.settings.episodes // count
+
+    @property
+    def choosing(self) -> bool:
+        """Whether commands are chosen from the admissible ones."""
+        return self.settings.actions == "choose"
+
+    # Environments
+
+    def get_env(self) -> VecEnv | None:
+        """The worlds."""
+        return self.env
+
+    def set_env(self, env: Any, force_reset: bool = True) -> None:
+        """Go on in other worlds with the same spaces.
+
+        Raises:
+            SpaceMismatch, InvalidParameter: they do not fit.
+        """
+        batch = batch_of(env, self._own_episodes)
+        if (batch.single_observation_space, batch.single_action_space) != (self.observation_space, self.action_space):
+            raise SpaceMismatch("The environment's texts may be longer, or of other characters, than the agent's.")
+        self._take_env(batch)
+
+    # Learning
+
+    @flushing_denormals()
+    def learn(
+        self, total_timesteps: int, callback: Any = None, log_interval: int | None = 1,
+        reset_num_timesteps: bool = True, progress_bar: bool = False,
+    ) -> Self:  # fmt: skip
+        """Train for at least ``total_timesteps`` environment steps, in whole iterations; arguments as in SB3.
+
+        Raises:
+            InvalidParameter: there is no environment, or it does not fit.
+            NonFinite: a reward or a loss became NaN or infinite.
+        """
+        if self.env is None:
+            raise InvalidParameter("There is no environment to learn in: load(folder, env=...), or set_env(env).")
+        if reset_num_timesteps:
+            self.num_timesteps = 0
+        self._total_timesteps = self.num_timesteps + number_of_steps(total_timesteps)
+        with self._calling(callback, progress_bar) as heard:
+            self._learn(heard, log_interval)
+        return self
+
+    def _learn(self, heard: CallbackList, log_interval: int | None) -> None:
+        if self.settings.imitation_batches and not self.imitated:
+            self._imitate(heard)
+        if self.iteration == 0:
+            self.learner.begin()
+        while self.num_timesteps < self._total_timesteps:
+            heard.on_rollout_start()
+            episodes = self._play(heard)
+            if not episodes:  # a callback said stop
+                break
+            heard.on_rollout_end()
+            self._learn_from(episodes, log_interval)
+
+    def _play(self, heard: BaseCallback) -> list[Episode]:
+        """The iteration's episodes, as many at a time as there are worlds; each process plays its own tasks."""
+        settings, groups = self.settings, self.n_envs // self.settings.group_size
+        (number, count), before = processes.place(), self.num_timesteps
+        share = settings.tasks // count
+
+        def on_step(took_part: int) -> bool:
+            self.num_timesteps += took_part
+            return heard.on_step()
+
+        # Several processes draw each from a stream of its own: the agent's generator stays the same in all of them.
+        own = torch.Generator().manual_seed(episode_seed(self.seed, 4, self.iteration, number))
+        sampler = Sampler(self.generator if count == 1 else own)
+        episodes: list[Episode] = []
+        for first in range(share * number, share * (number + 1), groups):
+            seeds = [episode_seed(self.seed, 2, self.iteration, first + group) for group in range(groups)]
+            played = self.rollout.play(seeds, sampler, first, on_step)
+            if not played:
+                episodes = []
+                break
+            episodes += played
+        if count > 1:
+            episodes = processes.gathered(episodes)
+            self.num_timesteps = before + sum(len(episode.turns) for episode in episodes)
+            if len(episodes) < settings.episodes:  # a callback of some process said stop
+                return []
+        return episodes
+
+    def _learn_from(self, episodes: list[Episode], log_interval: int | None) -> None:
+        batch = collate(episodes, self.choosing)
+        measured = measure_rollout(episodes, batch)
+        for value, turns in zip(batch.returns().tolist(), batch.turns.tolist(), strict=True):
+            self.ep_info_buffer.append({"r": value, "l": turns})
+        measured |= self.learner.update(batch.to(self.device), self.iteration)
+        measured |= self.alarms.check(measured)
+        self.iteration += 1
+        self._n_updates += self.learner.steps
+        self._episode_num += len(episodes)
+        for name, value in measured.items():
+            self.logger.record(name, value)
+        if log_interval and self.iteration % log_interval == 0:
+            self.logger.record("rollout/ep_rew_mean", safe_mean([info["r"] for info in self.ep_info_buffer]))
+            self.logger.record("rollout/ep_len_mean", safe_mean([info["l"] for info in self.ep_info_buffer]))
+            self.logger.record("time/iterations", self.iteration)
+            self.logger.record("time/total_timesteps", self.num_timesteps)
+            self.logger.dump(self.num_timesteps)
+
+    def _imitate(self, heard: CallbackList) -> None:
+        """Learn from demonstrations; seeds that training never uses. To callbacks a batch is a rollout of no steps."""
+        settings = self.settings
+        for number in range(self.imitated_batches, settings.imitation_batches):
+            heard.on_rollout_start()
+            loss = self.learner.imitate(self.demonstration(number).to(self.device))
+            self.imitated_batches = number + 1
+            self.logger.record("imitation/loss", loss)
+            for progress in heard.callbacks:
+                if isinstance(progress, TrainingProgress):
+                    progress.say(f"imitation {number + 1}/{settings.imitation_batches}, loss {loss:.3g}")
+            if number % 10 == 9:
+                self.logger.dump(0)
+            heard.on_rollout_end()
+        self.learner.optimizer.state.clear()  # what Adam remembers of imitation would misjudge the first updates
+        self.imitated = True
+
+    def demonstrations(self, batches: int) -> Iterator[Batch]:
+        """The first batches of :meth:`demonstration`."""
+        return map(self.demonstration, range(batches))
+
+    def demonstration(self, number: int) -> Batch:
+        """Expert episodes of the environment, the batch of that number.
+
+        Raises:
+            InvalidParameter: the environment has no ``demonstrations`` method.
+        """
+        assert self.env is not None
+        worlds = self.env.env.unwrapped
+        if not isinstance(worlds, Demonstrating):
+            raise InvalidParameter("The environment has no demonstrations: set imitation_batches to 0.")
+        settings = self.settings
+        seeds = [episode_seed(self.seed, 3, number, index) for index in range(settings.imitation_size)]
+        shown = worlds.demonstrations(seeds, settings.imitation_expert, settings.imitation_random)
+        return demonstrated(self.policy, shown, self.choosing)
+
+    # Acting
+
+    @flushing_denormals()
+    def predict(
+        self,
+        observation: str | Sequence[str | None],
+        state: Conversation | None = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+        commands: Any = None,
+    ) -> tuple[Any, Conversation]:
+        """The next command in one episode, or in several side by side.
+
+        Args:
+            observation: what the environment said last; or a list of that, with None for episodes that wait.
+            state: what the last call gave back; None at an episode's start.
+            episode_start: true starts a new episode, whatever ``state`` is; for a list one a episode.
+            deterministic: the likeliest command (or words) instead of a sample.
+            commands: the admissible ones; needed where the agent chooses among them, or is told of them. For a list a
+                list of them.
+
+        Returns:
+            The command, and the state for the next call. In a list, an episode that waits, or has outgrown the policy's
+            context, has the empty command.
+
+        Raises:
+            InvalidParameter: an observation is no string, commands are missing, or a single episode has become longer
+                than the policy's context.
+        """
+        single = not isinstance(observation, list | tuple)
+        seen: list[Any] = [observation] if single else list(observation)
+        offered = [commands] if single else list(commands or [None] * len(seen))
+        for text, listed in zip(seen, offered, strict=True):
+            if not isinstance(text, str) and (single or text is not None):
+                raise InvalidParameter(f"An observation is a string, not {type(text).__name__}.")
+            if self.choosing and text is not None and not listed:
+                raise InvalidParameter(
+                    'This agent chooses among commands: predict(..., commands=info["admissible_commands"]).'
+                )
+        conversation = state or Conversation.of(self.policy, len(seen))
+        if fresh := lanes_to_begin(state, len(seen), episode_start):
+            conversation.begin(fresh)
+        sampler = Sampler(self.generator, deterministic)
+        limit = self.settings.max_command_tokens
+        answers = conversation.answer(seen, offered, limit, sampler, self.choosing, strict=single)
+        return (answers[0] if single else answers), conversation
+
+    @property
+    def words(self) -> tuple[str, ...] | None:
+        """The words that the policy tells apart; None where it reads any."""
+        return self.policy.vocabulary.words if isinstance(self.policy, TinyPolicy) else None
+
+    # Saving
+
+    def parts(self) -> dict[str, Part]:
+        """The policy and its optimiser."""
+        return {"policy": self.policy, "optimizer": self.learner.optimizer}
+
+    def inventory(self) -> Inventory:
+        """All that the rest of a run depends on."""
+        return Inventory(
+            [
+                *learned(self.parts()),
+                *attributes(self, COUNTERS, saved=True),
+                *attributes(self, ("iteration", "imitated_batches")),
+                Item("methods", self.learner.plugin_states, self.learner.restore_plugins),
+                Item("alarms", self.alarms.state, self.alarms.restore),
+                statistics(self, "ep_info_buffer", STATISTICS_OF),
+                generator("language", self.generator),
+            ]
+        )
+
+    def about(self) -> dict[str, Any]:
+        """As :meth:`Savable.about`, with what the policy is beside settings and weights."""
+        options = {**self.settings.to_kwargs(), "methods": list(self.settings.methods)}
+        own = description(
+            self.catalog_name, self.settings.policy, {"seed": self.seed, "options": options}, self.observation_space,
+            self.action_space,
+        )  # fmt: skip
+        return {**own, "texts": self.policy.description()}
+
+    @classmethod
+    def _made_again(cls, saved: SavedAgent, env: Any, device: torch.device | str, arguments: dict[str, Any]) -> Self:
+        before = {"policy": saved.policy, "seed": saved.arguments["seed"], **saved.arguments["options"]}
+        settings = {**before, **arguments}
+        seed = settings.pop("seed")
+        agent = cls.__new__(cls)
+        agent.settings = from_settings(cls.Config, settings, f"agent {cls.catalog_name}")
+        agent._build(None if env is None else batch_of(env, agent._own_episodes), seed, device, saved)
+        saved.state.setdefault("imitated", saved.values.get("imitated", True))  # where it stood before it was an item
+        return agent

@@ -1,0 +1,66 @@
+"""Batches of text worlds from whatever a user gives."""
+
+from typing import Any
+
+import gymnasium
+from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.vector import AutoresetMode, VectorEnv
+from stable_baselines3.common.vec_env import VecEnv
+
+from agentgym.errors import InvalidParameter, SpaceMismatch
+from agentgym.make import check_id
+
+__all__ = ["batch_of"]
+
+
+def batch_of(env: Any, count: int) -> VectorEnv:
+    """A batch of text worlds.
+
+    Args:
+        env: a batch, which is taken as it is; a single environment or an id, of which ``count`` are made.
+        count: how many worlds where they are to be made.
+
+    Raises:
+        SpaceMismatch: its observations or actions are no texts.
+        InvalidParameter: a single environment cannot be copied as it is.
+        UnknownId: no environment has that id.
+    """
+    if isinstance(env, VecEnv):
+        raise SpaceMismatch("Language agents take Gymnasium environments, single or batched, not a VecEnv.")
+    if isinstance(env, gymnasium.Env):
+        spec = env.spec
+        if spec is None or spec.additional_wrappers or spec.max_episode_steps not in _its_own_limits(env, spec.id):
+            raise InvalidParameter(
+                "A wrapped environment, or one that was not made by its id, cannot be copied: give a batch."
+            )
+        env = _made(spec.id, count, dict(spec.kwargs))
+    elif isinstance(env, str):
+        env = _made(env, count, {})
+    if not all(isinstance(space, spaces.Text) for space in (env.single_observation_space, env.single_action_space)):
+        raise SpaceMismatch(
+            f"Language agents read and write texts; this environment has {env.single_observation_space} and "
+            f"{env.single_action_space}. Other agents: agentgym list agents"
+        )
+    return env
+
+
+def _its_own_limits(env: gymnasium.Env[Any, Any], env_id: str) -> set[int | None]:
+    """The time limits that a copy has as well: the registry's, or the environment's own."""
+    own = env.unwrapped.spec
+    return {_registered(env_id).max_episode_steps, own.max_episode_steps if own is not None else None}
+
+
+def _registered(env_id: str) -> EnvSpec:
+    return gymnasium.spec(env_id.rpartition(":")[2])
+
+
+def _made(env_id: str, count: int, arguments: dict[str, Any]) -> VectorEnv:
+    check_id(env_id)
+    if _registered(env_id).vector_entry_point is not None:
+        return gymnasium.make_vec(
+            env_id, count, "vector_entry_point", autoreset_mode=AutoresetMode.SAME_STEP, **arguments
+        )
+    return gymnasium.make_vec(
+        env_id, count, "sync", vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP}, **arguments
+    )

@@ -1,0 +1,1 @@
+"""Methods for language agents: advantage estimators and plug-ins, one file each."""

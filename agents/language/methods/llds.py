@@ -1,0 +1,42 @@
+"""LLDS: what was good must not become less likely."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from agentgym.agents.language.loop.plugins import Plugin
+from agentgym.agents.language.loop.trajectory import Batch
+from agentgym.contracts.settings import Range
+
+__all__ = ["LLDS"]
+
+
+@dataclass
+class LLDS(Plugin):
+    """Likelihood-displacement suppression (LLDS, arXiv 2512.04220): L <- L + weight * max(0, log p_old - log p), of the
+    decisions of responses whose likelihood as a whole has fallen and whose advantage is not negative.
+
+    Ours is the mean over the minibatch's decisions; the paper's is a sum, as far as we know from re-implementations.
+
+    Attributes:
+        weight: lambda.
+        response: what counts as one: the whole "episode", or each "turn".
+    """
+
+    RANGES: ClassVar = {"weight": Range(0)}
+
+    weight: float = 0.1
+    response: Literal["episode", "turn"] = "episode"
+
+    def loss(self, batch: Batch, logp: Tensor, entropy: Tensor, iteration: int) -> Tensor:
+        """The penalty."""
+        fallen = (batch.old_logp - logp) * batch.mask
+        with torch.no_grad():
+            if self.response == "episode":
+                as_a_whole = fallen.sum(1, keepdim=True).expand_as(fallen)
+            else:
+                as_a_whole = batch.at_decisions(batch.turn_means(fallen))
+            counts = (as_a_whole > 0) & (batch.advantages >= 0) & batch.mask
+        return self.weight * (fallen.clamp(min=0) * counts).sum() / batch.mask.sum().clamp(min=1)

@@ -1,0 +1,153 @@
+"""What a policy offers to the core, whichever model is behind it: token ids in, token ids out."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from agentgym.agents.language.loop.trajectory import Batch
+from agentgym.errors import InvalidParameter, NonFinite
+
+__all__ = ["IMPOSSIBLE", "Decision", "Policy", "Sampler", "Session", "judged"]
+
+# The logit of what cannot be chosen: its probability is exactly 0, and 0 * log 0 stays 0 in the entropy.
+IMPOSSIBLE = -1e9
+
+
+@dataclass
+class Decision:
+    """What a policy did in one turn.
+
+    Attributes:
+        ids: the tokens that it put down.
+        logps, entropies: one a sampled token, or one for a chosen command; nats.
+        choice: the number of the chosen command; 0 for free generation.
+    """
+
+    ids: list[int]
+    logps: list[float]
+    entropies: list[float]
+    choice: int = 0
+
+
+class Sampler:
+    """Draws from logits with a generator of its own.
+
+    Args:
+        generator: on the CPU, so that a run draws the same on every device.
+        deterministic: take the likeliest instead.
+    """
+
+    def __init__(self, generator: torch.Generator | None, deterministic: bool = False) -> None:
+        self.generator, self.deterministic = generator, deterministic
+
+    def draw(self, logits: Tensor) -> tuple[list[int], list[float], list[float]]:
+        """From logits [n, K]: what was drawn, its log-probability, and the entropy, of each row.
+
+        Raises:
+            NonFinite: a policy with weights that are NaN or infinite.
+        """
+        scaled = logits.float().cpu()
+        if self.deterministic:
+            drawn = scaled.argmax(-1)
+        else:
+            uniform = torch.rand(scaled.shape, generator=self.generator).clamp_(1e-20)
+            drawn = (scaled - (-uniform.log()).log()).argmax(-1)  # Gumbel-max: a sample of softmax(scaled)
+        logp, entropy = judged(scaled, drawn)
+        if not logp.isfinite().all():
+            raise NonFinite("The policy's probabilities are not finite: its weights are not, or they are too large.")
+        return drawn.tolist(), logp.tolist(), entropy.tolist()
+
+
+def judged(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """log p(target) and the entropy of the distribution, each [...], from logits [..., K]; nats."""
+    logs = torch.log_softmax(logits.float(), -1)
+    entropy = -(logs.exp() * logs).sum(-1)
+    return logs.gather(-1, targets[..., None])[..., 0], entropy
+
+
+class Session(ABC):
+    """Episodes in play: what each lane has read and said. Made by :meth:`Policy.session`."""
+
+    @abstractmethod
+    def read(self, lane: int, ids: Sequence[int]) -> None:
+        """Tokens that a lane gets to see before it acts next."""
+
+    @abstractmethod
+    def generate(self, lanes: Sequence[int], limit: int, sampler: Sampler) -> list[Decision]:
+        """Sample a command for each lane, token by token, up to the closing token or ``limit`` tokens.
+
+        What is sampled is part of what the lane has seen.
+        """
+
+    @abstractmethod
+    def choose(
+        self, lanes: Sequence[int], options: Sequence[Sequence[Sequence[int]]], sampler: Sampler
+    ) -> list[Decision]:
+        """Choose one of each lane's commands, given as tokens, none of them empty. What is chosen is then seen."""
+
+
+class Policy(nn.Module, ABC):
+    """A model of what to say next, and how texts are its tokens.
+
+    Attributes:
+        opening: tokens before an episode's first observation.
+        between: tokens before every other observation.
+        prompt: tokens between an observation and the command.
+        closing: the token that ends a command.
+        temperature: of all its distributions, also when they are learned from.
+        context: the most tokens that an episode may have.
+    """
+
+    opening: list[int]
+    between: list[int]
+    prompt: list[int]
+    closing: int
+    temperature: float
+    context: int
+
+    @abstractmethod
+    def encode(self, text: str) -> list[int]:
+        """A text's tokens."""
+
+    def encoded(self, commands: Sequence[str]) -> list[list[int]]:
+        """The tokens of each command of a list to choose from.
+
+        Raises:
+            InvalidParameter: it is no list of strings, or none of them has a word.
+        """
+        if not isinstance(commands, list | tuple) or not all(isinstance(command, str) for command in commands):
+            raise InvalidParameter(f"Commands to choose from are a list of strings, not {commands!r}.")
+        found = [self.encode(command) for command in commands]
+        if not any(found):
+            raise InvalidParameter(f"None of the commands to choose from has a word: {commands!r}.")
+        return found
+
+    def observed(self, observation: str, commands: Sequence[str] | None, first: bool) -> list[int]:
+        """What an observation adds to an episode's tokens, up to where its command is due.
+
+        Args:
+            observation: the text.
+            commands: the admissible ones, if they are known; for policies that are told of them.
+            first: whether it is an episode's first.
+        """
+        return [*(self.opening if first else self.between), *self.encode(observation), *self.prompt]
+
+    @abstractmethod
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of tokens."""
+
+    @abstractmethod
+    def session(self, lanes: int) -> Session:
+        """Begin ``lanes`` episodes side by side."""
+
+    @abstractmethod
+    def description(self) -> dict[str, Any]:
+        """What the policy is beside settings and weights, as JSON values, for saving."""
+
+    @abstractmethod
+    def evaluate_decisions(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Log-probability and entropy [B, U] of a batch's decisions, differentiable; 0 where there is none."""

@@ -1,0 +1,285 @@
+"""Any Hugging Face causal language model as a policy that writes or chooses commands. Needs the extra ``language``."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from agentgym.agents.language.loop.trajectory import Batch
+from agentgym.agents.language.policies.cached import PretrainedSession, additive
+from agentgym.agents.language.policies.chat import Frame, Transcript, frame_of
+from agentgym.agents.language.policies.policy import Policy, judged
+from agentgym.agents.language.policies.token_trees import Forest
+from agentgym.errors import InvalidParameter, MissingExtra
+
+__all__ = ["Options", "PretrainedPolicy"]
+
+# Tokens whose activations are held at a time when learning, about 1 MB each in SmolLM2-135M.
+TOKENS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a pretrained policy is used; fields of :class:`agentgym.agents.language.loop.config.LanguageConfig`."""
+
+    context: int = 2048
+    temperature: float = 1.0
+    transcript: Transcript = "auto"
+    list_commands: bool = False
+    score: Literal["sum", "mean"] = "sum"
+    trained_layers: int = 0
+
+
+class PretrainedPolicy(Policy):
+    """A causal language model that continues a transcript of observations and commands, framed as a chat or plainly.
+
+    The transcript is one sequence of tokens: each part is made of tokens once, where it is read or sampled, and never
+    again, so no chat template can render it differently later. What the environment says is never read as a special
+    token, so an observation cannot end a message or begin one.
+
+    Writing, a command is sampled token by token. Choosing, each admissible command is scored by the log-probability of
+    its tokens and its end, and the scores' softmax over the list is the policy; acting and learning compute it alike.
+
+    Args:
+        model: a transformers causal language model whose logits are its output embeddings applied to its last states.
+        tokenizer: its tokenizer, a fast one.
+        frame: what stands around observations and commands.
+        options: how it is used.
+
+    Raises:
+        InvalidParameter: the context is longer than the model's, or it has fewer layers than are to be trained.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, frame: Frame, options: Options) -> None:
+        super().__init__()
+        self.model, self.tokenizer, self.frame, self.options = model, tokenizer, frame, options
+        longest = getattr(model.config, "max_position_embeddings", None)
+        if longest is not None and options.context > longest:
+            raise InvalidParameter(f"context is {options.context}, but the model reads at most {longest} tokens.")
+        self.context, self.temperature = options.context, options.temperature
+        self.opening, self.between = frame.opening, frame.between
+        self.prompt, self.closing = frame.prompt, frame.closing
+        self._freeze(options.trained_layers)
+        # Dropout would make learning see other probabilities than acting had.
+        self.model.eval()
+
+    def _freeze(self, trained_layers: int) -> None:
+        """Leave only the last layers and the last norm to learn; 0: everything learns."""
+        if not trained_layers:
+            return
+        layers = getattr(self.model.base_model, "layers", None)
+        if layers is None or len(layers) < trained_layers:
+            raise InvalidParameter(f"trained_layers is {trained_layers}, which this model does not have.")
+        self.model.requires_grad_(False)
+        for part in [*layers[-trained_layers:], getattr(self.model.base_model, "norm", None)]:
+            if part is not None:
+                part.requires_grad_(True)
+
+    @classmethod
+    def read(cls, path: str, options: Options, instructions: str = "") -> Self:
+        """From a folder; nothing is downloaded, and no code that it may hold is run.
+
+        Args:
+            path: a folder with a Hugging Face causal language model and a tokenizer.
+            options: how it is used.
+            instructions: what the environment says about its commands.
+
+        Raises:
+            MissingExtra: transformers is not installed.
+            FileNotFoundError: there is no such folder.
+            InvalidParameter: it holds no model that transformers can read, or the options do not fit.
+        """
+        transformers = load_transformers()
+        if not Path(path).is_dir():
+            raise FileNotFoundError(
+                f'There is no model at {path}: give "tiny", "smollm2", or the folder of a Hugging Face model.'
+            )
+        try:
+            model = transformers.AutoModelForCausalLM.from_pretrained(path, local_files_only=True, dtype=torch.float32)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True)
+        except Exception as error:  # transformers raises of all kinds: what they have in common is the folder
+            raise InvalidParameter(
+                f"{path} holds no causal language model with a tokenizer that transformers can read "
+                f"({type(error).__name__}: {' '.join(str(error).split())[:300]})."
+            ) from error
+        return cls(model, tokenizer, frame_of(tokenizer, options.transcript, instructions), options)
+
+    @classmethod
+    def described(cls, description: dict[str, Any], options: Options) -> Self:
+        """With initial weights, from what :meth:`description` gave.
+
+        Raises:
+            MissingExtra: transformers is not installed.
+        """
+        model, tokenizer = model_of(description), tokenizer_of(description)
+        return cls(model, tokenizer, Frame.of(description["frame"]), options)
+
+    def description(self) -> dict[str, Any]:
+        """The model's configuration, the tokenizer and the frame."""
+        return {
+            "model": json.loads(self.model.config.to_json_string(use_diff=False)),
+            "tokenizer": self.tokenizer.backend_tokenizer.to_str(),
+            "bos": self.tokenizer.bos_token,
+            "eos": self.tokenizer.eos_token,
+            "frame": self.frame.values(),
+        }
+
+    def train(self, mode: bool = True) -> Self:
+        """The model stays as it acts: without dropout."""
+        return self
+
+    def encode(self, text: str) -> list[int]:
+        """The text's tokens, and no special ones, whatever the text says."""
+        return list(self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The tokens' text, without what does not belong in a command: special tokens and outer blanks."""
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
+
+    def observed(self, observation: str, commands: Sequence[str] | None, first: bool) -> list[int]:
+        """As :meth:`Policy.observed`; with the option ``list_commands``, a list of the commands ends the observation.
+
+        Raises:
+            InvalidParameter: they are to be listed, and are not known.
+        """
+        if self.options.list_commands:
+            if not commands:
+                raise InvalidParameter(
+                    'list_commands needs info["admissible_commands"], in predict(..., commands=...) as well.'
+                )
+            observation = f"{observation} Commands now: {'; '.join(commands)}."
+        return super().observed(observation, commands, first)
+
+    def session(self, lanes: int) -> PretrainedSession:
+        """Begin episodes."""
+        return PretrainedSession(self, lanes)
+
+    def head(self, states: Tensor) -> Tensor:
+        """Logits [..., V] of the next token from last states [..., D]."""
+        logits: Tensor = self.model.get_output_embeddings()(states)
+        return logits
+
+    def evaluate_decisions(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """As :meth:`Policy.evaluate_decisions`; logits are computed where something was decided only.
+
+        Large batches are worked through in parts, whose activations are computed anew in the backward pass: a third
+        more work for memory that does not grow.
+        """
+        parts = list(_parts(batch))
+        evaluate = self._evaluate_choices if batch.choices is not None else self._evaluate_tokens
+        if len(parts) == 1 or not torch.is_grad_enabled():
+            found = [evaluate(part) for part in parts]
+        else:
+            found = [checkpoint(evaluate, part, use_reentrant=False) for part in parts]
+        wide = batch.at.shape[1]
+        logp, entropy = (
+            torch.cat([functional.pad(values, (0, wide - values.shape[1])) for values in column])
+            for column in zip(*found, strict=True)
+        )
+        return logp, entropy
+
+    def _evaluate_tokens(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        places = torch.arange(batch.ids.shape[1], device=batch.ids.device)
+        read = (places < batch.lengths[:, None]).long()
+        states = self.model.base_model(input_ids=batch.ids, attention_mask=read, use_cache=False).last_hidden_state
+        there = batch.at >= 0
+        rows, columns = there.nonzero(as_tuple=True)
+        logits = self.head(states[rows, batch.at[rows, columns]])
+        logp, entropy = judged(logits / self.temperature, batch.targets[rows, columns])
+        zeros = torch.zeros(there.shape, device=states.device)
+        return zeros.masked_scatter(there, logp), zeros.masked_scatter(there, entropy)
+
+    def _evaluate_choices(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """One pass over each episode, followed by the trees of all its turns' commands."""
+        assert batch.choices is not None
+        forest = Forest(_options(batch.choices), self.closing, batch.ids.device)
+        there = batch.at >= 0
+        at, long = batch.at.clamp(min=0), batch.ids.shape[1]
+        root = at.gather(1, forest.decision.clamp(min=0))  # [B, Q]: where each node's tree stands
+        places = torch.arange(long, device=at.device)
+        read = places < batch.lengths[:, None]
+        # What each token sees [B, L + Q, L + Q]: tokens see earlier ones; nodes what was read, and their ancestors.
+        causal = (places <= places[:, None]) & read[:, None]
+        below = (places <= root[..., None]) & (forest.decision >= 0)[..., None]
+        nothing = torch.zeros(len(at), long, root.shape[1], dtype=torch.bool, device=at.device)
+        visible = torch.cat([torch.cat([causal, nothing], 2), torch.cat([below, forest.ancestry], 2)], 1)
+        states = self.model.base_model(
+            input_ids=torch.cat([batch.ids, forest.tokens], 1),
+            position_ids=torch.cat([places.expand_as(batch.ids), root + 1 + forest.depth], 1),
+            attention_mask=additive(visible),
+            use_cache=False,
+        ).last_hidden_state
+        roots = states.gather(1, at[..., None].expand(-1, -1, states.shape[-1]))
+        scores = forest.scores(self.head, roots, states[:, long:], self.options.score == "mean")
+        logp, entropy = judged(scores / self.temperature, batch.targets)
+        return logp * there, entropy * there
+
+
+def _parts(batch: Batch) -> Iterator[Batch]:
+    """Runs of rows with at most TOKENS_AT_ONCE tokens, padding and commands included."""
+    sizes = batch.lengths
+    if batch.choices is not None:
+        sizes = sizes + (batch.choices >= 0).flatten(1).sum(1)
+    rows: list[int] = []
+    for row, size in enumerate(sizes.tolist()):
+        longest = max(size, *(int(sizes[other]) for other in rows), 1)
+        if rows and longest * (len(rows) + 1) > TOKENS_AT_ONCE:
+            yield batch.rows(torch.tensor(rows, device=batch.ids.device))
+            rows = []
+        rows.append(row)
+    yield batch.rows(torch.tensor(rows, device=batch.ids.device))
+
+
+def _options(choices: Tensor) -> list[list[list[list[int]]]]:
+    """Commands' tokens by row, decision and command, without padding."""
+    return [
+        [[[token for token in command if token >= 0] for command in turn if command[0] >= 0] for turn in row]
+        for row in choices.tolist()
+    ]
+
+
+def model_of(description: dict[str, Any]) -> Any:
+    """A causal language model with initial weights, from its configuration.
+
+    Raises:
+        MissingExtra: transformers is not installed.
+    """
+    transformers = load_transformers()
+    values = dict(description["model"])
+    config = transformers.AutoConfig.for_model(values.pop("model_type"), **values)
+    return transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+
+
+def tokenizer_of(description: dict[str, Any]) -> Any:
+    """A fast tokenizer, from its JSON form.
+
+    Raises:
+        MissingExtra: transformers is not installed.
+    """
+    transformers = load_transformers()
+    from tokenizers import Tokenizer
+
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(description["tokenizer"]),
+        bos_token=description["bos"],
+        eos_token=description["eos"],
+    )
+
+
+def load_transformers() -> Any:
+    """The module.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        import transformers
+    except ImportError:
+        raise MissingExtra("transformers", "language") from None
+    return transformers

