@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -10,6 +10,7 @@ from agentgym.contracts.finite import is_finite, non_finite_settings, require_fi
 from agentgym.errors import AskError, NonFinite
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # the machine may be busy
 @given(arrays.arrays(np.float32, arrays.array_shapes(max_dims=3, max_side=4), elements=st.floats(width=32)))
 def test_an_array_is_finite_where_all_entries_are(values):
     assert is_finite(values) == all(map(math.isfinite, values.ravel().tolist()))
