@@ -1,6 +1,7 @@
 """The examples of CONTRIBUTING.md run, and stay short."""
 
 import importlib
+import json
 import sys
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from agentgym import catalog
+from agentgym import catalog, resume
 from agentgym.errors import InvalidAction, InvalidParameter
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
@@ -47,6 +48,21 @@ def test_environment(example, tmp_path):
             batch.step(bad)
     with pytest.raises(InvalidParameter, match="mass"):
         batch.reset(options={"parameters": {"mass": 0.0}})
+
+
+def test_agent(example, capsys, tmp_path):
+    module = example("agent")
+    module.main(steps=512, episodes=2)
+    assert "mean return of 2 episodes: " in capsys.readouterr().out
+    record = json.loads((tmp_path / "runs/policy-gradient/config.json").read_text(encoding="utf-8"))
+    assert record["config"]["value_coefficient"] == 0.5
+    resumed = resume("runs/policy-gradient", more=128)
+    assert resumed.config.steps >= 640
+    agent = module.PolicyGradient("MlpPolicy", "Pendulum-v1", preset="monte-carlo", n_steps=8)
+    assert (agent.gae_lambda, agent.n_steps) == (1.0, 8)
+    agent.learn(16)
+    with pytest.raises(InvalidParameter, match="value_coefficient is -1"):
+        module.PolicyGradient("MlpPolicy", "CartPole-v1", value_coefficient=-1)
 
 
 def test_suite(example, tmp_path, capsys):
