@@ -209,7 +209,7 @@ class OfflineAgent(OwnLoop):
 
         Raises:
             InvalidParameter: there is no dataset.
-            FloatingPointError: a loss became NaN or infinite.
+            NonFinite: a loss became NaN or infinite.
         """
         if self.dataset is None:
             raise InvalidParameter("There is no dataset to learn from: load(folder, dataset=...), or set_dataset().")

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agentgym.errors import NonFinite
+
 __all__ = ["Measures"]
 
 
@@ -28,14 +30,14 @@ class Measures:
         """The mean of each; one look at the device for all of them.
 
         Raises:
-            FloatingPointError: one is not finite by gradient step ``step``.
+            NonFinite: one is not finite by gradient step ``step``.
         """
         if not self.steps:
             return {}
         means = torch.stack([column.mean() for column in self._columns()]).tolist()
         metrics = dict(zip(self.names, means, strict=False))
         if not all(map(math.isfinite, means)):
-            raise FloatingPointError(
+            raise NonFinite(
                 f"a loss is not finite by gradient step {step}: {metrics}. Try a smaller learning_rate. "
                 "The weights are lost: go back to a checkpoint."
             )
