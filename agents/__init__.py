@@ -1,6 +1,6 @@
-"""Agents: what learns.
+"""Agents, all with one contract.
 
-Every agent keeps one contract, so that the command line, the evaluation and the user's own code treat them alike:
+The command line, the evaluation and user code treat all agents alike, because every agent follows these rules:
 
 - It is a class in Stable-Baselines3's shape: ``Agent(policy, env, seed=..., device=..., **arguments)``, then
   ``learn(total_timesteps, callback, progress_bar=...)``, ``predict(observation, deterministic=...)``,
@@ -9,9 +9,9 @@ Every agent keeps one contract, so that the command line, the evaluation and the
 - ``Agent.Config`` is a dataclass of plain fields, every hyperparameter once, with its check and its presets
   (:class:`agentgym.contracts.settings.AgentConfig`). The constructor takes the fields by keyword:
   ``SAC("MlpPolicy", env, preset="mujoco", learning_rate=1e-3)``, or ``**config.to_kwargs()``.
-- ``Agent.traits`` (:class:`agentgym.contracts.agent.Traits`) says where it differs from others: what it learns from,
-  whether it hears rewards or promises returns, which suite suits it. :mod:`agentgym.contracts.agent` has the contract
-  as a ``Protocol``.
+- ``Agent.traits`` (:class:`agentgym.contracts.agent.Traits`) states how it differs from other agents: what it learns
+  from, whether it observes rewards or predicts returns, and which suite suits it. :mod:`agentgym.contracts.agent`
+  has the contract as a ``Protocol``.
 - ``Agent.catalog_name`` is its id in :mod:`agentgym.catalog`; ``agents.common.saving.load_agent(folder)`` finds
   the class of a saved agent by it.
 

@@ -1,4 +1,4 @@
-"""mypy reads this file: every agent of the catalog keeps the contract of :class:`agentgym.contracts.agent.Agent`."""
+"""A type check for mypy: every agent in the catalog satisfies :class:`agentgym.contracts.agent.Agent`."""
 
 from typing import TYPE_CHECKING
 

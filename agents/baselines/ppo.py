@@ -12,11 +12,10 @@ __all__ = ["PPO"]
 
 
 class PPO(OnPolicyAgent, StableBaselinesPPO):
-    """Proximal Policy Optimization (Schulman et al. 2017, arXiv:1707.06347): Stable-Baselines3's own update.
+    """Proximal Policy Optimization (Schulman et al. 2017, arXiv:1707.06347), with Stable-Baselines3's update.
 
-    Takes the constructor arguments of ``stable_baselines3.PPO`` in the same order, and fields of
-    :class:`~agentgym.agents.baselines.config.PPOConfig`, which has their meaning. gSDE, Dict and image observations
-    are refused.
+    Takes the constructor arguments of ``stable_baselines3.PPO`` in the same order, and the fields of
+    :class:`~agentgym.agents.baselines.config.PPOConfig` by keyword. gSDE, Dict and image observations are refused.
     """
 
     Config: ClassVar[type[Checked]] = PPOConfig

@@ -15,14 +15,13 @@ __all__ = ["TRPO"]
 
 
 class TRPO(OnPolicyAgent, ContribTRPO):
-    """Trust Region Policy Optimization (Schulman et al. 2015, arXiv:1502.05477): sb3-contrib's own update.
+    """Trust Region Policy Optimization (Schulman et al. 2015, arXiv:1502.05477), with sb3-contrib's update.
 
-    Takes the constructor arguments of ``sb3_contrib.TRPO`` in the same order, and fields of
-    :class:`~agentgym.agents.baselines.config.TRPOConfig`, which has their meaning. gSDE, Dict and image observations
-    are refused.
+    Takes the constructor arguments of ``sb3_contrib.TRPO`` in the same order, and the fields of
+    :class:`~agentgym.agents.baselines.config.TRPOConfig` by keyword. gSDE, Dict and image observations are refused.
 
     Raises:
-        MissingExtra: sb3-contrib is not installed (on import of this module).
+        MissingExtra: sb3-contrib is not installed (raised on import of this module).
     """
 
     Config = TRPOConfig

@@ -1,1 +1,1 @@
-"""What agents share: the base classes, networks and fast updates, saving, and the bridge to Gymnasium's VectorEnv."""
+"""Code shared by all agents: base classes, networks, fast updates, saving, and an adapter for Gymnasium's VectorEnv."""

@@ -1,4 +1,4 @@
-"""Activation functions by the names that configurations use."""
+"""Activation functions by the names used in configurations."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""The policy of on-policy agents: Stable-Baselines3's actor and critic, with normalised observations as an option."""
+"""The policy of on-policy agents: Stable-Baselines3's actor and critic, with optional observation normalisation."""
 
 import math
 from collections.abc import Iterable
@@ -23,17 +23,17 @@ _LOG_SQRT_TWO_PI = math.log(math.sqrt(2 * math.pi))
 class ActorCriticMlpPolicy(ActorCriticPolicy):
     """Separate actor and value networks on flattened observations.
 
-    Takes Stable-Baselines3's keywords but for gSDE and features extractors.
+    Takes Stable-Baselines3's keywords except those of gSDE and features extractors.
 
     Args:
-        observation_space: of the environment, before any normalisation.
+        observation_space: of the environment, before normalisation.
         action_space: Box, Discrete, MultiDiscrete or MultiBinary.
-        lr_schedule: learning rate by the progress that remains.
-        normalize_observations: bring observations to zero mean and unit variance by running statistics that are
-            part of the policy's state; :meth:`observe` updates them.
+        lr_schedule: learning rate as a function of the remaining progress.
+        normalize_observations: normalise observations to zero mean and unit variance with running statistics, which
+            are part of the policy's state. :meth:`observe` updates them.
 
     Raises:
-        InvalidParameter: an option that the house's agents do not have.
+        InvalidParameter: an option that agentgym's agents do not support.
     """
 
     def __init__(
@@ -59,10 +59,10 @@ class ActorCriticMlpPolicy(ActorCriticPolicy):
         )
 
     def forward(self, obs: Tensor, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-        """Actions ``[B, A...]``, values ``[B, 1]`` and log-probabilities ``[B]``, for collection.
+        """Actions ``[B, A...]``, values ``[B, 1]`` and log-probabilities ``[B]``, for collecting rollouts.
 
-        For Gaussians it is Stable-Baselines3's arithmetic, bit for bit, without the objects around it: they take
-        longer than small networks on one observation.
+        For Gaussian policies this computes the same bits as Stable-Baselines3, without building distribution objects,
+        which take longer than a small network does on one observation.
         """
         if not isinstance(self.action_dist, DiagGaussianDistribution):
             return super().forward(obs, deterministic)
@@ -75,13 +75,13 @@ class ActorCriticMlpPolicy(ActorCriticPolicy):
         return actions.reshape(-1, *self._action_shape), values, log_prob.sum(1)
 
     def observe(self, observations: Any) -> None:
-        """Take a batch of observations, ``[N, ...]``, into the running statistics, if there are any."""
+        """Update the running statistics, if any, with a batch of observations ``[N, ...]``."""
         if isinstance(self.features_extractor, NormalizedFeatures):
             self.features_extractor.moments.update(observations.reshape(len(observations), -1))
 
 
 def _through(layers: Iterable[nn.Module], inputs: Tensor) -> Tensor:
-    """The layers one after the other, without the hooks that calling a module looks for."""
+    """Apply the layers in order, without PyTorch's hooks."""
     for layer in layers:
         inputs = layer.forward(inputs)
     return inputs

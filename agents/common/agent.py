@@ -1,4 +1,4 @@
-"""What every agent of this library has in common, on top of Stable-Baselines3's base class."""
+"""The base class of online agents, on top of Stable-Baselines3's base class."""
 
 import inspect
 from collections.abc import Iterable
@@ -44,40 +44,40 @@ STATISTICS = ("ep_info_buffer", "ep_success_buffer")
 
 
 class Agent(Savable, Measured):
-    """Base of agents that learn in environments: of any kind, saved without pickle, losses read only when looked at.
+    """Base of agents that learn in an environment. Saves without pickle and reads losses only when they are logged.
 
-    A subclass names itself (``catalog_name``), its hyperparameters (``Config``, a dataclass with the ``rules`` of
-    their values), the spaces it acts in (``action_spaces``), who takes images and Dict spaces (``elsewhere``) and the
-    arguments beside the fields of ``Config`` that a saved agent is rebuilt from (``also_saved``).
+    A subclass sets its name (``catalog_name``), its hyperparameters (``Config``, a dataclass with ``rules`` for their
+    values), the action spaces it supports (``action_spaces``), the classes elsewhere that support images and Dict
+    spaces (``elsewhere``), and the arguments besides the fields of ``Config`` that saving has to keep (``also_saved``).
 
     Args:
         policy: ``"MlpPolicy"``.
         env: an environment id, a Gymnasium ``Env`` or ``VectorEnv``, or a Stable-Baselines3 ``VecEnv``.
-        preset: the name of settings that hold where the other arguments say nothing else; see ``Config.presets``.
-        *arguments, **keywords: fields of ``Config``, which explains them, and what else Stable-Baselines3's class
-            takes. ``help()`` of the agent's class lists them. ``policy_kwargs`` wins over the fields about networks.
+        preset: name of a set of hyperparameters; arguments that are given override it. See ``Config.presets``.
+        *arguments, **keywords: fields of ``Config``, documented there, and the other arguments of Stable-Baselines3's
+            class. ``help()`` of the agent's class lists them. ``policy_kwargs`` overrides the fields about networks.
 
     Raises:
-        UnknownId: no such argument, preset or policy; the message gives the nearest.
-        InvalidParameter, NonFinite: a value cannot be.
-        SpaceMismatch: the environment's spaces are none for it.
+        UnknownId: no such argument, preset or policy; the message suggests the nearest.
+        InvalidParameter, NonFinite: a value is not allowed.
+        SpaceMismatch: the agent does not support the environment's spaces.
 
     Attributes:
         observation_space, action_space: the environment's.
-        observations, actions: how the learner sees and plays them.
-        env: the environments as ``learn`` has them; :meth:`get_env` gives them as they are.
+        observations, actions: translate between these spaces and the learner's.
+        env: the environments as ``learn`` uses them; :meth:`get_env` returns them without translation.
     """
 
     catalog_name: ClassVar[str]
     Config: ClassVar[type[Checked]]
-    fixed: ClassVar[dict[str, Any]] = {}  # arguments of Stable-Baselines3's base class, of an algorithm that is ours
+    fixed: ClassVar[dict[str, Any]] = {}  # arguments of Stable-Baselines3's base class that the algorithm fixes
     __signature__: ClassVar[inspect.Signature]
     traits: ClassVar[Traits] = Traits()
     action_spaces: ClassVar[tuple[type[spaces.Space], ...]]
     elsewhere: ClassVar[str]
-    also_saved: ClassVar[tuple[str, ...]] = ()  # arguments beside Config's that a saved agent is rebuilt from
-    saved_arguments: ClassVar[tuple[str, ...]]  # all of them
-    saved_preprocessing: Preprocessing | None = None  # of a loaded agent without environments
+    also_saved: ClassVar[tuple[str, ...]] = ()  # arguments besides Config's that a saved agent keeps
+    saved_arguments: ClassVar[tuple[str, ...]]  # all arguments that a saved agent keeps
+    saved_preprocessing: Preprocessing | None = None  # of an agent loaded without an environment
     saved_vec_normalize: dict[str, Any] | None = None
 
     observations: Observations
@@ -91,7 +91,7 @@ class Agent(Savable, Measured):
 
     @classmethod
     def _algorithm(cls) -> Any:
-        """The constructor of Stable-Baselines3 that gets the arguments."""
+        """The constructor of Stable-Baselines3 that receives the arguments."""
         foreign = cls.__mro__[cls.__mro__.index(Agent) + 1 :]
         return next(vars(parent)["__init__"] for parent in foreign if "__init__" in vars(parent))
 
@@ -102,7 +102,7 @@ class Agent(Savable, Measured):
         self._unread_metrics = []
         self._missing: list[str] = []
         env = made(env)
-        if env is not None:  # before any work: the message is better than what would come of it
+        if env is not None:  # checked first, for a clearer message than Stable-Baselines3's
             self._read_spaces(*spaces_of(env))
         self.policy_name = self._name_of(policy)
         values = resolved(self.catalog_name, self.Config, {**given, "env": env}) | self.fixed
@@ -113,7 +113,7 @@ class Agent(Savable, Measured):
             super().__init__(**{name: value for name, value in values.items() if name in theirs})
             if set_up:
                 self._setup_model()
-        except AssertionError as refusal:  # how Stable-Baselines3 refuses combinations of arguments
+        except AssertionError as refusal:  # Stable-Baselines3 rejects combinations of arguments this way
             raise InvalidParameter(f"{self.catalog_name}: {refusal}") from refusal
 
     def _read_spaces(self, observation_space: spaces.Space, action_space: spaces.Space) -> None:
@@ -139,7 +139,7 @@ class Agent(Savable, Measured):
 
     @classmethod
     def _name_of(cls, policy: str | type) -> str:
-        """The alias of a policy, by which a saved agent finds it again."""
+        """The alias of a policy class. Saved agents store it."""
         for name, known in cls.policy_aliases.items():
             if policy in (name, known):
                 return name
@@ -160,20 +160,20 @@ class Agent(Savable, Measured):
         return env
 
     def _take_view(self) -> None:
-        """Put the layer that translates and checks around the environments."""
+        """Wrap the environments in the layer that translates and checks."""
         if self.env is not None and not isinstance(self.env, LearnersEnv):
             self.env = LearnersEnv(self.env, self)
 
     def get_env(self) -> VecEnv | None:
-        """The environments as they are."""
+        """The environments, without the layer that translates for the learner."""
         return self.env.venv if isinstance(self.env, LearnersEnv) else self.env
 
     def set_env(self, env: Any, force_reset: bool = True) -> None:
-        """Go on with another environment of the same spaces and number.
+        """Continue with other environments that have the same spaces and number.
 
         Raises:
-            SpaceMismatch: its spaces are others; the message shows both.
-            InvalidParameter: there are more or fewer environments.
+            SpaceMismatch: the spaces differ; the message shows both.
+            InvalidParameter: the number of environments differs.
         """
         env = made(env)
         check_same_spaces((self.observation_space, self.action_space), spaces_of(env))
@@ -187,7 +187,7 @@ class Agent(Savable, Measured):
         self._take_view()
 
     def set_random_seed(self, seed: int | None = None) -> None:
-        """Seed the global generators, the environments and the action space; None does nothing."""
+        """Seed the global generators, the environments and the action space. None does nothing."""
         seed = checked(self.catalog_name, {"seed": seed})["seed"]
         super().set_random_seed(seed)
 
@@ -200,13 +200,13 @@ class Agent(Savable, Measured):
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
     ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """Actions of the environment's space for one observation or a batch, ``[n, ...]``.
+        """Actions, in the environment's action space, for one observation or a batch ``[n, ...]``.
 
         Args:
-            observation: of the environment's space.
-            state: handed back; the policies here have no memory.
+            observation: an element of the environment's observation space, or a batch of them.
+            state: returned unchanged; these policies have no memory.
             episode_start: not used.
-            deterministic: the policy's mode instead of a sample.
+            deterministic: return the policy's mode instead of a sample.
 
         Raises:
             SpaceMismatch: the observation has another shape.
@@ -221,15 +221,15 @@ class Agent(Savable, Measured):
 
     @property
     def steps_at_once(self) -> int:
-        """By how much ``num_timesteps`` grows with one step of all environments."""
+        """The increase of ``num_timesteps`` per step of all environments."""
         return self.n_envs
 
     def learn(self, total_timesteps: int, *arguments: Any, **keywords: Any) -> Self:
         """Train for ``total_timesteps`` environment steps; arguments as in Stable-Baselines3.
 
         Raises:
-            InvalidParameter: the agent was loaded without something that only a program can give, it has no
-                environment, or ``total_timesteps`` is no number of steps.
+            InvalidParameter: the agent has no environment, ``total_timesteps`` is not a valid number of steps, or the
+                agent was loaded without an argument that cannot be saved, such as a function.
             NonFinite: an observation, a reward, an action, a loss or a weight became NaN or infinite.
         """
         total_timesteps = number_of_steps(total_timesteps)
@@ -244,7 +244,7 @@ class Agent(Savable, Measured):
             )
         try:
             super().learn(total_timesteps, *arguments, **keywords)  # type: ignore[safe-super]
-        except (ValueError, RuntimeError) as error:  # what torch makes of NaN, where no check of ours came first
+        except (ValueError, RuntimeError) as error:  # raised by torch for NaN that no earlier check has caught
             self._require_finite_weights()
             if any(words in str(error) for words in DISTRIBUTION_OF_NAN):
                 raise NonFinite(
@@ -259,7 +259,7 @@ class Agent(Savable, Measured):
     # Saving
 
     def inventory(self) -> Inventory:
-        """The state that the rest of a run depends on. A subclass that has more of it adds its own items."""
+        """The state that the rest of a run depends on. Subclasses add their own items."""
         return Inventory(
             [
                 *learned(self.parts()),
@@ -270,7 +270,7 @@ class Agent(Savable, Measured):
         )
 
     def about(self) -> dict[str, Any]:
-        """As :meth:`Savable.about`, with what the environments' wrappers do."""
+        """As :meth:`Savable.about`, plus the preprocessing by the environments' wrappers."""
         arguments = {name: vars(self)[name] for name in self.saved_arguments}
         normalize, kept = self.get_vec_normalize_env(), self.saved_vec_normalize if self.get_env() is None else None
         return {
@@ -284,7 +284,7 @@ class Agent(Savable, Measured):
         """As :meth:`Savable.save`.
 
         Raises:
-            InvalidParameter: ``exclude`` or ``include`` is given; they choose what Stable-Baselines3 pickles.
+            InvalidParameter: ``exclude`` or ``include`` is given; they select what Stable-Baselines3 pickles.
         """
         if exclude or include:
             raise InvalidParameter("save() takes no exclude or include: nothing is pickled here")
@@ -317,10 +317,10 @@ class Agent(Savable, Measured):
         device: torch.device | str,
         arguments: dict[str, Any],
     ) -> Self:
-        """An agent with fresh weights from spaces, with or without an environment, that seeds no generator.
+        """Make an agent with fresh weights from spaces, with or without an environment. Seeds no generator.
 
         Raises:
-            SpaceMismatch: ``env`` has other spaces.
+            SpaceMismatch: the spaces of ``env`` differ.
         """
         env = made(env)
         if env is not None:
@@ -336,17 +336,17 @@ class Agent(Savable, Measured):
 
 
 def _require_known(keywords: Iterable[str], known: Iterable[str], what: str) -> None:
-    """Compare keywords with those that there are.
+    """Check that all keywords are known.
 
     Raises:
-        UnknownId: the message gives the nearest.
+        UnknownId: one is not; the message suggests the nearest.
     """
     if unknown := [name for name in keywords if name not in known]:
         raise UnknownId(what, unknown[0], known)
 
 
 def _known(cls: type) -> list[str]:
-    """The keywords that a constructor takes, or passes on to its parents'."""
+    """The keywords that a constructor takes, including those it passes on to its parents."""
     known: list[str] = []
     for parent in cls.__mro__:
         if "__init__" not in vars(parent):

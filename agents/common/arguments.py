@@ -1,7 +1,7 @@
-"""Constructor arguments as JSON values and back; nothing that a file names is executed.
+"""Encoding of constructor arguments as JSON and back. Decoding executes nothing from the file.
 
-Beside plain values these are tuples, the learning-rate schedules of Stable-Baselines3, and classes by their names in
-PyTorch and in this library's optimisers.
+Besides plain values it handles tuples, Stable-Baselines3's learning-rate schedules, and classes of PyTorch and of
+this library's optimisers, by name.
 """
 
 from typing import Any
@@ -21,10 +21,10 @@ _SCHEDULES: dict[str, Any] = {"ConstantSchedule": ConstantSchedule, "LinearSched
 
 
 def encoded(value: Any) -> Any:
-    """A constructor argument as JSON values.
+    """Encode a constructor argument as JSON values.
 
     Raises:
-        TypeError: JSON cannot hold it (a function, an object).
+        TypeError: JSON cannot represent it (a function, an object).
     """
     match value:
         case None | bool() | int() | float() | str():
@@ -49,10 +49,10 @@ def encoded(value: Any) -> Any:
 
 
 def decoded(value: Any) -> Any:
-    """The value that :func:`encoded` wrote.
+    """Decode a value that :func:`encoded` returned.
 
     Raises:
-        CorruptFile: it is of no known form, or names a class that its library does not have.
+        CorruptFile: its form is unknown, or it names a class that does not exist.
     """
     match value:
         case list():
@@ -69,15 +69,15 @@ def decoded(value: Any) -> Any:
                 raise CorruptFile(f"the file names a class {name!r} that {library} does not have")
             return found
         case dict():
-            raise CorruptFile(f"the file holds an argument of no known form: {value!r}")
+            raise CorruptFile(f"the file holds an argument of unknown form: {value!r}")
     return value
 
 
 def require_savable(policy_kwargs: dict[str, Any]) -> None:
-    """Refuse network options that a saved agent could not be rebuilt from.
+    """Refuse network options that cannot be saved.
 
     Raises:
-        InvalidParameter: a class that is not PyTorch's, or an object.
+        InvalidParameter: a class from outside PyTorch, or an object.
     """
     for name, value in policy_kwargs.items():
         try:

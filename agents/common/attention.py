@@ -1,4 +1,4 @@
-"""A transformer's block and rotary positions; what attends to what is the caller's."""
+"""A transformer block with rotary positions. The caller computes the attention itself."""
 
 import torch
 from torch import Tensor, nn
@@ -8,12 +8,12 @@ __all__ = ["AttentionBlock", "rotation"]
 
 
 class AttentionBlock(nn.Module):
-    """Pre-norm block. Between :meth:`project` and :meth:`finish` the caller mixes the values.
+    """Pre-norm transformer block. The caller computes attention between :meth:`project` and :meth:`finish`.
 
     Args:
-        width: of the states, D.
-        heads: of attention, H.
-        dropout: of what attention and feed-forward network add to the states, in training mode.
+        width: size of a state, D.
+        heads: number of attention heads, H.
+        dropout: rate, in training mode, on the outputs of attention and feed-forward network.
     """
 
     def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
@@ -26,19 +26,19 @@ class AttentionBlock(nn.Module):
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
 
     def project(self, states: Tensor, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values [B, S, H, d] of states [B, S, D], turned by :func:`rotation`."""
+        """Queries, keys and values [B, S, H, d] of the states [B, S, D], rotated with :func:`rotation`."""
         query, key, value = self.qkv(self.before(states)).chunk(3, dim=-1)
         shape = (*states.shape[:2], self.heads, -1)
         return _rotated(query.reshape(shape), turn), _rotated(key.reshape(shape), turn), value.reshape(shape)
 
     def finish(self, states: Tensor, mixed: Tensor) -> Tensor:
-        """The block's output from its attention's [B, S, H, d]."""
+        """The block's output [B, S, D], given the output of attention [B, S, H, d]."""
         states = states + self.dropout(self.out(mixed.flatten(-2)))
         return states + self.dropout(self.down(functional.gelu(self.up(self.between(states)))))
 
 
 def rotation(positions: Tensor, head: int) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [B, S, 1, head / 4] for rotary positions (Su et al., arXiv 2104.09864) on half of a head."""
+    """Cosines and sines [B, S, 1, head / 4] of rotary positions (Su et al., arXiv 2104.09864) on half of a head."""
     rates = 10_000.0 ** (-torch.arange(head // 4, device=positions.device) / max(1, head // 4))
     angles = positions[..., None, None] * rates
     return angles.cos(), angles.sin()

@@ -1,4 +1,4 @@
-"""CUDA graphs: the launches of a whole update recorded once and replayed, so that Python is out of the loop."""
+"""CUDA graphs: record the kernel launches of a whole update once and replay them without Python overhead."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,15 +8,15 @@ from torch import Tensor
 __all__ = ["graphed"]
 
 Update = Callable[..., tuple[Tensor, ...]]
-WARM_UP = 3  # calls before recording, in which libraries choose kernels and optimisers make their state
+WARM_UP = 3  # calls before recording, in which libraries choose kernels and optimisers create their state
 
 
 def graphed(update: Update, optimizers: Sequence[torch.optim.Optimizer]) -> Update:
-    """A function that does what ``update`` does, from its fourth call with the same shapes on by replay.
+    """Wrap ``update`` so that it is replayed as a CUDA graph from the fourth call with the same shapes on.
 
     Args:
-        update: takes CUDA tensors and returns some; it may change parameters and optimiser state in place.
-        optimizers: those it steps. Their learning rates become tensors, which a recorded graph can follow.
+        update: takes and returns CUDA tensors; it may change parameters and optimiser state in place.
+        optimizers: the optimisers it steps. Their learning rates become tensors, which a recorded graph can read.
     """
     for optimizer in optimizers:
         for group in optimizer.param_groups:
@@ -53,7 +53,7 @@ class _Recording:
         return tuple(output.clone() for output in self.outputs)
 
     def _on_side_stream(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """CUDA asks for warm-up off the default stream."""
+        """Run one warm-up call. CUDA requires that it is not on the default stream."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -62,7 +62,7 @@ class _Recording:
         return outputs
 
     def _record(self, inputs: Sequence[Tensor]) -> None:
-        """Recording launches nothing: the first replay is the update of this call."""
+        """Record the graph. Recording runs no kernel, so the first replay does the update of this call."""
         self.inputs = [tensor.clone() for tensor in inputs]
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):

@@ -1,4 +1,4 @@
-"""Constructor arguments of online agents: the fields of their ``Config``, and what else Stable-Baselines3 takes."""
+"""Constructor signatures of online agents: the fields of their ``Config`` and Stable-Baselines3's other arguments."""
 
 import inspect
 from collections.abc import Mapping
@@ -14,18 +14,18 @@ __all__ = ["configured", "on_policy_arguments", "resolved", "saved_names", "sign
 
 Settings = TypeVar("Settings", bound=Checked)
 
-# Of the arguments of Stable-Baselines3's base classes, those that agents of our own take beside their Config's fields.
+# Arguments of Stable-Baselines3's base classes that this library's own algorithms accept besides their Config's fields.
 BASE = ("policy_kwargs", "stats_window_size", "tensorboard_log", "verbose", "seed", "device")
-MACHINE = ("compile", "cuda_graphs")  # how to compute, not what: not part of a saved agent
+MACHINE = ("compile", "cuda_graphs")  # these choose how to compute, not what, so they are not saved
 
 
 def signature(algorithm: Any, config: type[Checked], own: bool) -> inspect.Signature:
-    """What an agent's constructor takes, with the defaults of its ``Config``.
+    """The signature of an agent's constructor, with the defaults of its ``Config``.
 
     Args:
         algorithm: Stable-Baselines3's constructor, ``__init__`` of a class.
-        config: whose fields may be given by keyword.
-        own: the agent is one of ours on a base class of Stable-Baselines3, whose other arguments are fixed.
+        config: its fields become keywords.
+        own: the algorithm is this library's own, on a base class of Stable-Baselines3 whose other arguments are fixed.
     """
     defaults, hints = config(), get_type_hints(config)
     fields = {name: getattr(defaults, name) for name in field_names(config)}
@@ -33,7 +33,7 @@ def signature(algorithm: Any, config: type[Checked], own: bool) -> inspect.Signa
     if own:
         theirs = {name: one for name, one in theirs.items() if name in ("policy", "env", *BASE)}
     found = [one.replace(default=fields.get(name, one.default)) for name, one in theirs.items()]
-    if own:  # by keyword, for the base class has an order of its own
+    if own:  # keywords only, because the base class orders its arguments differently
         found[2:] = [one.replace(kind=one.KEYWORD_ONLY) for one in found[2:]]
     more = {"preset": "", **dict.fromkeys(defaults.arguments()), **fields, "_init_setup_model": True}
     for name, default in more.items():
@@ -44,10 +44,10 @@ def signature(algorithm: Any, config: type[Checked], own: bool) -> inspect.Signa
 
 
 def resolved(agent: str, config: type[Checked], given: Mapping[str, Any]) -> dict[str, Any]:
-    """All arguments by the names of Stable-Baselines3's constructors: those given, else the preset's, else the default.
+    """All arguments by Stable-Baselines3's names. Given arguments override the preset's, and those the defaults.
 
     Raises:
-        InvalidParameter, NonFinite, UnknownId: a value cannot be.
+        InvalidParameter, NonFinite, UnknownId: a value is not allowed.
     """
     rest, settings = configured(config, given)
     rest, values = checked(agent, rest, config.rules), settings.arguments()
@@ -56,10 +56,10 @@ def resolved(agent: str, config: type[Checked], given: Mapping[str, Any]) -> dic
 
 
 def configured(config: type[Settings], given: Mapping[str, Any]) -> tuple[dict[str, Any], Settings]:
-    """The arguments that are no fields of the configuration, and the configuration.
+    """Split arguments into those that are no fields of the configuration, and the configuration.
 
     Raises:
-        InvalidParameter, NonFinite, UnknownId: a value cannot be.
+        InvalidParameter, NonFinite, UnknownId: a value is not allowed.
     """
     rest = dict(given)
     preset = rest.pop("preset", None) or ""
@@ -68,7 +68,7 @@ def configured(config: type[Settings], given: Mapping[str, Any]) -> tuple[dict[s
 
 
 def on_policy_arguments(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """What :meth:`Checked.arguments` gives for the fields that on-policy agents have in common."""
+    """The part of :meth:`Checked.arguments` that all on-policy agents share."""
     values = dict(fields)
     rate, normalize = values["learning_rate"], values.pop("normalize")
     end = values.pop("learning_rate_end", 0.0 if values.get("anneal_learning_rate") else None)
@@ -85,5 +85,5 @@ def on_policy_arguments(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def saved_names(config: type[Checked], *more: str) -> tuple[str, ...]:
-    """The arguments that a saved agent is rebuilt from."""
+    """The names of the arguments that a saved agent keeps."""
     return (*(name for name in config().arguments() if name not in MACHINE), *more, "seed")

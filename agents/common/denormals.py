@@ -1,4 +1,4 @@
-"""Denormal numbers count as zero while an agent computes, and only then."""
+"""A context in which the CPU treats denormal numbers as zero."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +10,9 @@ __all__ = ["flushing_denormals"]
 
 @contextmanager
 def flushing_denormals() -> Iterator[None]:
-    """Within, this thread's processor flushes denormals: attention's tiny weights are many times slower otherwise.
+    """Flush denormals to zero in this thread. Attention produces many, and they slow it down by a large factor.
 
-    The mode belongs to the whole thread, so it is put back: other arithmetic has to stay as it was, bit for bit.
+    The mode applies to the whole thread, so it is restored on exit to keep all other arithmetic bit-equal.
     """
     before = (torch.tensor([1e-40]) * 1.0).item() == 0.0
     torch.set_flush_denormal(True)

@@ -1,4 +1,4 @@
-"""What an agent's constructor is given as ``env``."""
+"""The ``env`` argument of constructors: environments by id, and their spaces."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ __all__ = ["made", "spaces_of"]
 
 
 def made(env: Any) -> Any:
-    """An environment from its id; anything else as it is.
+    """Make an environment from its id. Anything else is returned as it is.
 
     Raises:
-        UnknownId: no environment has that id; the message gives the nearest.
+        UnknownId: no environment has that id; the message suggests the nearest.
     """
     if not isinstance(env, str):
         return env
@@ -26,7 +26,7 @@ def made(env: Any) -> Any:
 
 
 def spaces_of(env: Any) -> tuple[spaces.Space, spaces.Space]:
-    """What one of the environments observes, and what is played in it."""
+    """The observation and action space of a single environment, also if ``env`` is a batch."""
     if isinstance(env, VectorEnv):
         return env.single_observation_space, env.single_action_space
     return env.observation_space, env.action_space

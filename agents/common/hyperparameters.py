@@ -1,4 +1,4 @@
-"""What hyperparameters may be: names and ranges for all online agents, their constructors and configurations."""
+"""Rules for the hyperparameters of online agents: types and ranges, used by constructors and configurations."""
 
 import math
 import numbers
@@ -16,7 +16,7 @@ from agentgym.seeding import LARGEST_SEED
 
 __all__ = ["RULES", "Checked", "Rule", "checked", "entropy_target", "temperature", "whole"]
 
-Rule = Callable[[Any], str]  # what a value must be where it is not, else ""
+Rule = Callable[[Any], str]  # returns "" for a valid value, otherwise what the value must be
 
 
 def whole(least: int, most: float = math.inf) -> Rule:
@@ -26,7 +26,7 @@ def whole(least: int, most: float = math.inf) -> Rule:
 
 
 def real(least: float, most: float = math.inf, *, beyond: bool = False) -> Rule:
-    """A number from ``least`` to ``most``; ``beyond``: above ``least``."""
+    """A number from ``least`` to ``most``. With ``beyond``, ``least`` itself is excluded."""
     bound = f"above {least:g}" if beyond else f"of at least {least:g}"
     wanted = f"a number {bound}" + ("" if most == math.inf else f" and at most {most:g}")
 
@@ -38,14 +38,14 @@ def real(least: float, most: float = math.inf, *, beyond: bool = False) -> Rule:
 
 
 def either(rule: Rule, *others: Any) -> Rule:
-    """What the rule takes, or one of ``others``."""
+    """Accept what the rule accepts, or one of ``others``."""
     shown = ", ".join(repr(other) for other in others)
     return lambda value: "" if any(value is other or value == other for other in others) else _or(rule(value), shown)
 
 
 def or_schedule(rule: Rule) -> Rule:
-    """What the rule takes, or a function of the progress that remains."""
-    return lambda value: "" if callable(value) else _or(rule(value), "a function of the progress that remains")
+    """Accept what the rule accepts, or a function of the remaining progress."""
+    return lambda value: "" if callable(value) else _or(rule(value), "a function of the remaining progress")
 
 
 def flag(value: Any) -> str:
@@ -54,13 +54,13 @@ def flag(value: Any) -> str:
 
 
 def layers(value: Any) -> str:
-    """Units of each hidden layer."""
+    """The number of units of each hidden layer."""
     good = isinstance(value, list | tuple) and all(_is_whole(units) and units >= 1 for units in value)
-    return "" if good else "a tuple of whole numbers of at least 1, one a layer"
+    return "" if good else "a tuple of whole numbers of at least 1, one per layer"
 
 
 def frequency(value: Any) -> str:
-    """Steps, or a pair of a number and "step" or "episode"."""
+    """A number of steps, or a pair of a number and "step" or "episode"."""
     if isinstance(value, TrainFreq):
         return ""
     count, unit = value if isinstance(value, list | tuple) and len(value) == 2 else (value, "step")
@@ -69,7 +69,7 @@ def frequency(value: Any) -> str:
 
 
 def networks(value: Any) -> str:
-    """``policy_kwargs``: what of it is a number of units, critics."""
+    """The entries of ``policy_kwargs`` that are numbers of units or critics."""
     if value is None:
         return ""
     wanted = "a dictionary, with whole numbers of at least 1 in net_arch and as n_critics"
@@ -82,7 +82,7 @@ def networks(value: Any) -> str:
 
 
 def device(value: Any) -> str:
-    """Where tensors go."""
+    """A torch device that exists."""
     try:
         found = torch.device("cpu" if value == "auto" else value)
     except (RuntimeError, TypeError):
@@ -93,7 +93,7 @@ def device(value: Any) -> str:
 
 def temperature(value: Any) -> str:
     """SAC's entropy coefficient."""
-    wanted = 'a number of at least 0, "auto", or "auto_0.1" to learn it from 0.1 on'
+    wanted = 'a number of at least 0, "auto", or "auto_0.1" to learn it starting from 0.1'
     if not isinstance(value, str):
         return real(0)(value) and wanted
     start = _as_number(value.removeprefix("auto_"))
@@ -102,7 +102,7 @@ def temperature(value: Any) -> str:
 
 
 def entropy_target(value: Any) -> str:
-    """Nats, of any sign."""
+    """SAC's target entropy, in nats, of any sign."""
     number = value if not isinstance(value, str) else _as_number(value)
     return "" if value == "auto" or (_is_number(number) and math.isfinite(number)) else 'a finite number or "auto"'
 
@@ -158,7 +158,7 @@ RULES: dict[str, Rule] = {
          "optimize_memory_usage"),
         flag,
     ),
-    # What Stable-Baselines3 calls base arguments
+    # Arguments of Stable-Baselines3's base classes
     "seed": either(whole(0, LARGEST_SEED), None),
     "stats_window_size": whole(1),
     "verbose": whole(0, 2),
@@ -167,17 +167,17 @@ RULES: dict[str, Rule] = {
 
 
 def checked(agent: str, values: Mapping[str, Any], rules: Mapping[str, Rule] = RULES) -> dict[str, Any]:
-    """The values with NumPy's numbers as Python's own; what has no rule passes as it is.
+    """Check values against rules and convert NumPy's numbers to Python's. Values without a rule pass unchanged.
 
     Args:
-        agent: its name, for messages.
+        agent: name of the agent, for messages.
         values: hyperparameters by name.
-        rules: those of this agent.
+        rules: the agent's rules.
 
     Raises:
-        InvalidParameter: a value is of another type, or out of its range; the message says what it must be.
+        InvalidParameter: a value has the wrong type or is out of range; the message says what it must be.
         NonFinite: a value is NaN or infinite.
-        UnknownId: there is no such activation.
+        UnknownId: no such activation.
     """
     own = {name: plain(value) if name in rules else value for name, value in values.items()}
     if found := non_finite_settings({name: value for name, value in own.items() if name in rules}):
@@ -191,14 +191,14 @@ def checked(agent: str, values: Mapping[str, Any], rules: Mapping[str, Rule] = R
 
 
 class Checked(AgentConfig):
-    """Base of online agents' configurations: a dataclass whose fields are checked when it is made."""
+    """Base of online agents' configurations: a dataclass that checks its fields when it is created."""
 
     rules: ClassVar[Mapping[str, Rule]] = RULES
 
     def arguments(self) -> dict[str, Any]:
-        """The fields by the names that Stable-Baselines3's constructors have for them, networks in ``policy_kwargs``.
+        """The fields by the names of Stable-Baselines3's constructors, those about networks in ``policy_kwargs``.
 
-        What those do not take becomes an attribute of the agent.
+        Fields that the constructor does not take become attributes of the agent.
         """
         raise NotImplementedError
 

@@ -1,14 +1,14 @@
-"""What an agent can see and do: which spaces it takes, and its own numbers for those of an environment.
+"""Translation between an environment's spaces and the simpler spaces that learners support.
 
-Learners are written for plain spaces: arrays of at least one axis, choices that count from 0, Boxes of real numbers.
-Here, and nowhere else, it is decided which other spaces are taken, by a translation in both directions, and which are
-refused before anything is made.
+Learners are written for plain spaces: arrays with at least one axis, choices that count from 0, and Boxes of real
+numbers. This module alone decides which other spaces are translated, in both directions, and which are refused
+before anything is created.
 
-    space             what the learner has in its place
-    Discrete          the same from 0 on
+    space             the learner's space
+    Discrete          Discrete, from 0 on
     MultiDiscrete     flat, from 0 on
-    MultiBinary       flat, as an action; as it is, as an observation
-    Box               at least one axis; as an action of whole numbers, a Box of real ones with the same bounds
+    MultiBinary       actions: flat; observations: unchanged
+    Box               at least one axis; for actions, integers become real numbers with the same bounds
 """
 
 from typing import Any
@@ -26,19 +26,19 @@ LARGEST_WHOLE = 2**53  # whole numbers up to here are exact in float64
 
 
 class Observations:
-    """How an agent sees an environment's observations.
+    """Translates an environment's observations for the learner.
 
     Args:
-        space: the environment's.
-        agent: the agent's name, for messages.
-        elsewhere: classes outside this library that take images and Dict spaces, for messages.
+        space: the environment's observation space.
+        agent: name of the agent, for messages.
+        elsewhere: classes outside this library that support images and Dict spaces, for messages.
 
     Attributes:
-        own: what the learner sees; ``space`` itself where nothing is translated.
+        own: the learner's observation space; ``space`` itself if nothing is translated.
         plain: whether ``own`` is ``space``.
 
     Raises:
-        SpaceMismatch: no agent of this library takes such observations; the message says what to do.
+        SpaceMismatch: no agent of this library supports such observations; the message says what to do.
     """
 
     def __init__(self, space: spaces.Space, agent: str, elsewhere: str = "") -> None:
@@ -54,7 +54,7 @@ class Observations:
             self._least, self._most = _range(space)
 
     def fits(self, observations: np.ndarray) -> bool:
-        """Whether a batch is ``[n, *space.shape]``, finite, and of choices that the space has."""
+        """Whether a batch has the shape ``[n, *space.shape]``, is finite, and holds only choices of the space."""
         return (
             observations.ndim > 0
             and observations.shape[1:] == self._shape
@@ -63,14 +63,14 @@ class Observations:
         )
 
     def require(self, observations: np.ndarray, where: str = "") -> None:
-        """Refuse a batch that does not fit.
+        """Refuse a batch that is not ``[n, *space.shape]`` or not finite.
 
         Args:
-            observations: what should be ``[n, *space.shape]``.
-            where: for the message, e.g. "at step 151".
+            observations: the batch.
+            where: appended to the message, e.g. "at step 151".
 
         Raises:
-            SpaceMismatch: another shape, or choices that the space does not have.
+            SpaceMismatch: the shape differs, or there are choices outside the space.
             NonFinite: NaN or infinity.
         """
         if self.fits(observations):
@@ -82,11 +82,11 @@ class Observations:
             what = f"observations of shape {observations.shape[1:]}"
         raise SpaceMismatch(
             f"{self.agent} was given {what}{where and ' ' + where}, and the observation space is {self.space}. "
-            "Mend the environment or the wrapper around it."
+            "Fix the environment or the wrapper around it."
         )
 
     def to_learner(self, observations: np.ndarray) -> np.ndarray:
-        """Observations ``[n, *space.shape]`` as the learner's, ``[n, *own.shape]``."""
+        """Translate observations ``[n, *space.shape]`` into the learner's, ``[n, *own.shape]``."""
         if self.plain:
             return observations
         if isinstance(self.space, spaces.Box):
@@ -94,11 +94,11 @@ class Observations:
         return (observations - self._least).reshape(len(observations), *self.own.shape)
 
     def read(self, observation: Any) -> tuple[np.ndarray, bool]:
-        """What ``predict`` was given, as the learner's batch ``[n, *own.shape]``, and whether it was one observation.
+        """Convert ``predict``'s argument to the learner's batch ``[n, *own.shape]``; also whether it was a single one.
 
         Raises:
             SpaceMismatch: it is neither one observation nor a batch of them.
-            NonFinite: it has NaN or infinity.
+            NonFinite: there is NaN or infinity.
         """
         if isinstance(observation, tuple | dict):
             raise SpaceMismatch(
@@ -118,19 +118,19 @@ class Observations:
 
 
 class Actions:
-    """How an agent's actions are played.
+    """Translates the learner's actions for the environment.
 
     Args:
-        space: the environment's.
-        agent: the agent's name, for messages.
-        kinds: the spaces that it can act in.
+        space: the environment's action space.
+        agent: name of the agent, for messages.
+        kinds: the spaces that the agent supports.
 
     Attributes:
-        own: what the learner chooses from; ``space`` itself where nothing is translated.
-        plain: whether the learner's actions are played as they are.
+        own: the learner's action space; ``space`` itself if nothing is translated.
+        plain: whether actions pass unchanged.
 
     Raises:
-        SpaceMismatch: the agent cannot act so; the message says what to do.
+        SpaceMismatch: the agent does not support the space; the message says what to do.
     """
 
     def __init__(self, space: spaces.Space, agent: str, kinds: tuple[type[spaces.Space], ...]) -> None:
@@ -149,9 +149,9 @@ class Actions:
         self._start = space.start if isinstance(space, spaces.Discrete | spaces.MultiDiscrete) else 0
 
     def to_environment(self, actions: np.ndarray) -> np.ndarray:
-        """The learner's actions ``[n, *own.shape]`` as the environment's, ``[n, *space.shape]``.
+        """Translate the learner's actions ``[n, *own.shape]`` into the environment's, ``[n, *space.shape]``.
 
-        Whole numbers are the nearest ones. A last bit of rounding beyond a bound is cut off.
+        Integers are rounded to the nearest. Rounding errors in the last bit beyond a bound are clipped.
         """
         if self.plain:
             return actions
@@ -170,17 +170,17 @@ class Actions:
         moved = actions if isinstance(self.space, spaces.Box) else actions - self._start
         return moved.reshape(len(actions), *(self.own.shape or ())).astype(self.own.dtype)
 
-    # For learners that work in [-1, 1] and from 0 on, whatever the space is
+    # For learners that always work in [-1, 1] or with choices from 0 on
 
     def to_unit(self, actions: np.ndarray) -> np.ndarray:
-        """The environment's actions ``[n, ...]`` as float32 ``[n, A]`` in [-1, 1] (a Box), or int64 from 0 on."""
+        """The environment's actions ``[n, ...]`` as float32 ``[n, A]`` in [-1, 1] (Box) or int64 from 0 on (others)."""
         if not isinstance(self.space, spaces.Box):
             return (actions.astype(np.int64) - self._start).reshape(len(actions), *(self.own.shape or ()))
         scaled = 2 * (actions - self.low) / (self.high - self.low) - 1
         return scaled.reshape(len(actions), -1).astype(np.float32)
 
     def from_unit(self, actions: np.ndarray) -> np.ndarray:
-        """The inverse of :meth:`to_unit`; whole numbers are the nearest ones."""
+        """The inverse of :meth:`to_unit`. Integers are rounded to the nearest."""
         if not isinstance(self.space, spaces.Box):
             moved: np.ndarray = actions.reshape(len(actions), *(self.space.shape or ())) + self._start
             return moved.astype(self.space.dtype)
@@ -189,13 +189,13 @@ class Actions:
 
 
 def require_row(what: str, values: np.ndarray, where: str) -> None:
-    """As :func:`agentgym.contracts.finite.require_finite` for ``[n, ...]``, one row per environment."""
+    """As :func:`agentgym.contracts.finite.require_finite`, for ``[n, ...]`` with one row per environment."""
     for index, row in enumerate(values):
         require_finite(what if len(values) == 1 else f"{what} of environment {index}", row, where)
 
 
 def _counted_from_zero(space: spaces.Space) -> spaces.Space:
-    """Discrete and MultiDiscrete spaces flat and from 0 on; any other, or one that is so already, itself."""
+    """Flatten Discrete and MultiDiscrete spaces and let them count from 0. Other spaces are returned as they are."""
     if isinstance(space, spaces.Discrete) and (space.start or space.dtype != np.int64):
         return spaces.Discrete(int(space.n))
     if isinstance(space, spaces.MultiDiscrete) and (space.nvec.ndim > 1 or space.start.any() or space.dtype != int):
@@ -204,21 +204,21 @@ def _counted_from_zero(space: spaces.Space) -> spaces.Space:
 
 
 def _range(space: Any) -> tuple[Any, Any]:
-    """Least and greatest choice."""
+    """The smallest and largest choice of a discrete space."""
     return space.start, space.start + (space.n if isinstance(space, spaces.Discrete) else space.nvec) - 1
 
 
 def _real(space: spaces.Box) -> spaces.Box:
-    """Real numbers within the same bounds, with at least one axis."""
+    """A Box of real numbers with the same bounds and at least one axis."""
     shape = space.shape or (1,)
     low, high = (end.reshape(shape).astype(np.float64) for end in (space.low, space.high))
     single = space.dtype.itemsize <= 4 if space.dtype.kind == "f" else max(abs(low).max(), abs(high).max()) <= 2**24
-    dtype: Any = np.float32 if single else np.float64  # in which the bounds are exact
+    dtype: Any = np.float32 if single else np.float64  # represents the bounds exactly
     return spaces.Box(low.astype(dtype), high.astype(dtype), dtype=dtype)
 
 
 def _scales_exactly(space: spaces.Box) -> bool:
-    """Whether what is scaled from [-1, 1] never passes ``high`` by a last bit."""
+    """Whether scaling from [-1, 1] never exceeds ``high`` by a rounding error."""
     return bool((space.low + (space.high - space.low) <= space.high).all())
 
 
@@ -226,35 +226,35 @@ def _refuse_observations(space: spaces.Space, agent: str, elsewhere: str) -> Non
     if isinstance(space, spaces.Box) and is_image_space(space):
         cnn = f'agent = {elsewhere}("CnnPolicy", env), or f' if elsewhere else "F"
         raise SpaceMismatch(
-            f"{agent} takes no images, and this environment's observations are images: {space}. What takes them: "
+            f"{agent} supports no images, and this environment's observations are images: {space}. Options: "
             f"{cnn}latten them to a vector: gymnasium.wrappers.FlattenObservation(env)."
         )
     if isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary):
         if isinstance(space, spaces.Box) and 0 in space.shape:
-            raise SpaceMismatch(f"{agent} has nothing to see in {space}. Observe at least one number, in a wrapper.")
+            raise SpaceMismatch(f"{agent} has nothing to observe in {space}. Add at least one number, in a wrapper.")
         return
     kind = type(space).__name__
     if isinstance(space, spaces.Text):
-        advice = "Agents for texts: agentgym list agents"
+        advice = "For agents that act in texts see agentgym list agents"
     elif space.is_np_flattenable:
-        advice = "Make one Box of them: gymnasium.wrappers.FlattenObservation(env)"
+        advice = "Flatten it to one Box: gymnasium.wrappers.FlattenObservation(env)"
         if isinstance(space, spaces.Dict) and elsewhere:
-            advice += f', or take {elsewhere}("MultiInputPolicy", env)'
+            advice += f', or use {elsewhere}("MultiInputPolicy", env)'
     else:
         advice = (
-            "They have no fixed size, so no agent here takes them. Make a Box of what matters: "
+            "They have no fixed size, which no agent here supports. Make a Box of the relevant entries: "
             "gymnasium.wrappers.TransformObservation(env, function, box)"
         )
-    shown = kind if isinstance(space, spaces.Text) else space  # a Text's characters are many
-    raise SpaceMismatch(f"{agent} takes no {kind} observations, and the environment has {shown}. {advice}.")
+    shown = kind if isinstance(space, spaces.Text) else space  # a Text space's repr lists all its characters
+    raise SpaceMismatch(f"{agent} supports no {kind} observations, and the environment has {shown}. {advice}.")
 
 
 def _refuse_actions(space: spaces.Space, agent: str, kinds: tuple[type[spaces.Space], ...]) -> None:
     if not isinstance(space, kinds):
         names = " or ".join(kind.__name__ for kind in kinds)
         raise SpaceMismatch(
-            f"{agent} acts in {names} spaces, and the environment's actions are {space}. Other agents: agentgym list "
-            "agents. Or turn them into such a space: gymnasium.wrappers.TransformAction(env, function, space)."
+            f"{agent} supports {names} action spaces, and this environment's is {space}. For other agents see "
+            "agentgym list agents, or convert the actions: gymnasium.wrappers.TransformAction(env, function, space)."
         )
     if not isinstance(space, spaces.Box):
         return

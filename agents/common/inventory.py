@@ -1,7 +1,7 @@
-"""Items of an agent's state: what is learned, attributes, statistics, generators.
+"""Building blocks of an agent's inventory: networks and optimisers, attributes, statistics, generators.
 
-Each agent lists its state once, as an :class:`agentgym.runs.state.Inventory` of such items. A saved agent holds those
-that are marked as ``saved``, a run's checkpoint all of them.
+Each agent lists its state once, as an :class:`agentgym.runs.state.Inventory` of such items. A saved agent contains
+the items marked ``saved``; a run's checkpoint contains all of them.
 """
 
 from collections import deque
@@ -15,7 +15,7 @@ from agentgym.runs.state import Item
 
 __all__ = ["Part", "attributes", "generator", "learned", "optimizer_state", "restore_optimizer", "statistics"]
 
-Part = nn.Module | torch.optim.Optimizer | Tensor  # of a tensor that an optimiser holds, the values change
+Part = nn.Module | torch.optim.Optimizer | Tensor  # a Tensor is a parameter of its own: its values are saved
 
 
 def learned(parts: Mapping[str, Part]) -> list[Item]:
@@ -37,7 +37,7 @@ def _learned(name: str, part: Part) -> Item:
 
 
 def attributes(owner: object, names: Iterable[str], saved: bool = False) -> list[Item]:
-    """Attributes of an object, one item each: numbers, arrays, or dictionaries of them."""
+    """Attributes of an object, one item each: numbers, arrays, or dictionaries of these."""
     held = vars(owner)
 
     def item(name: str) -> Item:
@@ -47,7 +47,7 @@ def attributes(owner: object, names: Iterable[str], saved: bool = False) -> list
 
 
 def statistics(owner: object, name: str, length: int) -> Item:
-    """A deque of numbers, or of dictionaries of them; NumPy scalars keep their type, which means depend on."""
+    """A deque of numbers, or of dictionaries of them. NumPy scalars keep their type, because it affects means."""
     held = vars(owner)
 
     def write(entries: list[Any]) -> None:
@@ -57,7 +57,7 @@ def statistics(owner: object, name: str, length: int) -> Item:
 
 
 def generator(name: str, own: torch.Generator) -> Item:
-    """A generator of the agent's own."""
+    """A random generator owned by the agent."""
 
     def write(state: Tensor) -> None:
         own.set_state(state)
@@ -66,7 +66,7 @@ def generator(name: str, own: torch.Generator) -> Item:
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """An optimiser as ``slots``, tensors by "parameter/slot", and ``groups``, plain values."""
+    """An optimiser's state as ``slots`` (tensors by "parameter/slot") and ``groups`` (plain values)."""
     state = optimizer.state_dict()
     slots = {f"{index}/{slot}": tensor for index, own in state["state"].items() for slot, tensor in own.items()}
     return {"slots": slots, "groups": [_plain_group(group) for group in state["param_groups"]]}
@@ -77,7 +77,7 @@ def _plain_group(group: dict[str, Any]) -> dict[str, Any]:
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> None:
-    """Put back what :func:`optimizer_state` gave."""
+    """Restore a state that :func:`optimizer_state` returned."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in saved["slots"].items():
         index, slot = key.split("/")

@@ -1,6 +1,6 @@
-"""Environments as a learner has them: translated by the agent's interface, checked at every step, and nobody else's.
+"""The environments as the learner uses them: translated, checked at every step, and without shared arrays.
 
-An environment may hand out one array again and again, and write into it. What the learner gets here is its own.
+An environment may return the same array at every step and overwrite it. The learner receives copies.
 """
 
 from copy import deepcopy
@@ -19,7 +19,7 @@ __all__ = ["LearnersEnv", "copy_what_may_change"]
 
 
 class Translating(Protocol):
-    """The agent that learns: how it sees and acts, and what it says where something is not finite."""
+    """The interface of an agent that :class:`LearnersEnv` needs."""
 
     catalog_name: ClassVar[str]
     observations: Observations
@@ -28,22 +28,22 @@ class Translating(Protocol):
 
     @property
     def steps_at_once(self) -> int:
-        """By how much ``num_timesteps`` grows with one step of all environments."""
+        """The increase of ``num_timesteps`` per step of all environments."""
 
     def explain_action(self) -> str:
         """What to do about an action that is not finite."""
 
 
 class LearnersEnv(VecEnvWrapper):
-    """The learner's numbers on one side, the environments' on the other; nothing else passes.
+    """Translates between the learner's spaces and the environments', and checks every value.
 
     Args:
         venv: the environments.
-        agent: whose ``observations`` and ``actions`` translate.
+        agent: its ``observations`` and ``actions`` translate.
 
     Raises:
-        NonFinite: an observation, a reward or an action is NaN or infinite; the message says which, and at what step.
-        SpaceMismatch: observations have another shape than their space.
+        NonFinite: an observation, a reward or an action is NaN or infinite; the message says which, and in which step.
+        SpaceMismatch: the shape of the observations differs from the space's.
     """
 
     def __init__(self, venv: VecEnv, agent: Translating) -> None:
@@ -56,7 +56,7 @@ class LearnersEnv(VecEnvWrapper):
         return self._see(self.venv.reset(), 0)
 
     def step_async(self, actions: np.ndarray) -> None:
-        """Play the learner's actions, ``[n, A...]``."""
+        """Start a step with the learner's actions ``[n, A...]``."""
         if not is_finite(actions):
             advice = self.agent.explain_action()
             require_row(f"The action of {self.agent.catalog_name}", actions, f"{self._where(1)} ({advice})")
@@ -89,11 +89,11 @@ class LearnersEnv(VecEnvWrapper):
 
 
 def copy_what_may_change(env: VecEnv) -> None:
-    """Make the ``DummyVecEnv`` under all wrappers, if that is what is there, copy before it resets an environment.
+    """Make the ``DummyVecEnv`` below all wrappers, if any, copy data before it resets an environment.
 
-    It keeps an episode's last observation and info by reference over ``reset()``, in which the environment may write
-    the next episode's over them; and it broadcasts observations of another shape than the space's. Its class stays,
-    because Stable-Baselines3's callbacks compare it with that of the evaluation's environments.
+    Stable-Baselines3's class keeps the last observation and info of an episode by reference, and ``reset()`` may
+    overwrite them. It also broadcasts observations of a wrong shape. The class of ``env`` is not changed, because
+    Stable-Baselines3's callbacks compare it with that of the evaluation environments.
     """
     base = env.unwrapped
     if type(base) is DummyVecEnv:
@@ -120,6 +120,6 @@ def _save_observation(self: DummyVecEnv, index: int, observation: Any) -> None:
     if shape is not None and np.shape(observation) != shape:
         raise SpaceMismatch(
             f"Environment {index} gave an observation of shape {np.shape(observation)}, and its observation space is "
-            f"{self.observation_space}. Mend the environment or the wrapper around it."
+            f"{self.observation_space}. Fix the environment or the wrapper around it."
         )
     DummyVecEnv._save_obs(self, index, observation)

@@ -1,4 +1,4 @@
-"""Losses that are read only when somebody looks at the log, and held to be finite like the weights."""
+"""Metrics that stay on the device until the log is read, and checks that losses and weights are finite."""
 
 import math
 from typing import ClassVar
@@ -16,10 +16,10 @@ __all__ = ["Measured"]
 
 
 class Measured(BaseAlgorithm):
-    """Metrics of updates stay on the device until the logger is read, so that no update waits for them.
+    """Keeps the metrics of updates on the device until the logger is read, so that updates need not wait for them.
 
     Attributes:
-        metric_names: of the scalars that :meth:`_log_later` is given; the last ones may be missing.
+        metric_names: names of the scalars passed to :meth:`_log_later`; the last ones may be missing.
     """
 
     catalog_name: ClassVar[str]
@@ -56,12 +56,12 @@ class Measured(BaseAlgorithm):
                 update_learning_rate(optimizer, rate)
 
     def _log_later(self, metrics: list[tuple[Tensor, ...]]) -> None:
-        """Keep the scalars of one ``train`` call, a tuple an update; their means are logged."""
+        """Keep the scalars of one ``train`` call, one tuple per update. Their means are logged."""
         self._unread_metrics = metrics
 
     @property
     def logger(self) -> Logger:
-        """The logger, with the latest update's metrics in it."""
+        """The logger, including the metrics of the latest update."""
         self._publish_metrics()
         return self._logger
 

@@ -1,4 +1,4 @@
-"""Several multilayer perceptrons of one shape, evaluated and differentiated together.
+"""Several multilayer perceptrons of equal shape, evaluated and differentiated together.
 
 A stack holds ``n`` networks: weights ``[n, out, in]`` and biases ``[n, 1, out]`` per layer, in PyTorch's
 orientation. Every layer is one batched matrix product.
@@ -27,18 +27,18 @@ def stacked_mlp(
 ) -> Tensor:
     """The outputs of ``n`` networks on one batch, ``[n, B, out]``.
 
-    On the CPU, ReLU networks in float32 go through :class:`_ReluStack`, which gives the same numbers from reused
-    memory; everything else (CUDA, other activations, ``torch.compile``) is written out for autograd.
+    On the CPU, float32 ReLU networks use :class:`_ReluStack`, which computes the same numbers in reused memory.
+    Everything else (CUDA, other activations, ``torch.compile``) uses autograd.
 
     Args:
-        inputs: ``[B, in]``, the same for all networks; or parts of it, to be joined, each with or without gradient.
-        weights: one ``[n, out, in]`` a layer, or ``[1, out, in]`` without its first axis for a single network.
-            Detach them to keep a network frozen: only the inputs then get gradients, and the products for the
-            weights' are not made.
-        biases: one ``[n, 1, out]`` a layer, or ``[out]`` for a single network.
+        inputs: ``[B, in]``, shared by all networks; or parts to be concatenated, each with or without gradient.
+        weights: one ``[n, out, in]`` per layer, or ``[out, in]`` for a single network.
+            Detach them to freeze a network: then only the inputs get gradients, and the products for the weights'
+            gradients are skipped.
+        biases: one ``[n, 1, out]`` per layer, or ``[out]`` for a single network.
         activation: the class of the function between layers; the last layer is linear.
-        graded: rows of the batch from this one on get no gradient (all do by default); the caller must detach
-            what it takes from them.
+        graded: rows of the batch from this one on get no gradient (all do by default). The caller must detach the
+            outputs of those rows.
     """
     parts = inputs if isinstance(inputs, tuple) else (inputs,)
     if activation is nn.ReLU and _can_reuse_memory(parts, weights[0]):
@@ -53,7 +53,7 @@ def stacked_mlp(
 
 
 def _stack(parameter: Tensor) -> Tensor:
-    """A single network's weight or bias as a stack of one."""
+    """Turn a single network's weight or bias into a stack of one."""
     return parameter if parameter.dim() == 3 else parameter.view(1, -1, parameter.shape[-1])
 
 
@@ -63,7 +63,7 @@ def _can_reuse_memory(parts: tuple[Tensor, ...], weight: Tensor) -> bool:
 
 
 class _ReluStack(torch.autograd.Function):
-    """Forward and backward pass with every large result in a reused buffer.
+    """Forward and backward pass that keep all large results in reused buffers.
 
     With h_0 = x, h_k = relu(h_{k-1} W_k^T + b_k) and g_k the loss's gradient before the k-th ReLU:
     dW_k = g_k^T h_{k-1},  db_k = sum of g_k over the batch,  g_{k-1} = (g_k W_k) where h_{k-1} > 0.
@@ -113,7 +113,7 @@ class _ReluStack(torch.autograd.Function):
         for part, end in enumerate(itertools.accumulate(ctx.widths)):
             if ctx.needs_input_grad[3 + part]:
                 columns = weights[0][:, :, end - ctx.widths[part] : end]
-                of_part = torch.bmm(columns.mT, gradient.mT).sum(0).T  # few columns: fast this way round
+                of_part = torch.bmm(columns.mT, gradient.mT).sum(0).T  # faster in this order if there are few columns
                 constant = batch - len(of_part)
                 of_parts[part] = F.pad(of_part, (0, 0, 0, constant)) if constant else of_part
         WORKSPACE.give(*buffers[1:], *([gradient] if n_layers > 1 else []))
@@ -125,9 +125,9 @@ class _ReluStack(torch.autograd.Function):
 
 
 def _parameter_gradients(gradient: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """gradient^T inputs, ``[n, out, in]``, and the sum of gradient over the batch, ``[n, 1, out]``.
+    """gradient^T inputs, ``[n, out, in]``, and the sum of the gradient over the batch, ``[n, 1, out]``.
 
-    With few inputs the product is made the other way round, which is twice as fast.
+    With few inputs the product is computed in transposed order, which is twice as fast.
     """
     n, _, width = inputs.shape
     of_weight = WORKSPACE.take(n, gradient.shape[2], width)

@@ -1,6 +1,6 @@
-"""Stable-Baselines3's actor and critics for one update as a few batched products.
+"""Stable-Baselines3's SAC actor and critics, computed as a few batched products per update.
 
-Weights, initial values (equal seeds give equal networks) and the names in ``state_dict`` are Stable-Baselines3's.
+Initial weights for equal seeds and the names in ``state_dict`` match Stable-Baselines3.
 """
 
 from typing import Any
@@ -23,10 +23,10 @@ def _linear_layers(network: nn.Module) -> list[tuple[str, nn.Linear]]:
 
 
 def _plain(activation_fn: type[nn.Module]) -> type[nn.Module]:
-    """The activation, if it is the same function at all times: no parameters, no difference between modes.
+    """Check that an activation has no parameters and does not depend on the training mode.
 
     Raises:
-        InvalidParameter: it is not.
+        InvalidParameter: it has or does.
     """
     if issubclass(activation_fn, (nn.RReLU, nn.PReLU)) or list(activation_fn().parameters()):
         raise InvalidParameter(f"activation_fn {activation_fn.__name__} is learned or random: use ReLU, Tanh, ELU, ...")
@@ -34,10 +34,10 @@ def _plain(activation_fn: type[nn.Module]) -> type[nn.Module]:
 
 
 class TanhGaussianActor(Actor):
-    """Stable-Baselines3's SAC actor; mean and log standard deviation come out of one product.
+    """Stable-Baselines3's SAC actor, with mean and log standard deviation computed in one product.
 
     Args:
-        activation_fn: any without parameters.
+        activation_fn: any activation without parameters.
         arguments, keywords: those of Stable-Baselines3's ``Actor``.
     """
 
@@ -49,11 +49,11 @@ class TanhGaussianActor(Actor):
         self._trunk = [layer for _, layer in _linear_layers(self.latent_pi)]
 
     def gaussian(self, features: Tensor, graded: int | None = None) -> Tensor:
-        """Mean and log standard deviation before tanh, side by side and not clamped, ``[B, 2A]``.
+        """Mean and log standard deviation before tanh, concatenated and not clamped, ``[B, 2A]``.
 
         Args:
             features: flattened float observations, ``[B, D]``.
-            graded: rows from this one on are constants; see :func:`stacked_mlp`.
+            graded: rows from this one on get no gradient; see :func:`stacked_mlp`.
         """
         weights = [layer.weight for layer in self._trunk] + [torch.cat([self.mu.weight, self.log_std.weight])]
         biases = [layer.bias for layer in self._trunk] + [torch.cat([self.mu.bias, self.log_std.bias])]
@@ -70,7 +70,7 @@ class TanhGaussianActor(Actor):
     def sample_now_and_next(
         self, features: Tensor, next_features: Tensor
     ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """:meth:`sample` at s, differentiable, and at s', not, from one pass over both.
+        """:meth:`sample` at s, with gradient, and at s', without, in one pass.
 
         Args:
             features, next_features: ``[B, D]`` each.
@@ -85,11 +85,11 @@ class TanhGaussianActor(Actor):
         return torch.randn(len(features), self.mu.out_features, device=features.device)
 
     def action_log_prob(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]:
-        """:meth:`sample` from observations as they come, under Stable-Baselines3's name."""
+        """:meth:`sample` for unprocessed observations, under Stable-Baselines3's name."""
         return self.sample(self.extract_features(obs, self.features_extractor))
 
     def act(self, features: Tensor, deterministic: bool) -> Tensor:
-        """An action in [-1, 1], ``[B, A]``, for collection and evaluation: no log-probability."""
+        """An action in [-1, 1], ``[B, A]``, without its log-probability, for collection and evaluation."""
         hidden = self.latent_pi(features)
         mean: Tensor = self.mu(hidden)
         if not deterministic:
@@ -98,13 +98,13 @@ class TanhGaussianActor(Actor):
 
 
 class StackedCritic(ContinuousCritic):
-    """Any number of Q-networks of one shape, held as one weight ``[n, out, in]`` and bias ``[n, 1, out]`` a layer.
+    """Q-networks of equal shape, stored as one weight ``[n, out, in]`` and bias ``[n, 1, out]`` per layer.
 
-    Its ``state_dict`` holds the networks one by one under the names of Stable-Baselines3's ``ContinuousCritic``
-    (``qf0.0.weight``, ...), so weights move between the two classes in both directions.
+    The ``state_dict`` lists the networks individually, under the names of Stable-Baselines3's ``ContinuousCritic``
+    (``qf0.0.weight``, ...), so weights can be moved between the two classes.
 
     Args:
-        activation_fn: any without parameters.
+        activation_fn: any activation without parameters.
         arguments, keywords: those of Stable-Baselines3's ``ContinuousCritic``.
     """
 
@@ -131,7 +131,7 @@ class StackedCritic(ContinuousCritic):
             features: flattened float observations, ``[B, D]``.
             actions: ``[B, A]`` in [-1, 1].
             frozen: gradients reach the actions but not the networks' parameters.
-            members: which of the networks; all by default.
+            members: which networks; all by default.
         """
         weights: list[Any] = self.weights
         biases: list[Any] = self.biases
@@ -142,17 +142,17 @@ class StackedCritic(ContinuousCritic):
         return stacked_mlp((features, actions), weights, biases, self.activation_fn).squeeze(2)
 
     def forward(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
-        """One ``[B, 1]`` a network from observations as they come, as Stable-Baselines3 gives them."""
+        """One ``[B, 1]`` per network for unprocessed observations, as in Stable-Baselines3."""
         return tuple(self.q_values(self.extract_features(obs, self.features_extractor), actions).unsqueeze(2))
 
     def q1_forward(self, obs: Tensor, actions: Tensor) -> Tensor:
         """The first network's values, ``[B, 1]``."""
         return self.forward(obs, actions)[0]
 
-    # Names and shapes outside: one network after the other
+    # state_dict uses Stable-Baselines3's names and shapes, one network after the other
 
     def member_names(self, prefix: str = "") -> list[tuple[str, list[str]]]:
-        """For every stacked parameter its name, and the names of its members in Stable-Baselines3's critic."""
+        """For every stacked parameter its name and the names of its members in Stable-Baselines3's critic."""
         return [
             (f"{prefix}{kind}_{k}", [f"{prefix}qf{index}.{layer}.{kind}" for index in range(self.n_critics)])
             for k, layer in enumerate(self.layer_names)
@@ -161,7 +161,7 @@ class StackedCritic(ContinuousCritic):
 
     @staticmethod
     def split(name: str, stacked: Tensor) -> list[Tensor]:
-        """The members of one stacked tensor (parameter or optimiser moment) in their own shapes."""
+        """Split a stacked tensor (parameter or optimiser moment) into its members, in their own shapes."""
         return [member.squeeze(0) if "bias_" in name else member for member in stacked]
 
     @staticmethod
@@ -176,7 +176,7 @@ class StackedCritic(ContinuousCritic):
             destination.update(zip([prefix + member for member in members], tensors, strict=True))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
-        """Take the networks that are there; the others keep their weights, and are missing where that is an error."""
+        """Load the networks that are present. The others keep their weights and are reported as missing."""
         _, strict, missing, _, errors = arguments
         for name, members in self.member_names(prefix):
             own = self.split(name, self.get_parameter(name.removeprefix(prefix)).detach())

@@ -1,7 +1,7 @@
-"""Observations and rewards brought to unit scale by running statistics, as VecNormalize of OpenAI Baselines does.
+"""Normalisation of observations and rewards with running statistics, as in VecNormalize of OpenAI Baselines.
 
-Observations are normalised inside the policy, so that a saved agent takes the environment's own observations;
-rewards are scaled on their way from the environments to the learner, and nowhere else.
+Observations are normalised inside the policy, so a saved agent takes the environment's raw observations. Rewards are
+scaled only for the learner.
 """
 
 from typing import Any
@@ -18,13 +18,13 @@ from agentgym.errors import InvalidParameter
 
 __all__ = ["LearnersView", "NormalizedFeatures", "RunningMoments"]
 
-CLIP = 10.0  # in standard deviations; VecNormalize's, like the two below
+CLIP = 10.0  # in standard deviations; as in VecNormalize, like the two below
 EPSILON = 1e-8
 PRIOR_COUNT = 1e-4  # weight of the initial mean 0 and variance 1
 
 
 class RunningMoments(nn.Module):
-    """Mean and variance of everything seen, in float64; its ``state_dict`` is the whole of it."""
+    """Running mean and variance in float64; ``state_dict`` holds all of its state."""
 
     mean: Tensor
     variance: Tensor
@@ -49,7 +49,7 @@ class RunningMoments(nn.Module):
 
 
 class NormalizedFeatures(BaseFeaturesExtractor):
-    """Flattened observations less their mean, by their standard deviation, within 10 of it.
+    """Flattened observations, normalised to zero mean and unit variance and clipped to [-10, 10].
 
     Args:
         observation_space: a Box.
@@ -61,31 +61,31 @@ class NormalizedFeatures(BaseFeaturesExtractor):
     def __init__(self, observation_space: spaces.Space) -> None:
         if not isinstance(observation_space, spaces.Box):
             raise InvalidParameter(
-                f"Observations of {observation_space} cannot be normalised: only a Box's. Use normalize=False."
+                f"Observations of {observation_space} cannot be normalised, only those of a Box. Use normalize=False."
             )
         size = int(np.prod(observation_space.shape))
         super().__init__(observation_space, size)
         self.moments = RunningMoments((size,))
 
     def forward(self, observations: Tensor) -> Tensor:
-        """[B, ...] to [B, D]."""
+        """Normalise [B, ...] to [B, D]."""
         flat = observations.flatten(1)
         scale = (self.moments.variance + EPSILON).rsqrt().to(flat.dtype)
         return ((flat - self.moments.mean.to(flat.dtype)) * scale).clamp(-CLIP, CLIP)
 
 
 class LearnersView(VecEnvWrapper):
-    """Environments as an on-policy learner sees them; episode statistics underneath stay the environment's own.
+    """The environments as an on-policy learner sees them. Episode statistics still use the unchanged rewards.
 
     Args:
         venv: the environments.
-        moments: if given, rewards are divided by the standard deviation that it holds: that of the discounted sum
-            of the rewards so far in the episode, and it is updated with every step.
-        gamma: the discount of that sum.
-        bootstrap_time_limits: False shows an episode that a time limit cut as one that ended.
+        moments: if given, rewards are divided by its standard deviation, which is that of the discounted sum of the
+            rewards so far in each episode. It is updated at every step.
+        gamma: discount of that sum.
+        bootstrap_time_limits: if False, truncated episodes are reported as terminated.
 
     Attributes:
-        discounted_sums: the sum of each environment's running episode, ``[n]``.
+        discounted_sums: the discounted sum of each environment's current episode, ``[n]``.
     """
 
     def __init__(self, venv: VecEnv, moments: RunningMoments | None, gamma: float, bootstrap_time_limits: bool) -> None:

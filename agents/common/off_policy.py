@@ -1,4 +1,4 @@
-"""What off-policy agents share: collection with a replay buffer, and the buffer on disk."""
+"""The base class of off-policy agents: data collection with a replay buffer, and the buffer on disk."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -20,7 +20,7 @@ __all__ = ["OffPolicyAgent"]
 
 
 class OffPolicyAgent(Agent, OffPolicyAlgorithm):
-    """An agent with a replay buffer, for actions in a Box."""
+    """Base of agents with a replay buffer and a Box action space."""
 
     action_spaces: ClassVar[tuple[type[spaces.Space], ...]] = (spaces.Box,)
     elsewhere: ClassVar[str] = "stable_baselines3.SAC"
@@ -28,13 +28,13 @@ class OffPolicyAgent(Agent, OffPolicyAlgorithm):
     def _take_view(self) -> None:
         if self._vec_normalize_env is not None and not self.observations.plain:
             raise SpaceMismatch(
-                f"{self.catalog_name} keeps observations as they were before VecNormalize, and those of "
-                f"{self.observation_space} would have to be translated. Make a Box [n] of them, in a wrapper."
+                f"{self.catalog_name} stores observations as they were before VecNormalize, so those of "
+                f"{self.observation_space} would have to be translated. Convert them to a Box [n] in a wrapper."
             )
         super()._take_view()
 
     def _setup_model(self) -> None:
-        if self.env is not None:  # who only predicts never fills the buffer
+        if self.env is not None:  # an agent without an environment never fills the buffer
             seen, played = self.observations.own, self.actions.own
             require_memory(self.buffer_size, seen, played, next_apart=not self.optimize_memory_usage)
         super()._setup_model()
@@ -42,7 +42,7 @@ class OffPolicyAgent(Agent, OffPolicyAlgorithm):
     def _sample_action(
         self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Actions to play, ``[n, A...]``, and the same in [-1, 1] for the buffer; uniform before learning starts."""
+        """Actions for the environment, ``[n, A...]``, and in [-1, 1] for the buffer. Uniform before learning starts."""
         if self.num_timesteps < learning_starts:
             chosen = self.actions.to_learner(np.array([self.action_space.sample() for _ in range(n_envs)]))
         else:
@@ -54,10 +54,10 @@ class OffPolicyAgent(Agent, OffPolicyAlgorithm):
         return self.policy.unscale_action(scaled), scaled
 
     def inventory(self) -> Inventory:
-        """As :meth:`Agent.inventory`, with action noise and replay buffer.
+        """As :meth:`Agent.inventory`, plus action noise and the replay buffer.
 
         Raises:
-            InvalidParameter: the replay buffer is of a kind that writes to its rows again.
+            InvalidParameter: a replay buffer that overwrites earlier rows out of order.
         """
         noise = [] if self.action_noise is None else [_remembered(self.action_noise)]
         buffer = self.replay_buffer
@@ -65,10 +65,10 @@ class OffPolicyAgent(Agent, OffPolicyAlgorithm):
         return super().inventory() + Inventory(noise, rows)
 
     def save_replay_buffer(self, path: Path | str) -> None:  # type: ignore[override]
-        """Write the replay buffer as the folder ``path`` (npz and JSON).
+        """Save the replay buffer as the folder ``path`` (npz and JSON).
 
         Raises:
-            InvalidParameter: its class keeps more than arrays of transitions.
+            InvalidParameter: the buffer's class stores more than arrays of transitions.
         """
         buffer, path = self.replay_buffer, folder(path)
         assert buffer is not None
@@ -82,10 +82,10 @@ class OffPolicyAgent(Agent, OffPolicyAlgorithm):
         state_files.write(path, state_files.Contents({}, held, {"pos": buffer.pos, "full": buffer.full}))
 
     def load_replay_buffer(self, path: Path | str, truncate_last_traj: bool = True) -> None:  # type: ignore[override]
-        """Read a replay buffer that :meth:`save_replay_buffer` wrote into this agent's, of the same size.
+        """Load a replay buffer that :meth:`save_replay_buffer` wrote into this agent's buffer of the same size.
 
         Raises:
-            FileNotFoundError, CorruptFile: there is none, or it is damaged or of other sizes.
+            FileNotFoundError, CorruptFile: the folder is missing, damaged, or the sizes differ.
         """
         buffer, found = self.replay_buffer, state_files.read(folder(path))
         assert buffer is not None
@@ -103,7 +103,7 @@ class OffPolicyAgent(Agent, OffPolicyAlgorithm):
 
 
 def _remembered(noise: ActionNoise) -> Item:
-    """What action noise remembers; ``learn()`` resets it, so it is put back after that."""
+    """The internal state of action noise. ``learn()`` resets the noise, so it is restored after that."""
     parts = noise.noises if isinstance(noise, VectorizedActionNoise) else [noise]
     remembering = [part for part in parts if isinstance(part, OrnsteinUhlenbeckActionNoise)]
 

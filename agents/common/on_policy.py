@@ -1,4 +1,4 @@
-"""What on-policy agents share: running normalisation and the treatment of time limits."""
+"""The base class of on-policy agents: running normalisation and the treatment of time limits."""
 
 from typing import Any, ClassVar
 
@@ -19,13 +19,13 @@ __all__ = ["OnPolicyAgent"]
 
 
 class OnPolicyAgent(Agent, OnPolicyAlgorithm):
-    """An agent that learns from its own latest steps.
+    """Base of agents that learn from their latest rollout.
 
     Attributes:
         normalize_rewards: divide rewards by the running standard deviation of the discounted return.
-        bootstrap_time_limits: add the value of the state in which a time limit cut an episode. Without it such a
-            state counts as terminal.
-        return_moments: the running statistics of the discounted return; they are saved with the agent.
+        bootstrap_time_limits: bootstrap from the value of the last state of a truncated episode. Otherwise
+            truncation counts as termination.
+        return_moments: running statistics of the discounted return; saved with the agent.
     """
 
     normalize_rewards: bool
@@ -48,7 +48,7 @@ class OnPolicyAgent(Agent, OnPolicyAlgorithm):
         super().__init__(policy, env, *arguments, **keywords)
 
     def get_env(self) -> VecEnv | None:
-        """The environments with their own rewards; only ``learn`` sees them otherwise."""
+        """The environments with unscaled rewards; only ``learn`` uses scaled ones."""
         env = self.env.venv if isinstance(self.env, LearnersView) else self.env
         return env.venv if isinstance(env, LearnersEnv) else env
 
@@ -60,17 +60,17 @@ class OnPolicyAgent(Agent, OnPolicyAlgorithm):
             self.env = LearnersView(self.env, moments, self.gamma, self.bootstrap_time_limits)
 
     def inventory(self) -> Inventory:
-        """As :meth:`Agent.inventory`, with the running discounted sums of rewards."""
+        """As :meth:`Agent.inventory`, plus the running discounted sums of rewards."""
         own = attributes(self.env, ["discounted_sums"]) if isinstance(self.env, LearnersView) else []
         return super().inventory() + Inventory(own)
 
     def collect_rollouts(
         self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
     ) -> bool:
-        """As in Stable-Baselines3; then the policy's observation statistics take in what was collected.
+        """Collect a rollout as in Stable-Baselines3, then update the policy's observation statistics with it.
 
-        The statistics stand still during a rollout, so that all its actions come from one policy, whose
-        log-probabilities the buffer holds.
+        The statistics do not change during a rollout, so all its actions come from the policy whose log-probabilities
+        the buffer stores.
         """
         complete = super().collect_rollouts(env, callback, rollout_buffer, n_rollout_steps)
         if complete:
@@ -80,18 +80,18 @@ class OnPolicyAgent(Agent, OnPolicyAlgorithm):
 
     @property
     def steps_per_iteration(self) -> int:
-        """By how much ``num_timesteps`` grows from one update to the next."""
+        """The increase of ``num_timesteps`` from one update to the next."""
         return self.n_steps * self.n_envs
 
     def dump_logs(self, iteration: int = 0) -> None:
-        """Write the log; iterations count from the run's start, whichever call of ``learn`` this is."""
+        """Write the log. Iterations are counted from the start of the run, across calls of ``learn``."""
         super().dump_logs(self.num_timesteps // self.steps_per_iteration)
 
     def optimizers(self) -> dict[str, Part]:
-        """The policy's, by name."""
+        """The policy's optimisers by name."""
         return {"policy.optimizer": self.policy.optimizer}
 
     def parts(self) -> dict[str, Part]:
-        """The policy, its optimisers and, where rewards are normalised, the running statistics of returns."""
+        """The policy, its optimisers and, if rewards are normalised, the running statistics of returns."""
         moments = {"return_moments": self.return_moments} if self.normalize_rewards else {}
         return {"policy": self.policy, **self.optimizers(), **moments}

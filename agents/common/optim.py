@@ -1,4 +1,4 @@
-"""Gradient steps without overhead: one fused Adam call, gradients without accumulation, one Polyak call."""
+"""Gradient steps with little overhead: a fused Adam call, gradients without accumulation, a single Polyak call."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -12,13 +12,13 @@ __all__ = ["FusedAdam", "polyak_update", "set_gradients"]
 
 
 def set_gradients(loss: Tensor, parameters: Sequence[Tensor]) -> None:
-    """Put the gradients of ``loss`` with respect to ``parameters``, and no others, into their ``.grad``.
+    """Write the gradients of ``loss`` with respect to ``parameters`` into their ``.grad``, and touch no other.
 
-    It stands for ``zero_grad()`` and ``backward()``: nothing is added to older gradients, and a network that the
-    loss passes through on its way to ``parameters`` is left alone. The memory of the older gradients is used again.
+    This replaces ``zero_grad()`` and ``backward()``: gradients are not accumulated, and other networks that the loss
+    depends on get none. The memory of earlier gradients is reused.
     """
     for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-        old, parameter.grad = parameter.grad, gradient.contiguous()  # fused kernels read both in one order
+        old, parameter.grad = parameter.grad, gradient.contiguous()  # fused kernels need the same memory order
         if old is not None and old.is_cpu and old.dtype == torch.float32 and old.is_contiguous():
             WORKSPACE.give(old)
 
@@ -30,12 +30,12 @@ def polyak_update(parameters: Sequence[Tensor], targets: Sequence[Tensor], tau: 
 
 
 class FusedAdam(torch.optim.Adam):
-    """PyTorch's Adam by its fused kernel, called directly.
+    """PyTorch's Adam, with a direct call of its fused kernel.
 
-    The state, the hyperparameters and the saved form are those of :class:`torch.optim.Adam`; the general
-    ``step`` spends longer on choosing a kernel than the kernel takes for small networks. SAC's update with 256
-    transitions takes 1.08 times as long with ``Adam(fused=True)`` where the networks have 64 x 64 units, and 1.00 times
-    where they have 256 x 256 (one thread, processor time, 16 interleaved rounds); the weights are bit-equal.
+    State, hyperparameters and ``state_dict`` are those of :class:`torch.optim.Adam`. Its general ``step`` spends more
+    time on choosing a kernel than the kernel takes for small networks. SAC's update with 256 transitions takes 1.08
+    times as long with ``Adam(fused=True)`` for networks of 64 x 64 units, and 1.00 times for 256 x 256 units (one
+    thread, processor time, 16 interleaved rounds). The weights are bit-equal.
     """
 
     def __init__(self, params: Iterable[Any], **hyperparameters: Any) -> None:
@@ -43,13 +43,13 @@ class FusedAdam(torch.optim.Adam):
         self._lists: list[_Lists] = []
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As :class:`torch.optim.Adam`'s."""
+        """As in :class:`torch.optim.Adam`."""
         super().load_state_dict(state_dict)
         self._lists = []
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """One update of every parameter (Kingma and Ba 2015, Algorithm 1); all must have a gradient."""
+        """Update every parameter once (Kingma and Ba 2015, Algorithm 1). All must have a gradient."""
         if closure is not None:
             raise ValueError("FusedAdam takes no closure: set the gradients, then call step()")
         if not self._lists:
@@ -73,11 +73,11 @@ class FusedAdam(torch.optim.Adam):
             )
 
 
-FusedAdam.step.hooked = True  # type: ignore[attr-defined]  # else torch wraps it in a profiler range and hooks
+FusedAdam.step.hooked = True  # type: ignore[attr-defined]  # otherwise torch adds a profiler range and hooks
 
 
 class _Lists:
-    """The tensors of one parameter group, as the kernel takes them; made once, since they never change identity."""
+    """The tensors of one parameter group, as lists for the kernel. Built once, since the tensors stay the same."""
 
     def __init__(self, optimizer: FusedAdam, group: dict[str, Any]) -> None:
         self.parameters: list[Tensor] = []
@@ -90,7 +90,7 @@ class _Lists:
             group, self.parameters, gradients, self.means, self.squares, self.largest_squares, self.steps
         )
         if len(self.parameters) != len(group["params"]):
-            raise ValueError("FusedAdam steps all its parameters together: one of them has no gradient")
+            raise ValueError("FusedAdam updates all its parameters together: one of them has no gradient")
         self.steps = [self.steps[0]] * len(self.steps)
         for parameter in self.parameters:
             optimizer.state[parameter]["step"] = self.steps[0]

@@ -1,4 +1,4 @@
-"""Agents with a learning loop of their own, which to callbacks and loggers look like Stable-Baselines3's."""
+"""A base class of agents with their own learning loop that work with Stable-Baselines3's callbacks and loggers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +14,10 @@ __all__ = ["OwnLoop"]
 
 
 class OwnLoop(Savable):
-    """Counters, the log and callbacks.
+    """Provides the step counter, the logger and callbacks.
 
     Attributes:
-        num_timesteps: steps learned so far.
+        num_timesteps: steps trained so far.
     """
 
     num_timesteps: int = 0
@@ -30,18 +30,18 @@ class OwnLoop(Savable):
 
     @property
     def logger(self) -> Logger:
-        """Where measurements go."""
+        """The logger of training metrics."""
         if self._logger is None:
             self._logger = configure(None, [])
         return self._logger
 
     def set_logger(self, logger: Logger) -> None:
-        """Log there from now on."""
+        """Set the logger."""
         self._logger = logger
 
     @contextmanager
     def _calling(self, callback: Any, progress_bar: bool) -> Iterator[CallbackList]:
-        """Within, the callbacks that ``learn`` was given hear of this agent."""
+        """A context in which the callbacks passed to ``learn`` are attached to this agent."""
         given = callback if isinstance(callback, list) else [] if callback is None else [callback]
         with bar(self.catalog_name, self._total_timesteps, shown=progress_bar) as shown:
             heard = CallbackList([*given, TrainingProgress(shown)] if progress_bar else given)

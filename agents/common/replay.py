@@ -1,4 +1,4 @@
-"""Replay: a buffer that gathers without a second copy, its size in memory, and its rows in a run's checkpoints."""
+"""Replay buffers: a faster one, a check of memory, and their rows in a run's checkpoints."""
 
 from collections.abc import Callable, Mapping
 
@@ -17,15 +17,15 @@ __all__ = ["FastReplayBuffer", "replay_rows", "require_memory"]
 
 
 def require_memory(size: int, seen: spaces.Space, played: spaces.Space, next_apart: bool) -> None:
-    """Refuse a replay buffer that does not fit into memory before it is made.
+    """Refuse a replay buffer that would not fit into memory, before it is created.
 
     Args:
-        size: transitions.
-        seen, played: spaces of the learner's observations and actions.
-        next_apart: whether s' has an array of its own.
+        size: number of transitions.
+        seen, played: the learner's observation and action space.
+        next_apart: whether s' is stored in its own array.
 
     Raises:
-        InvalidParameter: it does not; the message says what it needs and what there is.
+        InvalidParameter: it does not fit; the message gives the memory needed and available.
     """
     assert seen.shape is not None
     assert seen.dtype is not None
@@ -43,10 +43,10 @@ def require_memory(size: int, seen: spaces.Space, played: spaces.Space, next_apa
 
 
 class FastReplayBuffer(ReplayBuffer):
-    """Stable-Baselines3's buffer: same arguments, arrays and draws."""
+    """Stable-Baselines3's buffer with faster sampling; the arguments, arrays and random draws are the same."""
 
     def _get_samples(self, batch_inds: np.ndarray, env: VecNormalize | None = None) -> ReplayBufferSamples:
-        """Gather whole rows by one flat index, ``take``, which is faster than two index arrays."""
+        """Gather whole rows with one flat index and ``take``, which is faster than two index arrays."""
         if self.optimize_memory_usage:
             return super()._get_samples(batch_inds, env)
         environments = np.random.randint(0, high=self.n_envs, size=len(batch_inds))  # noqa: NPY002  as its parent
@@ -55,7 +55,7 @@ class FastReplayBuffer(ReplayBuffer):
         def gather(array: np.ndarray) -> np.ndarray:
             return array.reshape(-1, *array.shape[2:]).take(rows, axis=0)
 
-        ends = gather(self.dones) * (1 - gather(self.timeouts))  # a time limit is no end of the task
+        ends = gather(self.dones) * (1 - gather(self.timeouts))  # truncation is not termination
         data = (
             self._normalize_obs(gather(self.observations), env),
             gather(self.actions),
@@ -66,19 +66,19 @@ class FastReplayBuffer(ReplayBuffer):
         return ReplayBufferSamples(*map(self.to_torch, data))
 
     def to_torch(self, array: np.ndarray, copy: bool = True) -> torch.Tensor:
-        """The array as a tensor on the buffer's device, without a copy on the CPU."""
+        """Convert the array to a tensor on the buffer's device, without a copy on the CPU."""
         return torch.from_numpy(array).to(self.device)
 
 
 def replay_rows(buffer: ReplayBuffer, count: Callable[[], int]) -> Rows:
-    """A replay buffer as rows that only grow at their end.
+    """The contents of a replay buffer as rows that are only ever appended.
 
     Args:
-        buffer: of transitions.
-        count: gives how many rows have been written so far, one a step of all environments.
+        buffer: the replay buffer.
+        count: returns how many rows have been written so far, one per step of all environments.
 
     Raises:
-        InvalidParameter: a buffer that writes to rows again (hindsight, ``optimize_memory_usage``).
+        InvalidParameter: a buffer that changes earlier rows (hindsight, ``optimize_memory_usage``).
     """
     if not _append_only(buffer):
         raise InvalidParameter(

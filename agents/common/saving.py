@@ -1,7 +1,7 @@
-"""Agents on disk: tensors as safetensors, everything else as JSON; nothing is ever unpickled.
+"""Saving and loading of agents: tensors as safetensors, everything else as JSON. Nothing is unpickled.
 
-A saved agent is a folder written by :mod:`agentgym.runs.state_files`. It holds those items of the agent's inventory
-that are marked as ``saved``, and what :meth:`Savable.about` says: the constructor's arguments, both spaces, versions.
+A saved agent is a folder written by :mod:`agentgym.runs.state_files`. It contains the items of the agent's inventory
+marked ``saved``, and the values of :meth:`Savable.about`: the constructor's arguments, both spaces, versions.
 """
 
 import platform
@@ -30,14 +30,14 @@ __all__ = ["Savable", "SavedAgent", "description", "folder", "load_agent", "read
 
 
 class SavedAgent:
-    """What a folder holds, read and checked, before an object is made of it.
+    """The contents of a saved agent's folder, read and checked before an agent is created from it.
 
     Attributes:
         name: the agent's name in the catalog.
-        arguments: constructor arguments; those that JSON cannot hold (``missing``) are left out.
-        parts: state of networks and optimisers by name.
-        state: all saved items by name, as their inventory gave them.
-        values: everything that is no tensor, as it stands in the file.
+        arguments: constructor arguments, without those that JSON cannot represent (``missing``).
+        parts: state of networks and optimisers, by name.
+        state: all saved items by name, as the inventory returned them.
+        values: everything in the file except tensors.
     """
 
     def __init__(self, found: state_files.Contents, origin: Path | str) -> None:
@@ -66,7 +66,7 @@ class SavedAgent:
 
 
 def contents(state: Mapping[str, Any], about: Mapping[str, Any]) -> state_files.Contents:
-    """An agent's saved items, and what it says of itself, as :class:`SavedAgent` reads them."""
+    """The contents of a saved agent's folder, in the form that :class:`SavedAgent` reads."""
     tensors: dict[str, Tensor] = {}
     groups: dict[str, Any] = {}
     counters: dict[str, Any] = {}
@@ -92,7 +92,7 @@ def description(
     observation_space: gymnasium.Space[Any],
     action_space: gymnasium.Space[Any],
 ) -> dict[str, Any]:
-    """What every saved agent says of itself; arguments that JSON cannot hold are named as missing."""
+    """The values that every saved agent stores about itself. Arguments that JSON cannot represent count as missing."""
     held, missing = {}, []
     for name, value in arguments.items():
         try:
@@ -117,7 +117,7 @@ def description(
 
 
 def folder(path: Any) -> Path:
-    """Where an agent is saved under a name. ``.zip`` at its end, as Stable-Baselines3 has it, is left off.
+    """The folder of an agent saved under ``path``. A final ``.zip``, as Stable-Baselines3 appends, is removed.
 
     Raises:
         InvalidParameter: a file object.
@@ -132,42 +132,42 @@ def folder(path: Any) -> Path:
 
 
 def read(path: Path | str) -> SavedAgent:
-    """Read what :meth:`Savable.save` wrote under that name.
+    """Read an agent's folder, written by :meth:`Savable.save`.
 
     Raises:
-        FileNotFoundError: there is none.
-        CorruptFile: it is damaged, or no agent's.
+        FileNotFoundError: there is no such folder.
+        CorruptFile: it is damaged, or does not hold an agent.
     """
     place = folder(path)
     if not place.is_dir() and Path(path).is_file():
         raise CorruptFile(
-            f"{path} is a file; an agent is saved as a folder. What Stable-Baselines3 saved is read by its own "
-            "class, and a SAC's zip also by agentgym.agents.SAC.import_sb3(path, env)"
+            f"{path} is a file, but agents are saved as folders. Load an agent of Stable-Baselines3 with its own "
+            "class, or a zip of SAC with agentgym.agents.SAC.import_sb3(path, env)"
         )
     return SavedAgent(state_files.read(place), path)
 
 
 def load_agent(folder: Path | str, env: Any = None, device: torch.device | str = "auto") -> Any:
-    """The agent in ``folder``, of whichever class in the catalog wrote it.
+    """Load the agent in ``folder``, whichever class of the catalog saved it.
 
     Raises:
         FileNotFoundError, CorruptFile: see :func:`read`.
-        UnknownId: no installed package knows that class.
+        UnknownId: no installed package has that class.
     """
     found: type[Agent] = catalog.load(catalog.find("agent", read(folder).name))
     return found.load(folder, env=env, device=device)
 
 
 class Savable:
-    """Saving and loading of every agent. A subclass lists its state and says how it is made again.
+    """Saving and loading of agents. A subclass lists its state and describes how to create the agent again.
 
-    It writes :meth:`parts`, :meth:`inventory`, :meth:`about` and :meth:`_made_again`.
+    It implements :meth:`parts`, :meth:`inventory`, :meth:`about` and :meth:`_made_again`.
     """
 
     catalog_name: ClassVar[str]
 
     def parts(self) -> dict[str, Part]:
-        """What is learned: networks and optimisers by name, and tensors that an optimiser holds."""
+        """Everything that learns: networks and optimisers by name, and tensors that an optimiser updates."""
         raise NotImplementedError
 
     def inventory(self) -> Inventory:
@@ -175,23 +175,23 @@ class Savable:
         raise NotImplementedError
 
     def about(self) -> dict[str, Any]:
-        """What :meth:`_made_again` needs, as JSON values: :func:`description` and what else there is."""
+        """JSON values that :meth:`_made_again` needs: :func:`description`, and further values of the subclass."""
         raise NotImplementedError
 
     @classmethod
     def _made_again(cls, saved: SavedAgent, env: Any, device: torch.device | str, arguments: dict[str, Any]) -> Self:
-        """An agent with the saved arguments, but for those given, and fresh weights."""
+        """Create an agent with the saved arguments, overridden by ``arguments``, and fresh weights."""
         raise NotImplementedError
 
     def save(self, path: Path | str) -> None:
-        """Write the agent as the folder ``path`` (safetensors and JSON), without replay buffers and datasets.
+        """Save the agent as the folder ``path`` (safetensors and JSON), without replay buffers and datasets.
 
-        An older one is replaced only once the new one is whole on disk.
+        An existing folder is replaced only after the new one has been written completely.
 
         Raises:
-            NotWritable: ``path`` is a file, or a folder that holds other things.
+            NotWritable: ``path`` is a file, or a folder with other contents.
             InvalidParameter: ``path`` is a file object.
-            OSError: the disk is full; an older folder is untouched.
+            OSError: the disk is full; an existing folder is not touched.
         """
         state_files.write(folder(path), contents(self.inventory().of_saved_agent.read(), self.about()))
 
@@ -206,25 +206,25 @@ class Savable:
         force_reset: bool = True,
         **arguments: Any,
     ) -> Self:
-        """Read an agent that :meth:`save` wrote. No generator is seeded by it.
+        """Load an agent that :meth:`save` wrote. This seeds no generator.
 
         Args:
             path: the folder.
-            env: to go on learning; not needed to predict. Where the agent was trained behind ``VecNormalize``, a fresh
-                one around it gets the saved statistics.
-            device: where its tensors go.
+            env: the environment for further training; not needed to predict. If the agent was trained with
+                ``VecNormalize``, a fresh one around ``env`` receives the saved statistics.
+            device: of the agent's tensors.
             custom_objects: the same as ``arguments``.
-            print_system_info: print this system's versions and those that the agent was saved with.
-            force_reset: a saved agent holds no step of an episode, so ``learn`` always begins with a reset.
-            arguments: constructor arguments to have otherwise than when it was saved; of an agent that learns from a
-                dataset also ``dataset``, which it was trained on, to go on learning.
+            print_system_info: print the versions of this system and of the one that saved the agent.
+            force_reset: must be True. A saved agent contains no partial episode, so ``learn`` starts with a reset.
+            arguments: constructor arguments that override the saved ones. Agents that learn from a dataset also take
+                ``dataset``, the one they were trained on, for further training.
 
         Raises:
             FileNotFoundError: there is no such folder.
-            CorruptFile: it is damaged, or another class's.
-            SpaceMismatch: ``env`` has other spaces.
-            InvalidParameter: the agent was trained behind ``VecNormalize``, and ``env`` is not behind one; it has
-                learned from other data than ``dataset``; or an argument cannot be: a file object, other networks,
+            CorruptFile: it is damaged, or was saved by another class.
+            SpaceMismatch: the spaces of ``env`` differ.
+            InvalidParameter: the agent was trained with ``VecNormalize`` and ``env`` has none; ``dataset`` is not the
+                one it was trained on; or an argument is not allowed: a file object, other networks,
                 ``force_reset=False``.
             UnknownId: there is no such argument.
         """
@@ -247,23 +247,23 @@ class Savable:
         return agent
 
     def get_parameters(self) -> dict[str, dict[str, Any]]:
-        """The state dictionaries of networks and optimisers by name, as :meth:`set_parameters` takes them."""
+        """The state dictionaries of networks and optimisers by name. :meth:`set_parameters` takes the same form."""
         return {name: part.state_dict() for name, part in self.parts().items() if not isinstance(part, Tensor)}
 
     def set_parameters(
         self, load_path_or_dict: Path | str | dict[str, Any], exact_match: bool = True, device: Any = "auto"
     ) -> None:
-        """Take networks and optimisers from a saved agent's folder, or from what ``get_parameters`` gives.
+        """Load networks and optimisers from a saved agent's folder, or from the form of ``get_parameters``.
 
         Args:
-            load_path_or_dict: the folder, or state dictionaries by name of module or optimiser.
-            exact_match: everything must be there. Otherwise what is there is taken, and the rest stays.
-            device: not used; tensors go where the agent's are.
+            load_path_or_dict: the folder, or state dictionaries by name of network or optimiser.
+            exact_match: require all entries. If False, missing entries keep their values.
+            device: not used; tensors stay on the agent's device.
 
         Raises:
             UnknownId: the agent has no network or optimiser of that name.
-            InvalidParameter: an entry is missing or has another shape, or nothing would be taken; the agent is as
-                before.
+            InvalidParameter: an entry is missing or has another shape, or no entry matches; the agent is
+                unchanged.
         """
         given = load_path_or_dict
         states = given if isinstance(given, dict) else read(given).parts

@@ -1,4 +1,4 @@
-"""What environments' wrappers do to observations and rewards, as a saved agent keeps it."""
+"""Saved form of the environments' preprocessing: VecNormalize's statistics and other wrappers."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ __all__ = ["preprocessing_from_json", "preprocessing_to_json", "restore_statisti
 
 
 def preprocessing_to_json(found: Preprocessing | None) -> dict[str, Any] | None:
-    """Plain values, with the environments' own space."""
+    """The preprocessing as JSON values, with the environment's original space."""
     return None if found is None else {"space": space_to_json(found.space), **found.to_json()}
 
 
 def preprocessing_from_json(values: dict[str, Any] | None) -> Preprocessing | None:
-    """The inverse.
+    """The inverse of :func:`preprocessing_to_json`.
 
     Raises:
         CorruptFile: the values describe no preprocessing.
@@ -30,7 +30,7 @@ def preprocessing_from_json(values: dict[str, Any] | None) -> Preprocessing | No
 
 
 def statistics_of(normalize: VecNormalize) -> dict[str, Any]:
-    """Mean, variance and count of returns and, where they are normalised, of observations."""
+    """Mean, variance and count of returns and, if normalised, of observations."""
     moments: dict[str, Any] = {"returns": normalize.ret_rms}
     if normalize.norm_obs:
         moments["observations"] = normalize.obs_rms
@@ -41,17 +41,17 @@ def statistics_of(normalize: VecNormalize) -> dict[str, Any]:
 
 
 def restore_statistics(normalize: VecNormalize | None, stored: dict[str, Any], agent: str) -> None:
-    """Put what :func:`statistics_of` gave into a fresh ``VecNormalize``; one that has seen observations keeps its own.
+    """Restore statistics in a fresh ``VecNormalize``. One that has seen observations keeps its own.
 
     Raises:
-        InvalidParameter: the agent was trained on normalised observations, and these environments normalise none.
+        InvalidParameter: the agent was trained on normalised observations, and these environments do not normalise.
     """
     if normalize is None or (normalize.norm_obs != ("observations" in stored)):
         if "observations" not in stored:
             return
         raise InvalidParameter(
-            "The agent was trained behind VecNormalize, and this environment is not behind one. Give it one; it gets "
-            f"the saved statistics: {agent}.load(folder, env=VecNormalize(venv))"
+            "The agent was trained behind VecNormalize, and this environment is not behind one. Wrap it; the wrapper "
+            f"gets the saved statistics: {agent}.load(folder, env=VecNormalize(venv))"
         )
     if normalize.ret_rms.count >= 1:
         return

@@ -1,8 +1,8 @@
 """A Gymnasium ``VectorEnv`` as a Stable-Baselines3 ``VecEnv``.
 
-The two differ in when a finished environment starts over. A VecEnv answers the last step of an episode with the
-first observation of the next one; a VectorEnv does so only in SAME_STEP mode, and otherwise waits one step or for
-the caller. The adapter resets finished environments at once in every mode, so no wasted step reaches the agent.
+The two differ in when a finished environment is reset. A VecEnv returns the first observation of the next episode in
+the last step of an episode. A VectorEnv does so only in SAME_STEP mode; otherwise the reset comes a step later or is
+left to the caller. The adapter resets finished environments at once in every mode, so the agent sees no extra steps.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,14 +24,14 @@ __all__ = ["VectorEnvAdapter", "split_infos"]
 
 
 class VectorEnvAdapter(VecEnv):
-    """What a ``DummyVecEnv`` of the same environments would give, transition by transition.
+    """Adapts a ``VectorEnv`` so that it gives the same transitions as a ``DummyVecEnv`` of the same environments.
 
     Args:
-        env: any autoreset mode. With NEXT_STEP or DISABLED and more than one environment, its ``reset`` must
-            understand ``options={"reset_mask": ...}``, as Gymnasium's own do.
+        env: in any autoreset mode. With NEXT_STEP or DISABLED and more than one environment, its ``reset`` must
+            support ``options={"reset_mask": ...}``, as Gymnasium's vector environments do.
 
     Raises:
-        InvalidParameter: ``env`` ignores the reset mask and would restart running episodes.
+        InvalidParameter: ``env`` ignores the reset mask and would restart unfinished episodes.
     """
 
     def __init__(self, env: VectorEnv) -> None:
@@ -41,7 +41,7 @@ class VectorEnvAdapter(VecEnv):
         self._actions: np.ndarray | None = None
 
     def reset(self) -> VecEnvObs:
-        """Start all episodes, with the seeds and options that were set since the last reset."""
+        """Start all episodes, with the seeds and options set since the last reset."""
         if any(options != self._options[0] for options in self._options):
             raise InvalidParameter("a VectorEnv takes the same reset options for all its environments")
         seed: Any = self._next_seed()
@@ -52,20 +52,20 @@ class VectorEnvAdapter(VecEnv):
         return _copy(observations)
 
     def _next_seed(self) -> int | list[int | None] | None:
-        """One number where the seeds count up from it: natively batched environments often take no list."""
+        """A single number if the seeds are consecutive, because natively batched environments often take no list."""
         first = self._seeds[0]
         if first is None:
             return None
         return first if self._seeds == list(range(first, first + self.num_envs)) else list(self._seeds)
 
     def step_async(self, actions: np.ndarray) -> None:
-        """Keep the actions, ``[n, A...]``, for ``step_wait``."""
+        """Store the actions ``[n, A...]`` for ``step_wait``."""
         self._actions = actions
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Step all environments; those that finished start over at once."""
+        """Step all environments and reset those that have finished."""
         observations, *told, batched_infos = self.env.step(self._actions)
-        rewards, terminated, truncated = map(np.array, told)  # copies: reset() may write into what the step gave
+        rewards, terminated, truncated = map(np.array, told)  # copies: reset() may overwrite the arrays
         dones = np.logical_or(terminated, truncated)
         over = dones.any()
         if over:
@@ -78,7 +78,7 @@ class VectorEnvAdapter(VecEnv):
         return observations, rewards.astype(np.float32), dones, infos
 
     def _start_over(self, last: VecEnvObs, infos: list[dict[str, Any]], dones: np.ndarray) -> VecEnvObs:
-        """Put each finished environment's last observation into its info; return all current observations."""
+        """Write finished environments' last observations into their infos, and return all current observations."""
         finished = np.flatnonzero(dones).tolist()
         if self.autoreset is AutoresetMode.SAME_STEP:
             for index in finished:
@@ -100,11 +100,11 @@ class VectorEnvAdapter(VecEnv):
 
     def _check_others_unmoved(self, last: VecEnvObs, first: VecEnvObs, running: np.ndarray) -> None:
         if isinstance(self.env.unwrapped, (SyncVectorEnv, AsyncVectorEnv, NativeVectorEnv)):
-            return  # they keep to the mask; wrappers may still show the same state differently
+            return  # native batches respect the mask; wrappers may change how an equal state is shown
         for before, after in zip(_arrays(last), _arrays(first), strict=True):
             if not np.array_equal(before[running], np.asarray(after)[running], equal_nan=True):
                 raise InvalidParameter(
-                    f"{self.env} ignored options['reset_mask'] and restarted running episodes. Make it with "
+                    f"{self.env} ignored options['reset_mask'] and restarted unfinished episodes. Make it with "
                     "autoreset_mode=AutoresetMode.SAME_STEP, or use a single environment or SyncVectorEnv."
                 )
 
@@ -113,12 +113,12 @@ class VectorEnvAdapter(VecEnv):
         self.env.close()
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
-        """An attribute of each environment; of the batch as a whole where that is what has it."""
+        """An attribute of each environment, or of the batch if it has the attribute."""
         base = self.env.unwrapped
         if attr_name != "render_mode" and isinstance(base, (SyncVectorEnv, AsyncVectorEnv)):
             values: Sequence[Any] = base.get_attr(attr_name)
         else:
-            owner = self.env if hasattr(self.env, attr_name) else base  # a wrapper does not pass attributes on
+            owner = self.env if hasattr(self.env, attr_name) else base  # wrappers do not forward attributes
             values = [getattr(owner, attr_name)] * self.num_envs
         return [values[index] for index in self._get_indices(indices)]
 
@@ -126,7 +126,7 @@ class VectorEnvAdapter(VecEnv):
         """Set an attribute of all environments.
 
         Raises:
-            InvalidParameter: only some environments are asked for.
+            InvalidParameter: only some environments are selected.
         """
         self._require_all(indices, "set_attr")
         base = self.env.unwrapped
@@ -141,7 +141,7 @@ class VectorEnvAdapter(VecEnv):
         """Call a method of every environment.
 
         Raises:
-            InvalidParameter: only some environments are asked for, or the batch is native and has none of its own.
+            InvalidParameter: only some environments are selected, or the batch is native and has no single ones.
         """
         self._require_all(indices, "env_method")
         base = self.env.unwrapped
@@ -151,22 +151,22 @@ class VectorEnvAdapter(VecEnv):
 
     def _require_all(self, indices: VecEnvIndices, what: str) -> None:
         if sorted(self._get_indices(indices)) != list(range(self.num_envs)):
-            raise InvalidParameter(f"a VectorEnv's {what} reaches all environments or none: leave out indices")
+            raise InvalidParameter(f"a VectorEnv's {what} applies to all environments or none: leave out indices")
 
     def env_is_wrapped(self, wrapper_class: type[gymnasium.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
-        """Whether each environment is wrapped so, as far as it can be seen from this process."""
+        """Whether each environment has the wrapper, as far as this process can tell."""
         envs: Iterable[gymnasium.Env] = getattr(self.env.unwrapped, "envs", [])
         wrapped = [is_wrapped(env, wrapper_class) for env in envs] or [False] * self.num_envs
         return [wrapped[index] for index in self._get_indices(indices)]
 
     def get_images(self) -> Sequence[np.ndarray | None]:
-        """One frame an environment."""
+        """One frame per environment."""
         frames: Any = self.env.render()
         return [None] * self.num_envs if frames is None else list(frames)
 
 
 def _copy(observations: Any) -> Any:
-    """The environment may write its next observations into the same arrays."""
+    """Copy observations, because the environment may overwrite the arrays in its next step."""
     if isinstance(observations, dict):
         return {key: np.array(part) for key, part in observations.items()}
     return np.array(observations)
@@ -183,7 +183,7 @@ def _arrays(observations: Any) -> list[np.ndarray]:
 
 
 def _merge(last: Any, first: Any, fresh: np.ndarray) -> Any:
-    """Rows of ``first`` where ``fresh``, of ``last`` elsewhere."""
+    """Rows of ``first`` where ``fresh`` is true, and of ``last`` elsewhere."""
     for into, source in zip(_arrays(last), _arrays(first), strict=True):
         into[fresh] = np.asarray(source)[fresh]
     return last

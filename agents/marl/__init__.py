@@ -1,1 +1,1 @@
-"""One policy for all agents of a joint environment: PPO and MDPO with shared parameters. README.md is the card."""
+"""PPO and MDPO with parameters shared by all agents of a joint environment. README.md is the card."""

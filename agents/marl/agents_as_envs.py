@@ -1,4 +1,4 @@
-"""Every agent of every world as an environment of its own, for learners that know of one agent only."""
+"""A wrapper that presents every agent of every joint environment as its own environment, for single-agent learners."""
 
 from typing import Any
 
@@ -16,20 +16,20 @@ __all__ = ["AgentsAsEnvs"]
 class AgentsAsEnvs(VecEnvWrapper):
     """N joint environments of A agents as N * A environments; number i * A + k is agent k of world i.
 
-    An agent observes its window and gets its entry of ``info["agent_rewards"]`` (float [A]) or, where there is none,
-    the world's reward. Its episode begins and ends with the world's. What a world says in ``info``, the ``"episode"``
-    of a monitor included, is in agent 0's alone, so that statistics count worlds once.
+    An agent observes its window. Its reward is its entry of ``info["agent_rewards"]`` (float [A]) if there is one, and
+    otherwise the joint reward. Its episode starts and ends with the joint one. Only agent 0 of each joint environment
+    gets its ``info``, including a monitor's ``"episode"``, so statistics count every joint episode once.
 
     Args:
         venv: the joint environments.
-        layout: which part of them is whose.
+        layout: which part of the spaces belongs to which agent.
 
     Attributes:
         worlds: N.
 
     Raises:
-        NonFinite: a world gave an observation or reward that is not finite.
-        InvalidParameter: some worlds give ``agent_rewards`` of one length A and others do not.
+        NonFinite: an observation or reward is not finite.
+        InvalidParameter: ``agent_rewards`` has a length other than A, or only some of the environments give it.
     """
 
     def __init__(self, venv: VecEnv, layout: Layout) -> None:
@@ -39,18 +39,18 @@ class AgentsAsEnvs(VecEnvWrapper):
         self.steps = 0
 
     def reset(self) -> np.ndarray:
-        """Start all episodes; windows [N * A, F]."""
+        """Start all episodes and return the windows [N * A, F]."""
         observations: Any = self.venv.reset()
         self._require_finite("observations", observations)
         return self.layout.split(observations)
 
     def step_async(self, actions: np.ndarray) -> None:
-        """Take all agents' actions, [N * A, a]."""
+        """Start a step with all agents' actions [N * A, a]."""
         self.steps += 1
         self.venv.step_async(self.layout.join(actions))
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Windows [N * A, F], rewards [N * A], dones [N * A] and infos, one a agent."""
+        """Windows [N * A, F], rewards [N * A], dones [N * A] and one info per agent."""
         observations: Any
         observations, rewards, dones, infos = self.venv.step_wait()
         self._require_finite("observations", observations)
@@ -69,13 +69,13 @@ class AgentsAsEnvs(VecEnvWrapper):
             return np.repeat(rewards, self.layout.agents)
         if len(given) < self.worlds or any(np.shape(each) != (self.layout.agents,) for each in given):
             raise InvalidParameter(
-                f"info['agent_rewards'] is {self.layout.agents} numbers in every step of every world, or in none. A "
-                "batch that restarts in the same step puts those of an episode's end into info['final_info']."
+                f"info['agent_rewards'] must have {self.layout.agents} numbers in every step of every world, or be "
+                "absent. With autoreset in the same step, info['final_info'] must hold those of an episode's last step."
             )
         return np.concatenate(given).astype(np.float32)
 
     def _tell_end(self, info: dict[str, Any], own_infos: list[dict[str, Any]], first: int) -> None:
-        """The last window of each agent of a world that finished, and whether a time limit cut it."""
+        """Write the last window of each agent of a finished world, and whether it was truncated, into the infos."""
         last = self.layout.split(info["terminal_observation"][None])
         for agent, window in enumerate(last):
             own_infos[first + agent] = {
@@ -90,5 +90,5 @@ class AgentsAsEnvs(VecEnvWrapper):
             entry = tuple(np.argwhere(~np.isfinite(values[bad[0]]))[0].tolist())
             raise NonFinite(
                 f"Worlds {bad} gave {what} that are not finite in step {self.steps} of each, the first {entry}: "
-                f"{values[bad[0]][entry]}. Mend the environment."
+                f"{values[bad[0]][entry]}. Fix the environment."
             )

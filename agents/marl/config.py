@@ -1,4 +1,4 @@
-"""Hyperparameters of the agents with a shared policy. Sources are in the card."""
+"""Hyperparameters of the agents with shared parameters. The card gives the sources."""
 
 import math
 from dataclasses import dataclass
@@ -16,26 +16,26 @@ class SharedPPOConfig(Checked):
     """Proximal Policy Optimization; a sample is one step of one agent."""
 
     # Sharing
-    mirror: bool = True  # the same in the mirrored world, where the environment says what its mirror is
+    mirror: bool = True  # make the policy equivariant to the environment's reflection, if it has one
 
     # Collection
-    n_steps: int = 25  # steps of every world an iteration
+    n_steps: int = 25  # steps per world and iteration
     bootstrap_time_limits: bool = True  # False: a time limit counts as the end
-    normalize: bool = False  # observations and rewards to unit scale by running statistics; not with mirror
+    normalize: bool = False  # scale observations and rewards to unit variance; not together with mirror
 
     # Optimisation
     learning_rate: float = 1e-3
     learning_rate_end: float = 1e-4  # reached linearly at the end of training
     n_epochs: int = 10
     batch_size: int = 1000  # samples
-    clip_range: float = 0.2  # the ratio of new to old probability is kept within 1 -+ this
+    clip_range: float = 0.2  # the ratio of new to old probability is clipped to 1 -+ this
     normalize_advantage: bool = True
     ent_coef: float = 0.0
     vf_coef: float = 0.5
     max_grad_norm: float = 0.5
 
     # Returns
-    gamma: float = 0.99  # discount a step
+    gamma: float = 0.99  # discount per step
     gae_lambda: float = 0.95
 
     # Networks
@@ -55,15 +55,15 @@ class SharedMDPOConfig(Checked):
     """On-policy Mirror Descent Policy Optimization; a sample is one step of one agent."""
 
     # Sharing
-    mirror: bool = True  # the same in the mirrored world, where the environment says what its mirror is
+    mirror: bool = True  # make the policy equivariant to the environment's reflection, if it has one
 
     # Collection
-    n_steps: int = 25  # steps of every world an iteration
+    n_steps: int = 25  # steps per world and iteration
     bootstrap_time_limits: bool = True  # False: a time limit counts as the end
-    normalize: bool = False  # observations and rewards to unit scale by running statistics; not with mirror
+    normalize: bool = False  # scale observations and rewards to unit variance; not together with mirror
 
     # Policy
-    policy_steps: int = 40  # m, gradient steps an iteration, each on all samples
+    policy_steps: int = 40  # m, gradient steps per iteration, each on all samples
     divergence: Literal["new||old", "old||new"] = "new||old"  # direction of the KL
     tsallis_q: float = 1.0  # 1: KL; up to 2: the Bregman divergence of Tsallis entropy
     max_grad_norm: float = 0.5
@@ -72,7 +72,7 @@ class SharedMDPOConfig(Checked):
     value_epochs: int = 10
     value_batch_size: int = 1000  # samples
     clip_values: bool = False  # keep new values within 0.2 t_k of the old
-    gamma: float = 0.99  # discount a step
+    gamma: float = 0.99  # discount per step
     gae_lambda: float = 0.95
 
     # Optimisation

@@ -1,4 +1,4 @@
-"""Which part of a joint environment belongs to which agent."""
+"""The layout of a joint environment: which part of its spaces belongs to which agent."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -19,17 +19,17 @@ Mirror = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """A joint environment's spaces, and what each of its A agents sees and does.
+    """A joint environment's spaces, and what each of its A agents observes and controls.
 
     Attributes:
         observation_space: a Box of floats of any shape.
         action_space: a Box of shape [A] or [A, a]; row k is agent k's.
-        windows: int64 [A, F]; the entries of the flattened observation that agent k sees, in its order.
-        mirror: None, or indices int64 [F] and signs float32 [F]: ``window[indices] * signs`` is what the agent would
-            see in the mirrored world, in which its action is the same.
+        windows: int64 [A, F]; the entries of the flattened observation that agent k sees, in this order.
+        mirror: None, or indices int64 [F] and signs float32 [F]: ``window[indices] * signs`` is the agent's observation
+            of the mirrored environment, in which its action is the same.
 
     Raises:
-        InvalidParameter: they do not fit together; the message says which and how.
+        InvalidParameter: the parts do not fit together; the message says which and how.
     """
 
     observation_space: spaces.Box
@@ -48,53 +48,53 @@ class Layout:
     def _check_spaces(self) -> None:
         seen, done = self.observation_space, self.action_space
         if not isinstance(seen, spaces.Box) or not np.issubdtype(seen.dtype, np.floating):
-            raise InvalidParameter(f"A joint environment observes a Box of floats, not {seen}.")
+            raise InvalidParameter(f"A joint environment needs a Box of floats as observations, not {seen}.")
         if not isinstance(done, spaces.Box) or len(done.shape) not in (1, 2):
-            raise InvalidParameter(f"A joint environment's actions are a Box of shape [A] or [A, a], not {done}.")
+            raise InvalidParameter(f"A joint environment needs a Box of shape [A] or [A, a] as actions, not {done}.")
 
     def _check_windows(self) -> None:
         windows, size = self.windows, int(np.prod(self.observation_space.shape))
         if windows.ndim != 2 or not windows.size or not np.issubdtype(windows.dtype, np.integer):
-            raise InvalidParameter(f"agent_windows holds integers [A, F], not {windows.dtype} {list(windows.shape)}.")
+            raise InvalidParameter(f"agent_windows must be integers [A, F], not {windows.dtype} {list(windows.shape)}.")
         if len(windows) != self.agents:
             raise InvalidParameter(f"agent_windows has {len(windows)} rows for {self.agents} agents' actions.")
         if windows.min() < 0 or windows.max() >= size:
             raise InvalidParameter(
-                f"agent_windows points at entries {windows.min()} to {windows.max()} of an observation of {size}."
+                f"agent_windows has entries {windows.min()} to {windows.max()} for {size} observed numbers."
             )
 
     def _check_mirror(self, indices: np.ndarray, signs: np.ndarray) -> None:
         width = self.windows.shape[1]
         if indices.shape != (width,) or signs.shape != (width,) or not np.isin(signs, (-1, 1)).all():
             raise InvalidParameter(
-                f"agent_mirror is {width} indices and as many signs of 1 or -1: one a window's entry."
+                f"agent_mirror must be {width} indices and {width} signs of 1 or -1, one per entry of a window."
             )
         twice = np.arange(width)
         if sorted(indices) != twice.tolist() or (indices[indices] != twice).any() or (signs * signs[indices] < 0).any():
-            raise InvalidParameter("agent_mirror applied twice must give the window back: it is no reflection.")
+            raise InvalidParameter("agent_mirror is not a reflection: applied twice it must give the window back.")
 
     def _check_alike(self, what: str, ends: list[np.ndarray]) -> None:
-        """``ends``: lowest and highest values, each with the agent as first axis."""
+        """Check that the bounds ``ends``, lowest and highest values [A, ...], are equal for all agents."""
         if other := np.flatnonzero(
             [any((end[k] != end[0]).any() for end in ends) for k in range(self.agents)]
         ).tolist():
             raise InvalidParameter(
-                f"Agents that share a policy need equal bounds, but what agent 0 can {what} is bounded otherwise "
-                f"than for agents {other}. Scale it alike, in a wrapper."
+                f"Agents that share parameters need equal bounds, but agent 0 can {what} other values than agents "
+                f"{other}. Rescale them in a wrapper."
             )
 
     @classmethod
     def of(cls, env: VecEnv) -> Self:
-        """The layout that joint environments say they have.
+        """The layout from the attributes of joint environments.
 
         Raises:
-            InvalidParameter: they have no ``agent_windows``, or one that does not fit.
+            InvalidParameter: there is no ``agent_windows``, or it does not fit.
         """
         windows = _attribute(env, "agent_windows")
         if windows is None:
             raise InvalidParameter(
-                "This environment has no agent_windows, so it is not one of several agents. Give one that has (see the "
-                "card: agentgym show shared-ppo), a PettingZoo ParallelEnv, or use an agent for one, such as ppo."
+                "This environment has no agent_windows, so it is not a joint environment. Use one that has (see the "
+                "card: agentgym show shared-ppo), a PettingZoo ParallelEnv, or a single-agent algorithm such as ppo."
             )
         seen: Any = env.observation_space
         done: Any = env.action_space
@@ -105,11 +105,11 @@ class Layout:
         """The layout of a Gymnasium ``Env`` or ``VectorEnv``, wrapped or not.
 
         Raises:
-            InvalidParameter: it has no ``agent_windows``, or one that does not fit.
+            InvalidParameter: there is no ``agent_windows``, or it does not fit.
         """
         base = env.unwrapped
         if not isinstance(base, LaidOut):
-            raise InvalidParameter("This environment has no agent_windows, so it is not one of several agents.")
+            raise InvalidParameter("This environment has no agent_windows, so it is not a joint environment.")
         seen, done = env.observation_space, env.action_space
         if isinstance(env, VectorEnv):
             seen, done = env.single_observation_space, env.single_action_space
@@ -118,32 +118,32 @@ class Layout:
 
     @property
     def agents(self) -> int:
-        """A."""
+        """The number of agents, A."""
         return int(self.action_space.shape[0])
 
     @property
     def own_observation_space(self) -> spaces.Box:
-        """One agent's window: a Box [F]."""
+        """The space of one agent's window: a Box [F]."""
         low, high = (end.reshape(-1)[self.windows[0]] for end in _bounds(self.observation_space))
         return spaces.Box(low, high, dtype=self.observation_space.dtype.type)
 
     @property
     def own_action_space(self) -> spaces.Box:
-        """One agent's action: a Box [a], [1] where the joint one is [A]."""
+        """The space of one agent's action: a Box [a], or [1] if the joint one is [A]."""
         low, high = (end.reshape(self.agents, -1)[0] for end in _bounds(self.action_space))
         return spaces.Box(low, high, dtype=self.action_space.dtype.type)
 
     def split(self, observations: np.ndarray) -> np.ndarray:
-        """Joint observations [N, ...] as all agents' windows [N * A, F], world by world."""
+        """Split joint observations [N, ...] into all agents' windows [N * A, F], in the order of the worlds."""
         flat = observations.reshape(len(observations), -1)
         return flat.take(self.windows.reshape(-1), axis=1).reshape(-1, self.windows.shape[1])
 
     def join(self, actions: np.ndarray) -> np.ndarray:
-        """All agents' actions [N * A, a] as joint actions [N, A] or [N, A, a]."""
+        """Join all agents' actions [N * A, a] into joint actions [N, A] or [N, A, a]."""
         return actions.reshape(-1, *self.action_space.shape)
 
     def require_same(self, env: "Layout") -> None:
-        """Compare with the layout of an environment that the agent is to act in.
+        """Check that another environment has the same layout.
 
         Raises:
             SpaceMismatch: spaces, windows or mirror differ.
@@ -151,12 +151,12 @@ class Layout:
         check_same_spaces((self.observation_space, self.action_space), (env.observation_space, env.action_space))
         if not np.array_equal(self.windows, env.windows) or _plain(self.mirror) != _plain(env.mirror):
             raise SpaceMismatch(
-                "The environment's agent_windows or agent_mirror are not those that the agent was trained with. "
+                "The environment's agent_windows or agent_mirror differ from those that the agent was trained with. "
                 "Make it with the same arguments."
             )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values, which :meth:`from_json` reads."""
+        """JSON values that :meth:`from_json` reads."""
         return {
             "observation_space": space_to_json(self.observation_space),
             "action_space": space_to_json(self.action_space),
@@ -166,10 +166,10 @@ class Layout:
 
     @classmethod
     def from_json(cls, values: Any) -> Self:
-        """The layout that :meth:`to_json` wrote.
+        """The layout from values that :meth:`to_json` returned.
 
         Raises:
-            CorruptFile: the values describe none.
+            CorruptFile: the values are not a layout.
         """
         try:
             seen: Any = space_from_json(values["observation_space"])
@@ -184,7 +184,7 @@ def _bounds(space: spaces.Box) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _attribute(env: VecEnv, name: str) -> Any:
-    """What all environments of a batch say alike; None where they do not have it."""
+    """The attribute's common value in all environments of a batch, or None if they do not have it."""
     try:
         return env.get_attr(name)[0]
     except AttributeError:

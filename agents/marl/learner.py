@@ -1,4 +1,4 @@
-"""What an on-policy agent of this library needs in order to learn for many agents at once."""
+"""The on-policy learner behind a shared agent."""
 
 from typing import Any, ClassVar
 
@@ -16,10 +16,10 @@ __all__ = ["SharedLearner"]
 
 
 class SharedLearner(OnPolicyAgent):
-    """Learns one agent's policy from the steps of all; its ``num_timesteps`` counts the steps of worlds.
+    """Learns one agent's policy from all agents' steps. ``num_timesteps`` counts steps of joint environments.
 
     Attributes:
-        caller: the agent on joint spaces that this learner works for; callbacks get that one as their ``model``.
+        caller: the shared agent that this learner works for; callbacks get it as their ``model``.
     """
 
     policy_aliases: ClassVar[dict[str, Any]] = {"MlpPolicy": MirrorInvariant}
@@ -28,25 +28,25 @@ class SharedLearner(OnPolicyAgent):
 
     @property
     def agents(self) -> AgentsAsEnvs:
-        """The agents of all worlds as environments."""
+        """The agents of all joint environments as environments."""
         env = self.get_env()
         assert isinstance(env, AgentsAsEnvs)
         return env
 
     @property
     def steps_at_once(self) -> int:
-        """World steps in one step of all environments."""
+        """Steps of joint environments per step of all environments."""
         return self.agents.worlds
 
     @property
     def steps_per_iteration(self) -> int:
-        """World steps between two updates."""
+        """Steps of joint environments between two updates."""
         return self.n_steps * self.agents.worlds
 
     def collect_rollouts(
         self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
     ) -> bool:
-        """As in Stable-Baselines3, but a step of a world counts once."""
+        """Collect a rollout as in Stable-Baselines3, but count every joint step once."""
         return super().collect_rollouts(
             _CountedInWorlds(env, self.agents.worlds), callback, rollout_buffer, n_rollout_steps
         )
@@ -56,7 +56,7 @@ class SharedLearner(OnPolicyAgent):
 
 
 class _CountedInWorlds(VecEnvWrapper):
-    """The number of environments is what a rollout's every step adds to ``num_timesteps``: here that of worlds."""
+    """Reports the number of joint environments as ``num_envs``, which a rollout adds to ``num_timesteps`` each step."""
 
     def __init__(self, venv: VecEnv, worlds: int) -> None:
         super().__init__(venv)

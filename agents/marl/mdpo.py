@@ -1,4 +1,4 @@
-"""On-policy MDPO with one policy for all agents."""
+"""On-policy MDPO with parameters shared by all agents."""
 
 from typing import Any, ClassVar
 

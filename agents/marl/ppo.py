@@ -1,4 +1,4 @@
-"""PPO with one policy for all agents."""
+"""PPO with parameters shared by all agents."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""An agent on joint spaces that acts, for every agent in them, by one policy on that agent's window."""
+"""The base class of agents that control a joint environment with parameters shared by all of its agents."""
 
 import inspect
 from typing import Any, ClassVar, Self
@@ -28,21 +28,21 @@ __all__ = ["JointPolicy", "SharedAgent"]
 
 
 class SharedAgent(Savable):
-    """All agents of a joint environment act by one policy, which learns from the steps of all (parameter sharing).
+    """Controls every agent of a joint environment with one policy, trained on the steps of all (parameter sharing).
 
-    From the outside it is an agent in Stable-Baselines3's shape on the joint spaces. ``num_timesteps``, the argument of
-    :meth:`learn` and everything logged or scheduled count steps of joint environments: one step of one world is one
-    step, whatever the number of its agents. ``n_steps``, too, is steps of every world.
+    To its users it is an agent in Stable-Baselines3's shape on the joint spaces. ``num_timesteps``, the argument of
+    :meth:`learn` and everything logged or scheduled count steps of joint environments, independent of the number of
+    agents in each. ``n_steps`` also counts steps of each joint environment.
 
     Args:
         policy: ``"MlpPolicy"``.
-        env: a joint environment, single or batched (see the card for the attributes that make one), its id, or a
+        env: a joint environment, single or batched (the card lists the attributes it needs), its id, or a
             PettingZoo ``ParallelEnv``.
-        **keywords: fields of ``Config``, which explains them, and the other arguments of the learner's constructor.
+        **keywords: fields of ``Config``, documented there, and the other arguments of the learner's constructor.
 
     Attributes:
-        layout: what of the joint spaces belongs to which agent.
-        learner: the agent on one agent's spaces that does the learning.
+        layout: which part of the joint spaces belongs to which agent.
+        learner: the agent on a single agent's spaces that does the training.
         policy: the policy on joint observations.
 
     Raises:
@@ -76,17 +76,17 @@ class SharedAgent(Savable):
 
     @property
     def observation_space(self) -> Any:
-        """The joint observations: a Box of floats."""
+        """The joint observation space: a Box of floats."""
         return self.layout.observation_space
 
     @property
     def action_space(self) -> Any:
-        """The joint actions: a Box [A] or [A, a]."""
+        """The joint action space: a Box [A] or [A, a]."""
         return self.layout.action_space
 
     @property
     def n_envs(self) -> int:
-        """The number of worlds."""
+        """The number of joint environments."""
         return self.learner.n_envs // self.layout.agents
 
     @classmethod
@@ -104,33 +104,33 @@ class SharedAgent(Savable):
         return None if self.learner.env is None else self.learner.agents.venv
 
     def get_vec_normalize_env(self) -> VecNormalize | None:
-        """The ``VecNormalize`` around the joint environments, if there is one."""
+        """The ``VecNormalize`` around the joint environments, if any."""
         return self.learner.get_vec_normalize_env()
 
     @property
     def saved_preprocessing(self) -> Preprocessing | None:
-        """What was done to joint observations before the agent was saved."""
+        """The preprocessing of joint observations with which the agent was saved."""
         return self.learner.saved_preprocessing
 
     def set_env(self, env: Any, force_reset: bool = True) -> None:
-        """Go on with other joint environments of the same layout and number.
+        """Continue with other joint environments of the same layout and number.
 
         Raises:
-            SpaceMismatch: their spaces, windows or mirror are others.
+            SpaceMismatch: spaces, windows or mirror differ.
         """
         self.learner.set_env(self._agents_of(env, self.layout, self.learner.verbose), force_reset)
 
     # Acting
 
     def acting_in(self, env: Any) -> Self:
-        """The same policy for the agents of another joint environment, in which each sees as much as here.
+        """The same policy for another joint environment, whose agents have the same windows and actions.
 
         Args:
-            env: single or batched; there may be more or fewer agents.
+            env: single or batched; the number of agents may differ.
 
         Raises:
-            InvalidParameter: it is no joint environment.
-            SpaceMismatch: its agents see or do something else.
+            InvalidParameter: not a joint environment.
+            SpaceMismatch: its agents' observations or actions differ.
         """
         layout = Layout.of_environment(env)
         for what, own, its in (
@@ -154,12 +154,12 @@ class SharedAgent(Savable):
         """All agents' actions for joint observations.
 
         Args:
-            observation: of one world or, with an axis before, of n.
+            observation: of one joint environment, or of n with a leading axis.
             state, episode_start: not used; the policy has no memory.
-            deterministic: the policy's mode instead of a sample.
+            deterministic: return the policy's mode instead of a sample.
 
         Returns:
-            joint actions of one world or of n, and ``state``.
+            joint actions of one environment or of n, and ``state``.
 
         Raises:
             SpaceMismatch: another shape.

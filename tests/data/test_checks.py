@@ -406,10 +406,10 @@ def test_datasets_of_others(home):
 @pytest.mark.parametrize(
     ("what", "space", "said"),
     [
-        ("observations", spaces.Box(0, 255, (40, 40, 3), np.uint8), "takes no images"),
+        ("observations", spaces.Box(0, 255, (40, 40, 3), np.uint8), "supports no images"),
         ("actions", spaces.Box(-np.inf, np.inf, (1,), np.float32), "finite bounds"),
         ("actions", spaces.Box(0, 0, (1,), np.float32), "low and high are equal"),
-        ("actions", spaces.MultiDiscrete([2, 2]), "acts in Box or Discrete"),
+        ("actions", spaces.MultiDiscrete([2, 2]), "supports Box or Discrete"),
     ],
 )
 def test_spaces_that_no_agent_takes_are_errors(home, what, space, said):

@@ -134,10 +134,10 @@ def test_an_unknown_activation_is_named():
 
 def test_the_rules_say_what_must_be():
     for name, value, says in [
-        ("learning_rate", 0, "a number above 0, or a function of the progress that remains"),
+        ("learning_rate", 0, "a number above 0, or a function of the remaining progress"),
         ("gamma", 2, "a number of at least 0 and at most 1"),
         ("buffer_size", 0, "a whole number of at least 1"),
-        ("clip_range_vf", "x", "a number above 0, or a function of the progress that remains, or None"),
-        ("actor_layers", (0,), "a tuple of whole numbers of at least 1, one a layer"),
+        ("clip_range_vf", "x", "a number above 0, or a function of the remaining progress, or None"),
+        ("actor_layers", (0,), "a tuple of whole numbers of at least 1, one per layer"),
     ]:
         assert RULES[name](value) == says

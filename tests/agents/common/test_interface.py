@@ -88,7 +88,7 @@ def test_actions_that_cannot_be_are_refused(space, says):
 
 
 def test_the_kinds_an_agent_does_not_have_are_refused_with_those_it_has():
-    with pytest.raises(SpaceMismatch, match=r"mdpo acts in Box spaces.*Discrete\(2\)"):
+    with pytest.raises(SpaceMismatch, match=r"mdpo supports Box action spaces.*Discrete\(2\)"):
         Actions(spaces.Discrete(2), "mdpo", (spaces.Box,))
 
 
@@ -145,7 +145,7 @@ IMAGE = spaces.Box(0, 255, (36, 36, 3), np.uint8)
     [
         (
             spaces.Dict(a=spaces.Box(-1, 1, (2,))),
-            r'FlattenObservation\(env\), or take \S+PPO\("MultiInputPolicy", env\)',
+            r'FlattenObservation\(env\), or use \S+PPO\("MultiInputPolicy", env\)',
         ),
         (spaces.Tuple((spaces.Discrete(2), spaces.Discrete(3))), r"FlattenObservation\(env\)\."),
         (spaces.OneOf((spaces.Discrete(2), spaces.Discrete(3))), r"FlattenObservation\(env\)\."),
@@ -153,7 +153,7 @@ IMAGE = spaces.Box(0, 255, (36, 36, 3), np.uint8)
         (spaces.Graph(spaces.Box(0, 1, (2,)), None), "TransformObservation"),
         (spaces.Text(4), "list agents"),
         (IMAGE, r'stable_baselines3\.PPO\("CnnPolicy", env\), or flatten'),
-        (spaces.Box(0, 1, (0,)), "nothing to see"),
+        (spaces.Box(0, 1, (0,)), "nothing to observe"),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -180,5 +180,5 @@ def test_what_predict_cannot_take_is_refused(given: Any, error, says):
 
 @pytest.mark.parametrize("space", [spaces.Discrete(3, start=1), spaces.Discrete(3), spaces.MultiDiscrete([2, 2])])
 def test_choices_out_of_the_space_are_refused(space):
-    with pytest.raises(SpaceMismatch, match="Mend the environment"):
+    with pytest.raises(SpaceMismatch, match="Fix the environment"):
         Observations(space, "ppo").read(np.full(space.shape, 7))

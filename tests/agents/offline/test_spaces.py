@@ -105,7 +105,7 @@ def test_actions(name, done):
     space = ACTIONS[done]
     dataset = data(OBSERVATIONS["box"], space)
     if isinstance(space, spaces.Discrete) and name not in OF_DISCRETE:
-        with pytest.raises(SpaceMismatch, match="acts in Box"):
+        with pytest.raises(SpaceMismatch, match="supports Box"):
             make(name, dataset)
         return
     agent = make(name, dataset, env=Samples(OBSERVATIONS["box"], space)).learn(5)

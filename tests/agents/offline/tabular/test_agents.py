@@ -178,7 +178,7 @@ def test_longer_episodes_and_other_spaces_are_refused(pendulum: OfflineDataset) 
     with pytest.raises(InvalidParameter, match=r"up to 2 steps.*For longer episodes: doc"):
         make("doc-tabular", walk())
     for agent in (TabularDoC, RCBC):
-        with pytest.raises(SpaceMismatch, match="acts in Discrete spaces"):
+        with pytest.raises(SpaceMismatch, match="supports Discrete action spaces"):
             agent(dataset=pendulum)
         with pytest.raises(SpaceMismatch, match="Discrete observations"):
             agent(dataset=dataclasses.replace(walk(), observation_space=spaces.Box(0, 3, ())))
