@@ -1,6 +1,7 @@
-"""agentgym: does this agent still work when the world is not the one it was trained in?
+"""agentgym: robust environments, agents and robustness suites for reinforcement learning.
 
-Importing it registers the environments and loads nothing else; ``__init__.pyi`` beside this file lists its names.
+Importing the package registers its environments with Gymnasium and loads nothing else. ``__init__.pyi`` lists the
+public names.
 """
 
 from importlib.metadata import version

@@ -1,4 +1,4 @@
-"""The names that ``from agentgym import ...`` finds; each is imported when it is first used."""
+"""The public names of ``agentgym``. Each is imported on first use."""
 
 from .make import parallel_env as parallel_env
 from .runs.run import RunConfig as RunConfig

@@ -1,8 +1,7 @@
-"""The one list of what can be asked for by name: environments, agents, suites, perturbations and so on.
+"""The catalog of everything that has a name: environments, agents, suites, perturbations and so on.
 
-The list holds strings; nothing is imported before it is asked for. Another package adds to it through the
-entry-point group ``agentgym``: each entry point names a callable that returns an iterable of :class:`Entry`. A script
-adds to it by :func:`add`.
+Entries hold import paths; modules are imported on first use. Other packages add entries through the entry-point group
+``agentgym``: each entry point is a callable that returns an iterable of :class:`Entry`. Scripts use :func:`add`.
 """
 
 import importlib
@@ -24,17 +23,17 @@ Kind = Literal["env", "agent", "suite", "perturbation", "attack", "method", "rec
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing that a user can name.
+    """An entry of the catalog.
 
     Attributes:
-        kind: which list it stands in.
-        id: the name by which it is asked for.
-        target: ``module:attribute`` of the class or function behind it.
+        kind: kind of the entry.
+        id: its name.
+        target: ``module:attribute`` of its class or function.
         summary: one line for ``agentgym list``.
-        card: the module whose folder holds its card, README.md; without one the docstring is the card.
-        vector_target: environments only, ``module:attribute`` of the natively batched form.
-        parallel_target: environments only, ``module:attribute`` of the PettingZoo form.
-        kwargs: environments and recipes only, what the id passes to its class.
+        card: the package whose folder holds the card, README.md; if empty, the docstring serves as the card.
+        vector_target: environments only, ``module:attribute`` of the natively batched version.
+        parallel_target: environments only, ``module:attribute`` of the PettingZoo version.
+        kwargs: environments and recipes only, keyword arguments for the target.
         max_episode_steps: environments only, the time limit in steps.
     """
 
@@ -87,7 +86,7 @@ def _suite(name: str, target: str, summary: str) -> Entry:
 
 
 def _perturbation(target: str, summary: str) -> Entry:
-    """Perturbations go by the name of their class."""
+    """An entry for a perturbation, named after its class."""
     name = target.partition(":")[2]
     return Entry("perturbation", name, f"agentgym.envs.perturb.{target}", summary, "agentgym.envs.perturb")
 
@@ -107,10 +106,10 @@ def _recipe(name: str, target: str, summary: str, **kwargs: str) -> Entry:
 def _control(task: str, env: str) -> list[Entry]:
     kinds = {
         "random": "uniformly random actions",
-        "medium": "SAC a third of the way to its end",
-        "medium-replay": "the replay buffer of SAC until then",
-        "expert": "SAC at its end",
-        "medium-expert": "half of each",
+        "medium": "SAC a third of the way from random to expert",
+        "medium-replay": "replay buffer of SAC up to the medium policy",
+        "expert": "SAC after training",
+        "medium-expert": "half medium, half expert",
     }
     return [
         _recipe(f"{task}-{quality}", "control:Control", f"{env}, {what}", task=task, quality=quality)
@@ -129,7 +128,7 @@ OURS: tuple[Entry, ...] = (
         "env",
         "agentgym/Convection-v0",
         "agentgym.envs.convection.env:ConvectionEnv",
-        "Rayleigh-Benard convection: reduce the heat that the flow carries",
+        "Rayleigh-Benard convection: reduce convective heat transport",
         "agentgym.envs.convection",
         vector_target="agentgym.envs.convection.vector:ConvectionVectorEnv",
         parallel_target="agentgym.envs.convection.parallel:ConvectionParallelEnv",
@@ -138,87 +137,87 @@ OURS: tuple[Entry, ...] = (
         "env",
         "agentgym/BernoulliBandit-v0",
         "agentgym.envs.bandit.env:BernoulliBanditEnv",
-        "two arms that pay 1 with probability 1 - p and p",
+        "two-armed bandit with success probabilities 1 - p and p",
         "agentgym.envs.bandit",
     ),
-    _text("Household", "errands in generated homes, by text, with the shortest way known"),
-    _text("Archive", "questions answered with search, articles and sums, by text (extra: text)"),
-    _text("TextWorld", "TextWorld's generated games and challenges (extra: text)"),
-    _text("ScienceWorld", "ScienceWorld's experiments (extra: scienceworld, and Java)"),
+    _text("Household", "text: household tasks in generated homes, with known optimal solutions"),
+    _text("Archive", "text: question answering with search, articles and a calculator (extra: text)"),
+    _text("TextWorld", "text: TextWorld's generated games and challenges (extra: text)"),
+    _text("ScienceWorld", "text: ScienceWorld's science experiments (extra: scienceworld, and Java)"),
     _agent("sac", "sac.sac:SAC", "Soft Actor-Critic, fast on CPU"),
     _agent("mdpo", "mdpo.off_policy:MDPO", "Mirror Descent Policy Optimization, off-policy, continuous actions"),
     _agent("mdpo-onpolicy", "mdpo.on_policy:OnPolicyMDPO", "Mirror Descent Policy Optimization, on-policy"),
-    _agent("ppo", "baselines.ppo:PPO", "Proximal Policy Optimization, Stable-Baselines3's"),
-    _agent("trpo", "baselines.trpo:TRPO", "Trust Region Policy Optimization, sb3-contrib's (extra: contrib)"),
+    _agent("ppo", "baselines.ppo:PPO", "Proximal Policy Optimization of Stable-Baselines3"),
+    _agent("trpo", "baselines.trpo:TRPO", "Trust Region Policy Optimization of sb3-contrib (extra: contrib)"),
     _agent("shared-ppo", "marl.ppo:SharedPPO", "PPO, one policy for all agents of a joint environment"),
     _agent("shared-mdpo", "marl.mdpo:SharedMDPO", "on-policy MDPO, one policy for all agents of a joint environment"),
     _agent("bc", "offline.bc.bc:BC", "offline: behaviour cloning"),
-    _agent("percent-bc", "offline.bc.bc:PercentBC", "offline: cloning of the episodes with the greatest returns"),
+    _agent("percent-bc", "offline.bc.bc:PercentBC", "offline: behaviour cloning of the best episodes by return"),
     _agent("iql", "offline.iql.iql:IQL", "offline: Implicit Q-Learning"),
     _agent("odice", "offline.odice.odice:ODICE", "offline: ODICE, state values with orthogonal gradients"),
-    _agent("rcbc", "offline.rcbc.rcbc:RCBC", "offline: cloning given the return, counted in tables"),
-    _agent("doc-tabular", "offline.doc.tabular:TabularDoC", "offline: Dichotomy of Control with tables, one decision"),
-    _agent("td3bc", "offline.td3bc.td3bc:TD3BC", "offline: TD3 held to the logged actions"),
-    _agent("prdc", "offline.prdc.prdc:PRDC", "offline: TD3 held to the nearest logged state and action"),
-    _agent("dt", "offline.dt.dt:DecisionTransformer", "offline: Decision Transformer, actions given a return to go"),
-    _agent("doc", "offline.doc.doc:DoC", "offline: Dichotomy of Control, sequence form; also future-VAE"),
+    _agent("rcbc", "offline.rcbc.rcbc:RCBC", "offline: return-conditioned behaviour cloning, tabular"),
+    _agent("doc-tabular", "offline.doc.tabular:TabularDoC", "offline: Dichotomy of Control, tabular, one-step"),
+    _agent("td3bc", "offline.td3bc.td3bc:TD3BC", "offline: TD3+BC, TD3 with a behaviour cloning term"),
+    _agent("prdc", "offline.prdc.prdc:PRDC", "offline: PRDC, TD3 kept near the closest state-action pair"),
+    _agent("dt", "offline.dt.dt:DecisionTransformer", "offline: Decision Transformer"),
+    _agent("doc", "offline.doc.doc:DoC", "offline: Dichotomy of Control for sequences; also future-VAE"),
     _language("grpo", "GRPO", "group-relative policy optimisation"),
     _language("dr-grpo", "DrGRPO", "GRPO without its two biases"),
     _language("rloo", "RLOO", "leave-one-out baselines"),
-    _language("gigpo", "GiGPO", "groups of episodes and of turns in equal states"),
-    _language("spear", "SPEAR", "GRPO with self-imitation that fades in"),
-    _language("epo", "EPO", "GRPO with a band around earlier entropies"),
+    _language("gigpo", "GiGPO", "group-in-group advantages over episodes and over turns in equal states"),
+    _language("spear", "SPEAR", "GRPO with scheduled self-imitation"),
+    _language("epo", "EPO", "GRPO with entropy kept near its running average"),
     _suite("parameter-grid", "parameter_grid:ParameterGrid", "every cell of a grid over the uncertainty set"),
-    _suite("perturbations", "perturbations:Perturbations", "observation, action, reward and dynamics, at intensities"),
-    _suite("stochasticity", "stochasticity:StochasticitySuite", "how random actions, moves and rewards are"),
-    _suite("attacks", "attacks:Attacks", "observations moved by an adversary"),
-    _suite("convection", "convection:Convection", "other fluids, sensors, heaters, starts and boxes of convection"),
-    _suite("text", "text:TextSuite", "other words, commands, tools, instructions, lengths and worlds of texts"),
+    _suite("perturbations", "perturbations:Perturbations", "perturbed observations, actions, rewards and dynamics"),
+    _suite("stochasticity", "stochasticity:StochasticitySuite", "levels of noise in actions, transitions and rewards"),
+    _suite("attacks", "attacks:Attacks", "adversarial attacks on observations"),
+    _suite("convection", "convection:Convection", "convection with other fluids, sensors, heaters, starts and boxes"),
+    _suite("text", "text:TextSuite", "text environments with other words, commands, tools, instructions and worlds"),
     _suite("transfer", "transfer:Transfer", "train x test matrix over agents"),
     _perturbation("observation:ObservationNoise", "Gaussian noise on observations"),
-    _perturbation("observation:ObservationBias", "a constant offset of observations"),
-    _perturbation("observation:ObservationDropout", "entries of the observation are lost"),
-    _perturbation("observation:ObservationFreeze", "a sensor repeats its last reading for some steps"),
-    _perturbation("observation:ObservationDelay", "observations arrive late"),
-    _perturbation("observation:ObservationQuantization", "a coarse sensor rounds its readings"),
+    _perturbation("observation:ObservationBias", "constant offset of observations"),
+    _perturbation("observation:ObservationDropout", "missing entries of observations"),
+    _perturbation("observation:ObservationFreeze", "sensors that repeat their last reading for some steps"),
+    _perturbation("observation:ObservationDelay", "delayed observations"),
+    _perturbation("observation:ObservationQuantization", "observations rounded to a coarse resolution"),
     _perturbation("action:ActionNoise", "Gaussian noise on actions"),
-    _perturbation("action:TimeCorrelatedActionNoise", "noise on actions that rises and falls over time"),
-    _perturbation("action:ActionDelay", "actions are executed late"),
-    _perturbation("action:StickyAction", "the last action is executed again"),
-    _perturbation("action:ActionGainDrift", "an actuator whose gain drifts"),
+    _perturbation("action:TimeCorrelatedActionNoise", "time-correlated noise on actions"),
+    _perturbation("action:ActionDelay", "delayed actions"),
+    _perturbation("action:StickyAction", "actions that repeat with some probability"),
+    _perturbation("action:ActionGainDrift", "actuators whose gain drifts"),
     _perturbation("action:ActionMixture", "actions mixed with those of another policy"),
     _perturbation("reward:RewardNoise", "Gaussian noise on rewards"),
-    _perturbation("reward:RewardDelay", "rewards arrive late"),
+    _perturbation("reward:RewardDelay", "delayed rewards"),
     _perturbation("reward:RewardSignFlip", "rewards with the wrong sign"),
     _perturbation("dynamics:Gravity", "MuJoCo: scaled gravity"),
     _perturbation("dynamics:BodyMass", "MuJoCo: scaled masses"),
-    _perturbation("dynamics:JointDamping", "MuJoCo: scaled damping of joints"),
+    _perturbation("dynamics:JointDamping", "MuJoCo: scaled joint damping"),
     _perturbation("dynamics:ContactFriction", "MuJoCo: scaled sliding friction"),
-    _perturbation("dynamics:ActuatorGain", "MuJoCo: scaled strength of actuators"),
-    _perturbation("text.words:Paraphrase", "texts: sentences in other words with the same meaning"),
-    _perturbation("text.words:Typos", "texts: typing mistakes"),
-    _perturbation("text.commands:RenamedVerbs", "texts: commands with other verbs"),
-    _perturbation("text.commands:PermutedCommands", "texts: admissible commands in another order"),
-    _perturbation("text.tools:ToolFailure", "texts: a command fails and says so"),
-    _perturbation("text.tools:ToolTimeout", "texts: a command gets no answer for some turns"),
-    _perturbation("text.injection:InjectedInstruction", "texts: an instruction to do what does not help"),
+    _perturbation("dynamics:ActuatorGain", "MuJoCo: scaled actuator gains"),
+    _perturbation("text.words:Paraphrase", "text: paraphrased sentences"),
+    _perturbation("text.words:Typos", "text: typos"),
+    _perturbation("text.commands:RenamedVerbs", "text: commands with other verbs"),
+    _perturbation("text.commands:PermutedCommands", "text: admissible commands in another order"),
+    _perturbation("text.tools:ToolFailure", "text: commands that fail with a message"),
+    _perturbation("text.tools:ToolTimeout", "text: commands that time out for some turns"),
+    _perturbation("text.injection:InjectedInstruction", "text: injected instructions that distract from the task"),
     _attack("random", "attack:RandomAttack", "uniform noise in the ball around the observation"),
-    _attack("maximal_action_difference", "gradient:MaximalActionDifference", "the policy moves as far as it can"),
-    _attack("critic", "gradient:CriticAttack", "the action that the critic values least"),
-    _method("spear", "spear:Spear", "self-imitation of good episodes that fades in (SPEAR)"),
-    _method("epo", "epo:EPO", "a band around earlier entropies (EPO)"),
+    _attack("maximal_action_difference", "gradient:MaximalActionDifference", "largest change of the policy's action"),
+    _attack("critic", "gradient:CriticAttack", "lowest value of the critic for the policy's action"),
+    _method("spear", "spear:Spear", "scheduled self-imitation of good episodes (SPEAR)"),
+    _method("epo", "epo:EPO", "entropy kept near its running average (EPO)"),
     _method("entropy", "entropy:EntropyBonus", "entropy bonus"),
     _method("kl", "reference:KLToReference", "KL penalty to the initial policy"),
     _method("llds", "llds:LLDS", "keeps the likelihood of good responses (LLDS)"),
     _method("empg", "modulators:EMPG", "advantages scaled by entropy (EMPG)"),
     _method("aem", "modulators:AEM", "advantages scaled by entropy within the group (AEM)"),
-    _method("simpletir", "filters:SimpleTIR", "drops episodes with a turn that holds no command (SimpleTIR)"),
+    _method("simpletir", "filters:SimpleTIR", "drops episodes that have a turn without a command (SimpleTIR)"),
     _method("dr-bot", "filters:DrBoT", "the filters of Dr.BoT, SPEAR's baseline"),
-    _method("invalid", "filters:InvalidPenalty", "a penalty on commands that cannot be carried out"),
+    _method("invalid", "filters:InvalidPenalty", "penalty on invalid commands"),
     _method("clip-cov", "covariance:ClipCov", "drops the loss of decisions with large covariance (Clip-Cov)"),
     _method("kl-cov", "covariance:KLCov", "KL penalty on the decisions with the largest covariance (KL-Cov)"),
-    _recipe("bernoulli-bandit", "bandit:BernoulliBandit", "pulls by who prefers the arm that pays less"),
-    _recipe("frozenlake", "frozenlake:FrozenLake", "walks over ice of any slipperiness, mixed with random steps"),
+    _recipe("bernoulli-bandit", "bandit:BernoulliBandit", "a two-armed bandit whose worse arm is pulled more often"),
+    _recipe("frozenlake", "frozenlake:FrozenLake", "FrozenLake with any slip, an expert mixed with random steps"),
     *_control("pendulum", "Pendulum-v1"),
     *_control("inverted-pendulum", "InvertedPendulum-v5"),
     *_control("hopper", "Hopper-v5"),
@@ -235,10 +234,10 @@ def _all() -> dict[tuple[Kind, str], Entry]:
 
 
 def add(*new: Entry) -> None:
-    """Add to the list, in this process only; a package of its own uses the entry-point group ``agentgym`` instead.
+    """Add entries in this process only. A package should use the entry-point group ``agentgym`` instead.
 
     Raises:
-        InvalidParameter: something else has that name.
+        InvalidParameter: a different entry has the same kind and id.
     """
     for entry in new:
         if _all().setdefault((entry.kind, entry.id), entry) != entry:
@@ -247,15 +246,15 @@ def add(*new: Entry) -> None:
 
 
 def entries(kind: Kind) -> list[Entry]:
-    """Everything of one kind, in the order it is listed."""
+    """All entries of one kind, in catalog order."""
     return [entry for entry in _all().values() if entry.kind == kind]
 
 
 def find(kind: Kind, name: str) -> Entry:
-    """The entry of that name.
+    """The entry with the given kind and name.
 
     Raises:
-        UnknownId: there is none; the message gives the nearest names.
+        UnknownId: there is none; the message suggests the nearest names.
     """
     try:
         return _all()[kind, name]
@@ -269,7 +268,7 @@ def _what(kind: Kind) -> str:
 
 
 def load(entry: Entry) -> Any:
-    """Import what an entry names."""
+    """Import the target of an entry."""
     return resolve(entry.target)
 
 
@@ -280,14 +279,14 @@ def resolve(target: str) -> Any:
 
 
 def card(entry: Entry) -> str:
-    """The text of the entry's README.md, or where it has none its docstring."""
+    """The text of the entry's README.md, or its docstring if it has none."""
     if not entry.card:
         return inspect.getdoc(load(entry)) or entry.summary
     return files(entry.card).joinpath("README.md").read_text(encoding="utf-8")
 
 
 def register_environments() -> None:
-    """Put our environments into Gymnasium's registry, by name only."""
+    """Register the catalog's environments with Gymnasium without importing them."""
     for entry in entries("env"):
         if entry.id not in gymnasium.registry:
             gymnasium.register(

@@ -1,7 +1,7 @@
-"""What can go wrong through what was asked for, each with a message that says what to do.
+"""Exceptions for invalid requests. Their messages say what is wrong and what to do about it.
 
-Every class is also the built-in error that a library user would catch. The command line prints these
-without a traceback and exits with 2.
+Each also derives from the built-in exception that library users would catch. The command line prints the message
+without a traceback and exits with code 2.
 """
 
 import difflib
@@ -11,14 +11,14 @@ import gymnasium
 
 
 class AskError(Exception):
-    """What was asked cannot be: the message names what was wrong and what to do instead."""
+    """An invalid request; the message says what is wrong and what to do instead."""
 
-    def __str__(self) -> str:  # KeyError would show the message's repr
+    def __str__(self) -> str:  # KeyError would show the repr of the message
         return str(self.args[0]) if self.args else ""
 
 
 class UnknownId(AskError, KeyError):
-    """A name that is not in a list of names; the message gives the nearest ones."""
+    """An unknown name; the message suggests the nearest known names."""
 
     def __init__(self, what: str, name: str, known: Iterable[str], hint: str = "") -> None:
         known = sorted(known)
@@ -28,7 +28,7 @@ class UnknownId(AskError, KeyError):
 
 
 class InvalidAction(AskError, ValueError):
-    """An action with NaN, infinity or another shape than the action space's."""
+    """An action that is not finite, or whose shape differs from that of the action space."""
 
 
 class InvalidParameter(AskError, ValueError):
@@ -40,15 +40,15 @@ class NonFinite(AskError, FloatingPointError):
 
 
 class ResetNeeded(AskError, gymnasium.error.ResetNeeded, RuntimeError):
-    """A step before the first reset, or after an episode's end."""
+    """A step before the first reset, or after the end of an episode."""
 
 
 class EpisodeTooLong(AskError, TimeoutError):
-    """An episode goes on and on in an environment that declares no time limit."""
+    """An episode that does not end, in an environment without a time limit."""
 
 
 class SpaceMismatch(AskError, ValueError):
-    """An agent meets an environment with other observation or action spaces than its own."""
+    """An environment whose observation or action space differs from that of the agent."""
 
 
 class CorruptFile(AskError, OSError):
@@ -56,15 +56,15 @@ class CorruptFile(AskError, OSError):
 
 
 class NotWritable(AskError, OSError):
-    """A file or folder that cannot be written where it was asked for, or that would take the place of another's."""
+    """A file or folder that cannot be written, or that would replace something agentgym did not write."""
 
 
 class RunInUse(AskError):
-    """Another process is writing the run; the message names it."""
+    """A run that another process is writing; the message names the process."""
 
 
 class MissingExtra(AskError, ImportError):
-    """An optional dependency is not installed; the message gives the command that installs it."""
+    """A missing optional dependency; the message gives the command that installs it."""
 
     def __init__(self, module: str, extra: str = "", command: str = "") -> None:
         command = command or f'pip install "agentgym[{extra}]"'
@@ -72,11 +72,11 @@ class MissingExtra(AskError, ImportError):
 
 
 class Stopped(Exception):
-    """A run was asked to stop, by a signal, and has written a checkpoint."""
+    """A run that was stopped by a signal after writing a checkpoint."""
 
     def __init__(self, signal_number: int, step: int, run: str) -> None:
         super().__init__(f"stopped by signal {signal_number} at step {step}")
         self.signal_number, self.step, self.run = signal_number, step, run
 
-    def __reduce__(self) -> tuple[type["Stopped"], tuple[int, int, str]]:  # from a worker to its parent
+    def __reduce__(self) -> tuple[type["Stopped"], tuple[int, int, str]]:  # to be sent from a worker to its parent
         return Stopped, (self.signal_number, self.step, self.run)

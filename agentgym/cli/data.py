@@ -1,4 +1,4 @@
-"""``agentgym data make|list|show|check``: datasets for offline agents."""
+"""The command ``agentgym data make|list|show|check``: datasets for offline agents."""
 
 import json
 import sys
@@ -33,13 +33,13 @@ agentgym train percent-bc --dataset hopper-medium:noise=0.5,size=200000
 
 USAGE = f"""Usage: agentgym data make|list|show|check ...
 
-  make RECIPE ...   make datasets by their recipes, with settings as RECIPE:KEY=VALUE,KEY=VALUE
-  list              what is on this machine
-  show NAME         what is known of one
-  check NAME ...    what is wrong with any Minari dataset
+  make RECIPE ...   make datasets from recipes; settings as RECIPE:KEY=VALUE,KEY=VALUE
+  list              list the datasets on this machine
+  show NAME         show the metadata and statistics of a dataset
+  check NAME ...    check Minari datasets for errors
 
 {HELP}
-agentgym data make --help explains a verb."""
+Run agentgym data VERB --help for the options of a verb."""
 
 
 def make(
@@ -47,12 +47,12 @@ def make(
     runs: Path = Path("runs"),
     overwrite: bool = False,
 ) -> None:
-    """Make.
+    """Make datasets.
 
     Args:
-        recipes: names from `agentgym list recipes`, with their settings.
-        runs: folder that holds the runs; those of behaviours go to its folder behaviours, and are used again.
-        overwrite: make what is there already anew.
+        recipes: names from `agentgym list recipes`, with optional settings.
+        runs: folder of the runs; behaviour policies are trained in its subfolder behaviours and reused.
+        overwrite: remake datasets that already exist.
     """
     from agentgym.data.recipe import find_recipe
     from agentgym.recipes.make import make_dataset
@@ -60,11 +60,11 @@ def make(
     if not recipes:
         raise AskError("Which recipe? agentgym data make RECIPE ... See: agentgym list recipes")
     for recipe in recipes:
-        find_recipe(recipe)  # refuse the last one's faults before the first one's work
+        find_recipe(recipe)  # report errors in any recipe before making the first
     for recipe in recipes:
         dataset, made = make_dataset(recipe, runs, overwrite)
         print(
-            f"{dataset.description.name}: {'made' if made else 'was there already'}, {len(dataset):,} steps in "
+            f"{dataset.description.name}: {'made' if made else 'already exists'}, {len(dataset):,} steps in "
             f"{dataset.episodes:,} episodes. Next: agentgym train bc --dataset {recipe}"
         )
 
@@ -74,13 +74,13 @@ def list_datasets() -> None:
 
     Example: agentgym data list
 
-    One that others made is converted to arrays when it is first looked at.
+    Datasets from other sources are converted to arrays on first use.
     """
     from agentgym.data.dataset import OfflineDataset
     from agentgym.data.storage import load_dataset, local_names
 
     table = Table("name", "steps", "episodes", "return", "random", "expert", box=None, pad_edge=False)
-    table.columns[0].overflow = "fold"  # names are for copying
+    table.columns[0].overflow = "fold"  # keep names whole for copying
     for name in local_names():
         try:
             dataset: OfflineDataset = load_dataset(name)
@@ -88,20 +88,20 @@ def list_datasets() -> None:
             table.add_row(name, str(error))
             continue
         about, returns = dataset.description, f"{dataset.returns.mean():.4g} ± {dataset.returns.std():.3g}"
-        references = ("" if one is None else f"{one:.4g}" for one in (about.random_return, about.expert_return))
-        called = about.record.get("recipe", name)
-        table.add_row(called, f"{len(dataset):,}", f"{dataset.episodes:,}", returns, *references)
+        references = ("" if each is None else f"{each:.4g}" for each in (about.random_return, about.expert_return))
+        recipe = about.record.get("recipe", name)
+        table.add_row(recipe, f"{len(dataset):,}", f"{dataset.episodes:,}", returns, *references)
     console = Console()
-    console.print(table if table.row_count else "There are none yet. Make one: agentgym data make frozenlake")
+    console.print(table if table.row_count else "There are no datasets yet. Make one: agentgym data make frozenlake")
 
 
 def show(name: Annotated[str, tyro.conf.Positional]) -> None:
-    """Print what is known of a dataset.
+    """Show the metadata and statistics of a dataset.
 
     Example: agentgym data show frozenlake
 
     Args:
-        name: a recipe's name with settings, or a Minari id.
+        name: a recipe with optional settings, or a Minari id.
     """
     from agentgym.data.storage import load_dataset
 
@@ -134,26 +134,26 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
 
 
 def check(names: Annotated[tuple[str, ...], tyro.conf.Positional]) -> None:
-    """Say what is wrong with datasets, whoever made them. Exit code 1 where there are errors; warnings are none.
+    """Check datasets from any source. The exit code is 1 if there are errors; warnings do not count.
 
     Example: agentgym data check hopper-medium D4RL/door/human-v2
 
     Args:
-        names: recipes' names with settings, or Minari ids.
+        names: recipes with optional settings, or Minari ids.
     """
     from agentgym.data.checks import check_dataset
 
     if not names:
         raise AskError("Which dataset? agentgym data check NAME ... See: agentgym data list")
-    found = {name: check_dataset(name) for name in names}
+    results = {name: check_dataset(name) for name in names}
     console = Console()
-    for name, findings in found.items():
+    for name, findings in results.items():
         table = Table("", "check", "what is wrong", "episodes", title=name, title_justify="left", box=None,
                       pad_edge=False)  # fmt: skip
-        for one in findings:
-            table.add_row(one.level, one.check, one.message, one.where)
-        console.print(table if findings else f"{name}: nothing is wrong")
-    if any(finding.level == "error" for findings in found.values() for finding in findings):
+        for finding in findings:
+            table.add_row(finding.level, finding.check, finding.message, finding.where)
+        console.print(table if findings else f"{name}: no problems found")
+    if any(finding.level == "error" for findings in results.values() for finding in findings):
         sys.exit(1)
 
 
@@ -161,7 +161,7 @@ VERBS: dict[str, Callable[..., None]] = {"make": make, "list": list_datasets, "s
 
 
 def main(arguments: list[str]) -> None:
-    """Entry point of the verb."""
+    """Entry point of the command."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE)
         sys.exit(0 if arguments else 2)

@@ -1,4 +1,4 @@
-"""``agentgym evaluate RUN ... --suite SUITE ...``: robustness suites on trained agents."""
+"""The command ``agentgym evaluate RUN ... --suite SUITE ...``: robustness suites on trained agents."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ from agentgym.contracts.settings import parse_values
 from agentgym.errors import AskError
 from agentgym.runs.files import require_writable, unused
 
-HELP = """Evaluate trained agents under every condition of the suites; write rows.csv, summary.csv and report.html.
+HELP = """Evaluate trained agents under every condition of the suites and write rows.csv, summary.csv and report.html.
 
 Examples:
 
@@ -41,36 +41,35 @@ def evaluate(
     overwrite: bool = False,
     report: bool = True,
 ) -> None:
-    """Evaluate.
+    """Evaluate agents.
 
     Args:
-        runs: folders of runs, or of saved agents.
-        suite: suites with their settings, NAME or NAME:KEY=VALUE,KEY=VALUE (see: agentgym list suites).
-        env: the environment to vary; by default the one the runs were trained in.
-        env_kwargs: its keyword arguments, KEY=VALUE, in place of those of the training; with nothing after it, none. By
-            default those that all runs trained in this environment have in common.
-        episodes: episodes a condition; the same seeds for every condition and agent.
-        seed: root of the episodes' seeds.
-        workers: processes on this machine.
-        ray: address of a Ray cluster to use instead ("auto" finds a running one).
-        stochastic: sample the policy instead of taking its mode.
-        controllers: hand-made controllers that the environment brings along, to stand beside the agents.
-        max_steps: an episode that is not over after so many steps has failed, where the environment declares no time
-            limit.
-        out: folder of the results; by default reports/<runs>, or reports/<runs>-2, ... where that is taken.
-        overwrite: replace an evaluation in that folder.
+        runs: folders of runs or of saved agents.
+        suite: suites with optional settings, NAME or NAME:KEY=VALUE,KEY=VALUE (see: agentgym list suites).
+        env: environment to evaluate in; by default the environment of the training.
+        env_kwargs: keyword arguments of the environment, KEY=VALUE, instead of those of the training; without a value,
+            no keyword arguments. By default those shared by all runs that were trained in this environment.
+        episodes: episodes per condition; every condition and agent gets the same seeds.
+        seed: root seed of the episodes.
+        workers: number of processes on this machine.
+        ray: address of a Ray cluster to use instead of local processes ("auto" finds a running cluster).
+        stochastic: sample actions from the policy instead of taking its mode.
+        controllers: hand-made controllers of the environment to evaluate along with the agents.
+        max_steps: in an environment without a time limit, an episode that is longer than this fails.
+        out: output folder; by default reports/<runs>, or reports/<runs>-2, ... if that exists.
+        overwrite: replace an existing evaluation in the output folder.
         report: write report.html (needs the extra "report").
     """
     if not suite:
-        raise AskError("--suite names none. See: agentgym list suites")
+        raise AskError("--suite needs at least one suite. See: agentgym list suites")
     from agentgym.evaluation.evaluate import evaluate as run_suites
     from agentgym.evaluation.summary import print_summary, write_summary
 
     if report:
         from agentgym.evaluation.report import require
 
-        require()  # a missing extra is said before the work, not after it
-    folder = _folder(runs, controllers, out, overwrite)
+        require()  # report a missing extra before the evaluation starts
+    folder = _output_folder(runs, controllers, out, overwrite)
     result = run_suites(
         list(runs),
         list(suite),
@@ -84,9 +83,9 @@ def evaluate(
         controllers=controllers,
         max_steps=max_steps,
     )
-    result.write(folder := _claimed(folder, overwrite))
+    result.write(folder := _create_folder(folder, overwrite))
     write_summary(result, folder / "summary.csv")
-    (folder / "report.html").unlink(missing_ok=True)  # of the evaluation that is replaced
+    (folder / "report.html").unlink(missing_ok=True)  # left over from a replaced evaluation
     print_summary(result)
     print(f"rows: {folder / 'rows.csv'}")
     if report:
@@ -98,11 +97,11 @@ def evaluate(
         sys.exit(1)
 
 
-def _folder(runs: tuple[Path, ...], controllers: tuple[str, ...], out: Path | None, overwrite: bool) -> Path:
-    """Where the results go; nothing is made yet.
+def _output_folder(runs: tuple[Path, ...], controllers: tuple[str, ...], out: Path | None, overwrite: bool) -> Path:
+    """Choose the folder of the results without creating it.
 
     Raises:
-        AskError: something is there that is not to be replaced, or nothing can be written there.
+        AskError: the folder holds something that must not be replaced, or is not writable.
     """
     names = [run.resolve().name for run in runs] or list(controllers)
     name = "-".join(names)
@@ -113,15 +112,15 @@ def _folder(runs: tuple[Path, ...], controllers: tuple[str, ...], out: Path | No
         folder = unused(folder)
     elif folder.exists() or folder.is_symlink():
         if not folder.is_dir() or (any(folder.iterdir()) and not (folder / "evaluation.json").is_file()):
-            raise AskError(f"{folder} is there and is no evaluation, so it is left as it is. Choose another --out.")
+            raise AskError(f"{folder} exists and is not an evaluation. Choose another --out.")
         if any(folder.iterdir()) and not overwrite:
             raise AskError(f"{folder} holds an evaluation. Choose another --out, or replace it with --overwrite.")
     require_writable(folder / "rows.csv")
     return folder
 
 
-def _claimed(folder: Path, overwrite: bool) -> Path:
-    """The folder, made; a neighbour of it where another evaluation has come first since it was looked for."""
+def _create_folder(folder: Path, overwrite: bool) -> Path:
+    """Create the folder, under another name if another evaluation has taken it in the meantime."""
     if overwrite or (folder.is_dir() and not any(folder.iterdir())):
         folder.mkdir(parents=True, exist_ok=True)
         return folder
@@ -135,5 +134,5 @@ def _claimed(folder: Path, overwrite: bool) -> Path:
 
 
 def main(arguments: list[str]) -> None:
-    """Entry point of the verb."""
+    """Entry point of the command."""
     tyro.cli(evaluate, prog="agentgym evaluate", args=arguments, description=HELP)

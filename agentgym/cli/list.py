@@ -1,4 +1,4 @@
-"""``agentgym list [envs|agents|suites|...]``."""
+"""The command ``agentgym list [envs|agents|suites|...]``: the entries of the catalog."""
 
 from typing import Annotated, Literal, get_args
 
@@ -17,12 +17,12 @@ def show_list(
         tyro.conf.Positional,
     ] = (),
 ) -> None:
-    """List what there is, ours and what installed packages add.
+    """List everything available, including entries that installed packages add.
 
     Example: agentgym list envs
 
     Args:
-        what: which lists; all of them by default.
+        what: the kinds to list; all by default.
     """
     console = Console()
     for name in what or KINDS:
@@ -44,5 +44,5 @@ def show_list(
 
 
 def main(arguments: list[str]) -> None:
-    """Entry point of the verb."""
+    """Entry point of the command."""
     tyro.cli(show_list, prog="agentgym list", args=arguments)

@@ -1,4 +1,4 @@
-"""``agentgym play RUN``: films a trained agent, or prints what it did in a world of texts or letters."""
+"""The command ``agentgym play RUN``: a video of a trained agent, or a transcript in text environments."""
 
 import os
 import sys
@@ -12,8 +12,8 @@ from agentgym.errors import AskError
 from agentgym.runs.files import require_writable, unused
 from agentgym.seeding import LARGEST_SEED
 
-HELP = """Film one episode of a trained agent, as a video (.mp4, .gif) or as a strip of frames (.png); in a
-world of texts, or without --video in one that is drawn in letters (FrozenLake, Taxi), print it.
+HELP = """Record one episode of a trained agent as a video (.mp4, .gif) or a strip of frames (.png). Print it
+in a text environment, or without --video in an environment that renders as text (FrozenLake, Taxi).
 
 Examples:
 
@@ -38,19 +38,19 @@ def play(
     steps: int = 500,
     seed: int = 0,
 ) -> None:
-    """Film, or print.
+    """Record or print an episode.
 
     Args:
-        run: the run's folder.
-        video: the file to write, by default play.mp4, or play-2.mp4, ... where that is taken; its ending decides what.
-            What is printed goes to the screen.
-        overwrite: replace a file of that name.
+        run: folder of the run.
+        video: output file; its suffix sets the format. By default play.mp4, or play-2.mp4, ... if that exists. Not
+            used if the episode is printed.
+        overwrite: replace an existing file.
         env: another environment with the same spaces.
-        env_kwargs: the environment's keyword arguments, KEY=VALUE; those of the training otherwise.
-        perturb: perturbations around it from the inside out, NAME or NAME:KEY=VALUE,KEY=VALUE.
-        controllers: hand-made controllers that the environment brings along, filmed above the agent.
-        steps: at most this many steps, at least 1.
-        seed: of the episode.
+        env_kwargs: keyword arguments of the environment, KEY=VALUE; by default those of the training.
+        perturb: perturbations, innermost first, NAME or NAME:KEY=VALUE,KEY=VALUE.
+        controllers: hand-made controllers of the environment, shown above the agent.
+        steps: maximum number of steps, at least 1.
+        seed: seed of the episode.
     """
     if sys.platform == "linux" and not os.environ.get("DISPLAY"):
         os.environ.setdefault("MUJOCO_GL", "egl")  # no screen: render off-screen
@@ -62,7 +62,7 @@ def play(
     kwargs = parse_values(env_kwargs) if env_kwargs else None
     if is_of_texts(run, env, kwargs):
         if video is not None:
-            raise AskError("A world of texts cannot be filmed; without --video its transcript is printed.")
+            raise AskError("A text environment has no video. Leave out --video to print a transcript.")
         for line in transcript(run, env, kwargs, configs, steps, seed, controllers):
             print(line)
         return
@@ -75,7 +75,7 @@ def play(
     if video.suffix.lower() not in FORMATS:
         raise AskError(f"{video} ends in {video.suffix!r}; --video takes {', '.join(FORMATS)}.")
     if video.exists() and not overwrite:
-        raise AskError(f"{video} is there already. Choose another --video, or replace it with --overwrite.")
+        raise AskError(f"{video} already exists. Choose another --video, or replace it with --overwrite.")
     require_writable(video)
     frames, fps, scores = film(run, env, kwargs, configs, steps, seed, controllers)
     write_film(frames, fps, video)
@@ -84,5 +84,5 @@ def play(
 
 
 def main(arguments: list[str]) -> None:
-    """Entry point of the verb."""
+    """Entry point of the command."""
     tyro.cli(play, prog="agentgym play", args=arguments, description=HELP)

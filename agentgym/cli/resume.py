@@ -1,11 +1,11 @@
-"""``agentgym resume RUN``: goes on with a run that was stopped."""
+"""The command ``agentgym resume RUN``: continues a stopped run."""
 
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-HELP = """Go on with a run that was stopped or killed, from its newest checkpoint, as if it never was.
+HELP = """Continue a run that was stopped or killed, from its newest checkpoint, as if it had never stopped.
 
 Examples:
 
@@ -16,12 +16,12 @@ agentgym resume runs/hopper --steps 100000
 
 
 def resume(run: Annotated[Path, tyro.conf.Positional], steps: int = 0) -> None:
-    """Resume.
+    """Resume a run.
 
     Args:
-        run: the run's folder.
-        steps: further steps to learn, beyond the end of the run: what it was asked for, or what it learned where its
-            last rollout went beyond that. Rollouts are whole here too, so that more may be learned.
+        run: folder of the run.
+        steps: steps to train beyond the original end of the run. Rollouts are always completed, so a run may train
+            for more steps than requested.
     """
     from agentgym.runs.train import resume as resume_run
 
@@ -29,9 +29,9 @@ def resume(run: Annotated[Path, tyro.conf.Positional], steps: int = 0) -> None:
     record = done.record()
     last = record["resumes"][-1]
     exactly = "exactly" if last["exact"] else f"not bit for bit ({'; '.join(last['reasons'])})"
-    print(f"{done.path}: went on from step {last['step']} {exactly}; trained for {record['learned_steps']} steps.")
+    print(f"{done.path}: resumed from step {last['step']} {exactly}; trained for {record['learned_steps']} steps.")
 
 
 def main(arguments: list[str]) -> None:
-    """Entry point of the verb."""
+    """Entry point of the command."""
     tyro.cli(resume, prog="agentgym resume", args=arguments, description=HELP)

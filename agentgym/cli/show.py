@@ -1,4 +1,4 @@
-"""``agentgym show NAME``: prints a card."""
+"""The command ``agentgym show NAME``: prints the card of an entry of the catalog."""
 
 import dataclasses
 from typing import Annotated, get_args
@@ -12,7 +12,7 @@ from agentgym.errors import MissingExtra, UnknownId
 
 
 def show(name: Annotated[str, tyro.conf.Positional]) -> None:
-    """Print the card of an environment, agent, suite or recipe: what it is, its source, its deviations, its results.
+    """Show the card of an environment, agent, suite or recipe: description, source, deviations and results.
 
     Example: agentgym show agentgym/RobustHopper-v0
 
@@ -33,17 +33,17 @@ def show(name: Annotated[str, tyro.conf.Positional]) -> None:
 
 
 def _settings(entry: catalog.Entry) -> str:
-    """An agent's hyperparameters and presets, as its ``Config`` has them."""
+    """Hyperparameters and presets of an agent, from its ``Config``."""
     try:
         config = catalog.load(entry).Config
     except MissingExtra as missing:
         return f"## Hyperparameters of {entry.id}\n{missing}"
     rows = [f"| `{field.name}` | {field.default} |" for field in dataclasses.fields(config)]
     presets = [f"- `--preset {name}`: {preset}" for name, preset in config.presets.items()]
-    title = f"## Hyperparameters of {entry.id}\nWhat they mean: agentgym train {entry.id} --help\n"
+    title = f"## Hyperparameters of {entry.id}\nDescriptions: agentgym train {entry.id} --help\n"
     return "\n".join([title, "| name | default |", "|---|---|", *rows, "", *(presets or ["There are no presets."])])
 
 
 def main(arguments: list[str]) -> None:
-    """Entry point of the verb."""
+    """Entry point of the command."""
     tyro.cli(show, prog="agentgym show", args=arguments)

@@ -1,4 +1,4 @@
-"""``agentgym train AGENT --env ID``: trains and writes ``runs/NAME``."""
+"""The command ``agentgym train AGENT --env ID``: trains an agent and writes ``runs/NAME``."""
 
 import argparse
 import dataclasses
@@ -34,11 +34,11 @@ Watch a run: tensorboard --logdir runs
 
 
 def main(arguments: list[str]) -> None:
-    """Entry point of the verb: the first argument decides which hyperparameters there are."""
+    """Entry point of the command; the first argument selects the agent and thereby its hyperparameters."""
     names = [entry.id for entry in catalog.entries("agent")]
     if not arguments or arguments[0].startswith("-"):
         print(f"Usage: agentgym train AGENT --env ID [options]\n\nAgents: {', '.join(names)}\n\n{HELP}")
-        print("agentgym train AGENT --help lists an agent's hyperparameters.")
+        print("Run agentgym train AGENT --help for the hyperparameters of an agent.")
         sys.exit(0 if arguments[:1] in (["-h"], ["--help"]) else 2)
     if arguments[0] not in names:
         raise UnknownId("agent", arguments[0], names, "See: agentgym list agents")
@@ -53,23 +53,23 @@ def main(arguments: list[str]) -> None:
 
 
 def _preset(arguments: list[str]) -> str:
-    """What ``--preset`` says: it decides the defaults of the other options, so it is read before them."""
+    """The value of ``--preset``, which must be read first because it sets the defaults of other options."""
     reader = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     reader.add_argument("--preset", default="")
     try:
         return str(reader.parse_known_args(arguments)[0].preset)
-    except argparse.ArgumentError:  # no name after it, which tyro says better
+    except argparse.ArgumentError:  # a missing value; tyro prints a better message
         return ""
 
 
 def _presets(config_class: type[AgentConfig]) -> str:
-    """The presets as a part of the help."""
+    """Help text for the presets."""
     lines = [f"{name}: {preset}" for name, preset in config_class.presets.items()]
     return "\n\n".join(["Presets (--preset NAME):" if lines else "This agent has no presets.", *lines])
 
 
 def _defaults(config_class: type[AgentConfig], preset: str) -> AgentConfig:
-    """What the options are where they are not given. The values wait for their check until all are known."""
+    """Default values of the options. They are checked later, together with the given values."""
     defaults = {field.name: field.default for field in dataclasses.fields(config_class)}
     config = object.__new__(config_class)
     vars(config).update(defaults | config_class.with_preset(preset, {}))
@@ -77,7 +77,7 @@ def _defaults(config_class: type[AgentConfig], preset: str) -> AgentConfig:
 
 
 def _command(agent: str, agent_class: Any, preset: str) -> Any:
-    """The verb with this agent's configuration among its arguments."""
+    """The ``train`` function with this agent's ``Config`` among its arguments."""
 
     def train(
         config: Any,
@@ -97,32 +97,32 @@ def _command(agent: str, agent_class: Any, preset: str) -> Any:
         root: Path = Path("runs"),
         overwrite: bool = False,
     ) -> None:
-        """Train.
+        """Train an agent.
 
         Args:
-            config: the agent's hyperparameters.
-            env: a Gymnasium id, or module:Id for a package that registers its own.
-            dataset: what an offline agent learns from, a recipe's name or a Minari id; env is then where it is
-                evaluated while it learns, by default where the data come from.
-            preset: settings by name; any --config option beside it wins.
-            steps: environment steps in all; of an offline agent, gradient steps.
-            seed: of everything random in the run.
-            name: the run's folder under runs/; by default agent, environment and seed.
-            num_envs: environments stepped side by side.
-            env_kwargs: the environment's keyword arguments, KEY=VALUE.
-            perturb: perturbations around it from the inside out, NAME or NAME:KEY=VALUE,KEY=VALUE.
+            config: hyperparameters of the agent.
+            env: a Gymnasium id, or module:Id for a package that registers its own environments.
+            dataset: dataset of an offline agent, a recipe or a Minari id; env is then the environment for evaluations
+                during training, by default the environment of the dataset.
+            preset: preset of hyperparameters; --config options override it.
+            steps: total number of environment steps, or of gradient steps for an offline agent.
+            seed: seed of the run.
+            name: name of the run's folder; by default made of agent, environment and seed.
+            num_envs: number of environments that are stepped in parallel.
+            env_kwargs: keyword arguments of the environment, KEY=VALUE.
+            perturb: perturbations, innermost first, NAME or NAME:KEY=VALUE,KEY=VALUE.
             device: auto, cpu or cuda.
-            threads: numerics threads; 0 leaves torch's own choice.
-            checkpoint_every: steps between checkpoints, for agentgym resume; slow runs make one about every minute
-                too. 0 makes none on the way.
-            keep_checkpoints: how many of the newest are kept; 0 keeps all.
-            root: folder that holds the runs.
-            overwrite: replace a run of that name.
+            threads: number of CPU threads for PyTorch; 0 uses the default of PyTorch.
+            checkpoint_every: steps between checkpoints, for agentgym resume; slow runs also write one about every
+                minute. 0 writes none during training.
+            keep_checkpoints: number of newest checkpoints to keep; 0 keeps all.
+            root: folder of the runs.
+            overwrite: replace an existing run of the same name.
         """
         from agentgym.runs.train import train as train_agent
 
         if os.environ.get("WORLD_SIZE", "1") not in ("", "0", "1"):
-            raise AskError("A run is of one process. Several learn together from Python: see agentgym show grpo.")
+            raise AskError("This command trains in one process. For several, use Python: see agentgym show grpo.")
         perturbations = []
         for text in perturb:
             kind, values = parse_settings(text)

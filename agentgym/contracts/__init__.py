@@ -1,1 +1,1 @@
-"""What the parts promise each other: agents, environments, finite numbers, checked settings."""
+"""Interfaces shared by all parts: agents, environments, checks for finite numbers and checked settings."""

@@ -1,8 +1,8 @@
-"""What an agent is: the methods that it has, and the traits by which the rest of the house tells agents apart.
+"""The interface of agents: protocols for their methods, and traits for what differs between them.
 
-:class:`Player` is all that an evaluation needs. :class:`Agent` is what training, resuming and the command line need as
-well; mypy checks every agent of the catalog against it (``agents/contract.py``). Where agents differ, they say so in
-:class:`Traits`, and everybody asks :func:`traits_of`.
+Evaluation needs a :class:`Player`. Training, resuming and the command line need an :class:`Agent`; mypy checks every
+agent of the catalog against it (``agents/contract.py``). An agent declares how it differs from the default in its
+:class:`Traits`, which callers read with :func:`traits_of`.
 """
 
 from dataclasses import dataclass
@@ -15,29 +15,32 @@ import numpy as np
 if TYPE_CHECKING:
     from agentgym.runs.state import Inventory
 
-__all__ = ["PROMISED", "Agent", "Player", "Traits", "acting_in", "ask", "promises", "traits_of", "words_of"]
+__all__ = [
+    "PROMISED", "Agent", "Player", "Traits", "acting_in", "predict_actions", "promised_returns", "traits_of",
+    "words_of",
+]  # fmt: skip
 
-PROMISED = "promised_return"  # name of the promise among an episode's measures
+PROMISED = "promised_return"  # the measure of an episode that holds the promised return
 
 
 @dataclass(frozen=True)
 class Traits:
-    """How an agent differs from others, said of its class: ``traits: ClassVar[Traits]``.
+    """Declares how an agent class differs from the default: ``traits: ClassVar[Traits]``.
 
-    The defaults are those of an agent in Stable-Baselines3's shape, and of every agent that says nothing.
+    The defaults describe an agent with the interface of Stable-Baselines3. They apply to every agent without traits.
 
     Attributes:
-        learns_from: what its constructor takes: environments, or a dataset (and then it keeps ``scores`` of the
-            evaluations while it learns).
-        sets_worlds: its Config's ``worlds`` says how many environments a run steps side by side by default.
-        names_policy: its Config's ``policy`` names the policy; otherwise that is "MlpPolicy".
-        hears_rewards: ``predict`` takes ``reward``, float32 ``[B]``: what each world paid in the last step, as the
-            agent is told it (after perturbations of rewards). Where an episode has just begun it means nothing.
-        promises: ``promised(state, B)`` gives the undiscounted returns ``[B]`` that it expects of the episodes that
-            have just begun, from the state that their first ``predict`` gave.
-        knows_words: ``words`` lists the words of texts that it tells apart; None where it reads any.
-        resizable: ``acting_in(env)`` gives a player for another environment, whose spaces may have other sizes.
-        suite: the suite that the command line suggests for it.
+        learns_from: what the constructor takes: environments or a dataset. An agent that learns from a dataset keeps
+            the results of evaluations during training in ``scores``.
+        sets_worlds: ``Config.worlds`` sets the default number of environments of a run.
+        names_policy: ``Config.policy`` names the policy; otherwise the policy is "MlpPolicy".
+        hears_rewards: ``predict`` takes ``reward``, float32 ``[B]``: the reward of each environment's last step, after
+            perturbations of rewards. The value is meaningless at the start of an episode.
+        promises: ``promised(state, B)`` returns the undiscounted returns ``[B]`` that the agent expects of episodes
+            that have just begun, given the state after their first ``predict``.
+        knows_words: ``words`` lists the agent's vocabulary for text; None if it reads any word.
+        resizable: ``acting_in(env)`` returns a player for another environment, whose spaces may differ in size.
+        suite: the suite that the command line suggests for this agent.
     """
 
     learns_from: Literal["environment", "dataset"] = "environment"
@@ -52,29 +55,29 @@ class Traits:
 
 @runtime_checkable
 class Player(Protocol):
-    """Who can be evaluated: an agent, also one of Stable-Baselines3, or a controller made by hand.
+    """Anything that can be evaluated: an agent (including those of Stable-Baselines3) or a hand-made controller.
 
-    A controller may have no ``predict`` before :func:`acting_in` tells it where it plays.
+    A controller may lack ``predict`` until :func:`acting_in` binds it to an environment.
     """
 
     @property
     def observation_space(self) -> gymnasium.Space[Any]:
-        """Of one world."""
+        """Observation space of a single environment."""
 
     @property
     def action_space(self) -> gymnasium.Space[Any]:
-        """Of one world."""
+        """Action space of a single environment."""
 
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[Any, Any]:
-        """Actions ``[B, ...]`` for observations ``[B, ...]``, and the state for the next call."""
+        """Return actions ``[B, ...]`` for observations ``[B, ...]``, and the state for the next call."""
 
 
 class Agent(Player, Protocol):
-    """Who can be trained, saved and resumed; ``agentgym.agents`` says how its class is called.
+    """An agent that can be trained, saved and resumed. ``agentgym.agents`` describes the constructor.
 
-    ``num_timesteps`` counts environment steps, of an agent that learns from a dataset gradient steps.
+    ``num_timesteps`` counts environment steps, or gradient steps if the agent learns from a dataset.
     """
 
     catalog_name: ClassVar[str]
@@ -83,62 +86,62 @@ class Agent(Player, Protocol):
 
     @property
     def num_timesteps(self) -> int:
-        """Steps learned so far."""
+        """Number of training steps so far."""
 
     @property
     def logger(self) -> Any:
-        """Stable-Baselines3's ``Logger``, with the latest update's measurements in it."""
+        """Stable-Baselines3's ``Logger`` with the values of the latest update."""
 
     def set_logger(self, logger: Any) -> None:
-        """Log there from now on."""
+        """Use ``logger`` from now on."""
 
     def get_env(self) -> Any:
-        """The environments that it learns in; None without any."""
+        """The training environments; None if there are none."""
 
     def learn(self, total_timesteps: int, *, callback: Any = None, reset_num_timesteps: bool = True) -> Any:
-        """Train for ``total_timesteps`` steps; returns itself."""
+        """Train for ``total_timesteps`` steps and return the agent."""
 
     def inventory(self) -> "Inventory":
-        """All that the rest of a run depends on."""
+        """Everything that must be saved to resume training."""
 
     def save(self, path: Path | str) -> None:
-        """Write the agent as the folder ``path``."""
+        """Save the agent to the folder ``path``."""
 
     @classmethod
     def load(cls, path: Path | str, env: Any = None, device: Any = "auto", **arguments: Any) -> Any:
-        """Read an agent that :meth:`save` wrote; with ``env`` it can go on learning, or be evaluated while it does."""
+        """Load an agent that :meth:`save` wrote. Pass ``env`` to continue training or to evaluate during training."""
 
     def get_parameters(self) -> dict[str, dict[str, Any]]:
         """State dictionaries of networks and optimisers, by name."""
 
     def set_parameters(self, load_path_or_dict: Path | str | dict[str, Any], exact_match: bool = True) -> None:
-        """Take what :meth:`get_parameters` gives, or a saved agent's."""
+        """Load parameters from a dictionary of :meth:`get_parameters` or from a saved agent."""
 
 
-_FOREIGN = Traits()
+_DEFAULT_TRAITS = Traits()
 
 
 def traits_of(agent: Any) -> Traits:
-    """The traits of an agent or its class; the defaults for one of another library."""
-    found = getattr(agent, "traits", _FOREIGN)
-    return found if isinstance(found, Traits) else _FOREIGN
+    """The traits of an agent or agent class; the defaults for agents of other libraries."""
+    traits = getattr(agent, "traits", _DEFAULT_TRAITS)
+    return traits if isinstance(traits, Traits) else _DEFAULT_TRAITS
 
 
 def acting_in(agent: Any, env: Any) -> Any:
-    """The player that ``agent`` is in ``env``, single or batched; most are the same everywhere.
+    """Return a player for ``env``, single or batched: ``agent`` itself unless it is resizable.
 
     Raises:
-        InvalidParameter, SpaceMismatch: it cannot play there.
+        InvalidParameter, SpaceMismatch: the agent cannot act in ``env``.
     """
     return agent.acting_in(env) if traits_of(agent).resizable else agent
 
 
 def words_of(agent: Any) -> tuple[str, ...] | None:
-    """The words of texts that an agent tells apart; None where it reads any."""
+    """The vocabulary of an agent that reads text; None if it reads any word."""
     return agent.words if traits_of(agent).knows_words else None
 
 
-def ask(
+def predict_actions(
     agent: Any,
     observations: Any,
     state: Any,
@@ -147,30 +150,33 @@ def ask(
     deterministic: bool,
     commands: Any = None,
 ) -> tuple[Any, Any]:
-    """Actions ``[B, ...]`` and the agent's next state, by ``agent.predict``.
+    """Call ``agent.predict`` with the arguments that the agent's traits ask for.
 
     Args:
         agent: a :class:`Player`.
-        observations: of B worlds.
-        state: what the last call gave, None in the first.
-        starts: which worlds' episodes have just begun, bool ``[B]``.
-        rewards: of the last step, as the agent is told them, ``[B]``; only an agent that hears rewards gets them.
-        deterministic: the policy's mode instead of a sample.
-        commands: the admissible ones of each world of texts; None where the worlds are none.
+        observations: observations of B environments, ``[B, ...]``.
+        state: the agent's state from the previous call; None in the first call.
+        starts: whether each environment's episode has just begun, bool ``[B]``.
+        rewards: observed rewards of the last step, ``[B]``; passed on only if the agent takes rewards.
+        deterministic: whether to use the mode of the policy instead of a sample.
+        commands: admissible commands of each text environment; None for other environments.
+
+    Returns:
+        Actions ``[B, ...]`` and the agent's next state.
     """
-    heard: dict[str, Any] = {} if commands is None else {"commands": commands}
+    arguments: dict[str, Any] = {} if commands is None else {"commands": commands}
     if traits_of(agent).hears_rewards:
-        heard["reward"] = np.where(starts, 0.0, rewards).astype(np.float32)
+        arguments["reward"] = np.where(starts, 0.0, rewards).astype(np.float32)
     actions, state = agent.predict(
-        observations, state=state, episode_start=starts, deterministic=deterministic, **heard
+        observations, state=state, episode_start=starts, deterministic=deterministic, **arguments
     )
     return actions, state
 
 
-def promises(agent: Any, state: Any, count: int) -> np.ndarray | None:
-    """The returns that the agent promises in ``count`` worlds, float64 ``[count]``; None where it promises none.
+def promised_returns(agent: Any, state: Any, count: int) -> np.ndarray | None:
+    """The returns that the agent promises in ``count`` environments, float64 ``[count]``; None if it makes no promise.
 
-    Only the entries of episodes whose first step was just asked for mean something.
+    Only the entries of episodes at their first step are meaningful.
     """
     if not traits_of(agent).promises:
         return None

@@ -1,4 +1,4 @@
-"""Whether an environment of a stranger speaks Gymnasium's interface, asked before any work is done in it."""
+"""Check that a third-party environment follows Gymnasium's interface, before any training or evaluation starts."""
 
 import copy
 import inspect
@@ -19,59 +19,59 @@ __all__ = ["check_interface"]
 
 
 def check_interface(env_id: str, env_kwargs: dict[str, Any] | None = None) -> None:
-    """Refuse an environment that was written for an older interface, or answers otherwise than its spaces say.
+    """Refuse an environment that uses an older interface or whose observations do not match its observation space.
 
-    It is made, reset and stepped once on its own. Environments of the catalog are known to be right.
+    The check makes a separate instance, resets it and takes one step. Environments of the catalog are not checked.
 
     Raises:
-        AskError: what ``reset`` and ``step`` take or give is not Gymnasium's.
-        SpaceMismatch: an observation has another shape than the observation space.
+        AskError: the signatures or return values of ``reset`` and ``step`` are not those of Gymnasium.
+        SpaceMismatch: the shape of an observation differs from that of the observation space.
     """
     if env_id in {entry.id for entry in catalog.entries("env")}:
         return
     env: Any = make_env(env_id, env_kwargs)
     try:
-        while isinstance(env, TimeLimit | OrderEnforcing | PassiveEnvChecker):  # they take five values for granted
+        while isinstance(env, TimeLimit | OrderEnforcing | PassiveEnvChecker):  # they expect five values from step()
             env = env.env
         _check_reset_and_step(env, env_id)
     except AskError:
         raise
     except Exception as error:
         if not env_kwargs:
-            raise  # the environment's own mistake: its author wants to see where
+            raise  # a bug in the environment: its author needs the traceback
         raise AskError(f"{env_id} fails when it is made with {env_kwargs}: {type(error).__name__}: {error}") from error
     finally:
         try:
             env.close()
-        except Exception as error:  # it has told what it was asked
+        except Exception as error:  # the check itself is done
             warnings.warn(f"{env_id} could not be closed: {type(error).__name__}: {error}", stacklevel=2)
 
 
 def _check_reset_and_step(env: Any, env_id: str) -> None:
-    how = "See https://gymnasium.farama.org/introduction/migration_guide"
+    guide = "See https://gymnasium.farama.org/introduction/migration_guide"
     parameters = inspect.signature(env.reset).parameters
-    takes_all = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
-    if not takes_all and not {"seed", "options"} <= set(parameters):
-        taken = ", ".join(parameters) or "nothing"
-        raise AskError(f"reset() of {env_id} takes {taken}; it must take seed and options. {how}.")
-    found = env.reset(seed=0)
-    if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], dict)):
-        raise AskError(f"reset() of {env_id} gives {_sort(found)}; it must give (observation, info). {how}.")
-    _check_shape(env.observation_space, found[0], f"reset() of {env_id}")
-    if isinstance(env.action_space, spaces.Text):  # words at random say nothing
+    takes_any_keyword = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    if not takes_any_keyword and not {"seed", "options"} <= set(parameters):
+        names = ", ".join(parameters) or "nothing"
+        raise AskError(f"reset() of {env_id} takes {names}; it must take seed and options. {guide}.")
+    result = env.reset(seed=0)
+    if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)):
+        raise AskError(f"reset() of {env_id} returns {_describe(result)}; it must return (observation, info). {guide}.")
+    _check_shape(env.observation_space, result[0], f"reset() of {env_id}")
+    if isinstance(env.action_space, spaces.Text):  # a random text is rarely a valid command
         return
     action_space = copy.deepcopy(env.action_space)  # a class may share its space among all its environments
     action_space.seed(0)
-    found = env.step(action_space.sample())
-    if not (isinstance(found, tuple) and len(found) == 5 and isinstance(found[4], dict)):
+    result = env.step(action_space.sample())
+    if not (isinstance(result, tuple) and len(result) == 5 and isinstance(result[4], dict)):
         raise AskError(
-            f"step() of {env_id} gives {_sort(found)}; it must give "
-            f"(observation, reward, terminated, truncated, info). {how}."
+            f"step() of {env_id} returns {_describe(result)}; it must return "
+            f"(observation, reward, terminated, truncated, info). {guide}."
         )
-    _check_shape(env.observation_space, found[0], f"step() of {env_id}")
-    for name, value in zip(("reward", "terminated", "truncated"), found[1:4], strict=True):
+    _check_shape(env.observation_space, result[0], f"step() of {env_id}")
+    for name, value in zip(("reward", "terminated", "truncated"), result[1:4], strict=True):
         if np.size(value) != 1 or not isinstance(value, numbers.Number | np.ndarray | np.generic):
-            raise AskError(f"step() of {env_id} gives {_sort(value)} as {name}; it must be one number.")
+            raise AskError(f"step() of {env_id} returns {_describe(value)} as {name}; it must be one number.")
 
 
 def _check_shape(space: spaces.Space[Any], observation: Any, source: str) -> None:
@@ -81,13 +81,13 @@ def _check_shape(space: spaces.Space[Any], observation: Any, source: str) -> Non
     elif space.shape is None and not isinstance(space, spaces.Dict):
         fits = isinstance(observation, str) if isinstance(space, spaces.Text) else space.contains(observation)
         if not fits:
-            raise SpaceMismatch(f"{source} gives the observation {_sort(observation)}, which is not in {space}.")
+            raise SpaceMismatch(f"{source} returns the observation {_describe(observation)}, which is not in {space}.")
     elif isinstance(space, spaces.Dict) or np.shape(observation) != space.shape:
-        raise SpaceMismatch(f"{source} gives an observation of {_sort(observation)}, but the space is {space}.")
+        raise SpaceMismatch(f"{source} returns an observation of {_describe(observation)}, but the space is {space}.")
 
 
-def _sort(value: Any) -> str:
-    """What kind of value it is, in few words."""
+def _describe(value: Any) -> str:
+    """A short description of a value for error messages."""
     if isinstance(value, tuple | list):
         return f"{len(value)} values"
     if isinstance(value, np.ndarray):

@@ -1,7 +1,7 @@
-"""What environments may offer beyond Gymnasium's interface, a protocol each: ``isinstance(env.unwrapped, Uncertain)``.
+"""Protocols for optional features of environments beyond Gymnasium's interface.
 
-A family offers one by having its attributes; nothing is registered. Suites, controllers and agents name the protocol
-that they need.
+An environment supports a protocol by having its attributes; nothing is registered. Suites, controllers and agents
+check the protocol that they need: ``isinstance(env.unwrapped, Uncertain)``.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,13 +17,13 @@ __all__ = [
 
 @runtime_checkable
 class Stateful(Protocol):
-    """An environment, or a batch, that can be put back to where it was."""
+    """An environment, or a batch, whose state can be saved and restored."""
 
     def get_state(self) -> dict[str, Any]:
-        """All that its future depends on: nested dictionaries of arrays and plain JSON values."""
+        """The complete state as nested dictionaries of arrays and plain JSON values."""
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Put back what :meth:`get_state` gave, also in another one made with the same arguments."""
+        """Restore a state from :meth:`get_state`, also of another instance made with the same arguments."""
 
 
 @runtime_checkable
@@ -37,7 +37,7 @@ class Uncertain(Protocol):
 
 @runtime_checkable
 class Controlled(Protocol):
-    """An environment that brings along controllers made by hand, to stand beside agents."""
+    """An environment that provides hand-made controllers to compare agents with."""
 
     @property
     def controllers(self) -> Mapping[str, Any]:
@@ -46,16 +46,16 @@ class Controlled(Protocol):
 
 @runtime_checkable
 class Worded(Protocol):
-    """Worlds of texts that can list their words."""
+    """A text environment that can list its vocabulary."""
 
     @property
     def vocabulary(self) -> tuple[str, ...] | None:
-        """Every word of observations and useful commands; None where they cannot be listed."""
+        """Every word of observations and useful commands; None if they cannot be listed."""
 
 
 @runtime_checkable
 class TurnLimited(Protocol):
-    """An environment that ends episodes by itself, after a number of turns given by its argument ``max_turns``."""
+    """An environment that truncates its episodes after ``max_turns`` turns, one of its arguments."""
 
     @property
     def max_turns(self) -> int:
@@ -64,15 +64,15 @@ class TurnLimited(Protocol):
 
 @runtime_checkable
 class Demonstrating(Protocol):
-    """A batch that shows expert episodes."""
+    """A batch that can generate demonstrations by an expert."""
 
     def demonstrations(self, seeds: Iterable[int], expert: str, random_share: float) -> Iterator[Any]:
-        """One episode a seed, by an expert of which a share of the commands is replaced by random ones."""
+        """Yield one expert episode per seed, with a share of the commands replaced by random ones."""
 
 
 @runtime_checkable
 class Drawn(Protocol):
-    """An environment that can be drawn: ``metadata["render_modes"]`` lists how, ``render_mode`` is what it does."""
+    """An environment that can be rendered, with ``metadata["render_modes"]`` and ``render_mode`` as in Gymnasium."""
 
     metadata: dict[str, Any]
     render_mode: str | None
@@ -80,15 +80,15 @@ class Drawn(Protocol):
 
 @runtime_checkable
 class Generated(Protocol):
-    """An environment whose worlds are drawn from a split of all worlds of a size."""
+    """An environment that generates its worlds, of a given size and from one split."""
 
     @property
     def split(self) -> str:
-        """What it draws from: "train", "seen" or "unseen"."""
+        """The split: "train", "seen" or "unseen"."""
 
     @property
     def dials(self) -> Mapping[str, Any]:
-        """What the size is made of, each an argument of the environment too; empty where there is none."""
+        """The size parameters, each also an argument of the environment; empty if it has none."""
 
 
 @runtime_checkable
@@ -97,16 +97,16 @@ class LaidOut(Protocol):
 
     @property
     def agent_windows(self) -> np.ndarray:
-        """int64 [A, F]; the entries of the flattened observation that each agent sees."""
+        """Indices of the entries of the flattened observation that each agent sees, int64 [A, F]."""
 
 
 @runtime_checkable
 class Mirrored(Protocol):
-    """An environment, or a batch, of several agents that knows what an agent would see in the mirrored world."""
+    """An environment, or a batch, of several agents that can mirror an agent's observation."""
 
     @property
     def agent_mirror(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Indices and signs, [F] each, of an agent's own observation; None where there is no mirror."""
+        """Indices and signs, [F] each, that mirror an agent's observation; None if there is no mirror symmetry."""
 
 
 @runtime_checkable
@@ -115,7 +115,7 @@ class Convecting(Protocol):
 
     @property
     def cell(self) -> Any:
-        """The cell as it was asked for: ``rayleigh``, ``prandtl``, ``columns``, ``seen_heaters`` and so on."""
+        """The configured cell: ``rayleigh``, ``prandtl``, ``columns``, ``seen_heaters`` and so on."""
 
 
 @runtime_checkable
@@ -126,6 +126,6 @@ class Adapter(Protocol):
 
 
 def controllers_of(env: Any) -> Mapping[str, Any]:
-    """The controllers that an environment brings along, by name; most bring none."""
+    """The hand-made controllers that an environment provides, by name; empty for most environments."""
     base = env.unwrapped
     return base.controllers if isinstance(base, Controlled) else {}

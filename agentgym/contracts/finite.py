@@ -1,4 +1,4 @@
-"""NaN and infinity are refused where they first appear, by one rule for observations, rewards, actions and settings."""
+"""Checks for NaN and infinity in observations, rewards, actions and settings."""
 
 import math
 import numbers
@@ -13,9 +13,9 @@ __all__ = ["is_finite", "non_finite_settings", "require_finite"]
 
 
 def is_finite(values: Any) -> bool:
-    """Whether no entry is NaN or infinite: of a number, an array, or a dictionary or tuple of them.
+    """Whether a number, an array, or a dictionary, list or tuple of them has no entry that is NaN or infinite.
 
-    Texts, booleans and whole numbers always are.
+    Strings, booleans and integers always count as finite.
     """
     if isinstance(values, np.ndarray):
         return values.dtype.kind not in "fc" or np.count_nonzero(np.isfinite(values)) == values.size
@@ -31,28 +31,28 @@ def is_finite(values: Any) -> bool:
 
 
 def require_finite(what: str, values: Any, where: str = "") -> None:
-    """Refuse NaN and infinity.
+    """Raise an error if any entry is NaN or infinite.
 
     Args:
-        what: what the values are, e.g. "the observation of Pendulum-v1".
+        what: name of the values for the message, e.g. "the observation of Pendulum-v1".
         values: a number, an array, or a dictionary or tuple of them.
         where: where it happened, e.g. "at step 151".
 
     Raises:
-        NonFinite: an entry is NaN or infinite; the message has what, entry, value and where.
+        NonFinite: an entry is NaN or infinite; the message names the values, the entry, its value and the place.
     """
     if not is_finite(values):
-        path, value = _first(values)
+        path, value = _first_non_finite(values)
         entry = f"entry {', '.join(map(repr, path))} is " if path else "it is "
         raise NonFinite(f"{what} is not finite{' ' + where if where else ''}: {entry}{value}.")
 
 
-def _first(values: Any) -> tuple[list[Any], Any]:
-    """The first entry that is not finite: the keys and indices that lead to it, and its value."""
+def _first_non_finite(values: Any) -> tuple[list[Any], Any]:
+    """The keys and indices of the first entry that is not finite, and its value."""
     if isinstance(values, Mapping | tuple | list):
         parts = values.items() if isinstance(values, Mapping) else enumerate(values)
         key, part = next((key, part) for key, part in parts if not is_finite(part))
-        path, value = _first(part)
+        path, value = _first_non_finite(part)
         return [key, *path], value
     if not isinstance(values, np.ndarray):
         return [], values
@@ -61,7 +61,7 @@ def _first(values: Any) -> tuple[list[Any], Any]:
 
 
 def non_finite_settings(settings: Mapping[str, Any], path: str = "") -> list[str]:
-    """The settings that are NaN or infinite, nested ones included, each as ``"name=value"``."""
+    """The settings that are NaN or infinite, including nested ones, each as ``"name=value"``."""
     found = []
     for name, value in settings.items():
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Names with settings as one types them: ``parameter-grid:points=7,endpoint=false`` or ``ObservationNoise:std=0.1``."""
+"""Parsing and validation of settings: hyperparameters, presets and texts such as ``ObservationNoise:std=0.1``."""
 
 import dataclasses
 import inspect
@@ -26,7 +26,7 @@ Settings = TypeVar("Settings")
 
 
 class Range(NamedTuple):
-    """The numbers that a setting may be: from ``low`` (``above``: only above it) to ``high``."""
+    """The allowed range of a numeric setting: from ``low`` (exclusive if ``above``) to ``high``."""
 
     low: float
     high: float = math.inf
@@ -43,7 +43,7 @@ class Range(NamedTuple):
 
 
 class Preset(NamedTuple):
-    """Settings that go by a name: what they are for, with their source, and the fields that differ from the default."""
+    """Named settings: their purpose and source, and the fields that differ from the defaults."""
 
     about: str
     settings: Mapping[str, Any]
@@ -57,65 +57,65 @@ class Preset(NamedTuple):
 class AgentConfig:
     """Base of an agent's ``Config``, a dataclass whose fields are the agent's hyperparameters.
 
-    Constructor keywords, ``--config.FIELD``, ``--help`` and what a run records come from the fields.
+    The fields define the constructor's keywords, the ``--config.FIELD`` options, their help, and what a run records.
 
     Attributes:
-        presets: settings by name: ``--preset NAME``, ``Agent(..., preset=NAME)``, :meth:`preset`.
+        presets: presets by name, for ``--preset NAME``, ``Agent(..., preset=NAME)`` and :meth:`preset`.
     """
 
     presets: ClassVar[Mapping[str, Preset]] = {}
 
     @classmethod
     def preset(cls, name: str, **settings: Any) -> Self:
-        """The settings of that name, but for those given beside it.
+        """The settings of a preset, overridden by ``settings``.
 
         Raises:
-            UnknownId: no such preset or field; the message gives the nearest.
-            InvalidParameter, NonFinite: a value cannot be.
+            UnknownId: there is no such preset or field; the message suggests the nearest names.
+            InvalidParameter, NonFinite: a value is not allowed.
         """
         return from_settings(cls, cls.with_preset(name, settings), cls.agent_name())
 
     @classmethod
     def with_preset(cls, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """``settings``, and those of the preset for the fields that they leave out; without a name only the former.
+        """``settings`` with missing fields filled in from the preset; ``settings`` alone if ``name`` is empty.
 
         Raises:
-            UnknownId: no such preset; the message gives the nearest.
+            UnknownId: there is no such preset; the message suggests the nearest names.
         """
         if name and name not in cls.presets:
-            hint = f"There are: {', '.join(cls.presets)}." if cls.presets else f"{cls.agent_name()} has none."
+            hint = f"Presets: {', '.join(cls.presets)}." if cls.presets else f"{cls.agent_name()} has none."
             raise UnknownId(f"preset of {cls.agent_name()}", str(name), cls.presets, hint)
         return {**(cls.presets[name].settings if name else {}), **settings}
 
     @classmethod
     def agent_name(cls) -> str:
-        """The agent's, in messages."""
+        """The agent's name in messages."""
         return cls.__name__.removesuffix("Config")
 
     @classmethod
     def in_signature(cls, constructor: Any) -> inspect.Signature:
-        """The signature of a constructor in which the fields stand in the place of ``**settings``."""
-        taken = [one for name, one in inspect.signature(constructor).parameters.items() if name != "self"]
-        hints, names = get_type_hints(cls), {one.name for one in taken}
+        """The signature of a constructor with ``**settings`` replaced by the fields."""
+        own = [parameter for name, parameter in inspect.signature(constructor).parameters.items() if name != "self"]
+        hints, names = get_type_hints(cls), {parameter.name for parameter in own}
         fields = [
             inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default,
                               annotation=hints[field.name])
             for field in dataclasses.fields(cls) if field.name not in names
         ]  # fmt: skip
-        return inspect.Signature([*(one for one in taken if one.kind is not one.VAR_KEYWORD), *fields])
+        return inspect.Signature([*(each for each in own if each.kind is not each.VAR_KEYWORD), *fields])
 
     def to_kwargs(self) -> dict[str, Any]:
-        """The fields as keyword arguments of the agent's class."""
+        """The fields as keyword arguments for the agent's constructor."""
         return {name: getattr(self, name) for name in field_names(type(self))}
 
 
 def field_names(settings_class: Any) -> list[str]:
-    """Of a dataclass, the fields that one sets."""
+    """Names of a dataclass's fields that its constructor takes."""
     return [field.name for field in dataclasses.fields(settings_class) if field.init]
 
 
 def parse_settings(text: str) -> tuple[str, dict[str, Any]]:
-    """Split ``name:key=value,key=value``; a value is JSON where it can be, a list ``a+b+c``, text otherwise.
+    """Split ``name:key=value,key=value``. A value is parsed as JSON, else as a list ``a+b+c``, else kept as text.
 
     >>> parse_settings("parameter-grid:points=7,endpoint=false")
     ('parameter-grid', {'points': 7, 'endpoint': False})
@@ -128,7 +128,7 @@ def parse_values(pairs: list[str] | tuple[str, ...]) -> dict[str, Any]:
     """Turn ``key=value`` texts into a dictionary.
 
     Raises:
-        AskError: a text has no key or no ``=``, or a key stands there twice.
+        AskError: a text has no key or no ``=``, or a key is repeated.
         NonFinite: a value is NaN or infinite.
     """
     values: dict[str, Any] = {}
@@ -140,8 +140,8 @@ def parse_values(pairs: list[str] | tuple[str, ...]) -> dict[str, Any]:
         if key in values:
             raise AskError(f"{key} is given twice, as {pair!r} the second time.")
         values[key] = _value(value.strip())
-    if found := non_finite_settings(values):
-        raise NonFinite(f"{found[0]} is not a finite number.")
+    if bad := non_finite_settings(values):
+        raise NonFinite(f"{bad[0]} is not a finite number.")
     return values
 
 
@@ -155,38 +155,38 @@ def _value(text: str) -> Any:
 
 
 def from_settings(settings_class: type[Settings], values: dict[str, Any], what: str) -> Settings:
-    """Build a settings dataclass, refusing fields it does not have and values of another type than a field's.
+    """Build a settings dataclass; refuse unknown fields and values of the wrong type.
 
     Raises:
-        UnknownId: a field that ``settings_class`` does not have; the message gives the nearest.
+        UnknownId: ``settings_class`` has no such field; the message suggests the nearest names.
         NonFinite: a value is NaN or infinite.
-        InvalidParameter: a value is of another type.
+        InvalidParameter: a value has the wrong type.
     """
     hints = get_type_hints(settings_class)
     known = field_names(settings_class)
     for key in values:
         if key not in known:
             raise UnknownId(f"setting of {what}", str(key), known)
-    if found := non_finite_settings(values):
-        raise NonFinite(f"{found[0]} is not a finite number, as a setting of {what}.")
+    if bad := non_finite_settings(values):
+        raise NonFinite(f"{bad[0]} is not a finite number, as a setting of {what}.")
     return settings_class(**{key: _as_type(value, hints[key], key, what) for key, value in values.items()})
 
 
 def check_settings(settings: Any, ranges: Mapping[str, Range], what: str) -> None:
-    """Hold the fields of a settings dataclass to their types and ranges, in place.
+    """Check the types and ranges of a settings dataclass and normalise its fields in place.
 
-    NumPy's scalars become Python's, paths texts, and whole numbers floats where the field is one: equal settings are
-    then written alike.
+    NumPy scalars become Python numbers, paths become strings, and integers become floats in float fields, so that
+    equal settings are recorded identically.
 
     Args:
         settings: a dataclass.
-        ranges: of fields that are numbers, or None.
-        what: what the settings are of, for messages.
+        ranges: allowed ranges of numeric fields; a field may also be None if its type allows it.
+        what: owner of the settings, for messages.
 
     Raises:
         NonFinite: a field is NaN or infinite.
-        InvalidParameter: it is of another type, or outside its range.
-        UnknownId: it is none of the choices that its type has.
+        InvalidParameter: a field has the wrong type or is outside its range.
+        UnknownId: a field is not one of its choices.
     """
     hints = get_type_hints(type(settings))
     for name in field_names(type(settings)):
@@ -200,16 +200,16 @@ def check_settings(settings: Any, ranges: Mapping[str, Range], what: str) -> Non
             if abs(value) > sys.float_info.max:
                 raise InvalidParameter(f"{name} of {what} is too large.")
             value = float(value)
-        object.__setattr__(settings, name, value)  # also where the dataclass is frozen
+        object.__setattr__(settings, name, value)  # works for frozen dataclasses too
 
 
 SCALARS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
 def _as_type(value: Any, wanted: Any, name: str, what: str) -> Any:
-    """``value`` as a field of type ``wanted`` holds it: a tuple also from a list or a single value, an int from 1e6.
+    """Convert ``value`` to the type ``wanted``: a list or a single value to a tuple, 1e6 to an int.
 
-    Types other than numbers, texts, choices and tuples of them are not checked.
+    Only numbers, strings, choices and tuples of them are checked.
     """
     origin, parts = get_origin(wanted), get_args(wanted)
     if origin in (Union, types.UnionType) and type(None) in parts and len(parts) == 2:
@@ -226,7 +226,7 @@ def _as_type(value: Any, wanted: Any, name: str, what: str) -> Any:
     value = plain(value)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if is_number and wanted is str:
-        return str(value)  # a text that JSON takes for a number
+        return str(value)  # a text that JSON parsed as a number
     if is_number and wanted is int and value == int(value):
         return int(value)
     if is_number if wanted is float else type(value) is wanted:
@@ -235,7 +235,7 @@ def _as_type(value: Any, wanted: Any, name: str, what: str) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """NumPy's numbers, also within lists, tuples and dictionaries, as Python's own, and arrays as lists."""
+    """Convert NumPy scalars to Python numbers and arrays to lists, also inside lists, tuples and dictionaries."""
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     if isinstance(value, dict):
@@ -246,10 +246,10 @@ def plain(value: Any) -> Any:
 
 
 def whole_number(what: str, value: Any, least: int, most: int = 2**63 - 1) -> int:
-    """``value`` as an int, of whichever type of whole numbers it is.
+    """``value`` as an int, from any integer type.
 
     Raises:
-        InvalidParameter: it is no whole number, below ``least`` or above ``most``.
+        InvalidParameter: it is not a whole number, or is below ``least`` or above ``most``.
     """
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or not least <= value <= most:
         bounds = f"of at least {least}" if most == 2**63 - 1 else f"from {least} to {most}"
@@ -261,7 +261,7 @@ def number_of_steps(total: Any) -> int:
     """``total_timesteps`` as an int, also from a float such as 1e5.
 
     Raises:
-        InvalidParameter: it is no whole number, or negative.
+        InvalidParameter: it is not a whole number, or is negative.
         NonFinite: it is NaN or infinite.
     """
     require_finite("total_timesteps", total)
@@ -272,14 +272,14 @@ def number_of_steps(total: Any) -> int:
 def finite_number(
     what: str, value: Any, least: float = -math.inf, most: float = math.inf, *, above: bool = False
 ) -> float:
-    """``value`` as a float, of whichever type of numbers it is.
+    """``value`` as a float, from any numeric type.
 
     Raises:
-        InvalidParameter: it is no finite number, below ``least`` (``above``: not above it) or above ``most``.
+        InvalidParameter: it is not a finite number between ``least`` (exclusive if ``above``) and ``most``.
     """
     number = math.nan
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
-        with suppress(OverflowError):  # a whole number of more than 300 digits
+        with suppress(OverflowError):  # an int with more than 300 digits
             number = float(value)
     if math.isfinite(number) and least <= number <= most and not (above and number == least):
         return number

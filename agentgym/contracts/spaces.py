@@ -1,4 +1,4 @@
-"""Gymnasium spaces as plain JSON values and back, exactly."""
+"""Lossless conversion of Gymnasium spaces to plain JSON values and back."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ __all__ = ["check_same_spaces", "space_from_json", "space_to_json"]
 
 
 def space_to_json(space: spaces.Space) -> dict[str, Any]:
-    """A Box, Discrete, MultiDiscrete, MultiBinary, Text or Dict space as JSON values.
+    """Convert a Box, Discrete, MultiDiscrete, MultiBinary, Text or Dict space to JSON values.
 
     Raises:
-        InvalidParameter: another kind of space.
+        InvalidParameter: the space is of another kind.
     """
     match space:
         case spaces.Box():
@@ -38,20 +38,20 @@ def space_to_json(space: spaces.Space) -> dict[str, Any]:
 
 
 def _compact(bounds: np.ndarray) -> Any:
-    """One number where all are equal (image bounds), else nested lists; Python floats hold float32 exactly."""
+    """A single number if all bounds are equal, else nested lists. Python floats represent float32 exactly."""
     return bounds.flat[0].item() if bounds.size and (bounds == bounds.flat[0]).all() else bounds.tolist()
 
 
 def space_from_json(values: dict[str, Any]) -> spaces.Space:
-    """The space that :func:`space_to_json` wrote.
+    """The inverse of :func:`space_to_json`.
 
     Raises:
-        CorruptFile: the values describe no space.
+        CorruptFile: the values do not describe a space.
     """
     try:
         return _read(values)
     except (KeyError, TypeError, ValueError, AssertionError) as error:
-        raise CorruptFile(f"the file describes no space this version knows: {values!r} ({error})") from error
+        raise CorruptFile(f"the file describes no space known to this version: {values!r} ({error})") from error
 
 
 def _read(values: dict[str, Any]) -> spaces.Space:
@@ -77,7 +77,7 @@ def _read(values: dict[str, Any]) -> spaces.Space:
 
 
 def check_same_spaces(agent: tuple[spaces.Space, spaces.Space], environment: tuple[spaces.Space, spaces.Space]) -> None:
-    """Compare (observation, action) spaces.
+    """Compare the (observation, action) spaces of an agent and an environment.
 
     Raises:
         SpaceMismatch: they differ; the message shows both.

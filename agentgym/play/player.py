@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 
-from agentgym.contracts.agent import ask, promises
+from agentgym.contracts.agent import predict_actions, promised_returns
 from agentgym.contracts.finite import is_finite, require_finite
 from agentgym.errors import InvalidAction
 from agentgym.play.worlds import Episode, Result, Worlds, row
@@ -213,11 +213,11 @@ class _Game:
         starts[list(self.playing)] = False
         starts[fresh] = True
         try:
-            actions, self.state = ask(
+            actions, self.state = predict_actions(
                 self.agent, shown.observations, self.state, starts, self.rewards, self.deterministic, commands
             )
             _require_count(actions, count)
-            return actions, promises(self.agent, self.state, count) if fresh else None
+            return actions, promised_returns(self.agent, self.state, count) if fresh else None
         except Exception as error:
             self._fail(list(self.playing.values()), error)
             return None

@@ -22,7 +22,7 @@ from agentgym.contracts.agent import traits_of
 from agentgym.contracts.check_env import check_interface
 from agentgym.contracts.settings import AgentConfig, from_settings, whole_number
 from agentgym.errors import AskError, InvalidParameter, Stopped
-from agentgym.make import has_exact_batch, leave_the_simulator, make_env, make_native_batch, perturbed
+from agentgym.make import has_exact_batch, make_env, make_native_batch, perturbed, preserve_dynamics
 from agentgym.progress import TrainingProgress, bar
 from agentgym.runs.checkpoints import Checkpoints, Saved
 from agentgym.runs.locks import RunLock, locked
@@ -207,7 +207,7 @@ def training_environments(config: RunConfig) -> VecEnv | RecordedBatch:
     One world of an exact batch is a single environment too, and steps quicker as one.
     """
     exact = has_exact_batch(config.env, config.env_kwargs)
-    fits = config.num_envs > 1 and leave_the_simulator(config.perturbations) if exact else not config.perturbations
+    fits = config.num_envs > 1 and preserve_dynamics(config.perturbations) if exact else not config.perturbations
     if fits:
         mode = AutoresetMode.DISABLED if exact else AutoresetMode.SAME_STEP
         batch = make_native_batch(config.env, config.env_kwargs, config.num_envs, mode)

@@ -11,7 +11,7 @@ from gymnasium import spaces
 
 from agentgym import agents, catalog
 from agentgym.agents.offline.agent import OfflineAgent
-from agentgym.contracts.agent import Player, Traits, acting_in, ask, promises, traits_of, words_of
+from agentgym.contracts.agent import Player, Traits, acting_in, predict_actions, promised_returns, traits_of, words_of
 from agentgym.envs.text.env import HouseholdEnv
 from agentgym.wrappers.preprocessing import AsTrained, Preprocessing
 
@@ -77,10 +77,10 @@ def test_a_foreign_agent_is_asked_in_the_plain_way():
     agent = Foreign()
     assert isinstance(agent, Player)
     observations = np.ones((3, 2))
-    actions, state = ask(agent, observations, None, np.ones(3, bool), np.zeros(3), deterministic=True)
+    actions, state = predict_actions(agent, observations, None, np.ones(3, bool), np.zeros(3), deterministic=True)
     assert actions is observations
     assert state is None
-    assert promises(agent, state, 3) is None
+    assert promised_returns(agent, state, 3) is None
     assert words_of(agent) is None
     assert acting_in(agent, "elsewhere") is agent
 

@@ -36,7 +36,7 @@ def test_what_is_given_beside_a_preset_wins():
 
 @pytest.mark.parametrize("agent", ["sac", "bc"])
 def test_an_unknown_preset_is_refused_with_the_list(agent):
-    with pytest.raises(UnknownId, match="There are: mujoco" if agent == "sac" else "has none"):
+    with pytest.raises(UnknownId, match="Presets: mujoco" if agent == "sac" else "has none"):
         CONFIGS[agent].preset("mujocco")
 
 

@@ -73,7 +73,7 @@ def test_a_folder_of_something_else_is_left_alone(work, more, capsys):
     (work / "thesis").mkdir()
     (work / "thesis/rows.csv").write_text("mine")
     (work / "file").write_text("mine")
-    for out, said in (("thesis", "no evaluation"), ("file", "no evaluation"), ("file/below", "no folder")):
+    for out, said in (("thesis", "not an evaluation"), ("file", "not an evaluation"), ("file/below", "no folder")):
         assert said in refused(capsys, "--out", out, *more)
     assert (work / "thesis/rows.csv").read_text() == (work / "file").read_text() == "mine"
     assert "--suite" in refused(capsys, "--suite")

@@ -129,8 +129,8 @@ class Turned(Right):
 @pytest.mark.parametrize(
     ("env", "said"),
     [
-        (FourValues, r"step\(\) of Old-v0 gives 4 values; it must give \(observation"),
-        (BareReset, r"must give \(observation, info\)"),
+        (FourValues, r"step\(\) of Old-v0 returns 4 values; it must return \(observation"),
+        (BareReset, r"must return \(observation, info\)"),
         (NoSeed, "must take seed and options"),
         (OneEntry, r"array of shape \(1,\)"),
         (TwoRewards, r"array of shape \(2,\) as reward"),

@@ -30,7 +30,7 @@ def test_make_list_show_check(capsys, home):
     assert run("make", "frozenlake") == 0
     said = capsys.readouterr().out
     assert "agentgym/frozenlake/standard-v0: made" in said
-    assert "agentgym/frozenlake/standard-v0: was there already" in said
+    assert "agentgym/frozenlake/standard-v0: already exists" in said
     assert run("list") == 0
     line = next(line for line in capsys.readouterr().out.splitlines() if "bernoulli" in line)
     assert line.split() == ["bernoulli-bandit:size=100", "100", "100", "0.18", "±", "0.384", "0.5", "0.9"]
@@ -38,7 +38,7 @@ def test_make_list_show_check(capsys, home):
     shown = capsys.readouterr().out
     assert all(key in shown for key in ("sha256", "settings.p", "agentgym data make bernoulli-bandit:size=100", "git"))
     assert run("check", "frozenlake", "agentgym/bernoulli-bandit/size100-v0") == 0
-    assert capsys.readouterr().out.count("nothing is wrong") == 2
+    assert capsys.readouterr().out.count("no problems found") == 2
 
 
 def test_check_ends_with_1_on_errors_and_with_0_on_warnings(capsys, home):

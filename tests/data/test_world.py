@@ -118,7 +118,7 @@ def test_the_environment_to_evaluate_in_is_the_author_s(home):
         ({"name": "Mark", "entry_point": "worldtrap:Mark", "kwargs": {}}, "which modules are imported"),
         ({"name": "ClipReward", "entry_point": "worldtrap:ClipReward", "kwargs": {}}, "which modules are imported"),
         ({"name": "ClipReward", "entry_point": "gymnasium.wrappers.transform_reward:ClipReward",
-          "kwargs": {"no_such": 1}}, "cannot be put around"),
+          "kwargs": {"no_such": 1}}, "cannot wrap"),
     ],
 )  # fmt: skip
 def test_other_wrappers_are_refused_with_the_way_out_and_the_linter_says_the_same(

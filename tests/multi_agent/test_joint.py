@@ -107,7 +107,7 @@ def test_actions_that_cannot_be_are_refused(action):
 
 
 def test_the_pettingzoo_form_by_name(monkeypatch):
-    with pytest.raises(AskError, match="no PettingZoo form"):
+    with pytest.raises(AskError, match="no PettingZoo version"):
         agentgym.parallel_env("agentgym/RobustHopper-v0")
     with pytest.raises(UnknownId, match="RobustHopper"):
         agentgym.parallel_env("agentgym/RobustHoper-v0")
