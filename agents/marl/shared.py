@@ -214,13 +214,13 @@ class SharedAgent(Savable):
 
     @property
     def device(self) -> torch.device:
-        """Where the policy is."""
+        """The device of the policy."""
         return self.learner.device
 
     # Saving
 
     def parts(self) -> dict[str, Part]:
-        """The learner's."""
+        """The learner's networks and optimisers."""
         return self.learner.parts()
 
     def inventory(self) -> Inventory:
@@ -228,7 +228,7 @@ class SharedAgent(Savable):
         return self.learner.inventory()
 
     def about(self) -> dict[str, Any]:
-        """What the learner says of itself, and the layout."""
+        """The learner's values of :meth:`Savable.about`, plus the layout."""
         return {**self.learner.about(), "joint": self.layout.to_json()}
 
     @classmethod
@@ -241,11 +241,11 @@ class SharedAgent(Savable):
 
 
 class JointPolicy:
-    """A policy for one agent, applied to all agents of joint observations; gradients flow to the observations.
+    """Applies a single-agent policy to all agents of joint observations; gradients reach the observations.
 
     Args:
-        layout: which entries each agent sees.
-        own: the policy on windows [B, F].
+        layout: which entries each agent observes.
+        own: the single-agent policy, on windows [B, F].
     """
 
     def __init__(self, layout: Layout, own: Any) -> None:
@@ -253,7 +253,7 @@ class JointPolicy:
         self._windows = torch.as_tensor(layout.windows, dtype=torch.int64, device=own.device)
 
     def get_distribution(self, observations: Tensor) -> DiagGaussianDistribution:
-        """The distribution of joint actions [n, A * a] for joint observations [n, ...]."""
+        """The distribution of the joint actions [n, A * a], given joint observations [n, ...]."""
         windows = observations.flatten(1)[:, self._windows].flatten(0, 1)
         own: Any = self.own.get_distribution(windows)
         means = own.distribution.mean.reshape(len(observations), -1)

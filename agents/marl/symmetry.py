@@ -1,4 +1,4 @@
-"""Policies that do the same in a world and in its mirror image, whatever their weights are."""
+"""Policies that are invariant under the environment's reflection, for any weights."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,14 +14,14 @@ __all__ = ["MirrorInvariant", "MirrorInvariantMirrorDescent", "Symmetrised"]
 
 
 class Symmetrised(nn.Module):
-    """(f(o) + f(mirrored o)) / 2.
+    """The symmetrised network (f(o) + f(mirrored o)) / 2.
 
-    Equal for a window and its mirror image to the bit: both networks' passes have the same shape, and a sum does not
-    depend on the order of its two terms.
+    The output is bit-equal for a window and its mirror image: both passes have the same shape, and the sum of two terms
+    does not depend on their order.
 
     Args:
         network: f.
-        indices, signs: the mirror image is ``o[:, indices] * signs``.
+        indices, signs: the mirror image of ``o`` is ``o[:, indices] * signs``.
     """
 
     indices: Tensor
@@ -30,33 +30,33 @@ class Symmetrised(nn.Module):
     def __init__(self, network: nn.Module, indices: Sequence[int], signs: Sequence[float]) -> None:
         super().__init__()
         self.network = network
-        self.register_buffer("indices", torch.as_tensor(indices), persistent=False)  # given again with the arguments
+        self.register_buffer("indices", torch.as_tensor(indices), persistent=False)  # saved with the arguments
         self.register_buffer("signs", torch.as_tensor(signs, dtype=torch.float32), persistent=False)
 
     def forward(self, windows: Tensor) -> Tensor:
-        """[B, F] to [B, D]."""
+        """Map windows [B, F] to [B, D]."""
         mirrored = windows.index_select(1, self.indices) * self.signs
         found: Tensor = 0.5 * (self.network(windows) + self.network(mirrored))
         return found
 
 
 class MirrorInvariant(ActorCriticMlpPolicy):
-    """An actor-critic whose action distribution and value are those of the mirrored window.
+    """An actor-critic whose action distribution and value are the same for a window and its mirror image.
 
-    The hidden layers' outputs are averaged over both; the heads on top of them are linear.
+    The outputs of the hidden layers are averaged over both; the heads on top are linear.
 
     Args:
         *arguments, **keywords: those of the policy.
-        mirror: None for none, or indices [F] and signs [F] as lists.
+        mirror: indices [F] and signs [F] as lists, or None for no symmetry.
 
     Raises:
-        InvalidParameter: with running statistics, which know nothing of the mirror.
+        InvalidParameter: together with running statistics, which are not symmetric.
     """
 
     def __init__(self, *arguments: Any, mirror: Sequence[Sequence[Any]] | None = None, **keywords: Any) -> None:
         if mirror is not None and keywords.get("normalize_observations"):
             raise InvalidParameter(
-                "Observations that running statistics normalise have no exact mirror image. Use normalize=False, or "
+                "Observations normalised with running statistics have no exact mirror image. Use normalize=False, or "
                 "mirror=False."
             )
         self._mirror = mirror
@@ -72,4 +72,4 @@ class MirrorInvariant(ActorCriticMlpPolicy):
 
 
 class MirrorInvariantMirrorDescent(MirrorInvariant, OnPolicyMirrorDescentPolicy):
-    """On-policy MDPO's policy."""
+    """The policy of on-policy MDPO with the same symmetry."""

@@ -1,4 +1,4 @@
-"""MDPO's hyperparameters, off-policy and on-policy. Sources are in the card."""
+"""Hyperparameters of MDPO, off-policy and on-policy. The card gives the sources."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,27 +14,27 @@ __all__ = ["MDPOConfig", "OnPolicyMDPOConfig"]
 
 @dataclass
 class MDPOConfig(Checked):
-    """Off-policy: the paper's settings on MuJoCo, with Kullback-Leibler divergence."""
+    """Off-policy MDPO. The defaults are the paper's settings for MuJoCo with the Kullback-Leibler divergence."""
 
     # Optimisation
     learning_rate: float = 3e-4  # of actor, critics and value
     batch_size: int = 256
-    gamma: float = 0.99  # discount a step
-    tau: float = 0.005  # share of V that moves into its target at each update
+    gamma: float = 0.99  # discount per step
+    tau: float = 0.005  # step of V's target towards V at each update
 
     # Collection
     learning_starts: int = 10_000  # environment steps with uniformly random actions before the first update
     train_freq: int = 1  # steps of every environment between two rounds of updates
-    gradient_steps: int = 1  # updates a round; -1: as many as environment steps were made since the last
-    buffer_size: int = 1_000_000  # transitions kept
-    deterministic_collection: bool = False  # act by the mode, as the released code does
+    gradient_steps: int = 1  # updates per round; -1: as many as environment steps since the last round
+    buffer_size: int = 1_000_000  # transitions
+    deterministic_collection: bool = False  # act with the policy's mode, as the released code does
 
     # Mirror descent
-    step_size: float = 1.0  # t; 1 / t weighs the divergence from the old policy
+    step_size: float = 1.0  # t; the divergence from the old policy has the weight 1 / t
     ent_coef: float = 0.2  # lambda, the weight of the entropy; t = 1 / lambda gives SAC's loss
-    snapshot_interval: int = 1_000  # environment steps between two copies of the policy into the old policy
+    snapshot_interval: int = 1_000  # environment steps between two copies of the policy to the old policy
     tsallis_q: float = 1.0  # 1: entropy and KL; up to 2: Tsallis entropy and its Bregman divergence
-    regularization: float = 0.0  # weight of mean(mu^2) + mean(log_std^2); the released code has 1e-3
+    regularization: float = 0.0  # weight of mean(mu^2) + mean(log_std^2); 1e-3 in the released code
 
     # Networks
     actor_layers: tuple[int, ...] = (256, 256)
@@ -42,7 +42,7 @@ class MDPOConfig(Checked):
     activation: Activation = "relu"
 
     # Speed on a GPU (on a CPU both are slower or impossible)
-    compile: bool = False  # torch.compile on the networks' passes
+    compile: bool = False  # apply torch.compile to the networks
     cuda_graphs: bool = False  # record the update once, then replay it
 
     presets: ClassVar[Mapping[str, Preset]] = {
@@ -50,7 +50,7 @@ class MDPOConfig(Checked):
             "the paper's small setting", {"batch_size": 64, "actor_layers": (64, 64), "critic_layers": (64, 64)}
         ),
         "as-released": Preset(
-            "what the released code does where it differs: acts by the mode, regularises mean and deviation",
+            "the released code where it differs from the paper: acts with the mode, regularises mean and deviation",
             {"deterministic_collection": True, "regularization": 1e-3},
         ),
     }
@@ -68,15 +68,15 @@ class MDPOConfig(Checked):
 
 @dataclass
 class OnPolicyMDPOConfig(Checked):
-    """On-policy: the paper's "loaded" version, with proper treatment of time limits."""
+    """On-policy MDPO. The defaults are the paper's "loaded" version, with proper treatment of time limits."""
 
     # Collection
-    n_steps: int = 2048  # steps of every environment an iteration
-    bootstrap_time_limits: bool = True  # False: a time limit counts as the end, as in the released code
-    normalize: bool = True  # observations and rewards to unit scale by running statistics
+    n_steps: int = 2048  # steps per environment and iteration
+    bootstrap_time_limits: bool = True  # False: truncation counts as termination, as in the released code
+    normalize: bool = True  # scale observations and rewards to unit variance with running statistics
 
     # Policy
-    policy_steps: int = 10  # m, gradient steps an iteration, each on the whole batch
+    policy_steps: int = 10  # m, gradient steps per iteration, each on the whole batch
     divergence: Literal["new||old", "old||new"] = "new||old"  # direction of the KL
     tsallis_q: float = 1.0  # 1: KL; up to 2: the Bregman divergence of Tsallis entropy
     max_grad_norm: float = 0.5
@@ -85,12 +85,12 @@ class OnPolicyMDPOConfig(Checked):
     value_epochs: int = 5
     value_batch_size: int = 128
     clip_values: bool = True  # keep new values within 0.2 t_k of the old
-    gamma: float = 0.99  # discount a step
+    gamma: float = 0.99  # discount per step
     gae_lambda: float = 0.95
 
     # Optimisation
     learning_rate: float = 3e-4  # of policy and value
-    anneal_learning_rate: bool = True  # down to 0, by t_k
+    anneal_learning_rate: bool = True  # to 0, proportionally to t_k
 
     # Networks
     actor_layers: tuple[int, ...] = (64, 64)
@@ -98,15 +98,15 @@ class OnPolicyMDPOConfig(Checked):
     activation: Activation = "tanh"
     orthogonal: bool = True  # orthogonal initial weights
 
-    rules: ClassVar[Mapping[str, Rule]] = {**RULES, "n_steps": whole(2)}  # one step has no spread of advantages
+    rules: ClassVar[Mapping[str, Rule]] = {**RULES, "n_steps": whole(2)}  # normalising advantages needs two steps
 
     presets: ClassVar[Mapping[str, Preset]] = {
         "minimal": Preset(
-            'the paper\'s version without what makes it "loaded"',
+            'the paper\'s version without the extras that make it "loaded"',
             {"normalize": False, "clip_values": False, "orthogonal": False, "anneal_learning_rate": False},
         ),
         "as-released": Preset(
-            "the released code's time limits: a state that was cut off counts as terminal",
+            "the released code's time limits: truncation counts as termination",
             {"bootstrap_time_limits": False},
         ),
     }

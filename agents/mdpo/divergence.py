@@ -1,12 +1,12 @@
-"""The mirror map: Tsallis logarithms, and the Bregman divergences of Tsallis entropies in closed form.
+"""Tsallis logarithms, and Bregman divergences of Tsallis entropies in closed form.
 
 With s = q - 1 the logarithm is ln_q(x) = (x^s - 1) / s, which becomes log(x) as q goes to 1, and the divergence
 
     B_q(p || r) = 1/s * (integral of p^q  -  q * integral of p r^s)  +  integral of r^q
 
-belongs to the negative Tsallis entropy, the integral of p ln_q(p). It is not negative, it vanishes for p = r only,
-and it becomes KL(p || r) as q goes to 1. Up to what does not depend on p it is E_p[ln_q p - q ln_q r], the form
-that the off-policy loss samples.
+belongs to the negative Tsallis entropy, the integral of p ln_q(p). It is non-negative, vanishes only for p = r, and
+tends to KL(p || r) as q goes to 1. Up to a term independent of p it equals E_p[ln_q p - q ln_q r], the form that
+the off-policy loss estimates from samples.
 """
 
 import math
@@ -20,7 +20,7 @@ __all__ = ["bregman_divergence", "tsallis_log"]
 
 
 def tsallis_log(log_probability: Tensor, q: float) -> Tensor:
-    """ln_q of a probability or density whose natural logarithm is given; any shape."""
+    """ln_q of a probability or density, given its natural logarithm; any shape."""
     if q == 1.0:
         return log_probability
     return torch.expm1((q - 1.0) * log_probability) / (q - 1.0)
@@ -31,8 +31,8 @@ def bregman_divergence(p: Sequence[Distribution], r: Sequence[Distribution], q: 
 
     Args:
         p, r: independent factors of two policies, batched ``[B]`` or ``[B, A]``: Normal, Categorical or Bernoulli.
-        q: in [1, 2]. Above 1 it is summed over the factors and over the entries of each, as the authors sum
-            ln_q; only for KL is that the divergence of the joint distributions.
+        q: in [1, 2]. Above 1 the divergence is summed over the factors and over the entries of each, as the authors
+            sum ln_q; only for KL does this equal the divergence of the joint distributions.
     """
     parts = [kl_divergence(a, b) if q == 1.0 else _factor(a, b, q) for a, b in zip(p, r, strict=True)]
     return torch.stack([part.sum(1) if part.ndim > 1 else part for part in parts]).sum(0)
@@ -49,7 +49,7 @@ def _factor(p: Distribution, r: Distribution, q: float) -> Tensor:
 
 
 def _log_probabilities(distribution: Distribution) -> Tensor:
-    """[..., K] of a distribution over K outcomes."""
+    """Log-probabilities [..., K] of a distribution over K outcomes."""
     match distribution:
         case Categorical():
             return distribution.logits
@@ -60,7 +60,7 @@ def _log_probabilities(distribution: Distribution) -> Tensor:
 
 
 def _normal(p: Normal, r: Normal, q: float) -> Tensor:
-    """Entry by entry; each integral is written as E_p[ln_q], which stays finite as q goes to 1."""
+    """The divergence per entry. Each integral is written as E_p[ln_q], which stays finite as q goes to 1."""
     own = torch.expm1(_log_power(p, q)) / (q - 1.0)
     cross = torch.expm1(_log_cross(p, r, q)) / (q - 1.0)
     of_r = torch.expm1(_log_power(r, q)) / (q - 1.0)
@@ -68,12 +68,12 @@ def _normal(p: Normal, r: Normal, q: float) -> Tensor:
 
 
 def _log_power(p: Normal, q: float) -> Tensor:
-    """Log of the integral of p^q: a Gaussian's power is a Gaussian of variance sigma^2 / q, but for its scale."""
+    """Log of the integral of p^q. The power of a Gaussian is proportional to a Gaussian of variance sigma^2 / q."""
     return (1.0 - q) * (p.stddev.log() + 0.5 * math.log(2.0 * math.pi)) - 0.5 * math.log(q)
 
 
 def _log_cross(p: Normal, r: Normal, q: float) -> Tensor:
-    """Log of the integral of p r^s, the convolution of p with a Gaussian of variance sigma_r^2 / s, scaled."""
+    """Log of the integral of p r^s, a scaled convolution of p with a Gaussian of variance sigma_r^2 / s."""
     s = q - 1.0
     ratio = (p.stddev / r.stddev).square()
     scale = -s * (r.stddev.log() + 0.5 * math.log(2.0 * math.pi))

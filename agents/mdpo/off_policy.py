@@ -33,19 +33,19 @@ class MDPO(OffPolicyAgent):
 
     The policy takes one gradient step per environment step on the projection of
     pi_old^(1 - lambda t) exp(t Q) onto the tanh-Gaussians, where pi_old is the policy of the last multiple of
-    ``snapshot_interval`` steps. With ``step_size`` 1 / ``ent_coef`` the old policy drops out and the loss is SAC's.
+    ``snapshot_interval`` steps. With ``step_size`` = 1 / ``ent_coef`` the old policy cancels and the loss is SAC's.
 
     Args:
         policy: ``"MlpPolicy"``.
         env: an environment id, a Gymnasium ``Env`` or ``VectorEnv``, or a Stable-Baselines3 ``VecEnv``.
-        **keywords: fields of :class:`~agentgym.agents.mdpo.config.MDPOConfig`, and ``preset``, a name of its presets.
+        **keywords: fields of :class:`~agentgym.agents.mdpo.config.MDPOConfig`, and ``preset``, the name of a preset.
         policy_kwargs, stats_window_size, tensorboard_log, verbose, seed, device: as in Stable-Baselines3's SAC.
 
-    Random numbers come from the global generators of torch and NumPy, as in Stable-Baselines3: ``seed`` sets them.
+    Random numbers come from the global generators of torch and NumPy, as in Stable-Baselines3; ``seed`` seeds them.
 
     Raises:
-        InvalidParameter: a hyperparameter outside its range.
-        SpaceMismatch: the environment's spaces are none for MDPO; the message says what to do.
+        InvalidParameter: a hyperparameter is out of range.
+        SpaceMismatch: MDPO does not support the environment's spaces; the message says what to do.
     """
 
     Config = MDPOConfig
@@ -104,7 +104,7 @@ class MDPO(OffPolicyAgent):
 
     @torch.no_grad()
     def _on_step(self) -> None:
-        """pi_old <- pi whenever the count of environment steps passes a multiple of the interval."""
+        """Copy the policy to pi_old whenever the step counter passes a multiple of the interval."""
         steps, before = self.num_timesteps, self.num_timesteps - self.n_envs
         if steps // self.snapshot_interval != before // self.snapshot_interval:
             torch._foreach_copy_(self._old_actor_parameters, self._actor_parameters)
@@ -112,7 +112,7 @@ class MDPO(OffPolicyAgent):
     # Learning
 
     def train(self, gradient_steps: int, batch_size: int = 64) -> None:
-        """Sample batches, and update actor, critics, value and its target on each."""
+        """Sample batches and update actor, critics, value and its target on each."""
         self.policy.set_training_mode(True)
         self._update_learning_rate(self._optimizers())
         metrics = []
@@ -134,7 +134,7 @@ class MDPO(OffPolicyAgent):
     def _update(
         self, states: Tensor, actions: Tensor, rewards: Tensor, next_states: Tensor, discounts: Tensor
     ) -> tuple[Tensor, ...]:
-        """One update; all three losses are of the parameters before it.
+        """One update. All three losses use the parameters from before it.
 
         Args:
             states, next_states: s and s' as features, ``[B, D]``.
@@ -196,7 +196,7 @@ class MDPO(OffPolicyAgent):
         return loss, new_actions.detach(), log_q.detach(), values.detach()
 
     def parts(self) -> dict[str, Part]:
-        """The policy, old actor and target included, and three optimisers."""
+        """The policy, including old actor and target, and the three optimisers."""
         networks = {"actor": self.actor, "critic": self.critic, "value_net": self.value_net}
         return {"policy": self.policy, **{f"{name}.optimizer": part.optimizer for name, part in networks.items()}}
 
@@ -207,10 +207,10 @@ def log_probabilities(gaussian: Tensor, noise: Tensor, old: Tensor | None) -> tu
     Args:
         gaussian: mean and log standard deviation before tanh, ``[B, 2A]``; the latter is clamped to [-20, 2] here.
         noise: standard normal, ``[B, A]``.
-        old: another policy's, ``[B, 2A]``, or None.
+        old: the same for another policy, ``[B, 2A]``, or None.
 
     Returns:
-        a = tanh(mean + std * noise), log pi of its entries, and log pi_old of them (or None), all ``[B, A]``.
+        a = tanh(mean + std * noise), and log pi and log pi_old of its entries (the latter may be None), all ``[B, A]``.
     """
     mean, log_std = gaussian.chunk(2, dim=1)
     log_std = log_std.clamp(LOG_STD_MIN, LOG_STD_MAX)

@@ -27,18 +27,18 @@ class OnPolicyMDPO(OnPolicyAgent):
 
         E[ pi(a|s) / pi_k(a|s) * A(s, a) ]  -  1 / t_k * E[ KL(pi(.|s) || pi_k(.|s)) ],
 
-    with t_k = 1 - (k - 1) / K over the K iterations of ``learn``. The value network is fitted in a loop of its own.
+    with t_k = 1 - (k - 1) / K over the K iterations of ``learn``. The value network is fitted in a separate loop.
 
     Args:
         policy: ``"MlpPolicy"``.
         env: an environment id, a Gymnasium ``Env`` or ``VectorEnv``, or a Stable-Baselines3 ``VecEnv``.
-        **keywords: fields of :class:`~agentgym.agents.mdpo.config.OnPolicyMDPOConfig`, and ``preset``, a name of its
-            presets. ``clip_range_vf`` in the place of ``clip_values`` is a number, annealed with t_k, or None.
+        **keywords: fields of :class:`~agentgym.agents.mdpo.config.OnPolicyMDPOConfig`, and ``preset``, the name of a
+            preset. ``clip_range_vf``, instead of ``clip_values``, is a number, annealed with t_k, or None.
         policy_kwargs, stats_window_size, tensorboard_log, verbose, seed, device: as in Stable-Baselines3's PPO.
 
     Raises:
-        InvalidParameter: a hyperparameter outside its range.
-        SpaceMismatch: the environment's spaces are none for it; the message says what to do.
+        InvalidParameter: a hyperparameter is out of range.
+        SpaceMismatch: the agent does not support the environment's spaces; the message says what to do.
     """
 
     Config: ClassVar[type[Checked]] = OnPolicyMDPOConfig
@@ -60,7 +60,7 @@ class OnPolicyMDPO(OnPolicyAgent):
     policy: OnPolicyMirrorDescentPolicy
 
     def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
-        """t_k = 1 - (k - 1) / K: what remained when the batch's collection began, so never 0 at an update."""
+        """t_k = 1 - (k - 1) / K: the progress that remained when collection began, so it is never 0 at an update."""
         super()._update_current_progress_remaining(num_timesteps - self.steps_per_iteration, total_timesteps)
 
     @property
@@ -69,7 +69,7 @@ class OnPolicyMDPO(OnPolicyAgent):
         return self._current_progress_remaining
 
     def train(self) -> None:
-        """Improve the policy, then fit the value network, on the batch that was just collected."""
+        """Improve the policy, then fit the value network, on the batch collected last."""
         self.policy.set_training_mode(True)
         self._update_learning_rate([self.policy.actor_optimizer, self.policy.value_optimizer])
         batch = next(self.rollout_buffer.get())
@@ -82,7 +82,7 @@ class OnPolicyMDPO(OnPolicyAgent):
         self._record_batch()
 
     def _improve_policy(self, batch: RolloutBufferSamples, features: Tensor) -> tuple[Tensor, ...]:
-        """Gradient steps from pi_k on; gives the surrogate's and the divergence's values at the last of them."""
+        """Gradient steps from pi_k. Returns the values of surrogate and divergence at the last of them."""
         actions = batch.actions.long().flatten() if isinstance(self.action_space, spaces.Discrete) else batch.actions
         advantages = batch.advantages
         advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
@@ -99,14 +99,14 @@ class OnPolicyMDPO(OnPolicyAgent):
     def _policy_terms(
         self, features: Tensor, actions: Tensor, advantages: Tensor, old_log_prob: Tensor, old: list[Distribution]
     ) -> tuple[Tensor, Tensor]:
-        """E[pi / pi_k * A] over a batch ``[B]``, and E[KL(pi || pi_k)], where ``old`` holds the factors of pi_k."""
+        """E[pi / pi_k * A] over a batch ``[B]``, and E[KL(pi || pi_k)]; ``old`` holds the factors of pi_k."""
         distribution, new = self.policy.factors(features)
         ratio = torch.exp(distribution.log_prob(actions) - old_log_prob)
         pair = (new, old) if self.divergence == "new||old" else (old, new)
         return (ratio * advantages).mean(), bregman_divergence(*pair, self.tsallis_q).mean()
 
     def _fit_value(self, batch: RolloutBufferSamples, features: Tensor) -> Tensor:
-        """Regression on the TD(lambda) returns in minibatches; gives the mean loss."""
+        """Fit the value network to the TD(lambda) returns in minibatches. Returns the mean loss."""
         parameters = self.policy.value_parameters()
         losses = []
         for _ in range(self.value_epochs):
@@ -129,7 +129,7 @@ class OnPolicyMDPO(OnPolicyAgent):
         return 0.5 * errors.mean()
 
     def _record_batch(self) -> None:
-        """What must be written down before the next batch takes this one's place."""
+        """Log metrics of the current batch, before the next one replaces it."""
         buffer = self.rollout_buffer
         fit = explained_variance(buffer.values.flatten(), buffer.returns.flatten())
         self._logger.record("train/explained_variance", fit)
@@ -138,7 +138,7 @@ class OnPolicyMDPO(OnPolicyAgent):
             self._logger.record("train/std", self.policy.log_std.exp().mean().item())
 
     def optimizers(self) -> dict[str, Part]:
-        """One each for actor and value network."""
+        """The optimisers of actor and value network, by name."""
         return {
             "policy.actor_optimizer": self.policy.actor_optimizer,
             "policy.value_optimizer": self.policy.value_optimizer,

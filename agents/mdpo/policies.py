@@ -1,4 +1,4 @@
-"""MDPO's networks: SAC's actor and critics with a state value beside them, and an actor-critic with two optimisers."""
+"""MDPO's networks: SAC's actor and critics plus a state value, and an actor-critic with two optimisers."""
 
 import copy
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ __all__ = ["MirrorDescentPolicy", "OnPolicyMirrorDescentPolicy", "StateValue"]
 
 
 class StateValue(nn.Module):
-    """V(s): one multilayer perceptron on flattened observations.
+    """V(s), a multilayer perceptron on flattened observations.
 
     Args:
-        features_dim: D.
-        layers: hidden units.
-        activation_fn: between layers.
+        features_dim: width of the input, D.
+        layers: units of each hidden layer.
+        activation_fn: activation between layers.
     """
 
     optimizer: torch.optim.Optimizer
@@ -36,17 +36,17 @@ class StateValue(nn.Module):
         self._layers = [layer for layer in self.network if isinstance(layer, nn.Linear)]
 
     def values(self, features: Tensor) -> Tensor:
-        """[B, D] to [B]."""
+        """V(s), ``[B]``, of features ``[B, D]``."""
         weights, biases = [layer.weight for layer in self._layers], [layer.bias for layer in self._layers]
         return stacked_mlp(features, weights, biases, self.activation_fn)[0].squeeze(1)
 
 
 class MirrorDescentPolicy(SACMlpPolicy):
-    """SAC's policy with V(s), its target and the lagging actor in the place of the target critics.
+    """SAC's policy, with V(s), its target and the old actor instead of target critics.
 
     Attributes:
         old_actor: pi_old, the actor of the last snapshot.
-        value_net, value_target: V and its slow copy.
+        value_net, value_target: V and its target.
     """
 
     old_actor: TanhGaussianActor
@@ -69,7 +69,7 @@ class MirrorDescentPolicy(SACMlpPolicy):
 
 
 class OnPolicyMirrorDescentPolicy(ActorCriticMlpPolicy):
-    """Actor and value network that share no weights and are optimised apart.
+    """Actor and value network that share no weights and have separate optimisers.
 
     Attributes:
         actor_optimizer, value_optimizer: Adam with epsilon 1e-5.
@@ -83,21 +83,21 @@ class OnPolicyMirrorDescentPolicy(ActorCriticMlpPolicy):
         self.value_optimizer = FusedAdam(self.value_parameters(), lr=rate, **self.optimizer_kwargs)
 
     def actor_parameters(self) -> list[nn.Parameter]:
-        """Everything the action distribution depends on."""
+        """The parameters of the action distribution."""
         spread = [self.log_std] if hasattr(self, "log_std") else []
         return [*self.mlp_extractor.policy_net.parameters(), *self.action_net.parameters(), *spread]
 
     def value_parameters(self) -> list[nn.Parameter]:
-        """Everything the state value depends on."""
+        """The parameters of the state value."""
         return [*self.mlp_extractor.value_net.parameters(), *self.value_net.parameters()]
 
     def factors(self, features: Tensor) -> tuple[Any, list[torch.distributions.Distribution]]:
-        """The action distribution of features ``[B, D]``: Stable-Baselines3's, and its independent factors."""
+        """The action distribution for features ``[B, D]``, as Stable-Baselines3's object and as independent factors."""
         distribution: Any = self._get_action_dist_from_latent(self.mlp_extractor.forward_actor(features))
         found = distribution.distribution
         return distribution, list(found) if isinstance(found, list) else [found]
 
     def values(self, features: Tensor) -> Tensor:
-        """V(s), ``[B]``, of features ``[B, D]``."""
+        """V(s), ``[B]``, for features ``[B, D]``."""
         value: Tensor = self.value_net(self.mlp_extractor.forward_critic(features))
         return value.squeeze(1)

@@ -1,1 +1,1 @@
-"""Agents that learn from a dataset alone."""
+"""Agents that learn from a fixed dataset (offline reinforcement learning)."""

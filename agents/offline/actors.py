@@ -1,4 +1,4 @@
-"""Stochastic policies that are fitted to the data's actions by weighted maximum likelihood."""
+"""Stochastic policies, trained with weighted maximum likelihood on the dataset's actions."""
 
 import math
 from collections.abc import Sequence
@@ -11,49 +11,49 @@ from agentgym.agents.offline.networks import MLP, Normalizer
 
 __all__ = ["Actor", "CategoricalActor", "GaussianActor"]
 
-LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0  # IQL's and ODICE's released code
+LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0  # as in IQL's and ODICE's released code
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 
 class Actor(nn.Module):
-    """pi(a|s).
+    """Base of stochastic policies pi(a|s).
 
     Args:
-        normalizer: of the policy that this actor is a part of.
-        observations: D, entries of a flat observation.
-        layers: widths of the hidden layers.
-        actions: A, entries of an action, or how many there are to choose from.
+        normalizer: shared with the policy that contains this actor.
+        observations: size of a flat observation, D.
+        layers: units of each hidden layer.
+        actions: size of an action, or number of discrete actions, A.
     """
 
     def __init__(self, normalizer: Normalizer, observations: int, layers: Sequence[int], actions: int) -> None:
         super().__init__()
         self.network = MLP(observations, layers, actions)
-        self._normalizer = [normalizer]  # in a list: it is the policy's, not this module's
+        self._normalizer = [normalizer]  # in a list, so that it is not a submodule
 
     def log_prob(self, states: Tensor, actions: Tensor) -> Tensor:
-        """log pi(a|s), ``[B]``, of normalised states ``[B, D]`` and the data's actions ``[B, A]`` or int64 ``[B]``."""
+        """log pi(a|s), ``[B]``, of normalised states ``[B, D]`` and dataset actions ``[B, A]`` or int64 ``[B]``."""
         raise NotImplementedError
 
     def distribution(self, observations: Tensor) -> Distribution:
-        """pi(.|s) at observations as they come, ``[B, ...]``."""
+        """pi(.|s) for unprocessed observations ``[B, ...]``."""
         raise NotImplementedError
 
     def act(self, observations: Tensor, deterministic: bool, generator: torch.Generator) -> Tensor:
-        """Actions ``[B, A]`` in [-1, 1], or int64 ``[B]``: the mode, or a sample."""
+        """Actions ``[B, A]`` in [-1, 1] or int64 ``[B]``: the mode or a sample."""
         raise NotImplementedError
 
     def outputs(self, observations: Tensor) -> Tensor:
-        """The network's outputs, ``[B, A]``, at observations as they come."""
+        """The network's outputs, ``[B, A]``, for unprocessed observations."""
         found: Tensor = self.network(self._normalizer[0](observations)).squeeze(0)
         return found
 
 
 class GaussianActor(Actor):
-    """N(mean(s), std): the deviation is learned but the same in all states; actions are cut to [-1, 1].
+    """N(mean(s), std) with a learned standard deviation that is the same in all states. Actions are clipped to [-1, 1].
 
     Args:
         normalizer, observations, layers, actions: see :class:`Actor`.
-        bounded: take the mean through a tanh (the distribution itself is never squashed).
+        bounded: apply a tanh to the mean (the distribution itself is never squashed).
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class GaussianActor(Actor):
         return self._mean(self.outputs(observations)).clamp(-1, 1)
 
     def act(self, observations: Tensor, deterministic: bool, generator: torch.Generator) -> Tensor:
-        """The mode, or a sample."""
+        """The mode or a sample."""
         if deterministic:
             return self(observations)
         mean, scale = self._mean(self.outputs(observations)), self.log_std.clamp(LOG_STD_MIN, LOG_STD_MAX).exp()
@@ -90,22 +90,22 @@ class GaussianActor(Actor):
 
 
 class CategoricalActor(Actor):
-    """A softmax over the choices."""
+    """A softmax over the discrete actions."""
 
     def log_prob(self, states: Tensor, actions: Tensor) -> Tensor:
-        """The chosen actions' entries of the log-softmax."""
+        """The log-softmax at the given actions."""
         return self.network(states).squeeze(0).log_softmax(1).gather(1, actions[:, None]).squeeze(1)
 
     def distribution(self, observations: Tensor) -> Distribution:
-        """One categorical, ``[B]``."""
+        """A categorical distribution, ``[B]``."""
         return Categorical(logits=self.outputs(observations))
 
     def forward(self, observations: Tensor) -> Tensor:
-        """The choices' probabilities, ``[B, A]``."""
+        """The probability of each action, ``[B, A]``."""
         return self.outputs(observations).softmax(1)
 
     def act(self, observations: Tensor, deterministic: bool, generator: torch.Generator) -> Tensor:
-        """The most probable choice, or a sample."""
+        """The most probable action, or a sample."""
         probabilities: Tensor = self(observations)
         if deterministic:
             return probabilities.argmax(1)

@@ -1,4 +1,4 @@
-"""Offline agents from the outside: Stable-Baselines3's shape, with a dataset in the place of the environment."""
+"""The base class of offline agents: Stable-Baselines3's shape, with a dataset instead of an environment."""
 
 import inspect
 from dataclasses import asdict
@@ -31,41 +31,41 @@ from agentgym.seeding import entropy, episode_seed
 
 __all__ = ["OfflineAgent"]
 
-LARGEST_ENTROPY = 2**128 - 1  # a seed may also be one that was drawn
+LARGEST_ENTROPY = 2**128 - 1  # seeds may also be entropy drawn by NumPy
 COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates")
 
 
 class OfflineAgent(OwnLoop):
-    """Base of all offline agents: learns from a dataset, is evaluated in an environment while it does.
+    """Base of agents that learn from a dataset. They can be evaluated in an environment during training.
 
     ``num_timesteps`` counts gradient steps.
 
-    A subclass names itself (``catalog_name``), its settings (``Config``), what actions it can give
-    (``action_spaces``), and writes :meth:`_build`, :meth:`_update` and :meth:`_act`; where it keeps more of the data
-    than tensors of transitions, :meth:`_take`; where it has more state than ``policy`` and ``optimizers``,
-    :meth:`inventory`.
+    A subclass sets its name (``catalog_name``), its settings (``Config``) and the supported action spaces
+    (``action_spaces``), and implements :meth:`_build`, :meth:`_update` and :meth:`_act`. It overrides :meth:`_take` if
+    it needs more of the data than tensors of transitions, and :meth:`inventory` if it has more state than ``policy``
+    and ``optimizers``.
 
     Args:
-        policy: "MlpPolicy"; each agent has one kind of networks, and the name keeps Stable-Baselines3's shape.
-        env: where to evaluate while learning: an id, an environment, or a function that makes one. None does not.
-        dataset: what to learn from: a Minari id or the data themselves. Not needed to predict.
-        seed: of everything random; None draws one.
+        policy: "MlpPolicy". Each agent has a single kind of network; the argument keeps Stable-Baselines3's shape.
+        env: environment for evaluation during training: an id, an environment, a function that makes one, or None.
+        dataset: a Minari id or a dataset object. Not needed to predict.
+        seed: of all randomness; None draws one.
         device: "auto", "cpu" or "cuda".
-        preset: the name of settings that hold where ``settings`` says nothing else; see ``Config.presets``.
+        preset: name of a set of settings; ``settings`` override it. See ``Config.presets``.
         **settings: fields of ``Config``.
 
     Attributes:
-        policy: the networks, normalisers included.
-        optimizers: by name.
-        scores: final and best evaluation so far.
+        policy: the networks, including normalisers.
+        optimizers: optimisers by name.
+        scores: the latest and the best evaluation.
         observation_space, action_space: the dataset's.
 
     Raises:
-        SpaceMismatch: environment and dataset differ, or the agent cannot see or act so.
-        UnknownId: there is no such setting or preset.
-        InvalidParameter: a setting is out of range, or the dataset has a fault that ``agentgym data check`` names.
+        SpaceMismatch: environment and dataset differ, or the agent does not support their spaces.
+        UnknownId: no such setting or preset.
+        InvalidParameter: a setting is out of range, or the dataset has an error that ``agentgym data check`` reports.
         NonFinite: a setting or an entry of the dataset is NaN or infinite.
-        FileNotFoundError: there is no such dataset.
+        FileNotFoundError: no such dataset.
     """
 
     catalog_name: ClassVar[str]
@@ -95,14 +95,14 @@ class OfflineAgent(OwnLoop):
         if dataset is None:
             raise InvalidParameter(
                 f"{type(self).__name__} learns from a dataset: {type(self).__name__}(dataset=...), or --dataset NAME. "
-                "A trained one is read by load(folder)."
+                "Load a trained one with load(folder)."
             )
         self._begin(policy, seed, device, self.Config.with_preset(preset, settings))
         data = load_dataset(dataset) if isinstance(dataset, str) else dataset
         self._make(data.observation_space, data.action_space)
         self._connect(env, data)
 
-    # Making
+    # Construction
 
     def _begin(self, policy: str, seed: int | None, device: torch.device | str, settings: dict[str, Any]) -> None:
         if policy != "MlpPolicy":
@@ -114,10 +114,10 @@ class OfflineAgent(OwnLoop):
         self.seed = entropy() if seed is None else whole_number("seed", seed, 0, LARGEST_ENTROPY)
         self.generator = torch.Generator(self.device).manual_seed(episode_seed(self.seed, 0))
         self._count_from_zero()
-        self.ep_info_buffer: list[dict[str, float]] = []  # what a progress bar shows: the last evaluation's episodes
+        self.ep_info_buffer: list[dict[str, float]] = []  # the last evaluation's episodes, for progress bars
         self.scores = Scores()
         self.dataset: OfflineDataset | None = None
-        self._learned_from: dict[str, Any] = {}  # record of a loaded agent's data, until it is given them
+        self._learned_from: dict[str, Any] = {}  # a loaded agent's record of its dataset, until it is given the data
         self.evaluation: EvaluationEnvs | None = None
         self._unread = Measures(self.metric_names)
 
@@ -125,7 +125,7 @@ class OfflineAgent(OwnLoop):
         self.seen = Observations(observation_space, self.catalog_name)
         self.played = Actions(action_space, self.catalog_name, self.action_spaces)
         self.observation_space, self.action_space = observation_space, action_space
-        with torch.random.fork_rng(devices=[]):  # initial weights of this seed, and nobody else's generator moved
+        with torch.random.fork_rng(devices=[]):  # seeded initial weights, without moving the global generator
             torch.manual_seed(episode_seed(self.seed, 1))
             self._build()
         self.policy.to(self.device)
@@ -140,12 +140,12 @@ class OfflineAgent(OwnLoop):
             self.set_dataset(dataset)
 
     def set_dataset(self, dataset: OfflineDataset) -> None:
-        """Learn from these data from now on.
+        """Use this dataset from now on.
 
         Raises:
-            SpaceMismatch: they have other spaces than the agent.
-            NonFinite: they have entries that are NaN or infinite.
-            InvalidParameter: they have other faults that the linter (``agentgym data check``) calls errors.
+            SpaceMismatch: its spaces are not the agent's.
+            NonFinite: an entry is NaN or infinite.
+            InvalidParameter: the dataset has other errors that ``agentgym data check`` reports.
         """
         pairs = {
             "observation space": (dataset.observation_space, self.observation_space),
@@ -160,45 +160,45 @@ class OfflineAgent(OwnLoop):
 
     @property
     def action_width(self) -> int:
-        """Entries of an action, or how many there are to choose from."""
+        """The size of an action, or the number of discrete actions."""
         return spaces.flatdim(self.played.own)
 
     @property
     def observation_width(self) -> int:
-        """Entries of a flat observation; of choices, one for each."""
+        """The size of a flat observation; for discrete observations, of their one-hot encoding."""
         return spaces.flatdim(self.seen.own)
 
-    # What a subclass writes
+    # Implemented by subclasses
 
     def _build(self) -> None:
-        """Make ``self.policy``."""
+        """Create ``self.policy``."""
         raise NotImplementedError
 
     def _make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """The optimisers by name, once the networks are on the device."""
+        """Create the optimisers by name. The networks are on their device already."""
         raise NotImplementedError
 
     def _take(self, dataset: OfflineDataset) -> None:
-        """Put on the device what :meth:`_update` samples from, and fit normalisers."""
+        """Move the data that :meth:`_update` samples from to the device, and fit normalisers."""
         raise NotImplementedError
 
     def _update(self) -> tuple[Tensor, ...]:
-        """One gradient step; returns scalars without gradient, in the order of :attr:`metric_names`.
+        """Take one gradient step and return scalars without gradient, in the order of :attr:`metric_names`.
 
-        A step that measures less than others (TD3 updates its actor every second time) leaves out the last ones.
+        Steps that measure fewer (TD3 updates its actor every second time) leave out the last ones.
         """
         raise NotImplementedError
 
     metric_names: ClassVar[tuple[str, ...]] = ()
 
     def _act(self, observations: Tensor, deterministic: bool) -> Tensor:
-        """Actions ``[B, A]`` in [-1, 1] (Box) or int64 ``[B]`` (Discrete) from observations ``[B, ...]``."""
+        """Actions ``[B, A]`` in [-1, 1] (Box) or int64 ``[B]`` (Discrete) for observations ``[B, ...]``."""
         raise NotImplementedError
 
     # Learning
 
     def get_env(self) -> None:
-        """None: no environment is learned in."""
+        """None: the agent does not learn in an environment."""
         return
 
     def learn(
@@ -212,21 +212,21 @@ class OfflineAgent(OwnLoop):
             NonFinite: a loss became NaN or infinite.
         """
         if self.dataset is None:
-            raise InvalidParameter("There is no dataset to learn from: load(folder, dataset=...), or set_dataset().")
+            raise InvalidParameter("There is no dataset to learn from: use load(folder, dataset=...) or set_dataset().")
         total_timesteps = number_of_steps(total_timesteps)
         if reset_num_timesteps:
             self.num_timesteps, self.scores = 0, Scores()
         self._total_timesteps = self.num_timesteps + total_timesteps
         with self._calling(callback, progress_bar) as heard:
             while self.num_timesteps < self._total_timesteps:
-                heard.on_rollout_start()  # here a run is consistent: a checkpoint may be made, or a signal heeded
+                heard.on_rollout_start()  # the state is consistent here: checkpoints and signals are handled now
                 if not self._learn_once(heard):
                     break
                 heard.on_rollout_end()
         return self
 
     def _learn_once(self, heard: BaseCallback) -> bool:
-        """One gradient step, and the row of the log or the evaluation that is due; False where a callback says stop."""
+        """One gradient step, plus logging and evaluation when due. False if a callback stops training."""
         settings = self.settings
         if not self.policy.training:
             self.policy.set_training_mode(True)
@@ -246,7 +246,7 @@ class OfflineAgent(OwnLoop):
         return more
 
     def evaluate(self) -> float:
-        """Play fresh episodes, log them, keep them in :attr:`scores`; returns the mean return."""
+        """Play and log new episodes, record them in :attr:`scores`, and return the mean return."""
         assert self.evaluation is not None
         count = self.settings.evaluation_episodes
         played = self.evaluation.play(self, [episode_seed(self.seed, 2, self.num_timesteps, e) for e in range(count)])
@@ -267,7 +267,7 @@ class OfflineAgent(OwnLoop):
         return mean
 
     def _publish(self) -> None:
-        """Log the means over the updates since the last row."""
+        """Log means over the updates since the last log."""
         means = self._unread.means(self.num_timesteps)
         self._unread.steps = []
         for name, value in means.items():
@@ -296,21 +296,21 @@ class OfflineAgent(OwnLoop):
         return (actions[0] if single else actions), state
 
     def _batch(self, observation: Any) -> tuple[Tensor, bool]:
-        """A batch on the device, and whether a single observation was given."""
+        """The observations as a batch on the device, and whether a single one was given."""
         array, single = self.seen.read(observation)
         return self._encoded(torch.as_tensor(array, device=self.device)), single
 
     def _states_of(self, observations: np.ndarray) -> Tensor:
-        """The data's observations ``[N, ...]`` as floats ``[N, ...]`` on the device; of choices one-hot ones."""
+        """Dataset observations ``[N, ...]`` as floats on the device; discrete ones are one-hot encoded."""
         return self._encoded(torch.as_tensor(self.seen.to_learner(np.asarray(observations)), device=self.device))
 
     @property
     def _of_choices(self) -> bool:
-        """Whether observations are one-hot: a choice that is rare in the data would become huge if normalised."""
+        """Whether observations are one-hot. These are not normalised, which would blow up entries that are rarely 1."""
         return isinstance(self.seen.own, spaces.Discrete | spaces.MultiDiscrete)
 
     def _encoded(self, observations: Tensor) -> Tensor:
-        """Float ``[B, ...]``; one-hot ``[B, n]`` of Discrete and MultiDiscrete ones, which count from 0 here."""
+        """Observations as floats ``[B, ...]``. Discrete and MultiDiscrete ones become one-hot ``[B, n]``."""
         own = self.seen.own
         if isinstance(own, spaces.Discrete):
             return one_hot(observations.long(), int(own.n)).float()
@@ -320,24 +320,24 @@ class OfflineAgent(OwnLoop):
         return observations.float()
 
     def _to_space(self, actions: np.ndarray) -> np.ndarray:
-        """From [-1, 1], or from 0 on, to the action space."""
+        """Convert actions from [-1, 1], or counted from 0, to the action space."""
         return self.played.from_unit(actions)
 
     def _from_space(self, actions: np.ndarray) -> Tensor:
-        """The inverse: float ``[N, A]`` in [-1, 1], or int64 ``[N]`` from 0 on, on the device."""
+        """The inverse of :meth:`_to_space`: float ``[N, A]`` in [-1, 1], or int64 ``[N]`` from 0 on, on the device."""
         return torch.as_tensor(self.played.to_unit(np.asarray(actions)), device=self.device)
 
     # Saving
 
     def parts(self) -> dict[str, Part]:
-        """The policy, normalisers included, and the optimisers."""
+        """The policy, including normalisers, and the optimisers."""
         return {"policy": self.policy, **{f"optimizers.{name}": part for name, part in self.optimizers.items()}}
 
     def inventory(self) -> Inventory:
-        """Everything that the rest of a run depends on."""
+        """The state that the rest of a run depends on."""
 
         def read_unread() -> dict[str, Any]:
-            self._unread.means(self.num_timesteps)  # weights that are lost are not kept
+            self._unread.means(self.num_timesteps)  # raises if a loss is not finite, so that no such weights are kept
             return self._unread.state()
 
         def set_scores(state: dict[str, Any]) -> None:
@@ -355,7 +355,7 @@ class OfflineAgent(OwnLoop):
 
     @property
     def dataset_record(self) -> dict[str, Any]:
-        """Name, SHA-256 and references of what it has learned from."""
+        """Name, SHA-256 and reference returns of the dataset the agent has learned from."""
         if self.dataset is None:
             return self._learned_from
         about = self.dataset.description
@@ -363,7 +363,7 @@ class OfflineAgent(OwnLoop):
                 "expert_return": about.expert_return}  # fmt: skip
 
     def about(self) -> dict[str, Any]:
-        """As :meth:`Savable.about`, with the record of the dataset; the data are not part of a saved agent."""
+        """As :meth:`Savable.about`, plus a record of the dataset. The data are not saved with the agent."""
         arguments = {"seed": self.seed, "options": asdict(self.settings)}
         own = description(
             self.catalog_name, self.policy_name, arguments, self.observation_space, self.action_space
@@ -390,5 +390,5 @@ class OfflineAgent(OwnLoop):
             )
         agent._connect(env, data)
         agent._learned_from = record
-        saved.state.setdefault("scores", saved.values.get("scores"))  # where they stood before they were an item
+        saved.state.setdefault("scores", saved.values.get("scores"))  # their place in files of earlier versions
         return agent

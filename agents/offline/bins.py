@@ -1,4 +1,4 @@
-"""Rewards and returns in bins, for agents that keep tables."""
+"""Binning of rewards and returns, for tabular agents."""
 
 import numpy as np
 
@@ -8,18 +8,18 @@ __all__ = ["binned"]
 
 
 def binned(values: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
-    """A bin for each value: exact where there are few distinct ones, else bins of about equal counts.
+    """Assign a bin to each value: one per distinct value if these are few, otherwise bins of about equal counts.
 
     Args:
         values: float ``[N]``.
-        bins: at most so many.
+        bins: maximum number of bins.
 
     Returns:
-        Each value's bin, int64 ``[N]``, and the mean value in each, float64 and increasing, ``[bins]``; bins that are
-        not needed have NaN.
+        The bin of each value, int64 ``[N]``, and the mean value of each bin, float64 ``[bins]`` and increasing. Unused
+        bins have NaN.
 
     Raises:
-        InvalidParameter: there is no bin.
+        InvalidParameter: ``bins`` is less than 1.
     """
     if bins < 1:
         raise InvalidParameter(f"The number of bins is {bins}; it must be at least 1.")

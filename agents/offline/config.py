@@ -1,4 +1,4 @@
-"""What all offline agents can be told."""
+"""Settings shared by all offline agents."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -9,7 +9,7 @@ from agentgym.errors import InvalidParameter
 
 __all__ = ["OfflineConfig", "SequenceConfig", "check_settings"]
 
-# What a setting of that name must be, in all agents; those that only one has are checked there.
+# Ranges of settings, by name, for all agents. Settings that only one agent has are checked by that agent.
 ALLOWED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("learning_rate", "energy_learning_rate", "clip", "max_weight"), ("above 0", lambda x: x > 0)),
     **dict.fromkeys(("batch_size", "evaluation_episodes"), ("at least 1", lambda x: x >= 1)),
@@ -28,7 +28,7 @@ ALLOWED: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 
 def check_settings(settings: Any, agent: str) -> None:
-    """Refuse what makes no sense in any agent; what is not changed, and so perhaps not used, is right.
+    """Check settings against their ranges. Defaults are not checked, since they may be unused.
 
     Raises:
         InvalidParameter: a setting is out of its range.
@@ -37,38 +37,38 @@ def check_settings(settings: Any, agent: str) -> None:
         value = getattr(settings, field.name)
         allowed, holds = ALLOWED.get(field.name, ("", bool))
         if allowed and value != field.default and not holds(value):
-            raise InvalidParameter(f"{field.name} of agent {agent} is {value}; it is {allowed}.")
+            raise InvalidParameter(f"{field.name} of agent {agent} is {value}; it must be {allowed}.")
 
 
 @dataclass
 class OfflineConfig(AgentConfig):
-    """Settings of every offline agent; each adds its own and may have other defaults."""
+    """Settings of every offline agent. Subclasses add their own and may change defaults."""
 
     # Optimisation
     learning_rate: float = 3e-4
-    batch_size: int = 256  # steps, or sequences, a gradient step
+    batch_size: int = 256  # steps, or sequences, per gradient step
 
-    # Looking on
+    # Monitoring
     log_every: int = 1_000  # gradient steps between two rows of the log
-    evaluate_every: int = 5_000  # gradient steps between two evaluations in the environment; 0 makes none
-    evaluation_episodes: int = 10  # episodes an evaluation, side by side
+    evaluate_every: int = 5_000  # gradient steps between two evaluations in the environment; 0: no evaluation
+    evaluation_episodes: int = 10  # episodes per evaluation, played side by side
 
 
 @dataclass
 class SequenceConfig(OfflineConfig):
-    """Settings of every agent that reads histories by a transformer: Decision Transformer's (Chen et al. 2021)."""
+    """Settings of agents with a transformer over histories; defaults of Decision Transformer (Chen et al. 2021)."""
 
     # Optimisation
     learning_rate: float = 1e-4
-    batch_size: int = 64  # windows a gradient step
+    batch_size: int = 64  # windows per gradient step
     weight_decay: float = 1e-4
-    warmup: int = 1_000  # gradient steps over which the learning rate rises from zero
-    clip: float = 0.25  # greatest norm of a step's gradient
+    warmup: int = 1_000  # gradient steps over which the learning rate rises linearly from 0
+    clip: float = 0.25  # maximum norm of the gradient
 
     # The transformer
-    context: int = 20  # steps it sees, K
+    context: int = 20  # K, steps of history
     width: int = 128
     layers: int = 3
     heads: int = 1
     dropout: float = 0.1
-    longest_episode: int = 1_000  # steps with an embedding of their own time; when acting, later ones have the last's
+    longest_episode: int = 1_000  # number of time embeddings; when acting, later steps use the last one

@@ -1,4 +1,4 @@
-"""What an agent that acts on sequences remembers of the episodes in its lanes."""
+"""The recent history of the episodes that a sequence agent acts in."""
 
 from typing import Any, NamedTuple, Self
 
@@ -9,18 +9,18 @@ __all__ = ["History"]
 
 
 class History(NamedTuple):
-    """The last K steps of B episodes, the newest at the right end; what is not there yet is masked zeros.
+    """The last K steps of B episodes, the newest last. Missing steps are zeros and masked.
 
-    It is never changed: each method gives a new one, so a caller may go back to an older one.
+    It is immutable: every method returns a new one, so a caller may return to an earlier one.
 
     Attributes:
         observations: ``[B, K, D]``.
-        actions: as inputs, ``[B, K, A]``; the newest is zero until it is chosen.
-        rewards: ``[B, K]``; the newest is zero until it is heard.
+        actions: as inputs, ``[B, K, A]``; the newest is zero until it is selected.
+        rewards: ``[B, K]``; the newest is zero until it is received.
         mask: bool ``[B, K]``.
-        time: the newest step's number in its episode, int64 ``[B]``.
-        total: sum of the episode's rewards so far, float64 ``[B]``.
-        memory: what else the agent remembers of these episodes.
+        time: index of the newest step in its episode, int64 ``[B]``.
+        total: sum of the rewards in the episode so far, float64 ``[B]``.
+        memory: further state that the agent keeps for these episodes.
     """
 
     observations: Tensor
@@ -33,7 +33,7 @@ class History(NamedTuple):
 
     @classmethod
     def blank(cls, lanes: int, steps: int, observation: int, action: int, device: torch.device) -> Self:
-        """Before anything was seen."""
+        """An empty history."""
         zeros = torch.zeros(lanes, steps, device=device)
         return cls(
             zeros[..., None].expand(-1, -1, observation), zeros[..., None].expand(-1, -1, action), zeros, zeros.bool(),
@@ -43,17 +43,17 @@ class History(NamedTuple):
 
     @property
     def times(self) -> Tensor:
-        """Every step's number in its episode, int64 ``[B, K]``."""
+        """The index of every step in its episode, int64 ``[B, K]``."""
         back = torch.arange(1 - self.mask.shape[1], 1, device=self.time.device)
         return (self.time[:, None] + back).clamp(min=0)
 
     def after(self, rewards: Tensor, observations: Tensor, begins: Tensor) -> Self:
-        """One step on.
+        """Append one step.
 
         Args:
-            rewards: the last step's, ``[B]``; of no effect where an episode begins.
-            observations: the new ones, ``[B, D]``.
-            begins: bool ``[B]``, whose episode begins: all before is forgotten.
+            rewards: of the last step, ``[B]``; ignored where an episode begins.
+            observations: the new observations, ``[B, D]``.
+            begins: bool ``[B]``, True where an episode begins, which clears the history.
         """
         goes_on = ~begins
         heard = torch.cat([self.rewards[:, :-1], rewards[:, None]], 1) * self.mask
@@ -73,5 +73,5 @@ class History(NamedTuple):
         )
 
     def with_actions(self, actions: Tensor) -> Self:
-        """The newest actions, ``[B, A]``, chosen."""
+        """Set the newest actions, ``[B, A]``."""
         return self._replace(actions=torch.cat([self.actions[:, :-1], actions[:, None]], 1))

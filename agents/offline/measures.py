@@ -1,4 +1,4 @@
-"""What gradient steps have measured since the last row of the log."""
+"""Metrics of gradient steps since the last row of the log."""
 
 import math
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ __all__ = ["Measures"]
 
 
 class Measures:
-    """Scalars on the device, a tuple a gradient step; nobody waits for them before a row is due.
+    """Collects scalars on the device, one tuple per gradient step. They are read only when a row of the log is due.
 
-    A step that measures less than others leaves out the last ones.
+    Steps that measure fewer leave out the last ones.
 
     Args:
-        names: of the scalars, in order.
+        names: names of the scalars, in order.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -27,10 +27,10 @@ class Measures:
         self.steps: list[tuple[Tensor, ...]] = []
 
     def means(self, step: int) -> dict[str, float]:
-        """The mean of each; one look at the device for all of them.
+        """The mean of each scalar, transferred from the device at once.
 
         Raises:
-            NonFinite: one is not finite by gradient step ``step``.
+            NonFinite: a mean is not finite at gradient step ``step``.
         """
         if not self.steps:
             return {}
@@ -44,17 +44,17 @@ class Measures:
         return metrics
 
     def _columns(self) -> list[Tensor]:
-        """A tensor a scalar."""
+        """One tensor per scalar."""
         longest = max(map(len, self.steps))
         return [torch.stack([step[i] for step in self.steps if i < len(step)]) for i in range(longest)]
 
     def state(self) -> dict[str, Any]:
-        """All of it, for :meth:`restore`."""
+        """The state, for :meth:`restore`."""
         if not self.steps:
             return {"measures": [], "columns": []}
         return {"measures": np.array([len(step) for step in self.steps]), "columns": self._columns()}
 
     def restore(self, state: dict[str, Any], device: torch.device) -> None:
-        """Put back what :meth:`state` gave."""
+        """Restore a state that :meth:`state` returned."""
         columns = [iter(column.to(device).unbind()) for column in state["columns"]]
         self.steps = [tuple(next(column) for column in columns[:count]) for count in state["measures"]]

@@ -1,4 +1,4 @@
-"""Multilayer perceptrons of offline agents, and what they see: normalised observations, flat."""
+"""Multilayer perceptrons of offline agents, and the normalisation of flat observations."""
 
 import itertools
 import math
@@ -14,13 +14,13 @@ __all__ = ["MLP", "Normalizer", "OfflinePolicy"]
 
 
 class MLP(nn.Module):
-    """``members`` networks of one shape, evaluated together; initial values are those of ``nn.Linear``.
+    """``members`` networks of equal shape, evaluated together and initialised as ``nn.Linear``.
 
     Args:
-        inputs: width of the input.
-        layers: widths of the hidden layers, ReLU between them.
-        outputs: width of the linear output.
-        members: how many networks.
+        inputs: size of the input.
+        layers: units of each hidden layer, with ReLU in between.
+        outputs: size of the linear output.
+        members: number of networks.
     """
 
     def __init__(self, inputs: int, layers: Sequence[int], outputs: int, members: int = 1) -> None:
@@ -36,7 +36,7 @@ class MLP(nn.Module):
         """Outputs ``[members, B, outputs]``.
 
         Args:
-            inputs: parts of the input, ``[B, ...]`` each, to be joined.
+            inputs: parts of the input, ``[B, ...]`` each, to be concatenated.
             frozen: gradients reach the inputs but not the networks' parameters.
             members: which networks; all by default.
         """
@@ -48,10 +48,10 @@ class MLP(nn.Module):
 
 
 class Normalizer(nn.Module):
-    """(s - mean) / (std + 1e-3), entry by entry, as TD3+BC normalises; saved with the agent.
+    """(s - mean) / (std + 1e-3), entry by entry, as in TD3+BC. It is saved with the agent.
 
     Args:
-        width: entries of a flat observation.
+        width: size of a flat observation.
     """
 
     def __init__(self, width: int) -> None:
@@ -62,19 +62,19 @@ class Normalizer(nn.Module):
         self.register_buffer("scale", torch.ones(width))
 
     def fit(self, observations: Tensor) -> None:
-        """Take mean and standard deviation from ``[N, width]``."""
+        """Compute mean and standard deviation of ``[N, width]``."""
         self.mean.copy_(observations.mean(0))
         self.scale.copy_(observations.std(0, correction=0) + 1e-3)
 
     def forward(self, observations: Tensor) -> Tensor:
-        """Normalised, ``[B, width]``, from observations of any shape ``[B, ...]``."""
+        """Flatten and normalise observations ``[B, ...]`` to ``[B, width]``."""
         flat: Tensor = (observations.flatten(1).float() - self.mean) / self.scale
         return flat
 
 
 class OfflinePolicy(nn.Module):
-    """All networks of an agent, in Stable-Baselines3's manner."""
+    """Container of an agent's networks, with the interface of Stable-Baselines3's policies."""
 
     def set_training_mode(self, mode: bool) -> None:
-        """Dropout and the like on or off."""
+        """Switch dropout and similar layers on or off."""
         self.train(mode)

@@ -1,4 +1,4 @@
-"""How an offline agent does in the environment while it learns: fresh episodes, final and best kept apart."""
+"""Evaluation of offline agents during training, with separate records of the latest and the best result."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from agentgym.play.worlds import Environments, Episode
 
 __all__ = ["EvaluationEnvs", "Played", "Scores"]
 
-LONGEST = 100_000  # steps of an episode; an environment without a time limit may have no end
+LONGEST = 100_000  # maximum number of steps of an episode, for environments without a time limit
 
 
 class Played(NamedTuple):
-    """One episode: its true return, its steps, and what return the agent promised at its start (None: it does not)."""
+    """One episode: its return, its length, and the return that the agent predicted at its start, if any."""
 
     episode_return: float
     length: int
@@ -27,10 +27,10 @@ class Played(NamedTuple):
 
 
 class EvaluationEnvs:
-    """Environments for evaluation only, made when first used. They hold no state that a run would have to keep.
+    """Environments for evaluation, created on first use. They have no state that a run would have to save.
 
     Args:
-        env: a Gymnasium id, an environment (one episode after the other then), or a function that makes one.
+        env: a Gymnasium id, an environment (episodes are then played in sequence), or a function that makes one.
     """
 
     def __init__(self, env: str | gymnasium.Env[Any, Any] | Callable[[], gymnasium.Env[Any, Any]]) -> None:
@@ -51,15 +51,15 @@ class EvaluationEnvs:
 
     @property
     def spaces(self) -> tuple[gymnasium.Space, gymnasium.Space]:
-        """Of observations and actions."""
+        """The observation and action space."""
         return self.envs[0].observation_space, self.envs[0].action_space
 
     def play(self, agent: Any, seeds: Sequence[int]) -> list[Played]:
-        """One episode a seed, by the agent's mode.
+        """Play one episode per seed, with the policy's mode.
 
         Raises:
             NonFinite: an observation, an action or a reward is NaN or infinite.
-            EpisodeTooLong: an episode has no end.
+            EpisodeTooLong: an episode does not end within the maximum number of steps.
         """
         while len(self.envs) < (1 if self.alone else len(seeds)):
             self.envs.append(self._make())
@@ -71,12 +71,12 @@ class EvaluationEnvs:
         return [Played(episode.episode_return, episode.length, episode.promised) for episode in episodes]
 
     def close(self) -> None:
-        """Close them all."""
+        """Close all environments."""
         for env in self.envs:
             env.close()
 
     def check(self, observation_space: gymnasium.Space, action_space: gymnasium.Space, name: str) -> None:
-        """Refuse a dataset of other spaces.
+        """Check that a dataset has the same spaces.
 
         Raises:
             SpaceMismatch: the message shows both.
@@ -86,15 +86,15 @@ class EvaluationEnvs:
 
 @dataclass
 class Scores:
-    """What the evaluations during learning gave.
+    """The results of evaluations during training.
 
-    The best is chosen among many noisy means, so it is biased high: it is kept beside the final one, never in its
-    place.
+    The best is a maximum over noisy means and therefore biased upwards, so it is recorded beside the latest one, never
+    instead of it.
 
     Attributes:
-        final, best: mean return, and gradient step, of the last evaluation and of the one with the greatest mean.
-        final_promised, best_promised: mean of the returns that the agent promised in those; None if it promises none.
-        episodes: of each evaluation.
+        final, best: mean return and gradient step of the latest evaluation and of the one with the highest mean.
+        final_promised, best_promised: mean of the returns predicted in these; None if the agent predicts none.
+        episodes: number of episodes per evaluation.
     """
 
     final_return: float | None = None
@@ -106,7 +106,7 @@ class Scores:
     episodes: int = 0
 
     def add(self, step: int, mean: float, promised: float | None, episodes: int) -> None:
-        """Take in one evaluation: mean return, and mean promise."""
+        """Record an evaluation: mean return, and mean predicted return."""
         self.final_return, self.final_promised, self.final_step, self.episodes = mean, promised, step, episodes
         if self.best_return is None or mean > self.best_return:
             self.best_return, self.best_promised, self.best_step = mean, promised, step

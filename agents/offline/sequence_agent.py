@@ -1,4 +1,4 @@
-"""What agents share that read histories: windows to learn from, and the lanes' histories when acting."""
+"""The base class of agents with histories: windows for training, and histories of running episodes when acting."""
 
 import math
 from collections.abc import Iterator
@@ -28,10 +28,10 @@ __all__ = ["SequenceAgent"]
 
 
 class SequenceAgent(OfflineAgent):
-    """An agent that acts on the last K steps of each episode.
+    """Base of agents that act on the last K steps of each episode.
 
-    :meth:`predict` is given what it gave last as ``state``, and the last step's rewards. A subclass writes
-    :meth:`_build` (with ``Normalizer(self.observation_width)`` in its policy as ``normalizer``),
+    :meth:`predict` takes its last returned ``state`` and the last step's rewards. A subclass implements
+    :meth:`_build` (whose policy has ``Normalizer(self.observation_width)`` as ``normalizer``),
     :meth:`_gradient_step` and :meth:`_choose`.
     """
 
@@ -46,27 +46,27 @@ class SequenceAgent(OfflineAgent):
         held = vars(self.settings)
         for name in ("context", "width", "layers", "heads", "batch_size", "warmup", "longest_episode"):
             if held[name] < 1:
-                raise InvalidParameter(f"{name} is {held[name]}; it is a number of at least 1.")
+                raise InvalidParameter(f"{name} is {held[name]}; it must be at least 1.")
         if self.settings.width % self.settings.heads:
             raise InvalidParameter(
-                f"width {self.settings.width} cannot be shared by {self.settings.heads} heads: take a multiple."
+                f"width {self.settings.width} cannot be divided among {self.settings.heads} heads: use a multiple."
             )
         if not 0 <= self.settings.dropout < 1:
-            raise InvalidParameter(f"dropout is {self.settings.dropout}; it is a share, from 0 up to below 1.")
+            raise InvalidParameter(f"dropout is {self.settings.dropout}; it must be at least 0 and below 1.")
 
     @property
     def discrete(self) -> bool:
-        """Whether actions are to be chosen among a number of them."""
+        """Whether actions are discrete."""
         return isinstance(self.action_space, spaces.Discrete)
 
     def _take(self, dataset: OfflineDataset) -> None:
         longest = int(dataset.lengths.max())
         if longest > self.settings.longest_episode:
             raise InvalidParameter(
-                f"{dataset.description.name} has an episode of {longest} steps, longest_episode is "
-                f"{self.settings.longest_episode}: give --config.longest-episode {longest}."
+                f"{dataset.description.name} has an episode of {longest} steps, but longest_episode is "
+                f"{self.settings.longest_episode}: use --config.longest-episode {longest}."
             )
-        if self._one_hot:  # encoded window by window
+        if self._one_hot:  # encoded per window
             indices = self.seen.to_learner(np.array(dataset.observations))
             observations = torch.as_tensor(indices, device=self.device).long()
         else:
@@ -83,14 +83,14 @@ class SequenceAgent(OfflineAgent):
         return isinstance(self.observation_space, spaces.Discrete)
 
     def _states(self, observations: Tensor) -> Tensor:
-        """A window's observations as inputs, ``[..., D]``: normalised, or one-hot.
+        """A window's observations as inputs, ``[..., D]``: normalised or one-hot.
 
-        One-hot ones are not normalised: a state that is rare in the data would become huge.
+        One-hot observations are not normalised, which would blow up entries that are rarely 1.
         """
         return F.one_hot(observations, self.observation_width).float() if self._one_hot else observations
 
     def _inputs(self, actions: Tensor) -> Tensor:
-        """Actions as inputs, ``[..., A]``."""
+        """Encode actions as inputs, ``[..., A]``."""
         return F.one_hot(actions, self.action_width).float() if self.discrete else actions
 
     def _update(self) -> tuple[Tensor, ...]:
@@ -99,18 +99,18 @@ class SequenceAgent(OfflineAgent):
 
     @contextmanager
     def _own_randomness(self) -> Iterator[None]:
-        """Dropout and noise of this agent's own generator: PyTorch's layers know only the global one."""
+        """Draw dropout and noise from the agent's own generator, since PyTorch's layers use the global one."""
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(int(torch.randint(2**62, (), generator=self.generator, device=self.device)))
             yield
 
     def _gradient_step(self) -> tuple[Tensor, ...]:
-        """One gradient step; returns scalars without gradient, in the order of :attr:`metric_names`."""
+        """Take one gradient step and return scalars without gradient, in the order of :attr:`metric_names`."""
         raise NotImplementedError
 
     def _descend(self, optimizer: torch.optim.Optimizer, loss: Tensor, parameters: list[Tensor], rate: float) -> Tensor:
-        """One warmed-up and clipped step along the loss; returns the gradient's norm before clipping."""
+        """Take one gradient step with warm-up and clipping, and return the norm of the gradient before clipping."""
         set_gradients(loss, parameters)
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.clip)
         for group in optimizer.param_groups:
@@ -126,11 +126,11 @@ class SequenceAgent(OfflineAgent):
     # Acting
 
     def _choose(self, history: History, begins: Tensor, deterministic: bool) -> tuple[Tensor, Any]:
-        """Actions as :meth:`_act` gives them, and the lanes' new memory.
+        """Actions as in :meth:`_act`, and the updated memory of each episode.
 
         Args:
-            history: up to and with the newest observations.
-            begins: bool ``[B]``, whose episode has just begun.
+            history: the history, including the newest observations.
+            begins: bool ``[B]``, True where an episode has just begun.
         """
         raise NotImplementedError
 
@@ -139,14 +139,14 @@ class SequenceAgent(OfflineAgent):
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False,
         reward: Any = None,
     ) -> tuple[np.ndarray, Any]:  # fmt: skip
-        """Actions for one observation or a batch of lanes ``[B, ...]``.
+        """Actions for one observation or a batch of episodes ``[B, ...]``.
 
         Args:
-            observation: the newest.
-            state: what the last call gave; None where all episodes begin.
-            episode_start: bool ``[B]``, whose episode begins with this observation.
-            deterministic: the policy's mode instead of a sample.
-            reward: what the last step paid, ``[B]``; needed wherever an episode goes on.
+            observation: the newest observations.
+            state: returned by the last call; None if all episodes begin.
+            episode_start: bool ``[B]``, True where this observation is an episode's first.
+            deterministic: return the policy's mode instead of a sample.
+            reward: of the last step, ``[B]``; required unless all episodes begin.
 
         Returns:
             The actions, and the state for the next call.
@@ -154,7 +154,7 @@ class SequenceAgent(OfflineAgent):
         Raises:
             SpaceMismatch: the observation has another shape.
             NonFinite: an observation or a reward is NaN or infinite.
-            InvalidParameter: rewards are missing, or the state is another batch's.
+            InvalidParameter: rewards are missing, or the state belongs to a batch of another size.
         """
         batch, single = self._batch(observation)
         history, begins = self._lanes(state, len(batch), episode_start)
@@ -169,14 +169,14 @@ class SequenceAgent(OfflineAgent):
         return (given[0] if single else given), history
 
     def _lanes(self, state: Any, lanes: int, episode_start: Any) -> tuple[History, Tensor]:
-        """The history so far, and bool ``[B]``: whose episode begins."""
+        """The history so far, and bool ``[B]``: True where an episode begins."""
         if state is None:
             blank = History.blank(lanes, self.settings.context, self.observation_width, self.action_width, self.device)
             return blank, torch.ones(lanes, dtype=torch.bool, device=self.device)
         if not isinstance(state, History) or len(state.time) != lanes:
             raise InvalidParameter(
-                f"The state is not that of {lanes} lanes of {self.catalog_name}: pass what predict() gave for the "
-                "same lanes, or None where all episodes begin."
+                f"The state does not belong to {lanes} lanes of {self.catalog_name}: pass the state that predict() "
+                "returned for them, or None if all episodes begin."
             )
         starts = np.zeros(lanes, bool) if episode_start is None else np.broadcast_to(episode_start, lanes)
         return state, torch.as_tensor(np.array(starts, bool), device=self.device)
@@ -186,8 +186,8 @@ class SequenceAgent(OfflineAgent):
         if reward is None:
             if not bool(begins.all()):
                 raise InvalidParameter(
-                    f"{self.catalog_name} has to hear what each step paid: predict(observation, state, "
-                    "episode_start, reward=...), the last step's rewards, one a lane."
+                    f"{self.catalog_name} needs the last step's rewards: predict(observation, state, episode_start, "
+                    "reward=...), one per lane."
                 )
             return torch.zeros(len(begins), device=self.device)
         given = np.broadcast_to(np.asarray(reward, np.float32), len(begins))

@@ -1,4 +1,4 @@
-"""Windows of episodes, cut from contiguous arrays by index arithmetic alone."""
+"""Windows of episodes, cut from contiguous arrays by index arithmetic."""
 
 from typing import NamedTuple
 
@@ -12,15 +12,15 @@ __all__ = ["Sequences", "Window"]
 
 
 class Window(NamedTuple):
-    """B stretches of at most L steps of one episode each; shorter ones are padded with zeros on the left.
+    """B sequences of at most L steps, each from one episode. Shorter ones are padded with zeros on the left.
 
     Attributes:
-        mask: bool ``[B, L]``, what is no padding.
-        times: int64 ``[B, L]``, the step's number in its episode.
+        mask: bool ``[B, L]``, False for padding.
+        times: int64 ``[B, L]``, the index of the step in its episode.
         observations, next_observations: before and after the step, ``[B, L, *observation]``.
         actions: ``[B, L, *action]``.
-        rewards: of the step, ``[B, L]``.
-        returns_to_go: sum of the rewards from the step on to the episode's end, ``[B, L]``.
+        rewards: ``[B, L]``.
+        returns_to_go: sum of the rewards from the step to the episode's end, ``[B, L]``.
     """
 
     mask: Tensor
@@ -33,12 +33,12 @@ class Window(NamedTuple):
 
 
 class Sequences:
-    """A dataset's steps on the device, to cut windows from.
+    """A dataset's steps on the device, from which windows are cut.
 
     Args:
-        dataset: where episodes begin and end, and the rewards.
-        observations: as the agent wants them, ``[N + E, ...]``.
-        actions: likewise, ``[N, ...]``.
+        dataset: gives the bounds of episodes and the rewards.
+        observations: encoded for the agent, ``[N + E, ...]``.
+        actions: encoded for the agent, ``[N, ...]``.
     """
 
     def __init__(self, dataset: OfflineDataset, observations: Tensor, actions: Tensor) -> None:
@@ -53,16 +53,16 @@ class Sequences:
         return len(self.rewards)
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """int64 ``[count]``: steps, all alike, and so episodes by their length."""
+        """Draw steps uniformly, int64 ``[count]``; longer episodes are therefore drawn more often."""
         return torch.randint(len(self), (count,), generator=generator, device=self.device)
 
     def ending_at(self, steps: Tensor, length: int) -> Window:
-        """The windows whose last step is ``steps``, int64 ``[B]``."""
+        """Windows whose last step is ``steps``, int64 ``[B]``."""
         episodes = self._episodes(steps)
         return self._cut(episodes, torch.maximum(self.starts[episodes], steps - length + 1), steps, length)
 
     def beginning_at(self, steps: Tensor, length: int) -> Window:
-        """The windows whose first step is ``steps``, int64 ``[B]``."""
+        """Windows whose first step is ``steps``, int64 ``[B]``."""
         episodes = self._episodes(steps)
         return self._cut(episodes, steps, torch.minimum(self.starts[episodes + 1] - 1, steps + length - 1), length)
 
@@ -70,11 +70,11 @@ class Sequences:
         return torch.bucketize(steps, self._begins, right=True) - 1
 
     def _cut(self, episodes: Tensor, first: Tensor, last: Tensor, length: int) -> Window:
-        """Steps ``first`` to ``last``, both included, of ``episodes``; all int64 ``[B]``."""
+        """Cut the steps from ``first`` to ``last`` inclusive out of ``episodes``; all int64 ``[B]``."""
         steps = last[:, None] + torch.arange(1 - length, 1, device=self.device)
         mask = steps >= first[:, None]
         steps = torch.where(mask, steps, last[:, None])
-        rows = steps + episodes[:, None]  # an episode has one observation more than steps
+        rows = steps + episodes[:, None]  # an episode has one more observation than steps
 
         def padded(values: Tensor) -> Tensor:
             return values.masked_fill(~mask.view(*mask.shape, *[1] * (values.dim() - 2)), 0)

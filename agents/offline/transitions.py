@@ -1,4 +1,4 @@
-"""What agents share that learn from single steps: batches of transitions on the device, observations normalised."""
+"""The base class of agents that learn from single transitions, which it batches on the device and normalises."""
 
 from typing import NamedTuple
 
@@ -16,11 +16,11 @@ class Batch(NamedTuple):
     """B transitions.
 
     Attributes:
-        rows: int64 ``[B]``, where they stand in the dataset.
+        rows: int64 ``[B]``, indices of the steps in the dataset.
         states, next_states: s and s', flat and normalised, ``[B, D]``.
-        actions: a in [-1, 1], ``[B, A]``; of Discrete ones int64 ``[B]``.
+        actions: a in [-1, 1], ``[B, A]``, or int64 ``[B]`` for Discrete actions.
         rewards: r, ``[B]``.
-        alive: 0 where s' ends the task, else 1, ``[B]``.
+        alive: 0 if s' is terminal, else 1, ``[B]``.
     """
 
     rows: Tensor
@@ -32,12 +32,12 @@ class Batch(NamedTuple):
 
 
 class TransitionAgent(OfflineAgent):
-    """An agent whose batches are drawn from all steps alike.
+    """Base of agents whose batches are drawn uniformly from all steps.
 
-    :meth:`_build` of a subclass puts ``Normalizer(self.observation_width)`` into its policy as ``normalizer``.
+    A subclass's :meth:`_build` sets ``Normalizer(self.observation_width)`` as ``normalizer`` of its policy.
     """
 
-    normalizes = True  # by mean and standard deviation of the dataset's observations
+    normalizes = True  # with mean and standard deviation of the dataset's observations
 
     def _take(self, dataset: OfflineDataset) -> None:
         found = dataset.transitions()
@@ -52,7 +52,7 @@ class TransitionAgent(OfflineAgent):
         self.alive = 1.0 - torch.as_tensor(found.terminations, device=self.device)
 
     def _scaled(self, rewards: Tensor, dataset: OfflineDataset) -> Tensor:
-        """The rewards as the agent learns from them, ``[N]``; as they are by default."""
+        """The rewards that the agent learns from, ``[N]``; unchanged by default."""
         return rewards.clone()
 
     def _sample(self) -> Batch:

@@ -1,4 +1,4 @@
-"""A transformer over vectors: GPT's for histories, the same without its triangle for whole stretches."""
+"""A transformer over vectors: causal for histories, or with full attention for whole segments."""
 
 import math
 from typing import cast
@@ -13,13 +13,13 @@ __all__ = ["Trunk"]
 
 
 class Trunk(nn.Module):
-    """Blocks of attention over the tokens that are no padding.
+    """Transformer blocks over the tokens that are not padding.
 
     Args:
-        width: of the tokens, D.
-        layers, heads: of attention.
-        dropout: of tokens, attention weights and what the blocks add, in training mode.
-        causal: a token sees itself and what is before it; else all.
+        width: size of the tokens, D.
+        layers, heads: numbers of blocks and of attention heads.
+        dropout: rate for tokens, attention weights and block outputs, in training mode.
+        causal: whether a token attends only to itself and earlier tokens.
     """
 
     def __init__(self, width: int, layers: int, heads: int, dropout: float, causal: bool = True) -> None:
@@ -36,15 +36,15 @@ class Trunk(nn.Module):
         return [cast(AttentionBlock, block) for block in self.blocks]
 
     def forward(self, tokens: Tensor, mask: Tensor, read: slice = slice(None)) -> Tensor:
-        """States ``[B, R, D]`` of tokens ``[B, L, D]``.
+        """States ``[B, R, D]`` for tokens ``[B, L, D]``.
 
         Args:
-            tokens: what is attended to.
-            mask: bool ``[B, L]``, False where there is padding.
-            read: the tokens whose states are asked for; the last block is spared the others.
+            tokens: the input.
+            mask: bool ``[B, L]``, False for padding.
+            read: the tokens whose states are returned; the last block computes only these.
         """
         length = tokens.shape[1]
-        # Padding sees itself: attention to nothing would be NaN. Nobody else sees it.
+        # Padding attends to itself, since attention to nothing is NaN. No other token attends to padding.
         seen = mask[:, None, :] | torch.eye(length, dtype=torch.bool, device=mask.device)
         if self.causal:
             seen = seen.tril()

@@ -1,4 +1,4 @@
-"""What IQL and ODICE share: a policy cloned from the data's actions, each with a weight from a value function."""
+"""The base class of IQL and ODICE, whose policies clone dataset actions weighted by a value function."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -16,7 +16,7 @@ __all__ = ["WeightedCloning", "require"]
 
 
 class WeightedCloning(TransitionAgent):
-    """Base of agents that extract their policy by weighted maximum likelihood, from Box or Discrete actions.
+    """Base of agents that extract a policy by weighted maximum likelihood, for Box or Discrete actions.
 
     Their ``Config`` has ``return_range``, ``reward_scale``, ``reward_shift`` and ``normalize_observations``.
     """
@@ -31,7 +31,7 @@ class WeightedCloning(TransitionAgent):
         return GaussianActor(normalizer, self.observation_width, layers, self.action_width, bounded)
 
     def _scaled(self, rewards: Tensor, dataset: OfflineDataset) -> Tensor:
-        """scale r + shift, after the data's returns were brought to a range of ``return_range``.
+        """scale * r + shift, after scaling the rewards so that returns have a range of ``return_range``.
 
         Raises:
             InvalidParameter: all returns are equal.
@@ -42,7 +42,7 @@ class WeightedCloning(TransitionAgent):
             if spread == 0.0:
                 raise InvalidParameter(
                     f"All episodes of {dataset.description.name} have the return {dataset.returns[0]:g}, so their "
-                    "range cannot be scaled: give return_range=0, and reward_scale where rewards are far from 1."
+                    "range cannot be scaled: use return_range=0, and reward_scale if rewards are far from 1."
                 )
             rewards = rewards * (settings.return_range / spread)
         return rewards * settings.reward_scale + settings.reward_shift
@@ -56,10 +56,10 @@ class WeightedCloning(TransitionAgent):
 
 
 def require(holds: bool, name: str, value: Any, allowed: str) -> None:
-    """Refuse a setting.
+    """Check a setting.
 
     Raises:
-        InvalidParameter: it does not hold.
+        InvalidParameter: ``holds`` is false.
     """
     if not holds:
-        raise InvalidParameter(f"{name} is {value}; it is {allowed}.")
+        raise InvalidParameter(f"{name} is {value}; it must be {allowed}.")

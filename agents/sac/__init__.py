@@ -1,1 +1,1 @@
-"""Soft Actor-Critic; README.md beside this file is its card."""
+"""Soft Actor-Critic. README.md is the card."""

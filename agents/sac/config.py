@@ -1,4 +1,4 @@
-"""SAC's hyperparameters."""
+"""Hyperparameters of SAC."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,38 +13,38 @@ __all__ = ["SACConfig"]
 
 @dataclass
 class SACConfig(Checked):
-    """Defaults are Stable-Baselines3's, which are Haarnoja et al. (2018), table 1, but for learning_starts."""
+    """Defaults are Stable-Baselines3's, which are those of Haarnoja et al. (2018), table 1, except learning_starts."""
 
     # Optimisation
     learning_rate: float = 3e-4  # of actor, critics and temperature
     batch_size: int = 256
-    gamma: float = 0.99  # discount a step
-    tau: float = 0.005  # share of the critics that moves into their targets at each target update
+    gamma: float = 0.99  # discount per step
+    tau: float = 0.005  # step of the critics' targets towards the critics at each target update
     target_update_interval: int = 1  # gradient steps between target updates
 
     # Collection
     learning_starts: int = 100  # environment steps with uniformly random actions before the first update
     train_freq: int = 1  # steps of every environment between two rounds of updates
-    gradient_steps: int = 1  # updates a round; -1: as many as environment steps were made since the last
-    buffer_size: int = 1_000_000  # transitions kept
+    gradient_steps: int = 1  # updates per round; -1: as many as environment steps since the last round
+    buffer_size: int = 1_000_000  # transitions
     n_steps: int = 1  # rewards summed before the bootstrap
 
     # Entropy
-    ent_coef: str = "auto"  # temperature alpha: a number, or auto, or auto_0.1 to learn it from 0.1 on
-    target_entropy: str = "auto"  # nats; auto is minus the number of action dimensions
+    ent_coef: str = "auto"  # temperature alpha: a number, "auto", or "auto_0.1" to learn it starting from 0.1
+    target_entropy: str = "auto"  # in nats; "auto" is minus the number of action dimensions
 
     # Networks
     actor_layers: tuple[int, ...] = (256, 256)
     critic_layers: tuple[int, ...] = (256, 256)
-    n_critics: int = 2  # the smallest of their values is used
+    n_critics: int = 2  # the minimum of their values is used
     activation: Activation = "relu"
 
     # Speed on a GPU (on a CPU both are slower or impossible)
-    compile: bool = False  # torch.compile on the networks' passes
+    compile: bool = False  # apply torch.compile to the networks
     cuda_graphs: bool = False  # record the update once, then replay it
 
     presets: ClassVar[Mapping[str, Preset]] = {
-        "mujoco": Preset("RL Baselines3 Zoo's for the MuJoCo tasks", {"learning_starts": 10_000}),
+        "mujoco": Preset("RL Baselines3 Zoo's settings for the MuJoCo tasks", {"learning_starts": 10_000}),
     }
     rules: ClassVar[Mapping[str, Rule]] = {**RULES, "ent_coef": temperature, "target_entropy": entropy_target}
 

@@ -1,4 +1,4 @@
-"""SAC's policy: Stable-Baselines3's, with stacked critics, a fused optimiser and a short way to an action."""
+"""SAC's policy: Stable-Baselines3's, with stacked critics, a fused optimiser and faster prediction."""
 
 from typing import Any
 
@@ -21,12 +21,12 @@ __all__ = ["MlpPolicy"]
 class MlpPolicy(SACPolicy):
     """Actor, critics and target critics on flattened observations.
 
-    Takes the keywords of Stable-Baselines3's ``SACPolicy`` that make sense for it: ``net_arch`` (list, or dict
+    Takes these keywords of Stable-Baselines3's ``SACPolicy``: ``net_arch`` (list, or dict
     of ``pi`` and ``qf``), ``activation_fn``, ``n_critics``, ``optimizer_class``, ``optimizer_kwargs``,
     ``normalize_images``.
 
     Raises:
-        InvalidParameter: gSDE, a Dict observation space, or a features extractor with weights is asked for.
+        InvalidParameter: gSDE, a Dict observation space, or a features extractor with weights.
     """
 
     actor: TanhGaussianActor
@@ -58,24 +58,24 @@ class MlpPolicy(SACPolicy):
         self._is_vector = isinstance(observation_space, spaces.Box) and not is_image_space(observation_space)
 
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> TanhGaussianActor:
-        """The actor on this policy's device."""
+        """Create the actor on this policy's device."""
         return TanhGaussianActor(**self._update_features_extractor(self.actor_kwargs, features_extractor)).to(
             self.device
         )
 
     def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> StackedCritic:
-        """Critics (or their targets) on this policy's device."""
+        """Create critics (or their targets) on this policy's device."""
         return StackedCritic(**self._update_features_extractor(self.critic_kwargs, features_extractor)).to(self.device)
 
     def features(self, observations: Tensor) -> Tensor:
-        """Observations from the replay buffer, ``[B, ...]``, as flat float32 ``[B, D]`` for the networks."""
+        """Flatten observations from the replay buffer, ``[B, ...]``, to float32 ``[B, D]``."""
         if self._is_vector:
             return observations.float().flatten(1)
         features: Tensor = self.actor.extract_features(observations, self.actor.features_extractor)
         return features
 
     def set_training_mode(self, mode: bool) -> None:
-        """Note the mode; linear layers and fixed activations are the same in both."""
+        """Record the mode. It has no effect on linear layers and fixed activations."""
         self.training = mode
 
     def predict(
@@ -85,13 +85,13 @@ class MlpPolicy(SACPolicy):
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
     ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """Actions within the action space's bounds, equal to Stable-Baselines3's bit for bit.
+        """Actions within the action space's bounds, bit-equal to Stable-Baselines3's.
 
         Args:
             observation: one observation or a batch of them, ``[B, ...]``.
-            state: handed back untouched; the policy has no memory.
+            state: returned unchanged; the policy has no memory.
             episode_start: not used.
-            deterministic: the mode tanh(mean) instead of a sample.
+            deterministic: return the mode tanh(mean) instead of a sample.
 
         Returns:
             float32 actions, ``[A...]`` or ``[B, A...]``, and ``state``.

@@ -32,18 +32,18 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
         policy: ``"MlpPolicy"``; see :class:`~agentgym.agents.sac.policies.MlpPolicy` for ``policy_kwargs``.
         env: an environment id, a Gymnasium ``Env`` or ``VectorEnv``, or a Stable-Baselines3 ``VecEnv``.
         *arguments, **keywords: as in Stable-Baselines3, and fields of :class:`~agentgym.agents.sac.config.SACConfig`,
-            which has their meaning. ``use_sde``, Dict and image observations are refused.
+            by keyword. ``use_sde``, Dict and image observations are refused.
 
     Attributes:
         actor, critic, critic_target: the networks, also under ``policy``.
-        log_ent_coef: log alpha, ``[1]``, where the temperature is learned, else None.
+        log_ent_coef: log alpha, ``[1]``, if the temperature is learned, else None.
         replay_buffer: Stable-Baselines3's.
 
-    Random numbers come from the global generators of torch and NumPy, as in Stable-Baselines3: ``seed`` sets them.
+    Random numbers come from the global generators of torch and NumPy, as in Stable-Baselines3; ``seed`` seeds them.
 
     Raises:
-        SpaceMismatch: the environment's spaces are none for SAC; the message says what to do.
-        InvalidParameter: an option that this class does not have, or a value that cannot be.
+        SpaceMismatch: SAC does not support the environment's spaces; the message says what to do.
+        InvalidParameter: an option that this class does not have, or a value that is not allowed.
     """
 
     Config = SACConfig
@@ -82,7 +82,7 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
         return optimizers if self.ent_coef_optimizer is None else [*optimizers, self.ent_coef_optimizer]
 
     def train(self, gradient_steps: int, batch_size: int = 64) -> None:
-        """Sample batches, and update temperature, critics, actor and target critics on each."""
+        """Sample batches and update temperature, critics, actor and target critics on each."""
         self.policy.set_training_mode(True)
         self._update_learning_rate(self._optimizers())
         metrics = []
@@ -108,7 +108,7 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
     def _update(
         self, states: Tensor, actions: Tensor, rewards: Tensor, next_states: Tensor, discounts: Tensor
     ) -> tuple[Tensor, ...]:
-        """One update in Stable-Baselines3's order: temperature, critics, then the actor through the new critics.
+        """One update in Stable-Baselines3's order: temperature, critics, then the actor with the new critics.
 
         Args:
             states, next_states: s and s' as features, ``[B, D]``.
@@ -121,7 +121,7 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
         """
         (new_actions, log_prob), (next_actions, next_log_prob) = self.actor.sample_now_and_next(states, next_states)
 
-        # Temperature, equation 18, on log(alpha); what follows uses the alpha from before this step
+        # Temperature, equation 18, on log(alpha); the steps below use alpha from before this one
         if self.ent_coef_optimizer is not None:
             assert self.log_ent_coef is not None
             alpha = self.log_ent_coef.detach().exp().squeeze()
@@ -151,7 +151,7 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
         return (alpha, *losses) if self.ent_coef_optimizer is None else (alpha, *losses, temperature_loss)
 
     def parts(self) -> dict[str, Part]:
-        """The policy, targets included, its optimisers, and the temperature: learned, or a constant tensor."""
+        """The policy, including targets, its optimisers, and the temperature, learned or constant."""
         own: dict[str, Part] = {
             "policy": self.policy, "actor.optimizer": self.actor.optimizer, "critic.optimizer": self.critic.optimizer
         }  # fmt: skip
@@ -164,7 +164,7 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
     def import_sb3(
         cls, path: Path | str, env: Any = None, device: torch.device | str = "auto", **arguments: Any
     ) -> Self:
-        """Read a zip that ``stable_baselines3.SAC.save`` wrote, without unpickling anything in it.
+        """Read a zip that ``stable_baselines3.SAC.save`` wrote, without unpickling anything.
 
         See :func:`agentgym.agents.sac.sb3_zip.read`.
         """

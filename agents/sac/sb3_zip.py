@@ -1,9 +1,9 @@
-"""SAC models in Stable-Baselines3's zip format, in and out.
+"""Import and export of SAC models in Stable-Baselines3's zip format.
 
-Such a zip holds ``data`` (JSON, with pickles in base64 for whatever JSON cannot hold), ``*.pth`` (state
-dictionaries) and ``pytorch_variables.pth``. Reading takes the JSON's plain entries and ``torch.load`` with
-``weights_only=True``; no pickle of Python objects is opened. What stands only in a pickle must be given or is
-Stable-Baselines3's default, and a warning names it.
+Such a zip contains ``data`` (JSON, with base64-encoded pickles for what JSON cannot represent), ``*.pth`` (state
+dictionaries) and ``pytorch_variables.pth``. Reading uses the plain entries of the JSON and ``torch.load`` with
+``weights_only=True``; no pickle of Python objects is loaded. A value that is only in a pickle must be given, or else
+Stable-Baselines3's default is used and a warning names it.
 """
 
 import json
@@ -28,7 +28,7 @@ COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates", "_episode_num")
 
 
 class Convertible(Protocol):
-    """What is read and written here: :class:`agentgym.agents.sac.sac.SAC`, or a subclass."""
+    """The interface needed here: :class:`agentgym.agents.sac.sac.SAC` or a subclass."""
 
     saved_arguments: ClassVar[tuple[str, ...]]
     observation_space: Any
@@ -48,14 +48,14 @@ class Convertible(Protocol):
 
     @staticmethod
     def _wrap_env(env: Any) -> Any:
-        """The environments as a VecEnv."""
+        """Convert environments to a VecEnv."""
 
     @classmethod
     def build(
         cls, policy: str, observation_space: Any, action_space: Any, n_envs: int, env: Any, device: torch.device | str,
         arguments: dict[str, Any],
     ) -> Self:  # fmt: skip
-        """An agent with fresh weights."""
+        """Create an agent with fresh weights."""
 
 
 SomeSAC = TypeVar("SomeSAC", bound=Convertible)
@@ -64,21 +64,21 @@ SomeSAC = TypeVar("SomeSAC", bound=Convertible)
 def read(
     cls: type[SomeSAC], path: Path | str, env: Any, device: torch.device | str, arguments: dict[str, Any]
 ) -> SomeSAC:
-    """An agent from a zip.
+    """Create an agent from a zip.
 
     Args:
         cls: SAC or a subclass.
         path: the zip.
-        env: its spaces are taken. Without one they are read from the zip's text, where their bounds stand
+        env: provides the spaces. Without it they are parsed from the zip's text, which contains the bounds
             unless they are long or have many digits.
-        device: where the tensors go.
-        arguments: constructor arguments that come before those in the zip.
+        device: of the tensors.
+        arguments: constructor arguments that override those in the zip.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        CorruptFile: it is no zip of a SAC model, or damaged.
-        InvalidParameter: the model has parts that this class does not have, or ``env`` is needed.
-        SpaceMismatch: ``env`` has other spaces.
+        FileNotFoundError: no such file.
+        CorruptFile: the file is damaged, or not a zip of a SAC model.
+        InvalidParameter: the model uses features that this class does not have, or ``env`` is needed.
+        SpaceMismatch: the spaces of ``env`` differ.
     """
     data, states = _unzip(Path(path))
     if data.get("use_sde"):
@@ -118,13 +118,13 @@ def _unzip(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
                         states[name.removesuffix(".pth")] = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise FileNotFoundError(f"There is no Stable-Baselines3 zip at {path}") from None
-    except Exception as error:  # torch.load's own errors are of many kinds
+    except Exception as error:  # torch.load raises many kinds of errors
         raise CorruptFile(f"{path} is not a zip that Stable-Baselines3 wrote, or is damaged: {error}") from error
     return data, states
 
 
 def _arguments(cls: type[Convertible], data: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Constructor arguments that stand in the JSON as plain values, and the names of those that do not."""
+    """The constructor arguments that the JSON has as plain values, and the names of the others."""
     found: dict[str, Any] = {}
     unread = []
     for name in cls.saved_arguments:
@@ -139,12 +139,12 @@ def _arguments(cls: type[Convertible], data: dict[str, Any]) -> tuple[dict[str, 
 
 
 def _policy_kwargs(stored: dict[str, Any]) -> dict[str, Any]:
-    """Network options; classes stand beside their pickle as text, such as <class 'torch...activation.Tanh'>."""
+    """Network options. The JSON has classes as text beside their pickle, e.g. <class 'torch...activation.Tanh'>."""
     options: dict[str, Any] = {key: stored[key] for key in ("net_arch", "n_critics") if key in stored}
     if text := stored.get("activation_fn"):
         activation = vars(nn).get(text.rstrip("'>").rpartition(".")[2])
         if activation is None:
-            raise InvalidParameter(f"the model's activation function {text} is none of torch.nn")
+            raise InvalidParameter(f"the model's activation function {text} is not in torch.nn")
         options["activation_fn"] = activation
     return options
 
@@ -157,16 +157,16 @@ def _space(data: dict[str, Any], name: str) -> spaces.Box:
         return spaces.Box(low, high, shape, dtype.type)
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidParameter(
-            f"the zip gives the {name} exactly only in a pickle, which is not opened ({error}). "
+            f"the zip has the exact {name} only in a pickle, which is not opened ({error}). "
             "Give the environment: SAC.import_sb3(path, env=...)"
         ) from None
 
 
 def _printed_array(text: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """An array from NumPy's print of it, such as [-1. -0.4 inf].
+    """Parse NumPy's text form of an array, such as [-1. -0.4 inf].
 
     Raises:
-        ValueError: it is abridged, or a number has as many digits as NumPy prints at most, so may be rounded.
+        ValueError: it is abridged, or a number has NumPy's maximum of printed digits and may be rounded.
     """
     numbers = text.replace("[", " ").replace("]", " ").split()
     if any(len(number.partition(".")[2]) >= np.get_printoptions()["precision"] for number in numbers):
@@ -190,7 +190,7 @@ def _restore(agent: Convertible, states: dict[str, Any]) -> None:
 
 
 def _ours(stored: dict[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """The stored moments with this optimiser's own way of stepping."""
+    """The stored moments, with this optimiser's own options."""
     groups = optimizer.state_dict()["param_groups"]
     for group, old in zip(groups, stored["param_groups"], strict=True):
         group.update({key: old[key] for key in ("lr", "betas", "eps", "weight_decay", "amsgrad") if key in old})
@@ -198,7 +198,7 @@ def _ours(stored: dict[str, Any], optimizer: torch.optim.Optimizer) -> dict[str,
 
 
 def _order(critic: StackedCritic) -> list[str]:
-    """Stable-Baselines3's order of the critic's parameters: network by network, layer by layer."""
+    """Stable-Baselines3's order of the critic's parameters: by network, then by layer."""
     return [
         f"qf{index}.{layer}.{kind}"
         for index in range(critic.n_critics)
@@ -208,7 +208,7 @@ def _order(critic: StackedCritic) -> list[str]:
 
 
 def _joined(critic: StackedCritic, stored: dict[str, Any]) -> dict[str, Any]:
-    """Optimiser state of separate critics as that of the stacked one."""
+    """Convert the optimiser state of separate critics to that of the stacked critic."""
     position = {name: index for index, name in enumerate(_order(critic))}
     state: dict[int, dict[str, Tensor]] = {}
     for k, (name, members) in enumerate(critic.member_names()):
@@ -238,14 +238,14 @@ def _separate(critic: StackedCritic, stored: dict[str, Any]) -> dict[int, dict[s
 
 
 def write(agent: Convertible, path: Path | str) -> None:
-    """Write a zip that ``stable_baselines3.SAC.load`` opens: same weights, moments, temperature and counters.
+    """Write a zip that ``stable_baselines3.SAC.load`` reads, with the same weights, moments, temperature and counters.
 
-    Stable-Baselines3 reads spaces and classes from pickles, so its own writer puts them there.
+    Stable-Baselines3 reads spaces and classes from pickles, so its own writer adds them.
     """
     if not (agent.observations.plain and agent.actions.own is agent.action_space):
         raise InvalidParameter(
-            f"Stable-Baselines3's SAC has no translation of {agent.observation_space} and {agent.action_space}, so it "
-            "would play otherwise: use save()."
+            f"Stable-Baselines3's SAC does not translate {agent.observation_space} and {agent.action_space}, so it "
+            "would act differently: use save()."
         )
     arguments = {name: vars(agent)[name] for name in agent.saved_arguments}
     arguments["policy_kwargs"] = {k: v for k, v in agent.policy_kwargs.items() if k != "optimizer_class"}

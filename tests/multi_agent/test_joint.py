@@ -92,7 +92,7 @@ def test_unequal_or_unsuitable_spaces_are_named(kind):
             JointEnv(env)
     env = ring.RingParallelEnv()
     env.spaces = dict.fromkeys(env.spaces, (spaces.Discrete(2), spaces.Discrete(2)))
-    with pytest.raises(InvalidParameter, match="only those of a Box"):
+    with pytest.raises(InvalidParameter, match="only a Box"):
         JointEnv(env)
     with pytest.raises(InvalidParameter, match="no possible_agents"):
         JointEnv(SimpleNamespace(possible_agents=[]))

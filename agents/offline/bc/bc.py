@@ -1,4 +1,4 @@
-"""Behaviour cloning, of all episodes or of those with the greatest returns (%BC)."""
+"""Behaviour cloning of all episodes, or of those with the highest returns (%BC)."""
 
 import math
 from dataclasses import replace
@@ -22,7 +22,7 @@ __all__ = ["BC", "PercentBC"]
 
 
 class CloningPolicy(OfflinePolicy):
-    """Normaliser and actor: tanh of the outputs for Box actions, logits for Discrete ones.
+    """Normaliser and actor. Outputs are actions through a tanh (Box), or logits (Discrete).
 
     Attributes:
         cloned_return: mean return of the cloned episodes.
@@ -40,20 +40,20 @@ class _Actor(nn.Module):
     def __init__(self, normalizer: Normalizer, network: MLP, discrete: bool) -> None:
         super().__init__()
         self.network, self.discrete = network, discrete
-        self._normalizer = [normalizer]  # in a list: it is the policy's, not this module's
+        self._normalizer = [normalizer]  # in a list, so that it is not a submodule
 
     def of_states(self, states: Tensor) -> Tensor:
-        """Actions in [-1, 1], or logits, ``[B, A]``, from normalised states ``[B, D]``."""
+        """Actions in [-1, 1], or logits, ``[B, A]``, for normalised states ``[B, D]``."""
         outputs = self.network(states).squeeze(0)
         return outputs if self.discrete else torch.tanh(outputs)
 
     def forward(self, observations: Tensor) -> Tensor:
-        """The same from observations as they come, ``[B, ...]``."""
+        """The same for unprocessed observations ``[B, ...]``."""
         return self.of_states(self._normalizer[0](observations))
 
 
 class BC(TransitionAgent):
-    """Behaviour cloning: mean squared error for Box actions, cross-entropy for Discrete ones.
+    """Behaviour cloning, with mean squared error for Box actions and cross-entropy for Discrete ones.
 
     Args:
         policy, env, dataset, seed, device: see :class:`~agentgym.agents.offline.agent.OfflineAgent`.
@@ -102,7 +102,7 @@ class BC(TransitionAgent):
 
 
 class PercentBC(BC):
-    """%BC: clones the best episodes, and so promises their returns, luck included."""
+    """%BC: clones the best episodes and predicts their mean return, which may include luck."""
 
     catalog_name: ClassVar[str] = "percent-bc"
     Config = PercentBCConfig
@@ -114,7 +114,7 @@ class PercentBC(BC):
 
 
 def best_episodes(dataset: OfflineDataset, share: float) -> OfflineDataset:
-    """The ``share`` of the episodes with the greatest returns, at least one; among equals the first."""
+    """The ``share`` of the episodes with the highest returns, at least one. Ties go to earlier episodes."""
     if share == 1.0:
         return dataset
     count = max(1, math.ceil(share * dataset.episodes))

@@ -9,14 +9,14 @@ __all__ = ["BCConfig", "PercentBCConfig"]
 
 @dataclass
 class BCConfig(OfflineConfig):
-    """TD3+BC's networks and optimiser, with the cloning term alone."""
+    """Behaviour cloning with TD3+BC's networks and optimiser."""
 
-    top: float = 1.0  # share of the episodes, those of greatest return, that is cloned
+    top: float = 1.0  # share of the episodes, those with the highest returns, to clone
     layers: tuple[int, ...] = (256, 256)
 
 
 @dataclass
 class PercentBCConfig(BCConfig):
-    """Chen et al. 2021 (Decision Transformer), section 5.1: the best tenth of the episodes."""
+    """%BC of Chen et al. 2021 (Decision Transformer), section 5.1: the best tenth of the episodes."""
 
     top: float = 0.1

@@ -1,4 +1,4 @@
-"""Dichotomy of Control: conditioned on a future from which the luck has been taken out."""
+"""Dichotomy of Control: a policy conditioned on a latent future that contains no luck."""
 
 import warnings
 from typing import Any, ClassVar, NamedTuple
@@ -23,12 +23,12 @@ __all__ = ["Batch", "DoC", "Plan"]
 
 
 class Plan(NamedTuple):
-    """What an episode's policy is conditioned on.
+    """The latent future that an episode's policy is conditioned on.
 
     Attributes:
-        z: the chosen future, ``[B, Z]``.
-        promise: its value when the episode began, undiscounted return, ``[B]``.
-        spread: standard deviation of the candidates' values then, likewise, ``[B]``.
+        z: the selected latent, ``[B, Z]``.
+        promise: its value at the start of the episode, an undiscounted return, ``[B]``.
+        spread: standard deviation of the candidates' values at that time, ``[B]``.
     """
 
     z: Tensor
@@ -37,7 +37,7 @@ class Plan(NamedTuple):
 
 
 class DoC(SequenceAgent):
-    """Dichotomy of Control (Yang, Schuurmans, Abbeel, Nachum 2023, arXiv 2210.13435), sequence form, and future-VAE.
+    """Dichotomy of Control (Yang, Schuurmans, Abbeel, Nachum 2023, arXiv 2210.13435), for sequences, and future-VAE.
 
     Args:
         policy, env, dataset, seed, device: see :class:`~agentgym.agents.offline.agent.OfflineAgent`.
@@ -56,11 +56,11 @@ class DoC(SequenceAgent):
     def _build(self) -> None:
         settings: DoCConfig = self.settings
         if settings.method not in METHODS:
-            raise InvalidParameter(f"method is {settings.method!r}; there are {', '.join(METHODS)}.")
+            raise InvalidParameter(f"method is {settings.method!r}; it must be one of {', '.join(METHODS)}.")
         held = vars(settings)
         for name in ("future", "latent", "components", "samples", "energy_steps", "contrasted"):
             if held[name] < 1:
-                raise InvalidParameter(f"{name} is {held[name]}; it is a number of at least 1.")
+                raise InvalidParameter(f"{name} is {held[name]}; it must be at least 1.")
         if settings.method == "released-code":
             warnings.warn(released.WARNING, stacklevel=5)
         energy = released.ReleasedEnergy if settings.method == "released-code" else Energy
@@ -70,7 +70,7 @@ class DoC(SequenceAgent):
         self._noise = self._fixed_noise()
 
     def _make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """f has its own; in the released code it is one with the others, and the prior gets no gradient."""
+        """f has its own optimiser. In the released code all share one, and the prior gets no gradient."""
         settings: DoCConfig = self.settings
         left_out = "prior_network." if settings.method == "released-code" else "energy."
         self._parameters: list[Tensor] = [
@@ -102,7 +102,7 @@ class DoC(SequenceAgent):
     # Learning
 
     def _gradient_step(self) -> tuple[Tensor, ...]:
-        """One step of min over (pi, q, V, p), after some of max over f."""
+        """Several steps that maximise over f, then one that minimises over (pi, q, V, p)."""
         settings: DoCConfig = self.settings
         batch = self._draw()
         if settings.method == "doc":
@@ -125,7 +125,7 @@ class DoC(SequenceAgent):
                 *self._looked_at(batch), norm)  # fmt: skip
 
     def _draw(self) -> Batch:
-        """Windows of the data, read by the networks."""
+        """Sample windows and encode them."""
         settings, policy = self.settings, self.policy
         first = self.sequences.draw(settings.batch_size, self.generator)
         window = self.sequences.beginning_at(first, settings.context)
@@ -161,7 +161,7 @@ class DoC(SequenceAgent):
         return (self.policy.value(batch.begins, told) - batch.returns).square().mean()
 
     def _prior_losses(self, batch: Batch, z: Tensor) -> tuple[Tensor, Tensor]:
-        """KL(q || p) from one z a window, by which p alone learns, and KL(q || N(0, 1)), by which q does; in nats."""
+        """KL(q || p) with one sample of z per window, which trains only p, and KL(q || N(0, 1)), which trains q."""
         entropy = batch.posterior.log_density(z)
         if self.settings.method == "released-code":
             to_q = (entropy - self.policy.prior(batch.begins, frozen=True).log_density(z)).mean()
@@ -170,7 +170,7 @@ class DoC(SequenceAgent):
         return to_p, batch.posterior.divergence().mean()
 
     def _luck(self, batch: Batch, z: Tensor) -> tuple[Tensor, Tensor]:
-        """The contrast that q lowers, and what it says of MI(r, s'; z | history, s, a) in nats."""
+        """The contrast that q minimises, and the estimate of MI(r, s'; z | history, s, a) in nats."""
         if self.settings.method == "released-code":
             return released.contrast(self.energy, batch, z)
         if self.settings.method == "future-vae":
@@ -180,13 +180,13 @@ class DoC(SequenceAgent):
         return luck, (luck - contrast(blind)).detach()
 
     def _energy_step(self, batch: Batch) -> None:
-        """f goes up: E[f(r, s') - log E_rho exp f(r~, s'~)], with fresh z of the posterior as it stands."""
+        """One ascent step of f on E[f(r, s') - log E_rho exp f(r~, s'~)], with new samples z from the posterior."""
         energies, blind = self._energies(batch, sampled(batch.posterior).detach())
         set_gradients(-contrast(energies) - contrast(blind), self._energy_parameters)
         self.optimizers["energy"].step()
 
     def _energies(self, batch: Batch, z: Tensor, frozen: bool = False) -> tuple[Tensor, Tensor]:
-        """f and f_0 among some of the batch's steps, whose outcomes are draws from the data's marginal."""
+        """f and f_0 among some steps of the batch, whose outcomes are samples from the data's marginal."""
         size = (self.settings.contrasted,)
         rows = batch.inside[torch.randint(len(batch.inside), size, device=self.device)]
         known = (batch.history[rows].detach(), batch.states[rows], batch.actions[rows])
@@ -196,7 +196,7 @@ class DoC(SequenceAgent):
 
     @torch.no_grad()
     def _looked_at(self, batch: Batch, rows: int = 4) -> tuple[Tensor, ...]:
-        """How wide q and p are, and what is promised at a few of the batch's states."""
+        """Metrics: the widths of q and p, and the promises at a few states of the batch."""
         plan = self._plan(batch.begins[:rows], deterministic=True)
         return (batch.posterior.std.mean(), self.policy.prior(batch.begins[:rows]).std.mean(), plan.promise.mean(),
                 plan.spread.mean())  # fmt: skip
@@ -214,7 +214,7 @@ class DoC(SequenceAgent):
         return torch.multinomial(outputs.softmax(1), 1, generator=self.generator).squeeze(1), plan
 
     def _planned(self, history: History, begins: Tensor, deterministic: bool) -> Plan:
-        """The lanes' z: new where an episode begins, or where the old one was held long enough."""
+        """The plan of each lane: a new one if an episode begins or the old one has been held long enough."""
         hold, old = self.settings.hold, history.memory
         renewed = begins if hold == 0 else begins | (history.time % hold == 0)
         if old is not None and not bool(renewed.any()):
@@ -229,9 +229,9 @@ class DoC(SequenceAgent):
         )
 
     def _plan(self, states: Tensor, deterministic: bool) -> Plan:
-        """The best of K futures that may begin at ``states``, ``[B, D]``.
+        """Select the best of K latent futures starting at ``states``, ``[B, D]``.
 
-        The mode takes the same K draws of noise for every state and episode: what it does depends on the states alone.
+        The deterministic choice uses the same K noise samples everywhere, so it depends only on the state.
         """
         uniform, normal = self._noise if deterministic else self._drawn_noise(len(states))
         candidates = self.policy.prior(states).samples(uniform, normal)  # [B, K, Z]
@@ -248,7 +248,7 @@ class DoC(SequenceAgent):
         return Plan(z, promise, spread * values[0].std(1, correction=0))
 
     def _fixed_noise(self) -> tuple[Tensor, Tensor]:
-        """The K draws of noise by which the mode chooses, the same in every process that knows the seed."""
+        """The K noise samples of the deterministic choice. They depend only on the seed."""
         own = torch.Generator().manual_seed(episode_seed(self.seed, 3))
         count = self.settings.samples
         uniform = torch.rand(1, count, generator=own)
@@ -261,12 +261,12 @@ class DoC(SequenceAgent):
         return uniform, torch.randn(rows, count, self.settings.latent, generator=own, device=device)
 
     def promised(self, state: Any, count: int) -> np.ndarray:
-        """V of the chosen z at the episodes' first states, undiscounted, float64 ``[count]``."""
+        """V of the selected z at the episodes' first states, undiscounted, float64 ``[count]``."""
         promise: Tensor = state.memory.promise
         return promise[:count].double().cpu().numpy()
 
 
 def sampled(posterior: Gaussians) -> Tensor:
-    """One z a row, ``[B, Z]``; its gradient reaches mean and deviation (Kingma and Welling 2014)."""
+    """One sample of z per row, ``[B, Z]``, with gradients for mean and deviation (Kingma and Welling 2014)."""
     mean, std = posterior.mean[:, 0], posterior.std[:, 0]
     return mean + std * torch.randn_like(mean)

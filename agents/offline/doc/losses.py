@@ -1,4 +1,4 @@
-"""What the losses see of the data, the contrast that keeps luck out of z, and the choice among futures."""
+"""The batch of Dichotomy of Control's losses, the contrastive term, and the selection among latent futures."""
 
 import math
 from typing import NamedTuple
@@ -12,17 +12,17 @@ __all__ = ["Batch", "best_of", "contrast"]
 
 
 class Batch(NamedTuple):
-    """B windows of K steps as the losses see them. Padding stays in, so that all batches have one size.
+    """B windows of K steps, encoded for the losses. Padding is included, so all batches have the same size.
 
     Attributes:
-        begins: the states at which the windows begin, ``[B, D]``.
-        returns: from there to the episode's end, as V gives them, ``[B]``.
+        begins: the first state of each window, ``[B, D]``.
+        returns: the return from there to the episode's end, in V's units, ``[B]``.
         posterior: q(z | future) of each window.
-        inside: int64 ``[n]``, which of the B K steps are no padding.
-        history: what the past says, ``[B K, W]``.
+        inside: int64 ``[n]``, the indices of the B K steps that are not padding.
+        history: encoding of the history, ``[B K, W]``.
         states, next_states: ``[B K, D]``.
-        actions: as inputs, ``[B K, A]``.
-        targets: actions as the data have them, ``[B K, A]`` or int64 ``[B K]``.
+        actions: encoded as inputs, ``[B K, A]``.
+        targets: dataset actions, ``[B K, A]`` or int64 ``[B K]``.
         rewards: scaled, ``[B K, 1]``.
     """
 
@@ -39,41 +39,41 @@ class Batch(NamedTuple):
 
     @property
     def steps(self) -> float:
-        """How many a window has, on the mean."""
+        """The mean number of steps per window."""
         return len(self.inside) / len(self.begins)
 
     def of_steps(self, z: Tensor) -> Tensor:
-        """The windows' z ``[B, Z]`` for each of their steps, ``[B K, Z]``."""
+        """Repeat the windows' z ``[B, Z]`` for each of their steps, ``[B K, Z]``."""
         return z.repeat_interleave(len(self.states) // len(z), 0)
 
 
 def contrast(energies: Tensor) -> Tensor:
     """E[f(r, s') - log E_rho exp f(r~, s~')] (Yang et al. 2023, section 4), in nats.
 
-    Its maximum over f is the mutual information of (r, s') and all that f knows besides, at most log n.
+    Its maximum over f is the mutual information of (r, s') and the other inputs of f, and at most log n.
 
     Args:
-        energies: f of each row with each row's outcome, ``[n, n]``; what happened stands on the diagonal. A row's
-            outcomes together, its own included, are drawn from the data's marginal rho.
+        energies: f of each row with each row's outcome, ``[n, n]``; the diagonal holds the true pairs. The outcomes,
+            a row's own included, are samples from the data's marginal rho.
     """
     return (energies.diagonal() - energies.logsumexp(1)).mean() + math.log(len(energies))
 
 
 def best_of(z: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """The candidate of greatest value, ``[B, Z]``, and what another estimate says that it is worth, ``[B]``.
+    """The candidate with the highest value, ``[B, Z]``, and an independent estimate of its value, ``[B]``.
 
-    Who chooses overrates its choice, by its own errors; the other's errors are its own (van Hasselt, "Double
-    Q-learning", NIPS 2010).
+    The estimate that selects overrates its choice because of its own errors, so a second one rates it (van Hasselt,
+    "Double Q-learning", NIPS 2010).
 
     Args:
         z: candidates, ``[B, K, Z]``.
-        values: one estimate that chooses, one that judges, ``[2, B, K]``.
+        values: ``[2, B, K]``; the first estimate selects and the second rates.
 
     Raises:
-        RuntimeError: in a row all candidates are one and the same, so there is nothing to choose from.
+        RuntimeError: all candidates of a row are equal, so there is nothing to select.
     """
     if z.shape[1] > 1 and bool((z == z[:, :1]).flatten(1).all(1).any()):
-        raise RuntimeError(f"All {z.shape[1]} candidates are one and the same z: the best of them is no choice.")
+        raise RuntimeError(f"All {z.shape[1]} candidates are the same z, so there is nothing to select.")
     choosing, judging = values
     best = choosing.argmax(1)
     rows = torch.arange(len(z), device=z.device)

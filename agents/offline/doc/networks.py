@@ -1,4 +1,4 @@
-"""Dichotomy of Control's networks: what reads the past, what reads the future, and the adversary."""
+"""Dichotomy of Control's networks: encoders of history and future, policy, value, prior and adversary."""
 
 import copy
 import math
@@ -15,14 +15,14 @@ from agentgym.agents.offline.trunk import Trunk
 
 __all__ = ["DoCPolicy", "Energy", "Gaussians"]
 
-LEAST_STD = 0.05  # of every Gaussian over z: none can collapse to a point
+LEAST_STD = 0.05  # lower bound for every Gaussian over z, so that none collapses to a point
 
 
 class Gaussians(NamedTuple):
-    """A mixture of M diagonal Gaussians over z a row.
+    """A mixture of M diagonal Gaussians over z for each row.
 
     Attributes:
-        logits: of the components, ``[B, M]``.
+        logits: logits of the components, ``[B, M]``.
         mean, std: ``[B, M, Z]``.
     """
 
@@ -32,24 +32,24 @@ class Gaussians(NamedTuple):
 
     @classmethod
     def of(cls, outputs: Tensor, components: int) -> "Gaussians":
-        """From a network's outputs ``[B, M (1 + 2 Z)]``."""
+        """Split a network's outputs ``[B, M (1 + 2 Z)]``."""
         logits, rest = outputs.split([components, outputs.shape[1] - components], 1)
         mean, spread = rest.unflatten(1, (components, -1)).chunk(2, -1)
         return cls(logits, mean, LEAST_STD + F.softplus(spread))
 
     def log_density(self, z: Tensor) -> Tensor:
-        """log p(z), ``[B]``, of one z a row, ``[B, Z]``."""
+        """log p(z), ``[B]``, for one z per row, ``[B, Z]``."""
         distance = (z[:, None] - self.mean) / self.std
         each = -0.5 * distance.square() - self.std.log() - 0.5 * math.log(2 * math.pi)
         return (self.logits.log_softmax(1) + each.sum(-1)).logsumexp(1)
 
     def divergence(self) -> Tensor:
-        """KL of a single Gaussian a row from the standard one, nats, ``[B]`` (Kingma and Welling 2014, appendix B)."""
+        """KL from N(0, 1) if M = 1, in nats, ``[B]`` (Kingma and Welling 2014, appendix B)."""
         mean, std = self.mean[:, 0], self.std[:, 0]
         return 0.5 * (mean.square() + std.square() - 1).sum(1) - std.log().sum(1)
 
     def samples(self, uniform: Tensor, normal: Tensor) -> Tensor:
-        """z ``[B, K, Z]`` from noise: ``uniform`` in [0, 1), ``[B or 1, K]``, and ``normal``, ``[B or 1, K, Z]``."""
+        """Samples z ``[B, K, Z]`` from ``uniform`` in [0, 1), ``[B or 1, K]``, and ``normal``, ``[B or 1, K, Z]``."""
         edges = self.logits.softmax(1).cumsum(1)[:, None, :-1]
         chosen = (uniform[..., None] >= edges).sum(-1)  # [B, K]
         rows = torch.arange(len(chosen), device=chosen.device)[:, None]
@@ -59,12 +59,12 @@ class Gaussians(NamedTuple):
 class DoCPolicy(OfflinePolicy):
     """Policy pi(a | history, s, z), value V(s, z), prior p(z | s) and posterior q(z | future).
 
-    The history is one token a step: the observation with the action and reward before it. z is not among the tokens:
-    it enters where action, value and energy are computed, so that one reading of the history serves them all.
+    The history has one token per step: the observation with the previous action and reward. z is not among the tokens.
+    It enters where action, value and energy are computed, so one encoding of the history serves all of them.
 
     Args:
-        observations, actions: entries of each.
-        settings: sizes.
+        observations, actions: sizes of an observation and an action.
+        settings: sizes of the networks.
     """
 
     def __init__(self, observations: int, actions: int, settings: DoCConfig) -> None:
@@ -77,7 +77,7 @@ class DoCPolicy(OfflinePolicy):
         self.register_buffer("reward_scale", torch.tensor([0.0, 1.0]))  # mean and standard deviation
         self.return_range: Tensor
         self.register_buffer("return_scale", torch.tensor([0.0, 1.0]))
-        self.register_buffer("return_range", torch.tensor([-math.inf, math.inf]))  # of the data
+        self.register_buffer("return_range", torch.tensor([-math.inf, math.inf]))  # of the dataset
         self.of_state, self.of_previous = nn.Linear(observations, width), nn.Linear(actions + 1, width)
         self.of_time = nn.Embedding(settings.longest_episode, width)
         nn.init.normal_(self.of_time.weight, std=0.02)
@@ -92,11 +92,11 @@ class DoCPolicy(OfflinePolicy):
         self.future_head = nn.Linear(width, 1 + 2 * latent)
 
     def history(self, states: Tensor, actions: Tensor, rewards: Tensor, times: Tensor, mask: Tensor) -> Tensor:
-        """What the past says at each step, ``[B, K, W]``.
+        """Encode the history at each step, ``[B, K, W]``.
 
         Args:
             states: ``[B, K, D]``.
-            actions, rewards: as inputs ``[B, K, A]`` and in the data's units ``[B, K]``; a step's own are not seen.
+            actions, rewards: as inputs ``[B, K, A]`` and in the data's units ``[B, K]``; a step's own are not used.
             times: int64 ``[B, K]``.
             mask: bool ``[B, K]``.
         """
@@ -108,42 +108,42 @@ class DoCPolicy(OfflinePolicy):
         return read
 
     def posterior(self, states: Tensor, actions: Tensor, rewards: Tensor, mask: Tensor) -> Gaussians:
-        """q(z | future), one Gaussian a row, from what the steps ``[B, F, ...]`` were; see :meth:`history`."""
+        """q(z | future), one Gaussian per row, given the future's steps ``[B, F, ...]``; see :meth:`history`."""
         steps = torch.cat([states, actions, self.scaled(rewards)[..., None]], -1)
         read = self.future_trunk(self.future_norm(self.of_step(steps)), mask)
         share = mask / mask.sum(1, keepdim=True).clamp(min=1)
         return Gaussians.of(self.future_head(torch.einsum("bl,blw->bw", share, read)), 1)
 
     def prior(self, states: Tensor, frozen: bool = False) -> Gaussians:
-        """p(z | s), ``states`` being those at which the future begins, ``[B, D]``."""
+        """p(z | s) for the states at which the future begins, ``[B, D]``."""
         return Gaussians.of(self.prior_network(states, frozen=frozen)[0], self.components)
 
     def act(self, history: Tensor, z: Tensor) -> Tensor:
-        """Logits, or what the tanh is taken of, ``[n, A]``."""
+        """Logits, or actions before the tanh, ``[n, A]``."""
         return self.actor(history, z)[0]
 
     def value(self, states: Tensor, z: Tensor, averaged: bool = False) -> Tensor:
-        """V(s, z) in units of the returns' standard deviation, from their mean on: two estimates, ``[2, n]``.
+        """Two estimates of V(s, z), ``[2, n]``, standardised with the mean and standard deviation of returns.
 
-        ``averaged``: by the running mean of V's parameters, which is less noisy.
+        ``averaged``: use the running mean of V's parameters, which is less noisy.
         """
         critic = self.average_critic if averaged else self.critic
         return critic(states, z)[..., 0]
 
     def scaled(self, rewards: Tensor) -> Tensor:
-        """Rewards with mean 0 and standard deviation 1 over the data."""
+        """Standardise rewards to mean 0 and standard deviation 1 over the data."""
         return (rewards - self.reward_scale[0]) / self.reward_scale[1]
 
 
 class Energy(nn.Module):
-    """The adversary f(r, s', z, history, s, a), a product of two embeddings, one of (r, s') and one of the rest.
+    """The adversary f(r, s', z, history, s, a), a product of embeddings of (r, s') and of the rest.
 
-    f = f_0 + g: ``blind`` makes f_0, which does not know z, and is trained for itself; what g adds to its contrast
-    estimates the mutual information of (r, s') and z given history, s and a.
+    f = f_0 + g. The network ``blind`` computes f_0, which does not depend on z and is trained separately. The gain of f
+    over f_0 in the contrast estimates the mutual information of (r, s') and z given history, s and a.
 
     Args:
-        observations, actions: entries of each.
-        settings: sizes.
+        observations, actions: sizes of an observation and an action.
+        settings: sizes of the networks.
     """
 
     def __init__(self, observations: int, actions: int, settings: DoCConfig) -> None:
@@ -156,7 +156,7 @@ class Energy(nn.Module):
     def forward(
         self, known: Sequence[Tensor], z: Tensor, outcome: Sequence[Tensor], frozen: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """f and f_0 of every row with every row's outcome, ``[n, n]`` each: the diagonal holds what happened.
+        """f and f_0 of every row with every row's outcome, ``[n, n]`` each; the diagonal holds the true pairs.
 
         Args:
             known: history ``[n, W]``, states ``[n, D]``, actions as inputs ``[n, A]``.

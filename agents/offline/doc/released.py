@@ -1,6 +1,7 @@
-"""What the released code of Dichotomy of Control does where it is not the paper's method; only to show the difference.
+"""Dichotomy of Control's released code where it differs from the paper's method, for comparison only.
 
-The card lists the differences; google-research/dichotomy_of_control, models/stochastic_decision_transformer.py.
+The card lists the differences. Source: google-research/dichotomy_of_control,
+models/stochastic_decision_transformer.py.
 """
 
 import torch
@@ -14,13 +15,13 @@ from agentgym.agents.offline.networks import MLP
 __all__ = ["WARNING", "ReleasedEnergy", "contrast", "judged"]
 
 WARNING = (
-    'method="released-code" is not the method of the paper: it raises the mutual information that the paper removes, '
-    'and its choice among candidates chooses nothing. It is there for comparison; take method="doc".'
+    'method="released-code" is not the method of the paper: it increases the mutual information that the paper '
+    'removes, and its choice among candidates has no effect. It is for comparison only; use method="doc".'
 )
 
 
 class ReleasedEnergy(nn.Module):
-    """One embedding of (history, action, z, s', s'): the next state stands where the reward should."""
+    """An embedding of (history, action, z, s', s'): the next state appears in place of the reward."""
 
     def __init__(self, observations: int, actions: int, settings: DoCConfig) -> None:
         super().__init__()
@@ -28,17 +29,17 @@ class ReleasedEnergy(nn.Module):
         self.embedding = MLP(inputs, settings.hidden, settings.width)
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """``[n, W]``."""
+        """Embed the concatenated inputs, ``[n, W]``."""
         return self.embedding(*inputs)[0]
 
 
 def contrast(energy: nn.Module, batch: Batch, z: Tensor) -> tuple[Tensor, Tensor]:
-    """InfoNCE, which f and q *lower* together, so z learns what happened; and zero, as nothing is estimated.
+    """InfoNCE, which f and q both *minimise*, so z encodes the outcome; and zero, since nothing is estimated.
 
-    Scores are products of an embedding with the true next state and one with two others, shuffled apart.
+    Scores are products of an embedding that uses the true next state and one that uses two independent shuffles.
     """
     steps = len(batch.states) // len(z)
-    last = torch.arange(1, len(z) + 1, device=z.device) * steps - 1  # each window's last step is no padding
+    last = torch.arange(1, len(z) + 1, device=z.device) * steps - 1  # a window's last step is never padding
     known = (batch.history[last], batch.actions[last], z)
     following = batch.next_states[last]
     first, second = (following[torch.randperm(len(z), device=z.device)] for _ in range(2))
@@ -47,7 +48,7 @@ def contrast(energy: nn.Module, batch: Batch, z: Tensor) -> tuple[Tensor, Tensor
 
 
 def judged(policy: DoCPolicy, rows: int, candidates: Tensor) -> Tensor:
-    """What V is asked about in place of candidates ``[B, K, Z]``: one z of a future that is all padding, K times."""
+    """The input of V instead of the candidates ``[B, K, Z]``: K copies of one z of a future that is all padding."""
     device = candidates.device
     nothing = torch.zeros(rows, 1, device=device)
     states = nothing[..., None].expand(-1, -1, policy.of_state.in_features)

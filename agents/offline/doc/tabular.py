@@ -1,4 +1,4 @@
-"""Dichotomy of Control with tables, for single decisions among finitely many states, actions and rewards."""
+"""Tabular Dichotomy of Control for single decisions with finitely many states, actions and rewards."""
 
 from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
@@ -23,10 +23,10 @@ __all__ = ["TabularDoC", "outcomes_of"]
 
 
 class Choice(NamedTuple):
-    """What is held through an episode.
+    """Values held through an episode.
 
     Attributes:
-        latents: z of each world, int64 ``[B]``.
+        latents: z of each environment, int64 ``[B]``.
         promises: V(s_0, z), float64 ``[B]``.
     """
 
@@ -35,7 +35,7 @@ class Choice(NamedTuple):
 
 
 class TabularPolicy(OfflinePolicy):
-    """The tables of one problem."""
+    """A policy that consists of tables."""
 
     def __init__(self, tables: LatentTables) -> None:
         super().__init__()
@@ -43,10 +43,10 @@ class TabularPolicy(OfflinePolicy):
 
 
 class TabularDoC(OfflineAgent):
-    """Dichotomy of Control (Yang et al. 2023, arXiv 2210.13435), tabular, on episodes of one step.
+    """Dichotomy of Control (Yang et al. 2023, arXiv 2210.13435), tabular, for episodes of one step.
 
-    z is held through an episode. The promise is V(s_0, z). In a state without data the policy is uniform and the
-    promise is the mean reward.
+    z is held through an episode, and the predicted return is V(s_0, z). In a state without data the policy is uniform
+    and the predicted return is the mean reward.
 
     Args:
         policy, env, dataset, seed, device: see :class:`~agentgym.agents.offline.agent.OfflineAgent`.
@@ -68,8 +68,8 @@ class TabularDoC(OfflineAgent):
     def _build(self) -> None:
         if not isinstance(self.observation_space, spaces.Discrete):
             raise SpaceMismatch(
-                f"{self.catalog_name} keeps tables over Discrete observations, the dataset has "
-                f"{self.observation_space}. For other ones: doc"
+                f"{self.catalog_name} needs Discrete observations, and the dataset has "
+                f"{self.observation_space}. For others use doc."
             )
         settings = self.settings
         self._weights, self._value_gradients = (switch.to(self.device) for switch in switches([settings]))
@@ -97,10 +97,10 @@ class TabularDoC(OfflineAgent):
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
     ) -> tuple[np.ndarray, Any]:
-        """Actions ``[B]``, and the z's held until the next ``episode_start``.
+        """Actions ``[B]``, and the latents, which are held until the next ``episode_start``.
 
-        With ``deterministic`` the K draws are the same numbers for every episode, so that what happens in one does not
-        depend on the others.
+        With ``deterministic`` every episode uses the same random numbers for its K draws, so episodes do not affect
+        each other.
 
         Raises:
             SpaceMismatch: the observation has another shape.
@@ -119,7 +119,7 @@ class TabularDoC(OfflineAgent):
         return (found[0] if single else found), choice
 
     def _choose(self, places: Tensor, before: Choice | None, starts: Any, deterministic: bool) -> Choice:
-        """z of each world: the held one, or the best of K where an episode begins."""
+        """z of each environment: the held one, or the best of K if an episode begins."""
         fresh = np.ones(len(places), bool) if before is None or starts is None else np.asarray(starts, bool)
         if before is not None and not fresh.any():
             return before
@@ -132,7 +132,7 @@ class TabularDoC(OfflineAgent):
         return Choice(np.where(fresh, latents, before.latents), np.where(fresh, promises, before.promises))
 
     def _uniforms(self, count: int, deterministic: bool) -> Tensor:
-        """Numbers for K draws of each world, ``[count, K]``."""
+        """Uniform random numbers for K draws per environment, ``[count, K]``."""
         samples = self.settings.samples
         if not deterministic:
             return torch.rand(count, samples, generator=self.generator, device=self.device)
@@ -140,7 +140,7 @@ class TabularDoC(OfflineAgent):
         return torch.rand(1, samples, generator=own, device=self.device).expand(count, samples).contiguous()
 
     def promised(self, state: Choice, count: int) -> np.ndarray:
-        """V(s_0, z) of each world, ``[count]``."""
+        """V(s_0, z) of each environment, ``[count]``."""
         return state.promises
 
 
@@ -152,9 +152,9 @@ def outcomes_of(dataset: OfflineDataset, bins: int) -> Outcomes:
     """
     if (longest := int(dataset.lengths.max())) > 1:
         raise InvalidParameter(
-            f"doc-tabular learns from episodes of one decision; {dataset.description.name} has episodes of up to "
-            f"{longest} steps. A return to go in the reward's place would forbid z to tell of later actions too, which "
-            "the method does not. For longer episodes: doc"
+            f"doc-tabular needs episodes of one step, and {dataset.description.name} has episodes of up to {longest} "
+            "steps. A return-to-go in place of the reward would also remove information about later actions from z, "
+            "which the method does not. For longer episodes use doc."
         )
     found = dataset.transitions()
     observations, actions = dataset.observation_space, dataset.action_space

@@ -1,4 +1,4 @@
-"""Settings of the tabular form."""
+"""Settings of tabular Dichotomy of Control."""
 
 from dataclasses import dataclass
 
@@ -9,23 +9,23 @@ __all__ = ["TabularDoCConfig"]
 
 @dataclass
 class TabularDoCConfig(OfflineConfig):
-    """Some 1000 gradient steps are enough for a bandit."""
+    """Settings of ``TabularDoC``. About 1000 gradient steps suffice for a bandit."""
 
     # Method
     method: str = "doc"  # or "future-vae": no constraint; or "released-code": the contrast minimised by both sides
-    latents: int = 4  # values of z
-    reward_bins: int = 8  # at most so many; rewards are exact where no more distinct ones occur
+    latents: int = 4  # number of values of z
+    reward_bins: int = 8  # maximum number; rewards are exact if there are no more distinct ones
     energy_weight: float = 1.0  # of the mutual-information term
-    value_gradient: bool | None = None  # the value's error shapes the posterior too; None: in "future-vae" only
-    samples: int = 100  # K: z's drawn from the prior, of which the most valued is taken
+    value_gradient: bool | None = None  # the value's error also trains the posterior; None: only in "future-vae"
+    samples: int = 100  # K: samples of z from the prior, of which the one with the highest value is used
 
     # Optimisation
     batch_size: int = 0  # not used: expectations over the whole dataset are exact
     learning_rate: float = 0.05  # of posterior, policy, value and prior
     energy_learning_rate: float = 0.1
-    energy_steps: int = 2  # of the energy before each of the others, so that it stays ahead
+    energy_steps: int = 2  # gradient steps of the energy per step of the others, to keep it ahead
 
-    # Looking on
+    # Monitoring
     log_every: int = 100
     evaluate_every: int = 500
     evaluation_episodes: int = 100

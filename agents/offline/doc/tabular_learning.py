@@ -1,4 +1,4 @@
-"""The tabular form's update, for any number of independent problems at once."""
+"""The update of tabular Dichotomy of Control, for any number of independent problems at once."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,19 +14,19 @@ __all__ = ["PARTS", "learn_tables", "make_optimizers", "switches", "update"]
 
 PARTS = ("cloning", "contrast", "value", "prior")
 
-# How posterior and policy meet the contrast that the energy maximises: they minimise it (the paper), do not see it, or
+# What posterior and policy do with the contrast that the energy maximises: minimise it (the paper), ignore it, or
 # maximise it too (the released code, which minimises -C over everything).
 SIGNS = {"doc": 1.0, "future-vae": 0.0, "released-code": -1.0}
 
-# Shorter than Adam's own: a latent's mass can fall by orders of magnitude, and with it the gradients of its value.
+# Faster decay than Adam's default: a latent's mass can fall by orders of magnitude, and with it its value's gradients.
 BETAS = (0.9, 0.95)
 
 
 def switches(settings: Sequence[TabularDoCConfig]) -> tuple[Tensor, Tensor]:
-    """How the methods differ, by numbers.
+    """Numbers that encode the differences between methods.
 
     Returns:
-        The weight of the contrast in what posterior and policy minimise, and 1 where the value's error reaches the
+        The weight of the contrast in the loss of posterior and policy, and 1 if the value's error trains the
         posterior, else 0, ``[G]`` each.
 
     Raises:
@@ -40,7 +40,7 @@ def switches(settings: Sequence[TabularDoCConfig]) -> tuple[Tensor, Tensor]:
 
 def _check(settings: TabularDoCConfig) -> None:
     if settings.method not in SIGNS:
-        raise InvalidParameter(f"method is {settings.method!r}; there are: {', '.join(SIGNS)}.")
+        raise InvalidParameter(f"method is {settings.method!r}; it must be one of {', '.join(SIGNS)}.")
     held = vars(settings)
     for name, least in (("latents", 2), ("reward_bins", 1), ("samples", 1), ("energy_steps", 1), ("energy_weight", 0)):
         if held[name] < least:
@@ -48,7 +48,7 @@ def _check(settings: TabularDoCConfig) -> None:
 
 
 def make_optimizers(tables: LatentTables, settings: TabularDoCConfig) -> dict[str, FusedAdam]:
-    """One of the energy, one of all other tables."""
+    """Two optimisers: for the energy, and for all other tables."""
     return {
         "model": FusedAdam(_others(tables), lr=settings.learning_rate, betas=BETAS),
         "energy": FusedAdam([tables.energy], lr=settings.energy_learning_rate, betas=BETAS),
@@ -67,17 +67,17 @@ def update(
     value_gradients: Tensor,
     energy_steps: int,
 ) -> Tensor:
-    """min over posterior and policy of max over the energy, one step.
+    """One step of minimisation over posterior and policy, and maximisation over the energy.
 
     Args:
-        tables: of G problems.
-        outcomes: their data.
+        tables: the tables of G problems.
+        outcomes: the data of these problems.
         optimizers: from :func:`make_optimizers`.
         weights, value_gradients: from :func:`switches`.
-        energy_steps: steps of the energy before that of the others.
+        energy_steps: steps of the energy before the step of the others.
 
     Returns:
-        The objective's parts before the step, ``[len(PARTS), G]``.
+        The parts of the objective before the step, ``[len(PARTS), G]``.
     """
     posterior = tables.posterior.softmax(-1)
     fixed = posterior.detach()
@@ -89,7 +89,7 @@ def update(
         tables.cloning(outcomes, posterior),
         tables.contrast(outcomes, posterior, tables.energy.detach()),
         tables.value_error(outcomes, open_ * posterior + (1 - open_) * fixed),
-        tables.prior_error(outcomes, fixed),  # the prior follows the posterior, which is not drawn to it
+        tables.prior_error(outcomes, fixed),  # trains only the prior, not the posterior
     ])  # fmt: skip
     loss = parts[0] + weights * parts[1] + parts[2] + parts[3]
     set_gradients(loss.sum(), _others(tables))
@@ -100,22 +100,22 @@ def update(
 def learn_tables(
     outcomes: Outcomes, seeds: Sequence[int], settings: Sequence[TabularDoCConfig], steps: int
 ) -> LatentTables:
-    """Learn G problems side by side; each ends as it would alone.
+    """Train G problems side by side. The result of each is as if trained alone.
 
     Args:
-        outcomes: the data, G of them.
-        seeds: one a problem.
-        settings: one a problem; they may differ in ``method``, ``energy_weight`` and ``value_gradient``, the first's
-            others hold for all.
-        steps: gradient steps.
+        outcomes: the data of the G problems.
+        seeds: one per problem.
+        settings: one per problem. They may differ in ``method``, ``energy_weight`` and ``value_gradient``; for
+            everything else the first one is used.
+        steps: number of gradient steps.
 
     Raises:
-        InvalidParameter: a setting is out of range, or there are not as many seeds and settings as problems.
+        InvalidParameter: a setting is out of range, or the numbers of seeds, settings and problems differ.
     """
     problems, states, actions, bins = outcomes.weights.shape
     if not len(seeds) == len(settings) == problems:
         raise InvalidParameter(
-            f"{problems} problems need as many seeds and settings, not {len(seeds)}, {len(settings)}."
+            f"{problems} problems need as many seeds and settings, not {len(seeds)} and {len(settings)}."
         )
     tables = LatentTables(states, actions, bins, settings[0].latents, seeds)
     tables.fit(outcomes)

@@ -1,4 +1,4 @@
-"""Tables of the tabular form, and every expectation over them exactly. A leading axis G holds independent problems."""
+"""Tables of tabular Dichotomy of Control with exact expectations. A leading axis G holds independent problems."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,9 +13,9 @@ class Outcomes(NamedTuple):
     """G datasets of single decisions, as distributions.
 
     Attributes:
-        weights: share of the steps with state s, action a and a reward in bin r, ``[G, S, A, R]``; 1 in all over a
-            dataset.
-        rewards: mean reward of each bin, ``[G, R]``; anything finite in bins that are not used.
+        weights: share of the steps with state s, action a and reward in bin r, ``[G, S, A, R]``; they sum to 1 over
+            each dataset.
+        rewards: mean reward of each bin, ``[G, R]``; any finite number in unused bins.
     """
 
     weights: Tensor
@@ -23,17 +23,17 @@ class Outcomes(NamedTuple):
 
 
 class LatentTables(nn.Module):
-    """Posterior, policy, value, prior and energy, and what the objective is made of.
+    """Posterior, policy, value, prior and energy, and the terms of the objective.
 
     Args:
         states, actions, bins, latents: S, A, R and Z.
-        seeds: one a problem, of its posterior's initial logits (standard normal); they alone break the symmetry of the
-            latents. All other tables begin at 0.
+        seeds: one per problem, for its posterior's initial logits (standard normal). These break the symmetry between
+            latents; all other tables start at 0.
 
     Attributes:
         posterior: logits of q(z | s, a, r), ``[G, S, A, R, Z]``.
         policy: logits of pi(a | s, z), ``[G, S, Z, A]``.
-        value: V(s, z), standardised by the rewards' mean and deviation, ``[G, S, Z]``.
+        value: V(s, z), standardised with the rewards' mean and standard deviation, ``[G, S, Z]``.
         prior: logits of p(z | s), ``[G, S, Z]``.
         energy: f(s, a, r, z), ``[G, S, A, R, Z]``.
     """
@@ -54,7 +54,7 @@ class LatentTables(nn.Module):
         self.register_buffer("spread", torch.ones(problems, 1))
 
     def fit(self, outcomes: Outcomes) -> None:
-        """Take the rewards' mean and deviation, by which values are standardised."""
+        """Set the mean and standard deviation of rewards, used to standardise values."""
         share = outcomes.weights.sum((1, 2))
         self.centre.copy_((share * outcomes.rewards).sum(1, keepdim=True))
         variance = (share * (outcomes.rewards - self.centre) ** 2).sum(1, keepdim=True)
@@ -62,10 +62,10 @@ class LatentTables(nn.Module):
 
     @property
     def values(self) -> Tensor:
-        """V(s, z) in the rewards' unit, ``[G, S, Z]``."""
+        """V(s, z) in units of the reward, ``[G, S, Z]``."""
         return self.centre[..., None] + self.spread[..., None] * self.value
 
-    # The objective's parts, each [G]; ``posterior`` is q(z | s, a, r), [G, S, A, R, Z]
+    # The terms of the objective, [G] each; ``posterior`` is q(z | s, a, r), [G, S, A, R, Z]
 
     def cloning(self, outcomes: Outcomes, posterior: Tensor) -> Tensor:
         """E[-log pi(a | s, z)] with z from the posterior."""
@@ -73,9 +73,9 @@ class LatentTables(nn.Module):
         return -_mean(outcomes, posterior, log_policy)
 
     def contrast(self, outcomes: Outcomes, posterior: Tensor, energy: Tensor) -> Tensor:
-        """C = E[f(s, a, r, z) - log E_rho exp f(s, a, r', z)], rho the rewards' distribution in the whole dataset.
+        """C = E[f(s, a, r, z) - log E_rho exp f(s, a, r', z)], where rho is the distribution of rewards in the dataset.
 
-        Its greatest value over f is MI(r; z | s, a) plus a term without z.
+        Its maximum over f is MI(r; z | s, a) plus a term without z.
         """
         log_rho = outcomes.weights.sum((1, 2)).log()[:, None, None, :, None]
         return _mean(outcomes, posterior, energy - torch.logsumexp(energy + log_rho, 3, keepdim=True))
@@ -86,12 +86,12 @@ class LatentTables(nn.Module):
         return _mean(outcomes, posterior, (self.value[:, :, None, None] - rewards) ** 2)
 
     def prior_error(self, outcomes: Outcomes, posterior: Tensor) -> Tensor:
-        """E[-log p(z | s)], which is least where the KL divergence of the posterior from the prior is."""
+        """E[-log p(z | s)], which has the same minimiser as the KL divergence of the posterior from the prior."""
         return -_mean(outcomes, posterior, self.prior.log_softmax(-1)[:, :, None, None])
 
     @torch.no_grad()
     def mutual_information(self, outcomes: Outcomes) -> Tensor:
-        """MI(r; z | s, a) in nats, exactly, ``[G]``: what the constraint asks to be 0."""
+        """The exact MI(r; z | s, a) in nats, ``[G]``, which the constraint requires to be 0."""
         log_posterior = self.posterior.log_softmax(-1)
         share = outcomes.weights / outcomes.weights.sum(3, keepdim=True).clamp_min(1e-30)  # p(r | s, a)
         mixed = (share[..., None] * log_posterior.exp()).sum(3, keepdim=True)  # q(z | s, a)
@@ -99,20 +99,20 @@ class LatentTables(nn.Module):
 
 
 def _mean(outcomes: Outcomes, posterior: Tensor, what: Tensor) -> Tensor:
-    """Of something ``[G, S, A, R, Z]`` (or broadcast to it) over the data and the posterior, ``[G]``."""
+    """The mean of values ``[G, S, A, R, Z]`` (or broadcastable) over data and posterior, ``[G]``."""
     return (outcomes.weights[..., None] * posterior * what).sum((1, 2, 3, 4))
 
 
-# Choosing z
+# Selecting z
 
 
 def candidates(prior: Tensor, uniforms: Tensor) -> Tensor:
-    """K draws of z from logits ``[B, Z]`` by numbers of [0, 1) ``[B, K]``: int64 ``[B, K]``."""
+    """K samples of z, int64 ``[B, K]``, from logits ``[B, Z]`` and uniform numbers in [0, 1) ``[B, K]``."""
     cumulative = prior.softmax(-1).cumsum(-1)
     return torch.searchsorted(cumulative, uniforms).clamp(max=prior.shape[-1] - 1)
 
 
 def best_of(drawn: Tensor, values: Tensor) -> Tensor:
-    """Of the draws ``[B, K]`` the one of greatest value (``[B, Z]``), int64 ``[B]``."""
+    """The sample with the highest value for each row, int64 ``[B]``, given samples ``[B, K]`` and values ``[B, Z]``."""
     chosen = values.gather(1, drawn).argmax(1, keepdim=True)
     return drawn.gather(1, chosen).squeeze(1)

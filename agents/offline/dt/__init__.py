@@ -1,1 +1,1 @@
-"""Decision Transformer. The card is README.md."""
+"""Decision Transformer. README.md is the card."""

@@ -1,4 +1,4 @@
-"""Decision Transformer's settings."""
+"""Settings of Decision Transformer."""
 
 from dataclasses import dataclass
 
@@ -9,6 +9,6 @@ __all__ = ["DTConfig"]
 
 @dataclass
 class DTConfig(SequenceConfig):
-    """Chen et al. 2021; the transformer's settings are the base's."""
+    """Settings of Chen et al. 2021. Those of the transformer are the base's."""
 
-    target_return: float | None = None  # the return it is asked for; None: the greatest of an episode in the data
+    target_return: float | None = None  # return to condition on; None: the highest return of an episode in the data

@@ -1,4 +1,4 @@
-"""Decision Transformer: behaviour cloning of actions, told the return that followed them."""
+"""Decision Transformer: behaviour cloning conditioned on the return-to-go."""
 
 from typing import Any, ClassVar
 
@@ -17,8 +17,9 @@ __all__ = ["DecisionTransformer"]
 
 
 class DecisionTransformer(SequenceAgent):
-    """Decision Transformer (Chen et al. 2021, arXiv 2106.01345): Box actions by mean squared error through a tanh,
-    Discrete ones by cross-entropy.
+    """Decision Transformer (Chen et al. 2021, arXiv 2106.01345).
+
+    Box actions are trained with mean squared error through a tanh, Discrete ones with cross-entropy.
 
     Args:
         policy, env, dataset, seed, device: see :class:`~agentgym.agents.offline.agent.OfflineAgent`.
@@ -54,7 +55,7 @@ class DecisionTransformer(SequenceAgent):
 
     @property
     def target_return(self) -> float:
-        """The return that it is asked for."""
+        """The return that episodes are conditioned on."""
         asked = self.settings.target_return
         return float(self.policy.greatest_return) if asked is None else float(asked)
 
@@ -83,12 +84,12 @@ class DecisionTransformer(SequenceAgent):
         return torch.multinomial(outputs.softmax(1), 1, generator=self.generator).squeeze(1), None
 
     def returns_to_go(self, history: History) -> Tensor:
-        """What is still asked for at each step, ``[B, K]``: the target less what was paid before the step."""
+        """The remaining target at each step, ``[B, K]``: the target less the rewards before the step."""
         paid = history.rewards.double()
-        from_here = paid.flip(1).cumsum(1).flip(1)  # the newest reward is zero: not heard yet
+        from_here = paid.flip(1).cumsum(1).flip(1)  # the newest reward is still zero
         asked = (self.target_return - history.total)[:, None] + from_here
         return asked.float().masked_fill(~history.mask, 0.0)
 
     def promised(self, state: Any, count: int) -> np.ndarray:
-        """The target: what a Decision Transformer is asked for is all that it says. float64 ``[count]``."""
+        """The target return: the agent has no other estimate. float64 ``[count]``."""
         return np.full(count, self.target_return)

@@ -1,4 +1,4 @@
-"""Decision Transformer's network: three tokens a step."""
+"""Decision Transformer's network, with three tokens per step."""
 
 import torch
 from torch import Tensor, nn
@@ -10,12 +10,12 @@ __all__ = ["DecisionTransformerPolicy"]
 
 
 class DecisionTransformerPolicy(OfflinePolicy):
-    """Predicts each action from the tokens (return-to-go, observation, action) before it and its observation's.
+    """Predicts each action from the earlier tokens (return-to-go, observation, action) and the current observation.
 
     Args:
-        observations, actions: entries of each.
-        width, layers, heads, dropout: of the transformer.
-        times: how many steps of an episode have an embedding of their time.
+        observations, actions: sizes of an observation and an action.
+        width, layers, heads, dropout: parameters of the transformer.
+        times: number of time embeddings.
     """
 
     def __init__(
@@ -34,12 +34,12 @@ class DecisionTransformerPolicy(OfflinePolicy):
         nn.init.normal_(self.of_time.weight, std=0.02)
 
     def forward(self, returns_to_go: Tensor, states: Tensor, actions: Tensor, times: Tensor, mask: Tensor) -> Tensor:
-        """What each step's action is made of (logits, or before the tanh), ``[B, K, A]``.
+        """The network's output for each step's action (logits, or before the tanh), ``[B, K, A]``.
 
         Args:
             returns_to_go: in the data's units, ``[B, K]``.
             states: normalised or one-hot observations, ``[B, K, D]``.
-            actions: as inputs, ``[B, K, A]``; a step's own action is not seen by its output.
+            actions: as inputs, ``[B, K, A]``; an output does not depend on its own step's action.
             times: int64 ``[B, K]``.
             mask: bool ``[B, K]``.
         """

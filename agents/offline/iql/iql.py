@@ -18,7 +18,7 @@ __all__ = ["IQL", "advantage_weights", "cosine", "expectile_loss"]
 
 
 class IQL(WeightedCloning):
-    """Implicit Q-Learning: V is an expectile of Q over the data's actions, so no other action is ever valued.
+    """Implicit Q-Learning: V is an expectile of Q over the data's actions, so Q is never evaluated at other actions.
 
     Args:
         policy, env, dataset, seed, device: see :class:`~agentgym.agents.offline.agent.OfflineAgent`.
@@ -94,7 +94,7 @@ class IQL(WeightedCloning):
         self.optimizers[name].step()
 
     def _actor_learning_rate(self) -> float:
-        """This step's; it depends on the counters alone, so a resumed run has it too."""
+        """The learning rate of this step. It depends only on counters, so it is the same in a resumed run."""
         settings = self.settings
         length = settings.schedule_steps or self._total_timesteps
         return float(settings.learning_rate * (cosine(self.num_timesteps, length) if settings.cosine else 1.0))
@@ -116,5 +116,5 @@ def advantage_weights(advantages: Tensor, beta: float, max_weight: float) -> Ten
 
 
 def cosine(step: int, length: int) -> float:
-    """From 1 at step 0 to 0 at ``length`` and after it, by half a cosine."""
+    """Half a cosine, from 1 at step 0 to 0 at ``length`` and later."""
     return 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / max(1, length))))

@@ -1,4 +1,4 @@
-"""IQL's networks: V, two Qs with targets, and a policy, with the authors' initial values."""
+"""IQL's networks: V, two critics with targets, and a policy, initialised as the authors do."""
 
 import math
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ CRITICS = 2
 
 
 class Critic(nn.Module):
-    """Q_1 and Q_2.
+    """The critics Q_1 and Q_2.
 
     Args:
-        normalizer: of the policy that this critic is a part of.
-        observations: D, entries of a flat observation.
-        layers: widths of the hidden layers.
-        actions: A, entries of an action; of Discrete ones how many there are: they are outputs then, not inputs.
-        discrete: which of the two.
+        normalizer: shared with the policy that contains this critic.
+        observations: size of a flat observation, D.
+        layers: units of each hidden layer.
+        actions: size of an action, or number of discrete actions, A. Discrete actions are outputs, not inputs.
+        discrete: whether actions are discrete.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Critic(nn.Module):
         inputs, outputs = (observations, actions) if discrete else (observations + actions, 1)
         self.network = orthogonal(MLP(inputs, layers, outputs, CRITICS))
         self.discrete = discrete
-        self._normalizer = [normalizer]  # in a list: it is the policy's, not this module's
+        self._normalizer = [normalizer]  # in a list, so that it is not a submodule
 
     def q_values(self, states: Tensor, actions: Tensor) -> Tensor:
         """Q_i(s, a), ``[2, B]``, of normalised states ``[B, D]`` and actions ``[B, A]`` or int64 ``[B]``."""
@@ -41,11 +41,11 @@ class Critic(nn.Module):
         return self.network(states).gather(2, actions.expand(CRITICS, -1)[:, :, None]).squeeze(2)
 
     def forward(self, observations: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
-        """One ``[B, 1]`` a critic from observations as they come.
+        """The value of each critic, ``[B, 1]`` each, for unprocessed observations.
 
         Args:
             observations: ``[B, ...]``.
-            actions: ``[B, A]``; of Discrete ones the choices' probabilities, and the value is their mean.
+            actions: ``[B, A]``; for discrete actions their probabilities, and the value is the expectation.
         """
         states = self._normalizer[0](observations)
         if not self.discrete:
@@ -57,7 +57,7 @@ class IQLPolicy(OfflinePolicy):
     """All of IQL's networks.
 
     Args:
-        normalizer: of observations.
+        normalizer: of the observations.
         actor: the policy.
         observations, layers, actions, discrete: see :class:`Critic`.
     """
@@ -78,7 +78,7 @@ class IQLPolicy(OfflinePolicy):
 
 @torch.no_grad()
 def orthogonal(network: MLP) -> MLP:
-    """The network with orthogonal weights of gain sqrt(2), the last layer's too, and no bias, as the authors' are."""
+    """Initialise all layers orthogonally with gain sqrt(2) and without bias, as the authors do."""
     for weights, biases in zip(network.weights, network.biases, strict=True):
         for weight in weights:
             nn.init.orthogonal_(weight, math.sqrt(2))

@@ -1,4 +1,4 @@
-"""The arithmetic of ODICE: the conjugate of the divergence, the policy's weights, the orthogonal gradient."""
+"""The formulas of ODICE: conjugate of the divergence, policy weights, orthogonal gradient."""
 
 from torch import Tensor
 
@@ -6,7 +6,7 @@ from agentgym.agents.offline.odice.config import WeightForm
 
 __all__ = ["conjugate", "orthogonal_sum", "policy_weights"]
 
-SMALLEST_NORM = 1e-10  # of the forward gradient, squared: f* is flat below e = -2, where it has none
+SMALLEST_NORM = 1e-10  # of the forward gradient, squared: f* is flat below e = -2, so it may vanish
 
 
 def conjugate(residuals: Tensor) -> Tensor:
@@ -19,19 +19,19 @@ def conjugate(residuals: Tensor) -> Tensor:
 
 
 def policy_weights(residuals: Tensor, form: WeightForm, max_weight: float) -> Tensor:
-    """The weight of each action of the data in the policy's likelihood, in [0, max_weight].
+    """The weight of each dataset action in the policy's likelihood, in [0, max_weight].
 
     Args:
         residuals: e, of any shape.
-        form: "chi2" is the ratio of visitations w = max(e / 2 + 1, 0), "released" max(e, 0), the code's.
-        max_weight: where it is cut.
+        form: "chi2" is the ratio of visitations w = max(e / 2 + 1, 0), "released" the code's max(e, 0).
+        max_weight: upper bound.
     """
     ratios = residuals / 2 + 1 if form == "chi2" else residuals
     return ratios.clamp(0, max_weight)
 
 
 def orthogonal_sum(forward: Tensor, backward: Tensor) -> tuple[Tensor, Tensor]:
-    """The forward gradient and the part of the backward one that is normal to it.
+    """The forward gradient plus the component of the backward gradient orthogonal to it.
 
     Args:
         forward, backward: flat gradients, ``[P]``.

@@ -15,16 +15,16 @@ __all__ = ["ODICEPolicy", "ValueNetwork"]
 
 
 class ValueNetwork(nn.Module):
-    """V_1 to V_n, multilayer perceptrons with layer normalisation before each ReLU or without it.
+    """V_1 to V_n, multilayer perceptrons with or without layer normalisation before each ReLU.
 
-    Initial values are those of ``nn.Linear`` and ``nn.LayerNorm``. One graph is differentiated several times here, so
-    it is written out for autograd instead of the shared stack, which reuses its memory.
+    They are initialised as ``nn.Linear`` and ``nn.LayerNorm``. The graph is differentiated several times, so this uses
+    autograd instead of the shared stack, which reuses its memory.
 
     Args:
-        observations: entries of a flat observation.
-        layers: widths of the hidden layers.
-        members: n.
-        layer_norm: whether to normalise.
+        observations: size of a flat observation.
+        layers: units of each hidden layer.
+        members: number of networks, n.
+        layer_norm: whether to use layer normalisation.
     """
 
     def __init__(self, observations: int, layers: Sequence[int], members: int, layer_norm: bool) -> None:

@@ -19,12 +19,12 @@ Gradients = tuple[Tensor, ...]
 
 
 class ValueStep(NamedTuple):
-    """What a step of V is made of.
+    """The results of one step of V.
 
     Attributes:
-        gradients: of the loss, in the order of V's parameters.
+        gradients: gradients of the loss, in the order of V's parameters.
         residuals, values: e and V_i(s) before the step, ``[n, B]``, without gradient.
-        diagnosis: the cosine between forward and backward gradient, where both are made.
+        diagnosis: the cosine between forward and backward gradient, if both are computed.
     """
 
     gradients: Gradients
@@ -34,7 +34,7 @@ class ValueStep(NamedTuple):
 
 
 class ODICE(WeightedCloning):
-    """Values of states alone, from the dual of a regularised linear program, and a policy cloned by its residuals.
+    """State values from the dual of a regularised linear program, and a policy cloned with weights from its residuals.
 
     Args:
         policy, env, dataset, seed, device: see :class:`~agentgym.agents.offline.agent.OfflineAgent`.
@@ -83,14 +83,14 @@ class ODICE(WeightedCloning):
         settings, batch = self.settings, self._sample()
         rule = {"orthogonal": self._orthogonal, "true": self._true, "semi": self._semi}[settings.gradient]
 
-        # V, by the rule's gradient; the residuals are those of the V before this step
+        # V, with the gradient of the chosen method; residuals use V before this step
         gradients, residuals, values, diagnosis = rule(batch)
         for parameter, gradient in zip(self._value_parameters, gradients, strict=True):
             parameter.grad = gradient.contiguous()
         self.optimizers["value"].step()
         polyak_update(self._value_parameters, self._target_parameters, settings.tau)
 
-        # Policy: the data's actions, weighted by max(0, f'^-1(e)), averaged over the members of V
+        # Policy: log-likelihood of the dataset actions, weighted with max(0, f'^-1(e)), averaged over the members of V
         weights = policy_weights(residuals, settings.weights, settings.max_weight).mean(0)
         actor_loss = self._cloning_loss(batch, weights)
         set_gradients(actor_loss, self._actor_parameters)
@@ -103,7 +103,7 @@ class ODICE(WeightedCloning):
     # The three gradients of (1 - lambda) E[V(s)] + lambda E[f*(e)]
 
     def _orthogonal(self, batch: Batch) -> ValueStep:
-        """Through V(s), and through V(s') as far as that is normal to it; the targets' V stands for the other one."""
+        """The gradient through V(s) plus the orthogonal part of that through V(s'). Each uses the other's target."""
         settings = self.settings
         targets, next_targets = self._targets(batch)
         values, next_values = self.value(batch.states), self.value(batch.next_states)
@@ -118,13 +118,13 @@ class ODICE(WeightedCloning):
         return ValueStep(whole, residuals.detach(), values.detach(), (cosine,))
 
     def _true(self, batch: Batch) -> ValueStep:
-        """Through V(s) and V(s') alike, with no target."""
+        """The gradient through both V(s) and V(s'), without target."""
         values = self.value(batch.states)
         residuals = self._residuals(batch, self.value(batch.next_states), values)
         return ValueStep(self._gradient(self._loss(values, residuals)), residuals.detach(), values.detach())
 
     def _semi(self, batch: Batch) -> ValueStep:
-        """Through V(s) alone."""
+        """The gradient through V(s) only."""
         _, next_targets = self._targets(batch)
         values = self.value(batch.states)
         residuals = self._residuals(batch, next_targets, values)
@@ -135,7 +135,7 @@ class ODICE(WeightedCloning):
         return (1 - weight) * values.mean() + weight * conjugate(residuals).mean()
 
     def _residuals(self, batch: Batch, next_values: Tensor, values: Tensor) -> Tensor:
-        """e = r + gamma V(s') - V(s), ``[n, B]``, where V(s') is 0 after the task's end."""
+        """e = r + gamma V(s') - V(s), ``[n, B]``, with V(s') = 0 after termination."""
         return batch.rewards + self.settings.gamma * batch.alive * next_values - values
 
     @torch.no_grad()
@@ -150,5 +150,5 @@ class ODICE(WeightedCloning):
 
 
 def flat(gradients: Gradients) -> Tensor:
-    """All entries in one vector, ``[P]``."""
+    """Concatenate all gradients to one vector, ``[P]``."""
     return torch.cat([gradient.reshape(-1) for gradient in gradients])

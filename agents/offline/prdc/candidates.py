@@ -1,8 +1,8 @@
-"""Rows with near states, kept for rows that are asked for often, and when they answer a query for certain.
+"""Candidate lists: rows with near states, kept for frequently queried rows, and a test when they suffice.
 
-A query of PRDC has a dataset row's own state. Let d be the distance from that state to its K-th nearest state, in the
-scale of the keys. A row outside the K has a key at least d away, whatever its action: if the best of the K is nearer
-than d, it is the nearest of all.
+A query of PRDC has the state of a dataset row. Let d be the distance from this state to its K-th nearest state, in the
+scale of the keys. A row outside the K nearest has a key at distance d or more, whatever its action. So if the best of
+the K is nearer than d, it is the nearest of all rows.
 """
 
 import numpy as np
@@ -12,23 +12,23 @@ from agentgym.agents.offline.prdc.tree import BoxTree, insert
 
 __all__ = ["CandidateLists"]
 
-SAMPLE = 64  # rows by which a list's price is measured
+SAMPLE = 64  # rows on which the price of a list is measured
 
 
 class CandidateLists:
-    """Lists of K rows with near states, made for a row once its queries have cost the tree as much as a list costs.
+    """Lists of K rows with near states. A row gets a list once its queries have cost as much as a list costs.
 
-    So no row costs more than twice what knowing its number of queries beforehand would have saved. Costs are counts
-    (see :meth:`BoxTree.search`), never times: a resumed run makes the lists that it would have made.
+    No row therefore costs more than twice the optimum with known numbers of queries. Costs are counts (see
+    :meth:`BoxTree.search`), never times, so a resumed run builds the same lists.
 
     Args:
-        tree: of all keys.
-        state_width: leading entries of a key that are the state's.
+        tree: the tree of all keys.
+        state_width: number of leading entries of a key that belong to the state.
         count: K.
 
     Attributes:
-        price: what a list costs, the mean over 64 rows spread over the dataset.
-        rent: what the tree has cost for each row, float32 ``[N]``; all that a run must keep to go on alike.
+        price: the cost of a list, averaged over 64 rows spread over the dataset.
+        rent: the tree's cost so far for each row, float32 ``[N]``; the only state that a run needs to keep.
     """
 
     def __init__(self, tree: BoxTree, state_width: int, count: int) -> None:
@@ -46,14 +46,14 @@ class CandidateLists:
         return found, squares, cost
 
     def answer(self, queries: np.ndarray, at: np.ndarray, rows: np.ndarray, squares: np.ndarray) -> np.ndarray:
-        """Put what the lists have into ``rows`` and ``squares`` (see :meth:`BoxTree.search`).
+        """Fill in answers from the lists into ``rows`` and ``squares`` (see :meth:`BoxTree.search`).
 
         Args:
-            queries: float32 ``[B, D]``, each with the state of its row.
-            at: which row that is, int64 ``[B]``.
+            queries: float32 ``[B, D]``, each with the state of its dataset row.
+            at: the index of that row, int64 ``[B]``.
 
         Returns:
-            Where the answer is certain, bool ``[B]``.
+            Whether the answer is certain, bool ``[B]``.
         """
         due = np.unique(at[(self.rent[at] >= self.price) & (self.limits[at] < 0)])
         if len(due):
@@ -64,7 +64,7 @@ class CandidateLists:
         return certain
 
     def charge(self, at: np.ndarray, cost: np.ndarray) -> None:
-        """Note what the tree's answers for rows ``at`` cost."""
+        """Add the cost of the tree's answers for rows ``at``."""
         np.add.at(self.rent, at, cost.astype(np.float32))
 
 

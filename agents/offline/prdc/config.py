@@ -1,4 +1,4 @@
-"""PRDC's settings. Sources are in the card."""
+"""Settings of PRDC. The card gives the sources."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,25 +12,25 @@ __all__ = ["PRDCConfig"]
 
 @dataclass
 class PRDCConfig(TD3BCConfig):
-    """The released command for Hopper and Walker2d. Without neighbours it is TD3+BC."""
+    """The released settings for Hopper and Walker2d. Without neighbours PRDC is TD3+BC."""
 
-    beta: float = 2.0  # weight of a state's distance against an action's
-    reward_scale: float = 1.0  # learns from scale * r + shift
+    beta: float = 2.0  # weight of a state's distance relative to an action's
+    reward_scale: float = 1.0  # the agent learns from scale * r + shift
     reward_shift: float = 0.0
 
     # Neighbours; by default the nearest one
-    kth: int = 1  # take the kth-nearest alone, which is what the released code does with its k
-    mean_of: int = 1  # take the mean action of so many nearest
+    kth: int = 1  # use only the k-th nearest neighbour, as the released code does
+    mean_of: int = 1  # use the mean action of this many nearest neighbours
 
-    # Speed; neither changes an answer
-    candidates: int = 32  # rows with near states that are kept for rows asked for often; 0 keeps none
+    # Speed; the results do not depend on it
+    candidates: int = 32  # rows with near states kept for frequently queried rows; 0 keeps none
 
     presets: ClassVar[Mapping[str, Preset]] = {
-        "hopper": Preset("the released command for Hopper, the default", {}),
-        "walker2d": Preset("the released command for Walker2d, the default too", {}),
-        "halfcheetah": Preset("the released command for HalfCheetah", {"alpha": 40.0}),
+        "hopper": Preset("the released settings for Hopper, the default", {}),
+        "walker2d": Preset("the released settings for Walker2d, also the default", {}),
+        "halfcheetah": Preset("the released settings for HalfCheetah", {"alpha": 40.0}),
         "antmaze": Preset(
-            "the released command for AntMaze",
+            "the released settings for AntMaze",
             {"alpha": 7.5, "beta": 7.5, "reward_scale": 10_000.0, "reward_shift": -1.0},
         ),
     }

@@ -1,4 +1,4 @@
-"""PRDC: TD3 whose actor is held to the nearest logged pair (Ran, Li, Zhang, Zhang and Yu 2023)."""
+"""PRDC: TD3 with an actor regularised towards the nearest dataset pair (Ran, Li, Zhang, Zhang and Yu 2023)."""
 
 from typing import ClassVar
 
@@ -25,7 +25,7 @@ class PRDC(TD3BC):
         **settings: fields of :class:`~agentgym.agents.offline.prdc.config.PRDCConfig`.
 
     Attributes:
-        pairs: the search over this agent's data; it is made from them and belongs to no other agent. None without.
+        pairs: the nearest-neighbour search over the dataset, or None without a dataset.
     """
 
     catalog_name: ClassVar[str] = "prdc"
@@ -40,13 +40,13 @@ class PRDC(TD3BC):
         settings = self.settings
         for name, count in (("kth", settings.kth), ("mean_of", settings.mean_of)):
             if count < 1:
-                raise InvalidParameter(f"{name} is {count}; it counts neighbours, 1 or more.")
+                raise InvalidParameter(f"{name} is {count}; it must be a number of neighbours, 1 or more.")
         if settings.kth > 1 and settings.mean_of > 1:
-            raise InvalidParameter("kth takes one neighbour and mean_of several: give one of the two.")
+            raise InvalidParameter("kth selects one neighbour and mean_of several: give only one of the two.")
         if not (settings.beta >= 0 and np.isfinite(settings.beta)):
-            raise InvalidParameter(f"beta is {settings.beta}; it is a weight, finite and 0 or more.")
+            raise InvalidParameter(f"beta is {settings.beta}; it must be a finite weight, 0 or more.")
         if settings.candidates < 0:
-            raise InvalidParameter(f"candidates is {settings.candidates}; it counts rows, 0 or more.")
+            raise InvalidParameter(f"candidates is {settings.candidates}; it must be a number of rows, 0 or more.")
         super()._build()
 
     def _scaled(self, rewards: Tensor, dataset: OfflineDataset) -> Tensor:
@@ -63,17 +63,17 @@ class PRDC(TD3BC):
         )
 
     def _anchor(self, batch: Batch, actions: Tensor) -> tuple[Tensor, ...]:
-        """The neighbour's action: only it has a gradient, the keys' states are the same for every policy."""
+        """The neighbour's action. Only the queried action depends on the policy, since the states are the dataset's."""
         assert self.pairs is not None
         found = self.pairs.nearest(batch.rows.cpu().numpy(), actions.cpu().numpy())
-        taken = found.rows[:, self.settings.kth - 1 :]  # kth: the last of k; else all of them
+        taken = found.rows[:, self.settings.kth - 1 :]  # only the k-th if kth is set, otherwise all
         anchor = self.actions[torch.as_tensor(taken, device=self.device)].mean(1)
         measured = (found.distances[:, 0], found.own, found.listed, found.certified)
         rates = [torch.as_tensor(value.mean(), dtype=torch.float32, device=self.device) for value in measured]
         return anchor, *rates
 
     def inventory(self) -> Inventory:
-        """What a run depends on; of the search, what decides which lists there are."""
+        """As the base class, plus the part of the search's state that decides which lists exist."""
         if self.pairs is None or self.pairs.lists is None:
             return super().inventory()
         lists = self.pairs.lists

@@ -1,4 +1,4 @@
-"""The nearest dataset pairs to (s, pi(s)), where s is a dataset row's own state: exact, always."""
+"""Exact search for the dataset pairs nearest to (s, pi(s)), where s is the state of a dataset row."""
 
 from typing import NamedTuple
 
@@ -11,14 +11,14 @@ __all__ = ["NearestPairs", "Neighbours"]
 
 
 class Neighbours(NamedTuple):
-    """Answers to B queries.
+    """The answers to B queries.
 
     Attributes:
-        rows: int64 ``[B, k]``, in order of distance, then row.
-        distances: float64 ``[B, k]``, of keys.
-        own: bool ``[B]``, no row is nearer than the query's own: here PRDC is TD3+BC.
-        listed: bool ``[B]``, the row had a list of candidates.
-        certified: bool ``[B]``, the list's answer was certain; all others are the tree's.
+        rows: int64 ``[B, k]``, sorted by distance, then by row.
+        distances: float64 ``[B, k]``, between keys.
+        own: bool ``[B]``, True if no row is nearer than the query's own; then PRDC equals TD3+BC.
+        listed: bool ``[B]``, True if the row had a candidate list.
+        certified: bool ``[B]``, True if the list's answer was certain. All other answers are the tree's.
     """
 
     rows: np.ndarray
@@ -29,17 +29,17 @@ class Neighbours(NamedTuple):
 
 
 class NearestPairs:
-    """Nearest rows by || [beta s, a] - [beta s', a'] ||.
+    """Finds the nearest rows by || [beta s, a] - [beta s', a'] ||.
 
     Args:
         states: normalised, float32 ``[N, S]``.
         actions: in [-1, 1], float32 ``[N, A]``.
-        beta: weight of states against actions.
-        neighbours: k.
-        candidates: K, rows with near states in a list; 0 keeps no lists.
+        beta: weight of states relative to actions.
+        neighbours: number of neighbours, k.
+        candidates: K, rows per candidate list; 0: no lists.
 
     Attributes:
-        lists: the candidates, None without.
+        lists: the candidate lists, or None.
 
     Raises:
         InvalidParameter: a key is not finite.
@@ -63,7 +63,7 @@ class NearestPairs:
         queries[:, self.state_width :] = actions
         own = _squares(queries, self.tree.keys[at])
         rows, squares = np.full((len(at), self.neighbours), -1), np.full((len(at), self.neighbours), np.inf)
-        rows[:, 0], squares[:, 0] = at, own  # a row to begin with
+        rows[:, 0], squares[:, 0] = at, own  # initial guess
         certified = np.zeros(len(at), bool)
         listed = certified
         if self.lists is not None:
@@ -80,7 +80,7 @@ class NearestPairs:
 
 
 def _squares(queries: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Squared distances ``[B]``, added up as the tree does."""
+    """Squared distances ``[B]``, summed in the same order as in the tree."""
     total = np.zeros(len(queries))
     for difference in (keys.astype(np.float64) - queries).T:
         total += difference * difference

@@ -1,11 +1,11 @@
-"""Exact nearest rows by a balanced tree of tight bounding boxes.
+"""Exact nearest-neighbour search with a balanced tree of tight bounding boxes.
 
-A k-d tree bounds the distance to a half by its splitting planes; in 20 dimensions these bounds are loose. The smallest
+A k-d tree bounds the distance to a half by its splitting planes, which is loose in 20 dimensions. The smallest
 box around each half costs one pass over its corners and excludes far more.
 
-Distances are sums of squares in float64, entry after entry, of float32 keys, so that whoever computes one gets the same
-bits; among equal distances the smaller row comes first. Both make the answer one function of the data, whichever way
-it was found.
+Distances are float64 sums of squares of float32 keys, added entry by entry, so every computation gives the same bits.
+Among equal distances the smaller row comes first. The answer is therefore a function of the data alone, independent
+of how it was found.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -18,18 +18,18 @@ from agentgym.errors import InvalidParameter
 
 __all__ = ["BoxTree"]
 
-LEAF = 16  # greatest number of rows in a leaf
-LEAF_COST = 5  # a leaf's time in that of a box, measured at 20 entries
-THREADED = 100_000  # boxes of a search (some 5 ms) from which on several threads are worth their start
-LARGEST = 1e18  # of a key's entry: its square is finite in float32
+LEAF = 16  # maximum number of rows in a leaf
+LEAF_COST = 5  # time of a leaf relative to that of a box, measured with 20 entries
+THREADED = 100_000  # boxes of a search (about 5 ms) above which several threads are faster
+LARGEST = 1e18  # bound of a key's entries, so that squares are finite in float32
 REASSOCIATED = {"nnan", "ninf", "nsz", "contract", "arcp", "reassoc"}  # lets the compiler use vector registers
 
 
 class BoxTree:
-    """The k nearest of N keys.
+    """Finds the k nearest of N keys.
 
     Args:
-        keys: float32 ``[N, D]``, kept as it is.
+        keys: float32 ``[N, D]``, not copied.
 
     Raises:
         InvalidParameter: a key's entry is not finite or beyond 1e18.
@@ -52,16 +52,16 @@ class BoxTree:
     def search(
         self, queries: np.ndarray, rows: np.ndarray, squares: np.ndarray, width: int | None = None
     ) -> np.ndarray:
-        """Improve ``rows`` and ``squares`` until they are the k nearest of each query, in place.
+        """Replace ``rows`` and ``squares`` in place by the k nearest keys of each query.
 
         Args:
             queries: float32 ``[B, D]``.
-            rows: int64 ``[B, k]``, what is known already (good guesses save time) in order of distance, -1 beyond.
-            squares: float64 ``[B, k]``, their squared distances, infinite beyond.
-            width: look at the first ``width`` entries of keys and queries alone.
+            rows: int64 ``[B, k]``, initial guesses in order of distance (good ones save time), then -1.
+            squares: float64 ``[B, k]``, their squared distances, then infinity.
+            width: use only the first ``width`` entries of keys and queries.
 
         Returns:
-            What each query cost, in boxes looked at, int64 ``[B]``: the same wherever and whenever it is asked.
+            The cost of each query, the number of boxes visited, int64 ``[B]``; it depends on the arguments alone.
         """
         cost = np.empty(len(queries), np.int64)
         width = queries.shape[1] if width is None else width
@@ -81,7 +81,7 @@ class BoxTree:
 
 
 def _boxes(leaves: np.ndarray, there: np.ndarray) -> np.ndarray:
-    """Least and greatest entries below each node, ``[2 L - 1, 2, D]``; node n has the children 2n + 1 and 2n + 2."""
+    """Bounds of the entries below each node, ``[2 L - 1, 2, D]``. Node n has the children 2n + 1 and 2n + 2."""
     count, width, _ = leaves.shape
     boxes = np.empty((2 * count - 1, 2, width), np.float32)
     low, high = leaves.min(2), np.where(there[:, None], leaves, -np.inf).max(2)
@@ -94,7 +94,7 @@ def _boxes(leaves: np.ndarray, there: np.ndarray) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def _order(keys: np.ndarray, levels: int) -> tuple[np.ndarray, np.ndarray]:
-    """The rows, leaf after leaf, and where each leaf begins; halves are cut at the median of what varies most there."""
+    """The rows ordered by leaf, and where each leaf begins. Halves split at the median of the most variable entry."""
     n, width = keys.shape
     leaves = 1 << levels
     rows, values = np.arange(n), np.empty(n, np.float32)
@@ -103,7 +103,7 @@ def _order(keys: np.ndarray, levels: int) -> tuple[np.ndarray, np.ndarray]:
         size = leaves >> level
         for node in range(1 << level):
             first, last = bounds[node * size], bounds[(node + 1) * size]
-            stride = max(1, (last - first) // 512)  # a sample says well enough what varies most
+            stride = max(1, (last - first) // 512)  # a sample is enough to find the most variable entry
             widest, entry = -1.0, 0
             for d in range(width):
                 total, squared, count = 0.0, 0.0, 0
@@ -121,7 +121,7 @@ def _order(keys: np.ndarray, levels: int) -> tuple[np.ndarray, np.ndarray]:
 
 @njit(cache=True, nogil=True)
 def _select(values: np.ndarray, rows: np.ndarray, first: int, last: int, place: int) -> None:
-    """Reorder both between ``first`` and ``last`` until ``place`` parts smaller from greater values (quickselect)."""
+    """Reorder both from ``first`` to ``last`` so that ``place`` separates smaller from greater values (quickselect)."""
     while first < last:
         pivot = values[(first + last) // 2]
         i, j = first, last
@@ -159,9 +159,9 @@ def _search(
     boxes: np.ndarray, leaves: np.ndarray, members: np.ndarray, width: int,
     queries: np.ndarray, rows: np.ndarray, squares: np.ndarray, cost: np.ndarray,
 ) -> None:  # fmt: skip
-    """Depth first, the nearer half first, leaving out every half whose box is farther than the k-th row so far."""
+    """Depth-first search, nearer half first, which skips boxes farther than the current k-th row."""
     first_leaf, size, last = len(leaves) - 1, leaves.shape[2], rows.shape[1] - 1
-    below = np.float32(1 - (width + 8) * 2.0**-22)  # more than what rounding in float32 can have added to a bound
+    below = np.float32(1 - (width + 8) * 2.0**-22)  # exceeds the rounding error of a float32 bound
     waiting, bounds = np.empty(128, np.int64), np.empty(128, np.float32)
     sums = np.empty(size)
     for b in range(len(queries)):
@@ -201,7 +201,7 @@ def _search(
 
 @njit(cache=True, nogil=True)
 def insert(rows: np.ndarray, squares: np.ndarray, row: int, square: float) -> None:
-    """Put a row into a list that is in order of distance, then row, unless it is there already or too far."""
+    """Insert a row into a list ordered by distance, then row, unless it is in the list or too far."""
     last = len(rows) - 1
     if square > squares[last] or (square == squares[last] and row > rows[last] >= 0):
         return

@@ -1,1 +1,1 @@
-"""Return-conditioned cloning from counts."""
+"""Tabular return-conditioned behaviour cloning."""

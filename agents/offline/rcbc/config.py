@@ -1,4 +1,4 @@
-"""Settings of return-conditioned cloning."""
+"""Settings of return-conditioned behaviour cloning."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,16 @@ __all__ = ["RCBCConfig"]
 
 @dataclass
 class RCBCConfig(OfflineConfig):
-    """Counting needs no gradient step; a run takes some all the same, for its log and its evaluations."""
+    """Counting needs no gradient steps, but a run still takes some for its log and its evaluations."""
 
-    target: float | None = None  # the return to ask for; the greatest in the dataset where None
-    return_bins: int = 64  # of returns to go, at most; exact where no more distinct ones occur
+    target: float | None = None  # return to condition on; None: the highest return in the dataset
+    return_bins: int = 64  # maximum number of bins of returns-to-go; exact if there are no more distinct ones
 
     # Optimisation
     learning_rate: float = 0.0  # not used
     batch_size: int = 0  # not used: all steps are counted
 
-    # Looking on
+    # Monitoring
     log_every: int = 1
     evaluate_every: int = 1
     evaluation_episodes: int = 100

@@ -1,4 +1,4 @@
-"""Return-conditioned behaviour cloning with a table: P(a | s, return to go), counted."""
+"""Return-conditioned behaviour cloning with a table of counts: P(a | s, return-to-go)."""
 
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -20,12 +20,12 @@ __all__ = ["RCBC"]
 
 
 class CountPolicy(OfflinePolicy):
-    """What was counted.
+    """The table of counts.
 
     Attributes:
-        counts: steps in state s with action a and a return to go in bin r, ``[S, A, R]``.
-        returns: mean return to go of each bin, ``[R]``, NaN where it is not used.
-        target: the return that is asked for.
+        counts: number of steps in state s with action a and a return-to-go in bin r, ``[S, A, R]``.
+        returns: mean return-to-go of each bin, ``[R]``; NaN in unused bins.
+        target: the return to condition on.
     """
 
     def __init__(self, states: int, actions: int, bins: int) -> None:
@@ -38,9 +38,9 @@ class CountPolicy(OfflinePolicy):
         self.register_buffer("target", torch.zeros(()))
 
     def distribution(self, states: Tensor, wanted: Tensor) -> Tensor:
-        """P(a | s, r), ``[B, A]``, r the nearest to ``wanted`` (``[B]``) of the returns to go seen in s.
+        """P(a | s, r), ``[B, A]``, where r is the return-to-go seen in s that is nearest to ``wanted`` (``[B]``).
 
-        Uniform in a state that was never seen.
+        The distribution is uniform in states without data.
         """
         counts = self.counts[states]  # [B, A, R]
         gap = (self.returns - wanted[:, None]).abs().masked_fill(counts.sum(1) == 0, torch.inf)
@@ -50,10 +50,10 @@ class CountPolicy(OfflinePolicy):
 
 
 class RCBC(OfflineAgent):
-    """Return-conditioned behaviour cloning: acts as those steps did after which the return was the one asked for.
+    """Return-conditioned behaviour cloning: imitates the steps that were followed by the target return.
 
-    The baseline of Dichotomy of Control: where the world is random, it takes luck for skill. It asks for ``target`` and
-    then for what is left of it after each reward, and promises ``target``.
+    It is the baseline of Dichotomy of Control: in a stochastic environment it confuses luck with skill. It conditions
+    on ``target``, less the rewards received so far, and predicts the return ``target``.
 
     Args:
         policy, env, dataset, seed, device: see :class:`~agentgym.agents.offline.agent.OfflineAgent`.
@@ -74,11 +74,11 @@ class RCBC(OfflineAgent):
     def _build(self) -> None:
         if not isinstance(self.observation_space, spaces.Discrete):
             raise SpaceMismatch(
-                f"{self.catalog_name} counts in Discrete observations, the dataset has {self.observation_space}. "
-                "For other ones: dt"
+                f"{self.catalog_name} needs Discrete observations, and the dataset has {self.observation_space}. "
+                "For others use dt."
             )
         self.policy = CountPolicy(self.observation_width, self.action_width, self.settings.return_bins)
-        # Equally likely actions are told apart by this, so that no arm gains from standing first.
+        # Breaks ties between equally likely actions, so that none gains from its position.
         self.preference = torch.randperm(self.action_width).to(self.device)
 
     def _make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
@@ -97,18 +97,18 @@ class RCBC(OfflineAgent):
         self.loss = -(own[torch.arange(len(own)), actions] / own.sum(1)).log().mean()
 
     def _update(self) -> tuple[Tensor, ...]:
-        """Nothing is left to learn; the steps' mean -log P(a | s, r)."""
+        """Learn nothing, since counting is done; return the mean of -log P(a | s, r)."""
         return (self.loss,)
 
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False,
         reward: Any = None,
     ) -> tuple[np.ndarray, Any]:  # fmt: skip
-        """Actions ``[B]``, and the return still asked for in each world, float32 ``[B]``.
+        """Actions ``[B]``, and the remaining target return of each environment, float32 ``[B]``.
 
         Args:
-            observation, state, episode_start, deterministic: as in Stable-Baselines3. Of equally likely actions the
-                mode is always the same one; which one depends on the agent's seed.
+            observation, state, episode_start, deterministic: as in Stable-Baselines3. Among equally likely actions the
+                mode is always the same one, chosen by the agent's seed.
             reward: of the last step, ``[B]``.
 
         Raises:
@@ -129,5 +129,5 @@ class RCBC(OfflineAgent):
         return (found[0] if single else found), wanted
 
     def promised(self, state: np.ndarray, count: int) -> np.ndarray:
-        """The return asked for, ``[count]``."""
+        """The target return, ``[count]``."""
         return np.asarray(state, np.float64)

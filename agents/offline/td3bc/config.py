@@ -1,4 +1,4 @@
-"""TD3+BC's settings. Sources are in the card."""
+"""Settings of TD3+BC. The card gives the sources."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,16 @@ __all__ = ["TD3BCConfig"]
 
 @dataclass
 class TD3BCConfig(OfflineConfig):
-    """Fujimoto and Gu 2021, table 3: one setting for all tasks."""
+    """Fujimoto and Gu 2021, table 3: the same settings for all tasks."""
 
     # Policy
-    alpha: float = 2.5  # weight of the value against the cloning term, in units of the mean |Q|
-    policy_delay: int = 2  # critic updates to one of the actor and of the targets
+    alpha: float = 2.5  # weight of the value relative to the cloning term, in units of the mean |Q|
+    policy_delay: int = 2  # critic updates per update of actor and targets
 
     # Value
-    gamma: float = 0.99  # discount a step
-    tau: float = 0.005  # share of the networks that moves into their targets at each update of the actor
-    target_noise: float = 0.2  # deviation of the noise on the target's actions, which lie in [-1, 1]
+    gamma: float = 0.99  # discount per step
+    tau: float = 0.005  # step of the targets towards the networks at each update of the actor
+    target_noise: float = 0.2  # standard deviation of the noise on the target's actions, which lie in [-1, 1]
     noise_clip: float = 0.5  # bound of that noise
 
     # Networks

@@ -1,4 +1,4 @@
-"""Actor, two critics and their targets."""
+"""TD3+BC's networks: actor, two critics and their targets."""
 
 from collections.abc import Sequence
 
@@ -11,23 +11,23 @@ __all__ = ["Critics", "DeterministicActor", "TD3BCPolicy"]
 
 
 class DeterministicActor(nn.Module):
-    """pi(s), a tanh of an MLP.
+    """pi(s), an MLP with a tanh.
 
     Args:
-        normalizer: of observations; it stays the policy's and is no part of this module.
-        network: from normalised states.
+        normalizer: of the observations; shared with the policy and not a submodule.
+        network: takes normalised states.
     """
 
     def __init__(self, normalizer: Normalizer, network: MLP) -> None:
         super().__init__()
-        self.network, self._normalizer = network, [normalizer]  # in a list: no submodule
+        self.network, self._normalizer = network, [normalizer]  # in a list, so that it is not a submodule
 
     def of_states(self, states: Tensor) -> Tensor:
-        """Actions in [-1, 1], ``[B, A]``, from normalised states ``[B, D]``."""
+        """Actions in [-1, 1], ``[B, A]``, for normalised states ``[B, D]``."""
         return torch.tanh(self.network(states).squeeze(0))
 
     def forward(self, observations: Tensor) -> Tensor:
-        """The same from observations as they come, ``[B, ...]``."""
+        """The same for unprocessed observations ``[B, ...]``."""
         return self.of_states(self._normalizer[0](observations))
 
 
@@ -35,8 +35,8 @@ class Critics(nn.Module):
     """Q1(s, a) and Q2(s, a), evaluated together.
 
     Args:
-        normalizer: of observations; it stays the policy's and is no part of this module.
-        network: two members, from normalised states and actions.
+        normalizer: of the observations; shared with the policy and not a submodule.
+        network: two members; takes normalised states and actions.
     """
 
     def __init__(self, normalizer: Normalizer, network: MLP) -> None:
@@ -44,22 +44,22 @@ class Critics(nn.Module):
         self.network, self._normalizer = network, [normalizer]
 
     def of_states(self, states: Tensor, actions: Tensor) -> Tensor:
-        """``[2, B]`` from normalised states ``[B, D]`` and actions in [-1, 1] ``[B, A]``."""
+        """``[2, B]`` for normalised states ``[B, D]`` and actions in [-1, 1] ``[B, A]``."""
         values: Tensor = self.network(states, actions).squeeze(2)
         return values
 
     def first_of_states(self, states: Tensor, actions: Tensor) -> Tensor:
-        """Q1, ``[B]``, with gradients for the actions and none for the critic."""
+        """Q1, ``[B]``, with gradients for the actions but not the critic."""
         values: Tensor = self.network(states, actions, frozen=True, members=slice(0, 1)).view(-1)
         return values
 
     def forward(self, observations: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
-        """One ``[B, 1]`` a critic, from observations as they come, ``[B, ...]``; Stable-Baselines3's form."""
+        """``[B, 1]`` per critic for unprocessed observations ``[B, ...]``, as in Stable-Baselines3."""
         return self.network(self._normalizer[0](observations), actions).unbind(0)
 
 
 class TD3BCPolicy(OfflinePolicy):
-    """All networks; the targets start as copies."""
+    """All networks; the targets are initialised as copies."""
 
     def __init__(self, observations: int, actions: int, layers: Sequence[int]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""TD3+BC: TD3 whose actor is held to the logged actions (Fujimoto and Gu 2021)."""
+"""TD3+BC: TD3 with an actor regularised towards the dataset's actions (Fujimoto and Gu 2021)."""
 
 from typing import ClassVar
 
@@ -23,8 +23,8 @@ class TD3BC(TransitionAgent):
         **settings: fields of :class:`~agentgym.agents.offline.td3bc.config.TD3BCConfig`.
 
     Attributes:
-        actor: module, observations as they come ``[B, ...]`` to actions in [-1, 1] ``[B, A]``.
-        critic: module, such observations and actions to Q1 and Q2, ``[B, 1]`` each.
+        actor: module from unprocessed observations ``[B, ...]`` to actions in [-1, 1] ``[B, A]``.
+        critic: module from such observations and actions to Q1 and Q2, ``[B, 1]`` each.
     """
 
     catalog_name: ClassVar[str] = "td3bc"
@@ -36,9 +36,11 @@ class TD3BC(TransitionAgent):
     def _build(self) -> None:
         settings = self.settings
         if settings.policy_delay < 1:
-            raise InvalidParameter(f"policy_delay is {settings.policy_delay}; it counts updates, 1 or more.")
+            raise InvalidParameter(
+                f"policy_delay is {settings.policy_delay}; it must be a number of updates, 1 or more."
+            )
         if settings.alpha < 0:
-            raise InvalidParameter(f"alpha is {settings.alpha}; it is a weight, 0 or more.")
+            raise InvalidParameter(f"alpha is {settings.alpha}; it must be a weight, 0 or more.")
         self.policy = TD3BCPolicy(self.observation_width, self.action_width, settings.layers)
         self.actor, self.critic = self.policy.actor, self.policy.critic
 
@@ -81,7 +83,7 @@ class TD3BC(TransitionAgent):
         return batch.rewards + settings.gamma * batch.alive * following
 
     def _anchor(self, batch: Batch, actions: Tensor) -> tuple[Tensor, ...]:
-        """What the policy's actions ``[B, A]`` are pulled to, ``[B, A]``, and further measurements."""
+        """The targets ``[B, A]`` towards which the actions ``[B, A]`` are regularised, and further metrics."""
         return (batch.actions,)
 
     def _act(self, observations: Tensor, deterministic: bool) -> Tensor:

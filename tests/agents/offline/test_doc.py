@@ -138,7 +138,7 @@ def test_the_best_of_candidates_is_a_choice(agent: DoC, pendulum: OfflineDataset
         return self.mean[:, :1].expand(-1, normal.shape[-2], -1)
 
     monkeypatch.setattr(Gaussians, "samples", collapsed)
-    with pytest.raises(RuntimeError, match="one and the same z"):
+    with pytest.raises(RuntimeError, match="the same z"):
         agent.predict(pendulum.observations[:6])
 
 

@@ -175,7 +175,7 @@ def test_a_state_never_seen_is_met_by_chance() -> None:
 
 
 def test_longer_episodes_and_other_spaces_are_refused(pendulum: OfflineDataset) -> None:
-    with pytest.raises(InvalidParameter, match=r"up to 2 steps.*For longer episodes: doc"):
+    with pytest.raises(InvalidParameter, match=r"up to 2 steps.*For longer episodes use doc"):
         make("doc-tabular", walk())
     for agent in (TabularDoC, RCBC):
         with pytest.raises(SpaceMismatch, match="supports Discrete action spaces"):

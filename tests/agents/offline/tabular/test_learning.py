@@ -170,7 +170,7 @@ def test_bins_are_exact_or_of_equal_counts():
 
 @pytest.mark.parametrize(
     ("setting", "words"),
-    [({"method": "dock"}, "there are: doc, future-vae"), ({"latents": 1}, "latents is 1"), ({"samples": 0}, "samples")],
+    [({"method": "dock"}, "one of doc, future-vae"), ({"latents": 1}, "latents is 1"), ({"samples": 0}, "samples")],
 )
 def test_settings_out_of_range(setting, words):
     with pytest.raises(InvalidParameter, match=words):
