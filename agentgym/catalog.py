@@ -18,7 +18,7 @@ from agentgym.errors import InvalidParameter, UnknownId
 
 __all__ = ["Entry", "Kind", "add", "card", "entries", "find", "load", "register_environments", "resolve"]
 
-Kind = Literal["env", "agent", "suite", "perturbation", "attack", "method", "recipe"]
+Kind = Literal["env", "agent", "solver", "suite", "perturbation", "attack", "method", "recipe"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,23 @@ def _text(name: str, summary: str) -> Entry:
         "agentgym.envs.text",
         vector_target=f"agentgym.envs.text.vector:{name}VectorEnv",
     )
+
+
+def _tabular(name: str, model: str, summary: str) -> Entry:
+    return Entry(
+        "env",
+        f"agentgym/{name}-v0",
+        "agentgym.envs.tabular.env:TabularEnv",
+        summary,
+        "agentgym.envs.tabular",
+        vector_target="agentgym.envs.tabular.vector:TabularVectorEnv",
+        kwargs={"model": model},
+        max_episode_steps=200,
+    )
+
+
+def _solver(name: str, target: str, summary: str) -> Entry:
+    return Entry("solver", name, f"agentgym.agents.robust.{target}", summary, "agentgym.agents.robust")
 
 
 def _agent(name: str, target: str, summary: str) -> Entry:
@@ -140,6 +157,12 @@ OURS: tuple[Entry, ...] = (
         "two-armed bandit with success probabilities 1 - p and p",
         "agentgym.envs.bandit",
     ),
+    _tabular("RiverSwim", "river-swim", "6 states: a small reward at the bank or a large one upstream; known kernel"),
+    _tabular("MachineReplacement", "machine-replacement", "8 levels of wear: operate or repair; known kernel"),
+    _tabular("Garnet", "garnet", "random transitions and rewards, 20 states, 4 actions; known kernel"),
+    _tabular("WindyWalk", "windy-walk", "three corridors with wind of uncertain strength; known kernel"),
+    _tabular("Inventory", "inventory", "orders under uncertain demand; known kernel"),
+    _tabular("TabularFrozenLake", "frozen-lake", "Gymnasium's FrozenLake with its kernel, uncertain slipperiness"),
     _text("Household", "text: household tasks in generated homes, with known optimal solutions"),
     _text("Archive", "text: question answering with search, articles and a calculator (extra: text)"),
     _text("TextWorld", "text: TextWorld's generated games and challenges (extra: text)"),
@@ -167,6 +190,8 @@ OURS: tuple[Entry, ...] = (
     _language("gigpo", "GiGPO", "group-in-group advantages over episodes and over turns in equal states"),
     _language("spear", "SPEAR", "GRPO with scheduled self-imitation"),
     _language("epo", "EPO", "GRPO with entropy kept near its running average"),
+    _solver("robust-value-iteration", "solvers:RobustValueIteration", "finite robust processes, with proved bounds"),
+    _solver("robust-policy-iteration", "solvers:RobustPolicyIteration", "the same by policies, fewer inner problems"),
     _suite("parameter-grid", "parameter_grid:ParameterGrid", "every cell of a grid over the uncertainty set"),
     _suite("perturbations", "perturbations:Perturbations", "perturbed observations, actions, rewards and dynamics"),
     _suite("stochasticity", "stochasticity:StochasticitySuite", "levels of noise in actions, transitions and rewards"),

@@ -1,0 +1,1 @@
+"""Robust Markov decision processes: exact solvers for finite ones. The card is README.md beside this file."""
