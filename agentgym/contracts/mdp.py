@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from agentgym.errors import InvalidParameter, NonFinite
 from agentgym.contracts.settings import finite_number, whole_number
+from agentgym.errors import InvalidParameter, NonFinite
 
 __all__ = ["MDP", "TOLERANCE", "checked_rows"]
 

@@ -68,7 +68,7 @@ class RobustBellman:
         return 4.0 * (self.mdp.shape[2] + 8) * EPSILON * size
 
     def backup(self, values: Floats, incumbent: Floats | None = None) -> Backup:
-        """Apply the operator to values [S]. An incumbent policy [S, A] stays where nothing is better by more than rounding."""
+        """Apply the operator to values [S]; an incumbent [S, A] stays where nothing beats it by more than rounding."""
         z = self.outcomes(values)
         n, actions, _ = z.shape
         if self.uncertainty is None:
@@ -85,7 +85,9 @@ class RobustBellman:
             rows = np.arange(n)
             best = np.where(lower[rows, held] >= lower[rows, best] - self.rounding(values), held, best)
         policy = np.eye(actions)[best]
-        return self._all_states(values, lower[np.arange(n), best], upper.max(1), policy, worst.q.reshape(z.shape), lower)
+        return self._all_states(
+            values, lower[np.arange(n), best], upper.max(1), policy, worst.q.reshape(z.shape), lower
+        )
 
     def _all_states(
         self, values: Floats, lower: Floats, upper: Floats, policy: Floats, kernel: Floats, q: Floats
@@ -175,7 +177,9 @@ def _budget(rows: Rows, z: Floats, ball: Ball) -> tuple[Floats, Floats, Floats, 
     total = weight.sum(1)
     mixed = np.where(total[:, None] > 0, weight / np.where(total > 0, total, 1.0)[:, None], np.eye(actions)[one])
     # What the mixed policy is sure of, by duality with one price for all actions; a single action may be surer.
-    sure = (mixed * line.reshape(n, actions)).sum(1) - np.where(total > 0, rows.radius / np.where(total > 0, total, 1), 0)
+    sure = (mixed * line.reshape(n, actions)).sum(1) - np.where(
+        total > 0, rows.radius / np.where(total > 0, total, 1), 0
+    )
     sure = np.where(total > 0, sure, -np.inf)
     pure = floor.max(1)
     best_nominal = nominal.argmax(1)
@@ -189,7 +193,7 @@ def _budget(rows: Rows, z: Floats, ball: Ball) -> tuple[Floats, Floats, Floats, 
 
 
 def _press(z: Floats, p: Floats, u: Floats, respond: inner.Respond) -> tuple[Floats, Floats, Floats, Floats]:
-    """The least distance at which the expected value of every row is at most u [B]; with its price, q, and the dual line."""
+    """The least distance at which every row's expected value is at most u [B]; its price, q, and the dual line."""
     nominal = inner.expected(p, z)
     idle = nominal <= u
     low = np.zeros_like(u)

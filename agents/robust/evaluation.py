@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from agentgym.errors import InvalidParameter
 from agentgym.contracts.mdp import MDP
+from agentgym.errors import InvalidParameter
 
 __all__ = ["DIRECT", "Evaluation", "evaluate_exactly", "require_discounted"]
 
@@ -33,7 +33,7 @@ class Evaluation:
         self._columns = np.maximum(mdp.next_states, 0)
 
     def _equations(self, policy: Floats, kernel: Floats) -> tuple[sparse.csr_array, Floats]:
-        states, actions, count = self.mdp.shape
+        states = self.mdp.shape[0]
         weight = policy[:, :, None] * kernel
         used = weight > 0
         rows = np.broadcast_to(np.arange(states)[:, None, None], used.shape)[used]

@@ -2,8 +2,8 @@
 
 Every function takes rows ``z`` [B, K] (what each outcome is worth), ``p`` [B, K] (its nominal probability) and
 ``radius`` [B], and minimises q . z over distributions q with D(q, p) <= radius. ``listed`` [B, K] says which outcomes
-q may use. A :class:`Worst` holds an interval that contains the minimum: ``upper`` is q . z of a q of the ball, ``lower``
-is a value of the dual problem. ``slope`` is the multiplier of the radius, and the line
+q may use. A :class:`Worst` holds an interval that contains the minimum: ``upper`` is q . z of a q of the ball,
+``lower`` is a value of the dual problem. ``slope`` is the multiplier of the radius, and the line
 ``lower + slope * (radius - x)`` is below the minimum over the ball of every other radius x.
 """
 
@@ -165,8 +165,8 @@ def chi_square(z: Floats, p: Floats) -> Respond:
 def by_dual(z: Floats, p: Floats, radius: Floats, respond: Respond) -> Worst:
     """The minimum by bisection on the price of the radius, the variable of the concave dual problem.
 
-    The answers to the two last prices are mixed so that D is the radius: D is convex, so the mixture is in the ball. The
-    dual's value at the last prices bounds the minimum from below.
+    The answers to the two last prices are mixed so that D is the radius: D is convex, so the mixture is in the ball.
+    The dual's value at the last prices bounds the minimum from below.
     """
     low, high = np.zeros_like(radius), np.full_like(radius, np.inf)
     q_low, d_low = respond(low)

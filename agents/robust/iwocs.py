@@ -11,10 +11,10 @@ from agentgym.agents.robust.evaluation import evaluate_exactly
 from agentgym.agents.robust.search import Grid, Search, checked_ranges
 from agentgym.agents.robust.solution import Solution
 from agentgym.agents.robust.solvers import RobustPolicyIteration
-from agentgym.errors import InvalidParameter, UnknownId
 from agentgym.contracts.mdp import MDP
-from agentgym.seeding import stream
 from agentgym.contracts.settings import finite_number, whole_number
+from agentgym.errors import InvalidParameter, UnknownId
+from agentgym.seeding import stream
 
 __all__ = ["IWOCS", "Iteration", "Outcome"]
 
@@ -71,9 +71,9 @@ class IWOCS:
     """Algorithm 1 of Zouitine, Geist and Rachelson (arXiv 2410.06212), for finite processes.
 
     Repeat: solve the model T_i; take Q_i, the minimum of the optimal action values of all models so far, state by state
-    and action by action; search the family for the model in which the greedy policy of Q_i gets least; stop when that is
-    what Q_i promised. Q_i is never below the optimum of the rectangular hull of the models so far, nor that below the
-    optimum of the whole family's hull: it is optimistic.
+    and action by action; search the family for the model in which the greedy policy of Q_i gets least; stop when that
+    is what Q_i promised. Q_i is never below the optimum of the rectangular hull of the models so far, nor that below
+    the optimum of the whole family's hull: it is optimistic.
 
     Args:
         family: makes the process of given parameters; all have the same states, actions, start and discount.
@@ -84,8 +84,8 @@ class IWOCS:
         tolerance: the difference between promised and worst value at which it stops.
         max_iterations: the most models that are solved.
         budget: the most models that the searches evaluate; None for no limit.
-        on_repeat: what to do when the worst model was solved before, so that Q cannot change any more: "stop", "exclude"
-            (go on with the worst one that was not solved) or "sample" (with one drawn uniformly).
+        on_repeat: what to do when the worst model was solved before, so that Q cannot change any more: "stop",
+            "exclude" (go on with the worst one that was not solved) or "sample" (with one drawn uniformly).
         seed: of searches and samples.
 
     Raises:

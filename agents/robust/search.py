@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from agentgym.errors import InvalidParameter, MissingExtra
 from agentgym.contracts.settings import finite_number, flag, whole_number
+from agentgym.errors import InvalidParameter, MissingExtra
 
 __all__ = ["CMAES", "Grid", "Search", "checked_ranges"]
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentgym.agents.robust import inner
-from agentgym.errors import InvalidParameter, NonFinite, UnknownId
 from agentgym.contracts.mdp import MDP, TOLERANCE, checked_rows
+from agentgym.errors import InvalidParameter, NonFinite, UnknownId
 
 __all__ = ["KL", "L1", "TV", "Ball", "Box", "ChiSquare", "Finite", "LInfinity", "UncertaintySet", "Wasserstein"]
 
@@ -357,7 +357,9 @@ class Finite(UncertaintySet):
             raise InvalidParameter("The finite set is empty: give at least the nominal kernel.")
         kernels = _numbers("The kernels", self.kernels)
         if kernels.shape[1:] != mdp.shape or not len(kernels):
-            raise InvalidParameter(f"A finite set has kernels [J, {', '.join(map(str, mdp.shape))}], not {kernels.shape}.")
+            raise InvalidParameter(
+                f"A finite set has kernels [J, {', '.join(map(str, mdp.shape))}], not {kernels.shape}."
+            )
         return checked_rows("A kernel", kernels, np.broadcast_to(mdp.next_states >= 0, kernels.shape))
 
     def prepare(self, mdp: MDP) -> Rows:

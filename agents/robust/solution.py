@@ -20,8 +20,8 @@ Floats = NDArray[np.float64]
 class Solution:
     """The value of a robust process, between proved bounds, with a policy and a kernel that prove them.
 
-    The robust optimum of every state is within ``lower`` and ``upper``. ``policy`` gets at least ``lower`` against every
-    kernel of the set, and no policy gets more than ``upper`` against ``kernel``.
+    The robust optimum of every state is within ``lower`` and ``upper``. ``policy`` gets at least ``lower`` against
+    every kernel of the set, and no policy gets more than ``upper`` against ``kernel``.
 
     Attributes:
         value: [S], the middle of the interval.
@@ -67,7 +67,9 @@ class TablePlayer:
         done = getattr(base, "single_action_space", base.action_space)
         wanted = spaces.Discrete(states), spaces.Discrete(actions)
         if (seen, done) != wanted:
-            raise SpaceMismatch(f"The policy is for {wanted[0]} and {wanted[1]}, the environment has {seen} and {done}.")
+            raise SpaceMismatch(
+                f"The policy is for {wanted[0]} and {wanted[1]}, the environment has {seen} and {done}."
+            )
         self.observation_space, self.action_space, self.policy = *wanted, policy
         self._choices = stream(seed, "table policy")
 
@@ -80,4 +82,3 @@ class TablePlayer:
             return rows.argmax(-1), state
         cut = self._choices.random(rows.shape[:-1])
         return np.minimum((np.cumsum(rows, -1) <= cut[..., None]).sum(-1), rows.shape[-1] - 1), state
-

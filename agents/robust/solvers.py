@@ -79,11 +79,11 @@ class RobustValueIteration:
 class RobustPolicyIteration(RobustValueIteration):
     """Improve the policy, find what it gets at worst, repeat (partial policy iteration: Ho, Petrik, Wiesemann 2021).
 
-    Nature's worst kernel for a policy is found by policy iteration too: nature answers the values, linear equations give
-    the values of the answer. It stops at a tenth of the last improvement, so early policies are not evaluated in full.
-    Up to 1,000 states the equations are factorised, beyond they are solved by sweeps. The bounds are those of
-    :class:`RobustValueIteration`. An action that is not better than the incumbent by more than rounding does not replace
-    it.
+    Nature's worst kernel for a policy is found by policy iteration too: nature answers the values, linear equations
+    give the values of the answer. It stops at a tenth of the last improvement, so early policies are not evaluated in
+    full. Up to 1,000 states the equations are factorised, beyond they are solved by sweeps. The bounds are those of
+    :class:`RobustValueIteration`. An action that is not better than the incumbent by more than rounding does not
+    replace it.
     """
 
     def __init__(

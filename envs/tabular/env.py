@@ -1,9 +1,9 @@
-"""Finite environments: RiverSwim, machine replacement, Garnet, windy walk, inventory, FrozenLake, or arrays of one's own."""
+"""Finite environments with a known kernel: named models, or arrays of one's own."""
 
 from typing import Any
 
-from agentgym.envs.tabular.vector import TabularVectorEnv
 from agentgym.contracts.mdp import MDP
+from agentgym.envs.tabular.vector import TabularVectorEnv
 from agentgym.vector.views import NativeEnv
 
 __all__ = ["TabularEnv"]
@@ -48,8 +48,8 @@ class TabularEnv(NativeEnv):
 
     ## Arguments
 
-    - `model`: a name of `agentgym.envs.tabular.models.MODELS`, or an `agentgym.contracts.mdp.MDP`, which any kernel, sparse or
-      dense, and any `toy_text` environment can be made into.
+    - `model`: a name of `agentgym.envs.tabular.models.MODELS`, or an `agentgym.contracts.mdp.MDP`, into which any
+      kernel, sparse or dense, and any `toy_text` environment can be made.
     - `kernel`: [S, A, K], probabilities of the process's outcomes in place of the nominal ones, or an npz file with an
       array `kernel`.
     - further ones: the model's numbers, such as `states=20`.

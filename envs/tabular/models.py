@@ -1,4 +1,4 @@
-"""Finite processes by name, as arrays. A model's numbers are its arguments; ``parameter_ranges`` says which are uncertain."""
+"""Finite processes by name, as arrays; ``parameter_ranges`` says which of a model's numbers are uncertain."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 
-from agentgym.errors import UnknownId
 from agentgym.contracts.mdp import MDP
-from agentgym.seeding import stream
 from agentgym.contracts.settings import finite_number, whole_number
+from agentgym.errors import UnknownId
+from agentgym.seeding import stream
 
 __all__ = ["MODELS", "Model", "frozen_lake", "garnet", "inventory", "machine_replacement", "model", "river_swim",
            "windy_walk"]  # fmt: skip
@@ -25,9 +25,9 @@ def river_swim(
     """RiverSwim (Strehl and Littman 2008): a small reward at the near bank, a large one upstream.
 
     Action 0 swims left and always succeeds. Action 1 swims right: from a state in between it moves right with
-    probability ``right`` and left with ``back``, from the first state right with ``start_right``, from the last left with
-    ``end_back``; otherwise it stays. ``small`` is paid for left in the first state, ``large`` for right in the last. The
-    first state is 0.
+    probability ``right`` and left with ``back``, from the first state right with ``start_right``, from the last left
+    with ``end_back``; otherwise it stays. ``small`` is paid for left in the first state, ``large`` for right in the
+    last. Episodes start in state 0.
     """
     count = whole_number("states", states, 2)
     up, down = finite_number("right", right, 0, 1), finite_number("back", back, 0, 1)
@@ -47,11 +47,11 @@ def machine_replacement(
     states: int = 8, wear: float = 0.8, repaired: float = 0.9, repair_cost: float = 2.0, failure_cost: float = 20.0,
     discount: float = 0.95,
 ) -> MDP:  # fmt: skip
-    """A machine that wears out. Action 0 operates it: it wears by one level with probability ``wear``. Action 1 repairs it.
+    """A machine that wears out: action 0 operates it, action 1 repairs it.
 
-    A repair succeeds with probability ``repaired`` and gives level 0, otherwise the level stays; it costs
-    ``repair_cost``. Operating at the last level costs ``failure_cost`` a step, at other levels nothing. It starts at level
-    0.
+    In operation it wears by one level with probability ``wear``. A repair succeeds with probability ``repaired`` and
+    gives level 0, otherwise the level stays; it costs ``repair_cost``. Operating at the last level costs
+    ``failure_cost`` a step, at other levels nothing. It starts at level 0.
     """
     count = whole_number("states", states, 2)
     worn, done = finite_number("wear", wear, 0, 1), finite_number("repaired", repaired, 0, 1)
@@ -128,8 +128,8 @@ def inventory(
 ) -> MDP:  # fmt: skip
     """A stock from 0 to ``capacity`` with Poisson demand of mean ``demand``; unmet demand is lost.
 
-    Action a orders a units (what does not fit is not delivered, nor paid for); they arrive before the demand. The reward is
-    price times sales, which the next stock tells, minus order, fixed and holding costs. It starts empty.
+    Action a orders a units (what does not fit is not delivered, nor paid for); they arrive before the demand. The
+    reward is price times sales, which the next stock tells, minus order, fixed and holding costs. It starts empty.
     """
     most = whole_number("capacity", capacity, 1)
     mean = finite_number("demand", demand, 0.0, 700.0)

@@ -8,13 +8,13 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from agentgym.contracts.mdp import MDP
+from agentgym.contracts.settings import finite_number
 from agentgym.envs.tabular.models import MODELS, model
 from agentgym.errors import CorruptFile, InvalidParameter, UnknownId
-from agentgym.contracts.mdp import MDP
 from agentgym.seeding import restore, state_of, stream
-from agentgym.contracts.settings import finite_number
-from agentgym.vector.native import NativeVectorEnv
-from agentgym.vector.step import Seeds, Step
+from agentgym.vector.native import NativeVectorEnv, Seeds
+from agentgym.vector.step import Step
 
 __all__ = ["TabularVectorEnv", "saved_kernel"]
 
@@ -24,8 +24,8 @@ Mask = NDArray[np.bool_]
 class TabularVectorEnv(NativeVectorEnv):
     """N worlds of one finite process; arguments as in :class:`agentgym.envs.tabular.env.TabularEnv`.
 
-    Observations: int64 [N], the states. Actions: int64 [N]. Every world draws one uniform number a step, so worlds of one
-    seed under different kernels share their luck.
+    Observations: int64 [N], the states. Actions: int64 [N]. Every world draws one uniform number a step, so worlds of
+    one seed under different kernels share their luck.
     """
 
     reset_options = ("parameters", "state")

@@ -23,7 +23,7 @@ def process(seed: int, discount: float = 0.9) -> MDP:
 
 
 def program(ball, p: np.ndarray, listed: np.ndarray):
-    """LP constraints of one ball over the variables (q, auxiliary): rows, right-hand sides without radius, radius row."""
+    """LP constraints of one ball over the variables (q, auxiliary): rows, right-hand sides, and the row of D."""
     k = len(p)
     eye = np.eye(k)
     if isinstance(ball, L1):
@@ -50,8 +50,9 @@ def least(ball, z: np.ndarray, p: np.ndarray, radius: float, listed: np.ndarray)
     return found.fun
 
 
-LINEAR = [L1(0.4), L1(0.0), L1(2.0), L1(0.4, support="nominal"), L1(0.3, weights=WEIGHTS), L1(0.3, weights=[0, 1, 1, 0]),
-          TV(0.25), LInfinity(0.15), LInfinity(0.4, support="nominal"), LInfinity(1.0), LInfinity(0.0),
+LINEAR = [L1(0.4), L1(0.0), L1(2.0), L1(0.4, support="nominal"), L1(0.3, weights=WEIGHTS),
+          L1(0.3, weights=[0, 1, 1, 0]), TV(0.25), LInfinity(0.15), LInfinity(0.4, support="nominal"),
+          LInfinity(1.0), LInfinity(0.0),
           Wasserstein(0.3, costs=COSTS), Wasserstein(0.2, costs=COSTS, support="nominal"),
           Wasserstein(0.0, costs=COSTS)]  # fmt: skip
 

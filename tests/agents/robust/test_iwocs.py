@@ -7,9 +7,9 @@ from agentgym.agents.robust.iwocs import IWOCS
 from agentgym.agents.robust.search import CMAES, Grid
 from agentgym.agents.robust.sets import Finite
 from agentgym.agents.robust.solvers import RobustPolicyIteration
+from agentgym.contracts.mdp import MDP
 from agentgym.envs.tabular.models import windy_walk
 from agentgym.errors import InvalidParameter, UnknownId
-from agentgym.contracts.mdp import MDP
 
 
 def family(seed: int, states: int = 5, actions: int = 3):
@@ -68,7 +68,9 @@ def test_cma_es_finds_the_grids_worst_and_leaves_numpys_generator_alone():
     np.random.seed(1)  # noqa: NPY002
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     outcomes = [
-        IWOCS(windy_walk, {"wind": (0.0, 0.5)}, first={"wind": 0.0}, search=CMAES(3, 8), max_iterations=2, seed=seed).solve()
+        IWOCS(
+            windy_walk, {"wind": (0.0, 0.5)}, first={"wind": 0.0}, search=CMAES(3, 8), max_iterations=2, seed=seed
+        ).solve()
         for seed in (0, 0, 1)
     ]
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002

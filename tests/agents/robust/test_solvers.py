@@ -9,8 +9,8 @@ from scipy.optimize import linprog
 from agentgym.agents.robust.evaluation import evaluate_exactly
 from agentgym.agents.robust.sets import KL, L1, Box, ChiSquare, Finite, LInfinity, Wasserstein
 from agentgym.agents.robust.solvers import RobustPolicyIteration, RobustValueIteration, backward_induction
-from agentgym.errors import InvalidParameter, NonFinite, UnknownId
 from agentgym.contracts.mdp import MDP
+from agentgym.errors import InvalidParameter, NonFinite, UnknownId
 
 SOLVERS = [RobustValueIteration, RobustPolicyIteration]
 
@@ -82,7 +82,7 @@ def test_craams_chain():
 
 
 def linear_program(mdp: MDP) -> np.ndarray:
-    states, actions, _ = mdp.shape
+    states = mdp.shape[0]
     kernel = mdp.kernel()
     rows = np.eye(states)[:, None] - mdp.discount * kernel
     paid = (mdp.probabilities * mdp.rewards).sum(2)
@@ -163,9 +163,7 @@ def test_growing_radii_never_help():
 def test_ties_keep_the_incumbent_and_end():
     """All actions are the same; a solver that switches between them never ends."""
     mdp = random_process(0)
-    same = MDP.dense(
-        np.repeat(mdp.probabilities[:, :1], 3, 1), np.repeat(mdp.rewards[:, :1], 3, 1), 0.99
-    )
+    same = MDP.dense(np.repeat(mdp.probabilities[:, :1], 3, 1), np.repeat(mdp.rewards[:, :1], 3, 1), 0.99)
     for radius in (0.0, 0.3):
         found = RobustPolicyIteration(same, L1(radius)).solve()
         assert found.converged
@@ -193,25 +191,25 @@ def test_sparse_input_stays_sparse_and_equals_dense():
 
 @pytest.mark.parametrize("name", ["FrozenLake-v1", "CliffWalking-v1", "Taxi-v4"])
 def test_gymnasiums_tables(name):
-    """The value of the table's process is the mean discounted return of episodes with the policy, and its end is an end."""
-    env = gymnasium.make(name) if name in gymnasium.registry else gymnasium.make(name[:-1] + "3")
+    """The value of a start is the mean discounted return of episodes from it; ends are terminal and worth nothing."""
+    if name not in gymnasium.registry:
+        pytest.skip(f"this Gymnasium has no {name}")
+    env = gymnasium.make(name, max_episode_steps=100_000)
     mdp = MDP.from_gymnasium(env, 0.9)
     found = RobustPolicyIteration(mdp).solve()
+    assert found.converged
+    assert mdp.terminal.any()
+    assert (found.value[mdp.terminal] == 0).all()
     returns = []
-    for episode in range(60 if name == "FrozenLake-v1" else 10):
+    for episode in range(200 if name == "FrozenLake-v1" else 5):
         state, _ = env.reset(seed=episode)
-        total, factor, over = 0.0, 1.0, False
+        total, factor, over = -found.value[state], 1.0, False
         while not over:
             state, reward, terminated, truncated, _ = env.step(int(found.policy[state].argmax()))
             total, factor, over = total + factor * reward, factor * 0.9, terminated or truncated
-        returns.append(total - (found.value[env.unwrapped.s] if False else 0.0))
-    expected = float(mdp.start @ found.value)
-    spread = max(4 * np.std(returns) / np.sqrt(len(returns)), 1e-6)
-    if name != "Taxi-v4":
-        assert abs(np.mean(returns) - expected) <= spread
-    assert found.converged
-    assert (found.value[mdp.terminal] == 0).all()
-    assert mdp.terminal.any()
+        assert terminated
+        returns.append(total)
+    assert abs(np.mean(returns)) <= 4 * np.std(returns) / np.sqrt(len(returns)) + 1e-5
 
 
 def test_backward_induction():
@@ -268,7 +266,7 @@ def broken(place: tuple[int, ...], value: float) -> np.ndarray:
     [
         (lambda: MDP.dense(broken((1, 0, 0), 0.48), np.zeros((2, 2)), 0.9), InvalidParameter,
          "state 1, action 0 sums to 0.98"),
-        (lambda: MDP.dense(broken((0, 1, 0), -0.1), np.zeros((2, 2)), 0.9), InvalidParameter, "state 0, action 1 sums|has"),
+        (lambda: MDP.dense(broken((0, 1, 0), -0.1), np.zeros((2, 2)), 0.9), InvalidParameter, "action 1 (sums|has)"),
         (lambda: MDP.dense(broken((0, 1, 1), np.nan), np.zeros((2, 2)), 0.9), NonFinite, "state 0, action 1"),
         (lambda: MDP.dense(GOOD, [[0, 1], [np.nan, 0]], 0.9), NonFinite, "state 1, action 0"),
         (lambda: MDP.dense(GOOD, np.zeros((3, 2)), 0.9), InvalidParameter, "shape"),
@@ -294,7 +292,8 @@ def broken(place: tuple[int, ...], value: float) -> np.ndarray:
         (lambda: RobustValueIteration(MDP.dense(GOOD, np.zeros(2), 0.9), max_iterations=0), InvalidParameter,
          "max_iterations"),
         (lambda: RobustValueIteration(MDP.dense(GOOD, np.zeros(2), 0.9), tolerance=0), InvalidParameter, "tolerance"),
-        (lambda: MDP.dense(GOOD, np.zeros(2), 0.9).under(broken((0, 0, 0), 0.1)), InvalidParameter, "state 0, action 0"),
+        (lambda: MDP.dense(GOOD, np.zeros(2), 0.9).under(broken((0, 0, 0), 0.1)), InvalidParameter,
+         "state 0, action 0"),
     ],
 )  # fmt: skip
 def test_bad_input_gets_one_clear_error(make, error, words):
