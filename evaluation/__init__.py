@@ -1,9 +1,9 @@
-"""Evaluation: what judges.
+"""Evaluation of agents under perturbations, parameter shifts and attacks.
 
-:func:`evaluate` puts agents through suites; :func:`write_report` makes a page of the result.
+:func:`evaluate` plays agents through suites of conditions; :func:`write_report` writes a report of the result.
 """
 
-# Not lazily: a module of the name `evaluate` is imported sooner or later and would take the function's place.
+# Not lazy: once a submodule named `evaluate` is imported, it would replace the function of this name.
 from agentgym.evaluation.evaluate import evaluate
 from agentgym.evaluation.report import write_report
 from agentgym.evaluation.table import Evaluation

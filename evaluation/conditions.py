@@ -1,4 +1,4 @@
-"""Conditions: what an agent is put through, as plain data that can be sent to a worker and written to a file."""
+"""Conditions and suites. A condition is plain data that can be sent to a worker and written to a file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -16,15 +16,15 @@ __all__ = ["Condition", "Subject", "Suite", "require_once"]
 
 @dataclass(frozen=True)
 class Condition:
-    """One world and one set of disturbances.
+    """An environment together with parameters, perturbations and an attack.
 
     Attributes:
         name: unique within an evaluation.
-        scene: its place in the plots.
-        env: Gymnasium id of the world.
-        env_kwargs: what the environment is made with; equal ones share an environment.
-        options: given to every ``reset``; this is how uncertainty parameters are set without rebuilding.
-        perturbations: configurations for :func:`agentgym.envs.perturb.from_config`, from the inside out.
+        scene: the condition's place in the plots.
+        env: id of the environment.
+        env_kwargs: keyword arguments of the environment; conditions with equal ones share an environment.
+        options: passed to every ``reset``; sets uncertainty parameters without a new environment.
+        perturbations: configurations for :func:`agentgym.envs.perturb.from_config`, innermost first.
         attack: configuration for :func:`agentgym.evaluation.attacks.from_config`, or None.
     """
 
@@ -39,15 +39,15 @@ class Condition:
 
 @dataclass(frozen=True)
 class Subject:
-    """What a suite may know before it lists its conditions.
+    """The information that a suite gets before it lists its conditions.
 
     Attributes:
         env: id of the environment that the suite varies.
         env_kwargs: its keyword arguments.
-        probe: one such environment, to ask for spaces and parameter ranges; not to be stepped.
-        observation_scale: float64, shape of the observation: its standard deviation over the nominal episodes of
-            all agents together, the unit of observation noise and attack radius; None for other than Box spaces.
-        trained_in: for each agent the (id, keyword arguments) of its training environment, None where unknown.
+        probe: such an environment, for its spaces and parameter ranges; it must not be stepped.
+        observation_scale: float64, in the shape of an observation: its standard deviation over the nominal episodes of
+            all agents, the unit of observation noise and attack radius; None unless observations are a Box.
+        trained_in: for each agent the id and keyword arguments of its training environment, or None if unknown.
     """
 
     env: str
@@ -57,19 +57,19 @@ class Subject:
     trained_in: Mapping[str, tuple[str, Mapping[str, Any]] | None]
 
     def nominal(self, tab: str, panel: str = "nominal") -> Condition:
-        """The undisturbed environment."""
+        """The unperturbed environment."""
         return self.condition("nominal", Scene(tab, panel, "nominal"))
 
     def condition(self, name: str, scene: Scene, **changes: Any) -> Condition:
-        """A condition on this subject's environment."""
+        """A condition on this environment."""
         return Condition(name, scene, self.env, dict(self.env_kwargs), **changes)
 
 
 class Suite:
-    """A list of conditions. A subclass is a dataclass: its fields are its settings.
+    """Base of suites, which are lists of conditions. A subclass is a dataclass whose fields are its settings.
 
     Attributes:
-        name: how it is asked for; settings follow as ``name:field=value,field=value``.
+        name: the suite's name; settings follow as ``name:field=value,field=value``.
         needs_scale: whether its conditions are in units of :attr:`Subject.observation_scale`.
     """
 
@@ -77,10 +77,10 @@ class Suite:
     needs_scale: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        """Refuse settings of another type than their field's; a subclass goes on with what it knows of them.
+        """Check the types of settings. Subclasses add further checks.
 
         Raises:
-            AskError: a setting is no number, not finite, or an empty list.
+            AskError: a setting has the wrong type, is not finite, or is an empty list.
         """
         check_settings(self, {}, f"suite {self.name}")
         for setting in fields(self):  # type: ignore[arg-type]
@@ -88,23 +88,23 @@ class Suite:
                 raise InvalidParameter(f"{setting.name} of suite {self.name} is empty. By default: {setting.default}.")
 
     def conditions(self, subject: Subject) -> list[Condition]:
-        """The suite's conditions for one environment, in the order in which they are shown.
+        """The suite's conditions for one environment, in the order of the plots.
 
         Raises:
-            AskError: the suite has no meaning for this environment.
+            AskError: the suite does not apply to this environment.
         """
         raise NotImplementedError
 
     def left_out(self, subject: Subject) -> dict[str, str]:
-        """What of the suite does not apply to the environment, with the reason."""
+        """The parts of the suite that do not apply to the environment, with the reason."""
         return {}
 
 
 def require_once(what: str, values: Sequence[Any]) -> None:
-    """Refuse a list in which something stands twice.
+    """Check that a list has no duplicates.
 
     Raises:
-        AskError: something does.
+        AskError: it has.
     """
     if twice := [value for value in values if values.count(value) > 1]:
-        raise AskError(f"{twice[0]} stands twice in the {what}.")
+        raise AskError(f"{twice[0]} appears twice in the {what}.")

@@ -1,4 +1,4 @@
-"""Who is evaluated: runs, saved agents, objects and hand-made controllers, and whether they fit the environment."""
+"""The agents of an evaluation: runs, saved agents, objects and hand-made controllers, checked for the environment."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -27,14 +27,14 @@ Training = tuple[str, Mapping[str, Any]]  # an environment's id and its keyword 
 
 @dataclass(frozen=True)
 class Contestant:
-    """One agent: where to load it from, or the object itself."""
+    """An agent of an evaluation, as an object or a path to load it from."""
 
     record: AgentRecord
     agent: Any
     trained_in: Training | None
 
     def sent(self) -> Any:
-        """What a worker gets: a path where there is one, since models are cheaper to load than to send."""
+        """The value to send to a worker: the path if there is one, since loading a model is cheaper than sending it."""
         return self.record.source or _to_act(self.agent)
 
 
@@ -42,10 +42,10 @@ LEARNING = ("env", "_vec_normalize_env", "replay_buffer", "rollout_buffer", "_lo
 
 
 def _to_act(agent: Any) -> Any:
-    """A copy without what only learning needs: environments, of which many cannot be sent, and buffers."""
+    """A copy without environments and buffers, which are only needed for training and often cannot be sent."""
     if isinstance(agent, AsTrained):
         return replace(agent, agent=_to_act(agent.agent))
-    if isinstance(getattr(agent, "learner", None), BaseAlgorithm):  # it acts for the agents of a joint environment
+    if isinstance(getattr(agent, "learner", None), BaseAlgorithm):  # an agent of a joint environment
         agent = copy.copy(agent)
         agent.learner = _to_act(agent.learner)
     elif isinstance(agent, BaseAlgorithm):
@@ -59,16 +59,16 @@ def _to_act(agent: Any) -> Any:
 
 
 def contestants_of(agents: Any) -> list[Contestant]:
-    """The agents that :func:`agentgym.evaluation.evaluate.evaluate` is given.
+    """Read the argument ``agents`` of :func:`agentgym.evaluation.evaluate.evaluate`.
 
     Raises:
-        FileNotFoundError, CorruptFile: there is no such run, or it is damaged.
-        AskError: a run has not been trained to its end, or an object is no agent.
+        FileNotFoundError, CorruptFile: a run does not exist or is damaged.
+        AskError: the training of a run has not finished, or an object is not an agent.
     """
     if isinstance(agents, str | Path) or hasattr(agents, "predict"):
         agents = [agents]
     if not isinstance(agents, Mapping | Sequence):
-        raise AskError(f"agents are runs, agents or a dictionary of them by name, not {agents!r}.")
+        raise AskError(f"agents must be runs, agents or a dictionary of them by name, not {agents!r}.")
     named = agents.items() if isinstance(agents, Mapping) else ((None, agent) for agent in agents)
     return [_contestant(name, agent) for name, agent in named]
 
@@ -77,23 +77,23 @@ def _contestant(name: str | None, agent: Any) -> Contestant:
     if not isinstance(agent, str | Path):
         for needed in ("predict", "observation_space", "action_space"):
             if not hasattr(agent, needed):
-                raise AskError(f"{name or agent!r} is no agent: it has no {needed}. Give it one, or name a run.")
+                raise AskError(f"{name or agent!r} is no agent: it has no {needed}. Add it, or name a run.")
         algorithm = type(agent).__name__
         return Contestant(AgentRecord(name or algorithm.lower(), algorithm, "", ""), agent, None)
     path = Path(agent)
-    if (path / MANIFEST).is_file():  # a saved agent without its run
+    if (path / MANIFEST).is_file():  # a saved agent outside a run
         model = _load(path)
         return Contestant(AgentRecord(name or path.name, type(model).__name__, "", str(path)), model, None)
     run = Run.open(path)
     if not run.final.is_dir():
-        raise AskError(f"{path} has no trained agent yet (no final/). Let its training end first.")
+        raise AskError(f"{path} has no trained agent yet (no final/). Finish its training first.")
     record = AgentRecord(name or run.name, run.config.agent, _described(run), str(run.final), run.config.steps)
     trained_in = (run.config.env, run.config.env_kwargs) if run.config.env else None
     return Contestant(record, _load(run.final), trained_in)
 
 
 def load_agent(path: Path | str) -> Any:
-    """The agent saved at ``path``, found by the name its folder holds; it takes environments' own observations."""
+    """Load the agent at ``path``. It takes the environment's raw observations."""
     return as_trained(_load(path))
 
 
@@ -108,10 +108,10 @@ def _described(run: Run) -> str:
 
 
 def brought_along(probe: gymnasium.Env[Any, Any], env: str, names: Sequence[str]) -> list[Contestant]:
-    """The environment's own controllers of these names.
+    """The environment's own controllers with these names.
 
     Raises:
-        UnknownId: it has no such controller.
+        UnknownId: no such controller.
     """
     known = controllers_of(probe)
     for name in names:
@@ -123,29 +123,29 @@ def brought_along(probe: gymnasium.Env[Any, Any], env: str, names: Sequence[str]
 def shared_environment(
     contestants: Sequence[Contestant], env: str | None, env_kwargs: Mapping[str, Any] | None
 ) -> tuple[str, dict[str, Any], list[str]]:
-    """Where the agents are evaluated.
+    """Find the environment for the evaluation.
 
     Args:
         contestants: the agents.
-        env: the environment that was asked for; None is the one that all runs were trained in.
-        env_kwargs: its keyword arguments as asked for; None are those that all runs that were trained in this
-            environment have in common, with equal values.
+        env: the requested environment; None: the one that all runs were trained in.
+        env_kwargs: its requested keyword arguments; None: those that all runs trained in this environment have in
+            common, with equal values.
 
     Returns:
-        the id, its keyword arguments, and the names of those in which the runs differ and which are left out.
+        the id, its keyword arguments, and the names of those that differ between runs and are omitted.
 
     Raises:
-        AskError: no environment is asked for, and the runs do not share one.
+        AskError: no environment is given, and the runs do not share one.
     """
     trained = [contestant.trained_in for contestant in contestants if contestant.trained_in]
     ids = {trained_env for trained_env, _ in trained}
     if env is None and len(ids) > 1:
         raise AskError(
             f"The agents were trained in different environments ({', '.join(sorted(ids))}). "
-            "Name one: env=... (--env ID)."
+            "Choose one: env=... (--env ID)."
         )
     if env is None and not ids:
-        raise AskError("The agents do not say what they were trained in. Name the environment: env=... (--env ID).")
+        raise AskError("The agents' training environment is unknown. Name one: env=... (--env ID).")
     env = env if env is not None else ids.pop()
     if env_kwargs is not None:
         return env, dict(env_kwargs), []
@@ -159,17 +159,17 @@ def shared_environment(
 
 
 def fitted(contestants: Sequence[Contestant], probe: gymnasium.Env[Any, Any], env: str) -> list[Contestant]:
-    """The agents as they were trained: each takes the environment's own observations.
+    """The agents, ready for the environment's raw observations.
 
     Raises:
-        AskError: two have one name.
-        SpaceMismatch: an agent has other spaces than the environment, or the environment's cannot be played.
-        InvalidParameter: it was trained on normalised observations, and their statistics are not known.
+        AskError: two agents have the same name.
+        SpaceMismatch: an agent's spaces differ from the environment's, or no agent supports the latter.
+        InvalidParameter: an agent was trained on normalised observations whose statistics are unknown.
     """
     names = [contestant.record.name for contestant in contestants]
     if twice := {name for name in names if names.count(name) > 1}:
         raise AskError(
-            f"Two agents have the name {twice.pop()!r}. Give names: evaluate({{'first': ..., 'second': ...}}, ...)."
+            f"Two agents have the name {twice.pop()!r}. Name them: evaluate({{'first': ..., 'second': ...}}, ...)."
         )
     _check_playable(probe.observation_space, env)
     ready = [replace(each, agent=as_trained(each.agent, probe.observation_space)) for each in contestants]
@@ -184,8 +184,8 @@ def _check_playable(space: spaces.Space[Any], env: str) -> None:
     for part in parts:
         if not isinstance(part, plain):
             raise SpaceMismatch(
-                f"{env} has observations of {part}, which no agent is asked about here. Put "
-                "gymnasium.wrappers.FlattenObservation or another wrapper around it in an id of your own."
+                f"{env} has observations of {part}, which no agent supports here. Register an id of your own that adds "
+                "gymnasium.wrappers.FlattenObservation or another wrapper."
             )
         if isinstance(part, spaces.Dict):
             _check_playable(part, env)
@@ -206,10 +206,10 @@ def _check_spaces(contestant: Contestant, probe: gymnasium.Env[Any, Any], env: s
 def _check_readable(
     contestant: Contestant, own: spaces.Text, its: spaces.Text, probe: gymnasium.Env[Any, Any], env: str
 ) -> None:
-    """Texts may be of any length; letters and, for who reads word by word, most words must be known.
+    """Check that an agent can read the environment's texts: all characters and, for a vocabulary of words, most words.
 
     Raises:
-        SpaceMismatch: they are not.
+        SpaceMismatch: it cannot.
     """
     name = contestant.record.name
     advice = "Evaluate it on an environment like the one it was trained in (--env ID)."
@@ -226,4 +226,4 @@ def _check_readable(
             raise SpaceMismatch(f"{name} reads word by word, and {env} {told}. {advice}")
     elif not its.character_set <= own.character_set:
         strange = "".join(sorted(its.character_set - own.character_set))
-        raise SpaceMismatch(f"{name} has never read the characters {strange!r} of {env}. {advice}")
+        raise SpaceMismatch(f"{name} was not trained on the characters {strange!r} of {env}. {advice}")

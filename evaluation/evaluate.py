@@ -1,4 +1,4 @@
-"""Put agents through suites: common random numbers, one row an episode, nothing lost when something fails."""
+"""Evaluation of agents through suites, with common random numbers, one row per episode, and errors kept as rows."""
 
 import itertools
 import pickle
@@ -35,7 +35,7 @@ from agentgym.seeding import LARGEST_SEED, episode_seed
 
 __all__ = ["evaluate", "load_suite"]
 
-JOBS_PER_TASK = 2 * SIDE_BY_SIDE  # the same cut for any number of workers: the same numbers
+JOBS_PER_TASK = 2 * SIDE_BY_SIDE  # independent of the number of workers, so the results are too
 CALIBRATION_EPISODES = 3
 
 
@@ -56,34 +56,34 @@ def evaluate(
     """Evaluate agents under every condition of the suites.
 
     Args:
-        agents: a run's folder, a list of them, or ``{name: folder or agent}``; an agent is anything with
-            ``predict`` and spaces in Stable-Baselines3's shape.
-        suites: names with settings (``"parameter-grid:points=7"``) or suite objects; with none the environment is
-            played as it is.
+        agents: a run's folder, a list of them, or ``{name: folder or agent}``; an agent is any object with
+            ``predict`` and spaces, as in Stable-Baselines3.
+        suites: names with settings (``"parameter-grid:points=7"``) or suite objects; without any, the unperturbed
+            environment is played.
         env: the environment to vary; by default the one that all runs were trained in.
         env_kwargs: its keyword arguments; by default those that all runs trained in this environment have in common.
-            What the runs differ in stays at the environment's default, and ``meta["env_kwargs_not_shared"]`` names it.
-        episodes: episodes a condition. Episode ``e`` has the same seed under all conditions and for all agents.
+            Arguments that differ keep the environment's default and are listed in ``meta["env_kwargs_not_shared"]``.
+        episodes: episodes per condition. Episode ``e`` has the same seed in all conditions and for all agents.
         seed: root of the episodes' seeds, from 0 to 2**32 - 1.
-        workers: processes, -1 for one a processor; the result does not depend on it.
-        ray: address of a Ray cluster to use instead.
-        deterministic: evaluate the policy's mode; otherwise samples of it.
+        workers: number of processes; -1: one per processor. The result does not depend on it.
+        ray: address of a Ray cluster to use instead of processes.
+        deterministic: evaluate the policy's mode instead of samples.
         progress: show a progress bar.
-        controllers: names of hand-made controllers that the environment brings along, to stand beside the agents.
-        max_steps: an episode that is not over after so many steps is a row with an error, where the environment
-            declares no time limit (``max_episode_steps``).
+        controllers: names of the environment's hand-made controllers to evaluate too.
+        max_steps: maximum length of an episode in environments without a declared time limit (``max_episode_steps``).
+            A longer episode becomes a row with an error.
 
     Raises:
         UnknownId: no such suite, setting, environment or controller.
-        SpaceMismatch: an agent has other spaces than the environment.
-        InvalidParameter: an agent was trained on normalised observations whose statistics are not known.
-        AskError: a suite has no meaning for the environment, no environment is given and none is shared, or the workers
-            do not know it.
+        SpaceMismatch: an agent's spaces differ from the environment's.
+        InvalidParameter: an agent was trained on normalised observations whose statistics are unknown.
+        AskError: a suite does not apply to the environment, no environment is given or shared, or the workers do not
+            know it.
     """
     episodes, seed = whole_number("episodes", episodes, 1), whole_number("seed", seed, 0, LARGEST_SEED)
     workers, max_steps = whole_number("workers", workers, -1), whole_number("max_steps", max_steps, 1)
     if workers == 0:
-        raise AskError("workers is 0; it must be at least 1, or -1 for one a processor.")
+        raise AskError("workers is 0; it must be at least 1, or -1 for one per processor.")
     chosen = [load_suite(suite) for suite in ([suites] if isinstance(suites, str | Suite) else suites)]
     contestants = contestants_of(agents)
     if not contestants and not controllers:
@@ -91,8 +91,8 @@ def evaluate(
     env, env_kwargs, not_shared = shared_environment(contestants, env or None, env_kwargs)
     if not_shared:
         warnings.warn(
-            f"The runs were trained with different {', '.join(not_shared)}: left at the default of {env}. "
-            "Say what it is to be with env_kwargs (--env-kwargs).",
+            f"The runs were trained with different {', '.join(not_shared)}, which therefore keep the default of {env}. "
+            "Choose values with env_kwargs (--env-kwargs).",
             stacklevel=2,
         )
     if ray is not None:
@@ -129,16 +129,16 @@ def evaluate(
 
 
 def load_suite(suite: str | Suite) -> Suite:
-    """A suite by name with its settings, or the object as it is.
+    """Make a suite from its name and settings. A suite object is returned as it is.
 
     Raises:
         UnknownId: no such suite or setting.
-        AskError: a setting is of another type, or out of its range.
+        AskError: a setting has the wrong type or is out of range.
     """
     if isinstance(suite, Suite):
         return suite
     if not isinstance(suite, str):
-        raise AskError(f"A suite is a name with settings or a Suite, not {suite!r}. See: agentgym list suites")
+        raise AskError(f"suites must be names with settings or Suite objects, not {suite!r}. See: agentgym list suites")
     name, values = parse_settings(suite)
     suite_class: type[Suite] = catalog.load(catalog.find("suite", name))
     return from_settings(suite_class, values, f"suite {name}")
@@ -152,10 +152,10 @@ def _observation_scale(
     seed: int,
     max_steps: int,
 ) -> np.ndarray | None:
-    """Standard deviation of each entry of the observation over nominal episodes of all agents together.
+    """Standard deviation of each entry of the observation over nominal episodes of all agents.
 
     Raises:
-        AskError: no agent can play such an episode to its end.
+        AskError: no agent completes such an episode.
     """
     if not isinstance(probe.observation_space, gymnasium.spaces.Box):
         return None
@@ -166,7 +166,7 @@ def _observation_scale(
     for contestant in contestants:
         own: list[np.ndarray] = []
         playable = jobs
-        while playable:  # again where episodes fail: what is seen before they do depends on the agent's neighbours
+        while playable:  # repeated after failures, since observations before one depend on the agent's neighbours
             own = []
             rows = list(_play_jobs(contestant.agent, contestant.record.name, playable, watch=own.append))
             if not any(row.error for row in rows):
@@ -181,7 +181,7 @@ def _observation_scale(
 
 
 def _conditions(suites: list[Suite], subject: Subject) -> list[Condition]:
-    """All suites' conditions after the nominal one, which every plot refers to."""
+    """The conditions of all suites, preceded by the nominal one, which every plot refers to."""
     listed = [subject.nominal("Overview")]
     for suite in suites:
         listed += suite.conditions(subject)
@@ -192,7 +192,7 @@ def _conditions(suites: list[Suite], subject: Subject) -> list[Condition]:
 
 
 def _ask_workers(contestants: list[Contestant], conditions: list[Condition], workers: int, ray: str | None) -> None:
-    """See before playing that workers can make every environment and get every agent.
+    """Check before playing that workers can make every environment and receive every agent.
 
     Raises:
         AskError: they cannot.
@@ -205,16 +205,16 @@ def _ask_workers(contestants: list[Contestant], conditions: list[Condition], wor
             f"An agent cannot be sent to workers ({message(error)}). Use workers=1, or save it and name its folder."
         ) from error
     if outcome.error:
-        raise AskError(f"Workers cannot begin: {outcome.error}")
+        raise AskError(f"Workers cannot start: {outcome.error}")
     for env_id, reason in (outcome.value or {}).items():
         raise AskError(
-            f"{env_id} is not known to worker processes ({reason}). Where a module registers it, name that as well: "
+            f"{env_id} is not known to worker processes ({reason}). If a module registers it, add the module's name: "
             f"module:{env_id.rpartition(':')[2]}. Otherwise use workers=1."
         )
 
 
 def _unknown_ids(question: tuple[list[str], list[Any]]) -> dict[str, str]:
-    """Which environments a worker does not know, and why; the agents are there to be received."""
+    """The environments that this worker does not know, with the reason. Receiving the agents is a test as well."""
     reasons = {}
     for env_id in question[0]:
         try:
@@ -258,7 +258,7 @@ def _lost(name: str, job: Job, error: str) -> Row:
 
 
 def _play_task(task: _Task) -> list[Row]:
-    """One worker's share."""
+    """Play the jobs of one task, in a worker."""
     agent = load_agent(task.agent) if isinstance(task.agent, str) else task.agent
     from_config = catalog.resolve("agentgym.evaluation.attacks:from_config")
     attacks, refused = {}, {}
@@ -266,7 +266,7 @@ def _play_task(task: _Task) -> list[Row]:
         if condition.attack is not None:
             try:
                 attacks[condition.name] = from_config(condition.attack)
-            except Exception as error:  # of another package's suite; ours checks its settings when it is made
+            except Exception as error:  # a suite of another package; this package's suites check their settings early
                 refused[condition.name] = message(error)
     rows = [_lost(task.name, job, refused[job.condition.name]) for job in task.jobs if job.condition.name in refused]
     jobs = [job for job in task.jobs if job.condition.name not in refused]
@@ -274,7 +274,7 @@ def _play_task(task: _Task) -> list[Row]:
 
 
 def _play_jobs(agent: Any, name: str, jobs: list[Job], **how: Any) -> Iterator[Row]:
-    """Side by side in single environments, or in batches where an environment is natively batched or one of texts."""
+    """Play jobs in batches if the environment is natively batched or a text one, otherwise in single environments."""
     texts = isinstance(agent.observation_space, spaces.Text)
     conditions = {job.condition.name: job.condition for job in jobs}
     batched = {key: texts or _is_batched(one) for key, one in conditions.items()}
@@ -291,7 +291,7 @@ def _play_jobs(agent: Any, name: str, jobs: list[Job], **how: Any) -> Iterator[R
 
 
 def _is_batched(condition: Condition) -> bool:
-    """An environment that cannot be made says so in its own rows."""
+    """Whether to play in batches. If the environment cannot be made, its rows report that."""
     made = condition.env, condition.env_kwargs
     try:
         return has_native_batch(*made) and not has_exact_batch(*made)
@@ -302,16 +302,16 @@ def _is_batched(condition: Condition) -> bool:
 def _shared_batch(
     condition: Condition, attacks: Mapping[str, Any] | None = None, deterministic: bool = True, watch: Any = None
 ) -> str | None:
-    """What conditions have in common whose worlds can be one exact native batch, without a change in any row.
+    """The condition that others can share a native batch with, without a change in any row.
 
-    None where they keep to single environments. Attacks and sampled actions depend on who plays side by side, so with
-    them nobody changes places.
+    None if they need single environments. With attacks or sampled actions, results depend on which episodes are side
+    by side, so the order must stay.
     """
     if attacks or not deterministic or condition.perturbations:
         return None
     try:
         if not has_exact_batch(condition.env, condition.env_kwargs):
             return None
-    except AskError:  # the rows say so
+    except AskError:  # reported in the rows
         return None
     return repr((condition.env, sorted(condition.env_kwargs.items())))

@@ -1,4 +1,4 @@
-"""Films of one episode, by a trained agent and by controllers that its environment brings along."""
+"""Films of one episode, played by a trained agent and by the environment's own controllers."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,7 @@ __all__ = ["FORMATS", "cast", "film", "played_by", "render_modes", "write_film"]
 FORMATS = (".mp4", ".gif", ".png")
 
 STRIP_FRAMES = 8
-GIF_FRAMES, GIF_COLOURS = 40, 48  # at most; a GIF is large for what it shows
+GIF_FRAMES, GIF_COLOURS = 40, 48  # upper bounds, because GIFs are large
 
 
 def film(
@@ -37,25 +37,25 @@ def film(
     seed: int = 0,
     controllers: Sequence[str] = (),
 ) -> tuple[list[np.ndarray], int, dict[str, float]]:
-    """The same episode by several: the environment's own controllers, then a run's agent, one below the other.
+    """Film the same episode with several players, stacked: the environment's controllers, then a run's agent.
 
     Returns:
-        frames (uint8 ``[height, width, 3]``), frames a second, and each one's undiscounted return of what was played.
+        frames (uint8 ``[height, width, 3]``), frames per second, and each player's undiscounted return.
 
     Raises:
-        UnknownId: the environment has no such controller.
-        InvalidParameter: no such number of steps or seed.
-        MissingExtra: a package that draws the environment is not installed.
-        AskError: the environment cannot be drawn (on this machine), or nobody is to be filmed.
+        UnknownId: no such controller.
+        InvalidParameter: the number of steps or the seed is not valid.
+        MissingExtra: a package needed for rendering is not installed.
+        AskError: the environment cannot be rendered (on this machine), or there is no player.
     """
     name, kwargs, players = cast(run, env, env_kwargs, controllers)
     if "rgb_array" not in (modes := render_modes(name, kwargs)):
-        raise AskError(f"{name} cannot be filmed: it draws {', '.join(modes) or 'nothing'}, and no rgb_array.")
+        raise AskError(f"{name} cannot be filmed: it renders {', '.join(modes) or 'nothing'}, but not rgb_array.")
     world = make_env(name, {**kwargs, "render_mode": "rgb_array"}, perturbations)
     try:
         played = {who: played_by(world, player, steps, seed, _draw) for who, player in players.items()}
         if len(shapes := {frame.shape for seen, _ in played.values() for frame in seen}) > 1:
-            raise AskError(f"{name} cannot be filmed: its pictures are of different sizes ({sorted(shapes)}).")
+            raise AskError(f"{name} cannot be filmed: its frames have different sizes ({sorted(shapes)}).")
         frames = _stacked({who: seen for who, (seen, _) in played.items()})
         fps = world.metadata.get("render_fps") or 30
         return frames, max(1, round(fps)), {who: score for who, (_, score) in played.items()}
@@ -64,7 +64,7 @@ def film(
 
 
 def render_modes(env: str, env_kwargs: Mapping[str, Any]) -> list[str]:
-    """What an environment can be drawn as, by its metadata: "rgb_array", "ansi", ..."""
+    """The render modes in an environment's metadata: "rgb_array", "ansi", ..."""
     world = make_env(env, dict(env_kwargs))
     try:
         return [mode for mode in world.metadata.get("render_modes") or () if isinstance(mode, str)]
@@ -79,19 +79,19 @@ def cast(
     controllers: Sequence[str],
     everybody: bool = True,
 ) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    """Who plays where: the environment's id, its keyword arguments, and the players by name.
+    """The environment's id, its keyword arguments, and the players by name.
 
     Args:
         run: the run's folder, or None.
-        env: another environment than the run's.
-        env_kwargs: its keyword arguments; those of the training otherwise.
-        controllers: names of those that the environment brings along; they come first.
-        everybody: whether the run's agent is loaded and anybody at all has to be named.
+        env: environment to use instead of the run's.
+        env_kwargs: its keyword arguments; by default those of the training.
+        controllers: names of the environment's controllers; they come first.
+        everybody: whether to load the run's agent and to require at least one player.
 
     Raises:
-        UnknownId: the environment has no such controller.
-        SpaceMismatch: the agent has other spaces than the environment.
-        AskError: no environment is named, nobody is to play, or the environment is of an older interface.
+        UnknownId: no such controller.
+        SpaceMismatch: the agent's spaces differ from the environment's.
+        AskError: there is no environment or no player, or the environment has an older interface.
     """
     opened = None if run is None else Run.open(run)
     name = env or (opened.config.env if opened else None)
@@ -113,20 +113,20 @@ def cast(
 
 
 def played_by(world: Any, player: Any, steps: int, seed: int, look: Callable[[Any], Any]) -> tuple[list[Any], float]:
-    """One episode.
+    """Play one episode.
 
     Args:
         world: a single environment.
-        player: anything with ``predict``; it is asked for a batch of one, as in an evaluation.
-        steps: at most so many, at least 1.
-        seed: of the episode.
-        look: what is kept of the world, after the reset and after every step.
+        player: any object with ``predict``; it gets batches of one, as in an evaluation.
+        steps: maximum number of steps, at least 1.
+        seed: seed of the episode.
+        look: called with the environment after the reset and after every step; its results are kept.
 
     Returns:
-        what was kept, and the undiscounted return.
+        the results of ``look``, and the undiscounted return.
 
     Raises:
-        InvalidParameter: no such number of steps or seed.
+        InvalidParameter: the number of steps or the seed is not valid.
         NonFinite: an observation, an action or a reward is NaN or infinite.
     """
     steps, seed = whole_number("steps", steps, 1), whole_number("seed", seed, 0, LARGEST_SEED)
@@ -138,32 +138,32 @@ def played_by(world: Any, player: Any, steps: int, seed: int, look: Callable[[An
 
 
 class _Looks(Watcher):
-    """Keeps what the world looks like after its reset and after every step."""
+    """Records a view of the environment after its reset and after every step."""
 
     def __init__(self, world: Any, look: Callable[[Any], Any]) -> None:
         self.world, self.look, self.kept = world, look, []  # type: ignore[var-annotated]
 
     def begun(self, episode: Episode, observation: Any, info: dict[str, Any]) -> None:
-        """The first look."""
+        """Record the first view."""
         self.kept.append(self.look(self.world))
 
     def stepped(self, transition: Transition) -> None:
-        """The next one."""
+        """Record the next view."""
         self.kept.append(self.look(self.world))
 
 
 def _draw(world: Any) -> np.ndarray:
-    """A picture, uint8 ``[height, width, 3]`` with even sides, as videos have."""
+    """A frame, uint8 ``[height, width, 3]`` with even sides, as videos require."""
     try:
         frame = np.asarray(world.render())
     except gymnasium.error.DependencyNotInstalled as error:
         commands = re.findall(r"`(pip install [^`]*)`", str(error))
         raise MissingExtra(
-            "A package that draws this environment", command=commands[0] if commands else str(error)
+            "A package that renders this environment", command=commands[0] if commands else str(error)
         ) from error
     except Exception as error:
         raise AskError(
-            f"This environment cannot be drawn here ({type(error).__name__}: {error}). On Linux without a screen "
+            f"This environment cannot be rendered here ({type(error).__name__}: {error}). On Linux without a screen "
             "install Mesa's EGL (Debian: apt-get install libegl1 libgl1-mesa-dri) or OSMesa with MUJOCO_GL=osmesa."
         ) from error
     if (
@@ -173,7 +173,7 @@ def _draw(world: Any) -> np.ndarray:
         or frame.shape[2:] not in ((), (1,), (3,), (4,))
     ):
         raise AskError(
-            f"render() gives {frame.dtype} of shape {frame.shape}; a picture is uint8 of shape (height, width, 3)."
+            f"render() returns {frame.dtype} of shape {frame.shape}; a frame is uint8 of shape (height, width, 3)."
         )
     if frame.ndim == 2 or frame.shape[2] == 1:
         frame = np.repeat(frame.reshape(*frame.shape[:2], 1), 3, axis=2)
@@ -182,7 +182,7 @@ def _draw(world: Any) -> np.ndarray:
 
 
 def _stacked(films: Mapping[str, list[np.ndarray]]) -> list[np.ndarray]:
-    """One film as it is; several below each other with their names, the shorter ones held at their end."""
+    """A single film as it is; several stacked with their names, the shorter ones frozen at their last frame."""
     if len(films) == 1:
         return next(iter(films.values()))
     length = max(map(len, films.values()))
@@ -199,7 +199,7 @@ def _captioned(frame: np.ndarray, text: str) -> np.ndarray:
 
 
 def write_film(frames: Sequence[np.ndarray], fps: int, path: Path | str) -> None:
-    """Write frames as a video (.mp4, .gif), or as a strip of a few of them side by side (.png)."""
+    """Write frames as a video (.mp4, .gif), or as a strip of several of them (.png)."""
     path = Path(path)
     kind = path.suffix.lower()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""Episodes of one agent under many conditions: which worlds are played, and the row that each episode becomes.
+"""Playing episodes of one agent under many conditions, and the result row of each episode.
 
-The number of worlds side by side is fixed and those that wait show zeros, so the policy always sees a batch of one size
-and an episode's outcome depends neither on its neighbours nor on how the work was cut into pieces. Where a batch of
-worlds costs little more than one (a solver that works on arrays), all of a condition's episodes are the worlds of one.
+The number of environments side by side is fixed, and idle ones show zeros, so the policy always gets batches of the
+same size, and an episode's result depends neither on its neighbours nor on how the jobs were divided. If a native batch
+costs little more than a single environment (as for array solvers), all episodes of a condition form one batch.
 """
 
 import itertools
@@ -31,7 +31,7 @@ SIDE_BY_SIDE = 32
 
 @dataclass(frozen=True)
 class Job:
-    """One episode to play; ``max_steps`` counts where the environment declares no time limit."""
+    """An episode to play. ``max_steps`` applies if the environment declares no time limit."""
 
     condition: Condition
     episode: int
@@ -49,21 +49,21 @@ def play_episodes(
     watch: Callable[[Any], None] | None = None,
     together: bool = False,
 ) -> Iterator[Row]:
-    """Play every job and give its row as soon as the episode ends.
+    """Play all jobs and yield each row when its episode ends.
 
-    Where an attack or the agent fails at several episodes at once, each of them is played again alone, so that only the
-    guilty ones are lost.
+    If an attack or the agent fails on several episodes at once, each of them is played again alone, so only those that
+    cause the failure are lost.
 
     Args:
         agent: anything with Stable-Baselines3's ``predict`` and an ``observation_space``.
         name: the agent's name in the rows.
-        jobs: the episodes, in the order in which they are begun.
-        attacks: for each condition's name, the observation attack between environment and policy.
-        num_envs: environments side by side.
-        deterministic: the policy's mode instead of a sample.
-        watch: called with every batch of true observations ``[n, ...]`` of the environments that are played.
-        together: step the environments as one native batch: all conditions have one environment, which has an exact
-            batch, with equal arguments, and no perturbations.
+        jobs: the episodes, in the order in which they start.
+        attacks: observation attacks by name of the condition.
+        num_envs: number of environments side by side.
+        deterministic: use the policy's mode instead of a sample.
+        watch: called with every batch of true observations ``[n, ...]`` of the active environments.
+        together: step the environments as one native batch. Requires that all conditions have the same environment
+            with equal arguments, an exact native batch, and no perturbations.
     """
 
     def make(jobs: Sequence[Job]) -> tuple[Any, Worlds, Callable[[], None]]:
@@ -85,9 +85,9 @@ def play_batches(
     deterministic: bool = True,
     watch: Callable[[Any], None] | None = None,
 ) -> Iterator[Row]:
-    """Play every job in worlds that are natively batched or of texts; arguments as for :func:`play_episodes`.
+    """Play all jobs in batched environments, native or text ones; arguments as for :func:`play_episodes`.
 
-    A condition's fluid, masses or box are the batch's; its episodes are the worlds.
+    A batch has the parameters of one condition, and its environments are the condition's episodes.
     """
 
     def make(jobs: Sequence[Job]) -> tuple[Any, Worlds, Callable[[], None]]:
@@ -106,7 +106,7 @@ def play_batches(
 
 
 def _batch_of(condition: Condition, count: int) -> Any:
-    """The worlds as one batch: native where there is one, else (of texts only) Gymnasium's."""
+    """The batched environment: native if there is one, otherwise (only for texts) Gymnasium's."""
     kwargs = dict(condition.env_kwargs)
     native = make_native_batch(condition.env, kwargs, count)
     if native is not None:
@@ -124,7 +124,7 @@ def _rows(
     deterministic: bool,
     watch: Callable[[Any], None] | None,
 ) -> Iterator[Row]:
-    """Play jobs in the worlds that are made for them, and those that fail together again, each alone."""
+    """Play jobs in the given environments, and repeat those that fail together, each alone."""
     if not jobs:
         return
     again: list[Job] = []
@@ -163,10 +163,10 @@ def _row(name: str, episode: Episode, error: Exception | None) -> Row:
 
 
 def _measures(episode: Episode) -> dict[str, float]:
-    """What the environment measured, what the agent promised, and whether the episode outgrew a reader's context.
+    """The environment's measures, the agent's predicted return, and whether the episode exceeded a reader's context.
 
     Raises:
-        NonFinite: a measure is NaN or infinite. One that has no value in this episode is left out.
+        NonFinite: a measure is NaN or infinite. Measures without a value in this episode are omitted.
     """
     measures = {name: number(value) for name, value in episode.info.get("measures", {}).items()}
     if overlong := getattr(episode.state, "overlong", None):
@@ -178,27 +178,27 @@ def _measures(episode: Episode) -> dict[str, float]:
 
 
 class _Conditions(Environments):
-    """Environments that are dressed anew for every job: parameters by ``reset``, perturbations by a fresh wrapper."""
+    """Environments that are reconfigured for every job: parameters by ``reset``, perturbations by a new wrapper."""
 
     def __init__(self, count: int, observation_space: gymnasium.Space[Any]) -> None:
         super().__init__([None] * count, observation_space)
         self.bare: list[tuple[str, gymnasium.Env[Any, Any]] | None] = [None] * count
 
     def enter(self, world: int, episode: Episode) -> gymnasium.Env[Any, Any]:
-        """The condition's environment; one is kept until another id or other arguments are asked for."""
+        """The condition's environment. It is kept until a job needs another id or other arguments."""
         condition = episode.job.condition
-        self.envs[world] = None  # dropping the last job's wrapper undoes what it changed in the simulator
+        self.envs[world] = None  # dropping the last job's wrapper undoes its changes to the simulator
         key, kept = repr((condition.env, sorted(condition.env_kwargs.items()))), self.bare[world]
         if kept is None or kept[0] != key:
             self.drop(world)
             kept = self.bare[world] = key, make_env(condition.env, dict(condition.env_kwargs))
         if isinstance(kept[1].unwrapped, Uncertain):
-            episode.options = {"parameters": {}, **condition.options}  # takes back what the last job had set
-            kept[1].reset(options=dict(episode.options))  # first: perturbations of the dynamics scale what they find
+            episode.options = {"parameters": {}, **condition.options}  # resets the parameters of the last job
+            kept[1].reset(options=dict(episode.options))  # first, since dynamics perturbations scale the current values
         return perturbed(kept[1], condition.perturbations)
 
     def drop(self, world: int) -> None:
-        """After an error the environment is not used again."""
+        """Discard the environment after an error."""
         if (kept := self.bare[world]) is not None:
             self.envs[world] = self.bare[world] = None
             close(kept[1])
@@ -210,25 +210,25 @@ class _Conditions(Environments):
 
 
 class _Watch(Watcher):
-    """Shows the true observations of the worlds that are played."""
+    """Passes on the true observations of the active environments."""
 
     def __init__(self, watch: Callable[[Any], None]) -> None:
         self.watch = watch
 
     def shown(self, shown: Shown) -> None:
-        """Before attacks."""
+        """Called before attacks."""
         self.watch(shown.observations[list(shown.episodes)])
 
 
 class _Attacks(Watcher):
-    """Stands between the worlds and the agent; an attack that fails takes the episodes of its condition with it."""
+    """Attacks observations on their way to the agent. If an attack fails, so do all episodes of its condition."""
 
     def __init__(self, agent: Any, attacks: Mapping[str, Any]) -> None:
         self.agent, self.attacks = agent, attacks
         self.generators: dict[int, tuple[Episode, np.random.Generator]] = {}
 
     def shown(self, shown: Shown) -> None:
-        """Put attacked observations in the place of the true ones."""
+        """Replace the true observations by attacked ones."""
         for condition, attack in self.attacks.items():
             attacked = [w for w, episode in shown.episodes.items() if episode.job.condition.name == condition]
             if not attacked:
@@ -250,5 +250,5 @@ class _Attacks(Watcher):
 
 
 def message(error: Exception) -> str:
-    """An error in one line of a row."""
+    """An error as one line for a row."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

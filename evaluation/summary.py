@@ -1,4 +1,4 @@
-"""An evaluation in a few numbers: for each agent and plot its mean, IQM, CVaR and worst condition."""
+"""Summary statistics of an evaluation: mean, IQM, CVaR and worst condition of each agent in each plot."""
 
 import csv
 import io
@@ -23,16 +23,16 @@ STATISTICS = ("mean", "iqm", "cvar", "worst")
 
 @dataclass(frozen=True)
 class PanelSummary:
-    """One agent in one plot.
+    """The statistics of one agent in one plot.
 
     Attributes:
         tab: the report's tab.
         panel: the plot.
         agent: the agent's name.
-        scores: over the plot's conditions that have finished episodes; None where none has.
-        worst_condition: name of the condition with the least mean.
-        episodes: how many episodes were finished.
-        failed: how many were not.
+        scores: statistics over the plot's conditions with finished episodes; None if there are none.
+        worst_condition: name of the condition with the lowest mean.
+        episodes: number of finished episodes.
+        failed: number of other episodes.
     """
 
     tab: str
@@ -45,7 +45,7 @@ class PanelSummary:
 
 
 def summaries(evaluation: Evaluation) -> Iterator[PanelSummary]:
-    """One summary an agent and plot, in the order of the plots."""
+    """One summary per agent and plot, in the order of the plots."""
     panels: dict[tuple[str, str], list[str]] = {}
     for condition, scene in evaluation.scenes.items():
         panels.setdefault((scene.tab, scene.panel), []).append(condition)
@@ -77,7 +77,7 @@ def write_summary(evaluation: Evaluation, path: Path | str) -> None:
 
 
 def print_summary(evaluation: Evaluation) -> None:
-    """Print the same as a table."""
+    """Print the summary as a table."""
     table = Table("panel", "agent", "mean", "IQM", "CVaR 10 %", "worst", "in", box=None, title_justify="left")
     last = None
     for row in summaries(evaluation):
@@ -93,7 +93,7 @@ def print_summary(evaluation: Evaluation) -> None:
         for (agent, error), count in kinds.most_common(FAILURES_SHOWN):
             print(f"  {count} of {agent}: {error}")
         if len(kinds) > FAILURES_SHOWN:
-            print(f"  {len(kinds) - FAILURES_SHOWN} more kinds stand in rows.csv.")
+            print(f"  {len(kinds) - FAILURES_SHOWN} more kinds are listed in rows.csv.")
 
 
 def _estimates(row: PanelSummary) -> list[Estimate]:

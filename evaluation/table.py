@@ -1,10 +1,10 @@
-"""What an evaluation is made of: conditions, one row an episode, and the folder they are kept in.
+"""The result of an evaluation: conditions, one row per episode, and the folder in which it is stored.
 
 reports/NAME/
     evaluation.json   suite, agents, conditions, episodes, seed, command, versions
-    rows.csv          one row an episode; a failed one carries its error
-    summary.csv       mean, IQM, CVaR, worst with intervals, one row an agent and panel
-    report.html       the same to look at
+    rows.csv          one row per episode; failed ones have an error
+    summary.csv       mean, IQM, CVaR, worst with intervals, one row per agent and panel
+    report.html       the report
 """
 
 import csv
@@ -24,7 +24,7 @@ __all__ = ["AgentRecord", "Evaluation", "Row", "Scene"]
 
 @dataclass(frozen=True)
 class Scene:
-    """Where a condition stands in the plots.
+    """The place of a condition in the plots.
 
     Attributes:
         tab: the report's tab, e.g. "Parameter grid", "Observation", "Action".
@@ -42,7 +42,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class AgentRecord:
-    """Who was evaluated: its name in the rows, its algorithm, what it was trained in, where it was read from."""
+    """An evaluated agent: its name in the rows, its algorithm, its training environment, and its path."""
 
     name: str
     algorithm: str
@@ -55,9 +55,9 @@ class AgentRecord:
 class Row:
     """One episode of one agent under one condition.
 
-    ``episode_return`` is the undiscounted sum of the environment's true rewards (never of perturbed ones), and NaN
-    where ``error`` says why there is none; ``note`` tells what else happened (a worker that died and was replaced).
-    ``measures`` is what the environment said of the whole episode in ``info["measures"]``, by name.
+    ``episode_return`` is the undiscounted sum of the environment's true rewards (never of perturbed ones). It is NaN if
+    there is an ``error``. ``note`` reports other events, such as a worker that died and was replaced. ``measures`` are
+    the environment's values for the whole episode from ``info["measures"]``, by name.
     """
 
     agent: str
@@ -72,13 +72,13 @@ class Row:
 
     @property
     def finished(self) -> bool:
-        """Whether the episode came to an end and has a return."""
+        """Whether the episode ended and has a return."""
         return math.isfinite(self.episode_return) and not self.error
 
 
 @dataclass
 class Evaluation:
-    """A whole evaluation; ``scenes`` maps each condition's name to its place in the plots, in suite order."""
+    """A complete evaluation. ``scenes`` maps each condition's name to its place in the plots, in suite order."""
 
     suite: str
     agents: list[AgentRecord]
@@ -87,7 +87,7 @@ class Evaluation:
     meta: dict[str, Any] = field(default_factory=dict)
 
     def returns(self, agent: str, condition: str) -> list[float]:
-        """The finished episodes' returns of one agent under one condition, in episode order."""
+        """The returns of the finished episodes of one agent under one condition, in episode order."""
         return self._returns.get((agent, condition), [])
 
     @cached_property
@@ -113,11 +113,11 @@ class Evaluation:
 
     @classmethod
     def read(cls, folder: Path | str) -> "Evaluation":
-        """Read what :meth:`write` wrote.
+        """Read an evaluation that :meth:`write` wrote.
 
         Raises:
-            FileNotFoundError: the folder holds no evaluation.
-            CorruptFile: a file of it is damaged.
+            FileNotFoundError: the folder has no evaluation.
+            CorruptFile: one of its files is damaged.
         """
         folder = Path(folder)
         for name in ("evaluation.json", "rows.csv"):
@@ -147,12 +147,12 @@ def _as_csv(rows: list[Row]) -> str:
     writer.writerow(COLUMNS)
     for row in rows:
         measures = json.dumps(row.measures) if row.measures else ""
-        writer.writerow({**asdict(row), "measures": measures}.values())  # floats by repr: read back bit for bit
+        writer.writerow({**asdict(row), "measures": measures}.values())  # floats by repr, so they are read back exactly
     return text.getvalue()
 
 
 def _not_finite(returned: str) -> str:
-    """What rows say that were written by older versions, or by others."""
+    """The error for a return that is not finite, in files of older versions or of other programs."""
     return "" if math.isfinite(float(returned)) else f"NonFinite: the return is {returned}."
 
 

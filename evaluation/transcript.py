@@ -1,4 +1,4 @@
-"""An episode as it is read: what a world of texts said and what was answered, or a world drawn in letters."""
+"""Transcripts of an episode: texts and commands, or an environment that renders as text."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ __all__ = ["drawn", "is_drawn_in_letters", "is_of_texts", "transcript"]
 
 
 def is_of_texts(run: Path | str | None, env: str | None = None, env_kwargs: Mapping[str, Any] | None = None) -> bool:
-    """Whether the world, a run's or the named one, is one of texts; arguments as of :func:`transcript`."""
+    """Whether the environment, the run's or the named one, is one of texts; arguments as in :func:`transcript`."""
     name, kwargs, _ = cast(run, env, env_kwargs, (), everybody=False)
     world = make_env(name, kwargs)
     try:
@@ -29,7 +29,7 @@ def is_of_texts(run: Path | str | None, env: str | None = None, env_kwargs: Mapp
 def is_drawn_in_letters(
     run: Path | str | None, env: str | None = None, env_kwargs: Mapping[str, Any] | None = None
 ) -> bool:
-    """Whether the world can be drawn as text; arguments as of :func:`transcript`."""
+    """Whether the environment renders as text; arguments as in :func:`transcript`."""
     name, kwargs, _ = cast(run, env, env_kwargs, (), everybody=False)
     return "ansi" in render_modes(name, kwargs)
 
@@ -43,11 +43,11 @@ def drawn(
     seed: int = 0,
     controllers: Sequence[str] = (),
 ) -> Iterator[str]:
-    """The same episode by several, step by step, in a world drawn in letters; arguments as of :func:`transcript`.
+    """The same episode by several players, as frames of text; arguments as in :func:`transcript`.
 
     Raises:
-        UnknownId: the environment has no such controller.
-        AskError: nobody is to play.
+        UnknownId: no such controller.
+        AskError: there is no player.
     """
     name, kwargs, players = cast(run, env, env_kwargs, controllers)
     for who, player in players.items():
@@ -71,21 +71,21 @@ def transcript(
     seed: int = 0,
     controllers: Sequence[str] = (),
 ) -> Iterator[str]:
-    """The same episode by several, line by line: the environment's own controllers, then a run's agent.
+    """The same episode by several players, line by line: the environment's controllers, then a run's agent.
 
     Args:
         run: the run's folder, or None.
-        env: another environment than the run's.
-        env_kwargs: its keyword arguments; those of the training otherwise.
-        perturbations: configurations, from the inside out.
-        steps: at most this many commands.
-        seed: of the episode.
-        controllers: by name.
+        env: environment to use instead of the run's.
+        env_kwargs: its keyword arguments; by default those of the training.
+        perturbations: configurations, innermost first.
+        steps: maximum number of commands.
+        seed: seed of the episode.
+        controllers: names of the environment's controllers.
 
     Raises:
-        UnknownId: the environment has no such controller.
-        AskError: nobody is to play, or ``steps`` is below 1.
-        SpaceMismatch: an observation is no string.
+        UnknownId: no such controller.
+        AskError: there is no player, or ``steps`` is below 1.
+        SpaceMismatch: an observation is not a string.
         NonFinite: a reward is NaN or infinite.
     """
     steps = whole_number("steps", steps, 1)
@@ -114,27 +114,27 @@ def _told(world: Any, player: Any, steps: int, seed: int) -> Iterator[str]:
 
 
 class _Lines(Watcher):
-    """What the world says and what is answered, as printable lines."""
+    """Records observations and commands as printable lines."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
 
     def begun(self, episode: Episode, observation: Any, info: dict[str, Any]) -> None:
-        """The first thing that the world says."""
+        """Record the first observation."""
         self.lines.append(_read(observation))
 
     def stepped(self, transition: Transition) -> None:
-        """A command, and what came of it."""
+        """Record a command and its result."""
         self.lines += [f"> {_printable(transition.action)}", _read(transition.next_observation)]
 
     def read(self) -> list[str]:
-        """The lines since this was last asked."""
+        """The lines recorded since the last call."""
         lines, self.lines = self.lines, []
         return lines
 
 
 def _read(text: str) -> str:
-    """An observation, line by line as it is; of other control characters and halves of pairs, what they are is told."""
+    """An observation, line by line. Control characters and unpaired surrogates are replaced by a description."""
     return "\n".join(map(_printable, text.split("\n")))
 
 

@@ -1,4 +1,4 @@
-"""Observation attacks in torch, by name: see README.md in this folder."""
+"""Observation attacks in torch, by name. README.md in this folder is the card."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,15 +19,15 @@ __all__ = [
 
 
 def from_config(config: Mapping[str, Any]) -> ObservationAttack:
-    """Build the attack that :meth:`ObservationAttack.to_config` describes.
+    """Create an attack from the values that :meth:`ObservationAttack.to_config` returns.
 
     Args:
         config: ``type`` and the attack's settings, e.g.
-            ``{"type": "maximal_action_difference", "epsilon": 0.1, "steps": 10}``; ``scale`` may be among them.
+            ``{"type": "maximal_action_difference", "epsilon": 0.1, "steps": 10}``, optionally with ``scale``.
 
     Raises:
-        UnknownId: no such attack, or it has no such setting; the message gives the nearest names.
-        InvalidParameter: a setting is missing or out of its range.
+        UnknownId: no such attack or setting; the message suggests the nearest.
+        InvalidParameter: a setting is missing or out of range.
     """
     settings = dict(config)
     kind = settings.pop("type", None)

@@ -1,4 +1,4 @@
-"""Attacks that follow a gradient: maximal action difference, and the least value in the agent's own critic."""
+"""Gradient attacks: maximal action difference, and minimal value according to the agent's own critic."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from agentgym.evaluation.attacks.surface import Surface, divergence, surface
 
 __all__ = ["CriticAttack", "GradientAttack", "MaximalActionDifference"]
 
-# Networks see blocks of one size, padded with repeated rows: how a product is rounded depends on its shape, so
-# without this a row's result would depend, in its last bits, on how many others are attacked with it.
+# Networks get blocks of a fixed size, padded with repeated rows. The rounding of a product depends on its shape, so
+# otherwise the last bits of a row's result would depend on how many rows are attacked together.
 BLOCK = 32
 
 Objective = Callable[[torch.Tensor], torch.Tensor]  # observations [N, ...] -> harm [N]
@@ -22,16 +22,16 @@ Objective = Callable[[torch.Tensor], torch.Tensor]  # observations [N, ...] -> h
 
 @dataclass
 class GradientAttack(ObservationAttack):
-    """Projected ascent on a measure of harm by the signs of its gradient (Madry et al. 2018).
+    """Projected gradient ascent on a measure of harm, with the sign of the gradient (Madry et al. 2018).
 
-    From every start, ``steps`` steps of ``step_size * epsilon * scale * sign(gradient)`` are made, each followed
-    by the projection on the ball. The most harmful observation that was visited is taken, the true one included.
+    From every start, the attack takes ``steps`` steps of ``step_size * epsilon * scale * sign(gradient)``, each
+    followed by a projection onto the ball. It returns the most harmful observation visited, including the true one.
 
     Args:
         epsilon: radius of the ball in units of ``scale``.
         steps: gradient steps from each start.
         step_size: length of a step as a fraction of the radius.
-        restarts: how many starts.
+        restarts: number of starts.
     """
 
     steps: int = 10
@@ -43,10 +43,10 @@ class GradientAttack(ObservationAttack):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.steps < 1 or self.restarts < 1 or not 0.0 < self.step_size < np.inf:
-            raise InvalidParameter("steps and restarts are at least 1, and step_size is above 0.")
+            raise InvalidParameter("steps and restarts must be at least 1, and step_size above 0.")
 
     def _objective(self, touched: Surface, true: torch.Tensor) -> Objective:
-        """The harm that a perceived observation does where ``true`` [N, ...] is the state."""
+        """The harm, [N], of perceived observations if the true ones are ``true`` [N, ...]."""
         raise NotImplementedError
 
     def _search(self, agent: Any, ball: Ball, generators: Sequence[np.random.Generator]) -> np.ndarray:
@@ -88,7 +88,7 @@ class GradientAttack(ObservationAttack):
 class MaximalActionDifference(GradientAttack):
     """The observation that changes the policy most: argmax over s' in the ball of KL(pi(.|s) || pi(.|s')).
 
-    The MAD attack of Zhang et al. 2020 (appendix on attacks). It needs no critic. The gradient vanishes at s itself,
+    The MAD attack of Zhang et al. 2020 (appendix on attacks). It needs no critic. The gradient vanishes at s,
     so every start is a random point of the ball.
     """
 
@@ -103,10 +103,10 @@ class MaximalActionDifference(GradientAttack):
 
 @dataclass
 class CriticAttack(GradientAttack):
-    """The observation whose action the agent's own critic likes least: argmin over s' in the ball of Q(s, pi(s')).
+    """The observation whose action has the lowest value: argmin over s' in the ball of Q(s, pi(s')).
 
-    Q is taken at the true state s and is the least of the agent's critics (after Pattanaik et al. 2018; in this
-    form Zhang et al. 2020). The first start is s itself; further ones are random.
+    Q is evaluated at the true state s and is the minimum of the agent's own critics (after Pattanaik et al. 2018;
+    in this form Zhang et al. 2020). The first start is s, further starts are random.
     """
 
     kind: ClassVar[str] = "critic"

@@ -1,7 +1,7 @@
-"""What an attack touches of an agent: its action distribution, its mode and its critic, differentiable in what it sees.
+"""Differentiable access to an agent's action distribution, mode and critic, for attacks.
 
-:func:`surface` adapts agents of this package, of Stable-Baselines3 and of sb3-contrib; no other module of the attacks
-knows how an agent is built.
+:func:`surface` adapts agents of this package, of Stable-Baselines3 and of sb3-contrib. Nothing else in the attacks
+depends on an agent's class.
 """
 
 from collections.abc import Callable
@@ -20,24 +20,24 @@ __all__ = ["Surface", "divergence", "surface"]
 
 @runtime_checkable
 class Learned(Protocol):
-    """An agent with a torch policy that can be put into the mode in which it predicts."""
+    """An agent with a torch policy that has a training and a prediction mode."""
 
     policy: Any
 
 
 @runtime_checkable
 class Judging(Protocol):
-    """An agent with a critic of states and actions: (observations, actions) -> Q [N, 1] of each, or quantiles."""
+    """An agent with a critic: (observations, actions) -> Q [N, 1] of each network, or quantiles."""
 
     critic: Any
 
 
 @runtime_checkable
 class TorchPolicy(Protocol):
-    """A policy of networks."""
+    """A policy that consists of networks."""
 
     def set_training_mode(self, mode: bool) -> None:
-        """Whether it learns or predicts."""
+        """Switch between training and prediction mode."""
 
 
 @runtime_checkable
@@ -45,7 +45,7 @@ class ActorCritic(Protocol):
     """The policies of PPO, A2C and TRPO."""
 
     def get_distribution(self, observations: Tensor) -> Any:
-        """Stable-Baselines3's distribution of actions."""
+        """The action distribution, as Stable-Baselines3's object."""
 
 
 @runtime_checkable
@@ -53,7 +53,7 @@ class StochasticActor(Protocol):
     """The actors of IQL and ODICE."""
 
     def distribution(self, observations: Tensor) -> Distribution:
-        """The distribution of actions."""
+        """The action distribution."""
 
 
 @runtime_checkable
@@ -61,18 +61,18 @@ class SquashedActor(Protocol):
     """The actors of SAC, TQC and MDPO."""
 
     def get_action_dist_params(self, observations: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Mean, log deviation, and what state-dependent exploration adds."""
+        """Mean, log standard deviation, and arguments for state-dependent exploration."""
 
 
 @dataclass(frozen=True)
 class Surface:
-    """What attacks ask of an agent. Observations [N, ...] are the environment's own; gradients flow to them.
+    """The parts of an agent that attacks use. Observations [N, ...] are the environment's; gradients flow to them.
 
     Attributes:
-        name: the agent's class.
-        policy: in the mode in which it predicts.
-        critic: None where there is none.
-        as_seen: what the networks get for the environment's observations.
+        name: name of the agent's class.
+        policy: the policy, in prediction mode.
+        critic: the critic, or None.
+        as_seen: converts the environment's observations to the networks' inputs.
     """
 
     name: str
@@ -81,13 +81,13 @@ class Surface:
     as_seen: Callable[[Tensor], Tensor]
 
     def distribution(self, observations: Tensor) -> list[Distribution]:
-        """The distribution of actions, one factor after the other (most policies have one).
+        """The action distribution, as a list of independent factors (most policies have one).
 
-        A Gaussian that is squashed by tanh (SAC) is given before the squashing: a divergence does not change under a
-        bijection. A deterministic actor (TD3, DDPG) stands for a Gaussian of deviation 1 around its action.
+        A tanh-squashed Gaussian (SAC) is returned before squashing, since divergences are invariant under bijections. A
+        deterministic actor (TD3, DDPG) is treated as a Gaussian of standard deviation 1 around its action.
 
         Raises:
-            InvalidParameter: the policy has none, or it depends on a memory.
+            InvalidParameter: the policy has no distribution, or is recurrent.
         """
         if "lstm_actor" in _parts(self.policy):
             raise InvalidParameter(
@@ -103,7 +103,7 @@ class Surface:
                 return [actor.distribution(observations)]
             case SquashedActor() as actor:
                 mean, log_std, extra = actor.get_action_dist_params(observations)
-                if extra:  # state-dependent exploration: the deviation depends on the features too
+                if extra:  # state-dependent exploration: the standard deviation depends on the features too
                     exploration: Any = actor
                     return [exploration.action_dist.proba_distribution(mean, log_std, **extra).distribution]
                 return [Normal(mean, log_std.exp())]
@@ -111,7 +111,7 @@ class Surface:
                 return [Normal(actor(observations), 1.0)]
 
     def mode(self, observations: Tensor) -> Tensor:
-        """The policy's mode [N, action], scaled as the critic takes it.
+        """The policy's mode [N, action], scaled as the critic expects it.
 
         Raises:
             InvalidParameter: there is no actor.
@@ -123,14 +123,14 @@ class Surface:
 
     @property
     def value(self) -> Callable[[Tensor, Tensor], Tensor]:
-        """The function (observations, actions) -> Q [N], the least of the agent's critics.
+        """The function (observations, actions) -> Q [N], the minimum of the agent's critics.
 
         Raises:
             InvalidParameter: there is no critic of states and actions.
         """
         if self.critic is None:
             raise InvalidParameter(
-                f"The critic attack asks the agent's own Q(s, a), and {self.name} has none. "
+                f"The critic attack needs the agent's Q(s, a), and {self.name} has none. "
                 "Use maximal_action_difference instead."
             )
         return self._least
@@ -153,7 +153,7 @@ class Surface:
 
 
 def surface(agent: Any) -> Surface:
-    """What attacks touch of ``agent``, whose policy is put into the mode in which it predicts.
+    """The parts of ``agent`` that attacks use. Its policy is switched to prediction mode.
 
     Raises:
         InvalidParameter: there is no torch policy.
@@ -169,7 +169,7 @@ def surface(agent: Any) -> Surface:
 
 
 def divergence(clean: list[Distribution], seen: list[Distribution]) -> Tensor:
-    """KL(clean || seen) of each row [N], summed over independent factors and entries of the action."""
+    """KL(clean || seen) per row, [N], summed over independent factors and entries of the action."""
     factors = (kl_divergence(p, q) for p, q in zip(clean, seen, strict=True))
     return torch.stack([factor.flatten(1).sum(1) if factor.ndim > 1 else factor for factor in factors]).sum(0)
 

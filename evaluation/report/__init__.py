@@ -1,4 +1,4 @@
-"""The report: one HTML file that needs nothing else."""
+"""The report of an evaluation: one self-contained HTML file."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ MARKS = (b'<meta name="generator" content="agentgym report">', b"<title>Robustne
 
 
 def require() -> None:
-    """Say before any work that the report needs plotly.
+    """Check before any work that plotly is installed.
 
     Raises:
         MissingExtra: plotly is not installed.
@@ -24,18 +24,18 @@ def require() -> None:
 
 
 def write_report(evaluation: Evaluation, path: Path | str) -> Path:
-    """Write the report of an evaluation: one HTML file that loads nothing from anywhere.
+    """Write the report of an evaluation: one HTML file that loads no other resources.
 
     Args:
-        evaluation: rows and scenes, of any suites.
-        path: the file to write; one that is there is replaced.
+        evaluation: rows and scenes of any suites.
+        path: the file to write; an existing one is replaced.
 
     Returns:
         The path.
 
     Raises:
         MissingExtra: plotly is not installed.
-        InvalidParameter: the rows and the scenes do not fit together.
+        InvalidParameter: rows and scenes do not match.
     """
     require()
     from agentgym.evaluation.report.page import html

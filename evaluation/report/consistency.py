@@ -1,4 +1,4 @@
-"""Promised against achieved return, for agents that say at an episode's start what it will return."""
+"""Predicted against achieved returns, for agents that predict the return at the start of an episode."""
 
 import math
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ from agentgym.evaluation.report.words import hover
 __all__ = ["consistency", "consistency_tab"]
 
 NOTE = (
-    "One point a condition: the mean of what the agent promised at the start of its episodes, and the mean of what "
+    "One point per condition: the mean of what the agent promised at the start of its episodes, and the mean of what "
     "they returned with its 95 % interval. On the dashed line promises are kept, below it they are broken. Diamond: "
     "the undisturbed environment. All plots have one scale."
 )
 
 
 def consistency_tab(page: Page) -> Markup:
-    """The tab's body, a plot an agent; empty where no agent promises anything."""
+    """The tab's body, with one plot per agent; empty if no agent predicts returns."""
     found = promising(page.panels)
     if not found:
         return Markup()
@@ -43,9 +43,9 @@ def consistency(agent: str, cells: Sequence[tuple[Cell, Panel]], index: int, spa
 
     Args:
         agent: its name.
-        cells: those with a promise, each with its panel.
-        index: its place among the agents, which gives its colour.
-        span: least and greatest return on both axes.
+        cells: its cells with a promise, each with its panel.
+        index: index of the agent, which selects its colour.
+        span: minimum and maximum of both axes.
     """
     ends = padded(span)
     kept = go.Scatter(

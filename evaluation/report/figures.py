@@ -1,4 +1,4 @@
-"""The report's figures, as plotly draws them. Colours that depend on light or dark are left to page.js."""
+"""The report's plotly figures. Colours that depend on the light or dark theme are set by page.js."""
 
 from collections.abc import Sequence
 from html import escape
@@ -13,14 +13,14 @@ from agentgym.stats import Estimate, performance_profile
 
 __all__ = ["COLOURS", "colour", "curves", "nominal", "place", "plain", "profile"]
 
-# Okabe and Ito 2008: told apart by all common kinds of colour vision; on white and on dark.
+# Okabe and Ito 2008: distinguishable with all common kinds of colour vision, on white and on dark.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("solid", "dash", "dot")
 MISSING = "#9a9a9a"
 
 
 def colour(index: int) -> str:
-    """The colour of the agent at that place."""
+    """The colour of an agent, by its index."""
     return COLOURS[index % len(COLOURS)]
 
 
@@ -38,13 +38,13 @@ def plain(*traces: Any, height: int = 300, **layout: Any) -> go.Figure:
 def curves(
     panel: Panel, axis: str, references: dict[str, Estimate], span: tuple[float, float], title: str
 ) -> go.Figure:
-    """Mean return over one coordinate, with bands of the 95 % interval; all agents in one plot.
+    """Mean return over one coordinate, with bands of the 95 % interval, for all agents in one plot.
 
     Args:
-        panel: its cells lie along ``axis``.
+        panel: the plot; its cells differ in ``axis``.
         axis: the coordinate.
         references: nominal returns, drawn as dotted lines.
-        span: least and greatest return shown, shared by plots that stand together.
+        span: minimum and maximum return shown, equal for plots shown together.
         title: title of the horizontal axis.
     """
     places = panel.values(axis)
@@ -67,12 +67,12 @@ def curves(
 
 
 def place(value: float | str) -> float | str:
-    """A coordinate as plotly takes it: names are escaped, since it reads tick labels as HTML."""
+    """A coordinate for plotly. Names are escaped, since plotly reads tick labels as HTML."""
     return escape(value) if isinstance(value, str) else value
 
 
 def padded(span: tuple[float, float]) -> list[float]:
-    """The span with room for markers at both ends."""
+    """The span with some space at both ends for markers."""
     margin = 0.06 * (span[1] - span[0]) or max(1.0, 0.1 * abs(span[0]))
     return [span[0] - margin, span[1] + margin]
 
@@ -90,7 +90,7 @@ def _line(agent: str, cells: list[Cell], axis: str, index: int) -> go.Scatter:
 
 
 def _band(cells: list[Cell], axis: str, index: int) -> list[go.Scatter]:
-    """Filled between the intervals' ends, in pieces where an interval is not known."""
+    """The area between the ends of the intervals, interrupted where an interval is unknown."""
     pieces: list[list[Cell]] = [[]]
     for cell in cells:
         if np.isfinite(cell.mean.low):
@@ -109,7 +109,7 @@ def _band(cells: list[Cell], axis: str, index: int) -> list[go.Scatter]:
 
 
 def _failed(agent: str, cells: list[Cell], axis: str, level: float) -> go.Scatter:
-    """Grey crosses at the foot of the plot: nothing is known there, and the pointer tells why."""
+    """Grey crosses at the bottom of the plot for conditions without a result; the hover text gives the reason."""
     return go.Scatter(
         x=[place(cell.coordinates[axis]) for cell in cells],
         y=[level] * len(cells),
@@ -121,7 +121,7 @@ def _failed(agent: str, cells: list[Cell], axis: str, level: float) -> go.Scatte
 
 
 def nominal(panel: Panel) -> go.Figure:
-    """Every nominal episode of every agent, a row an agent."""
+    """Every nominal episode of every agent, one row per agent."""
     boxes = []
     for index, (_, cells) in enumerate(panel.cells.items()):
         returns = [value for cell in cells for value in cell.returns.values()]
@@ -138,9 +138,9 @@ def nominal(panel: Panel) -> go.Figure:
 
 
 def profile(panels: Sequence[Panel]) -> go.Figure:
-    """For every return tau, the fraction of conditions with a mean return above it, a curve an agent.
+    """For every return tau, the fraction of conditions with a mean return above it; one curve per agent.
 
-    A condition without a finished episode is above no tau.
+    A condition without a finished episode counts as below every tau.
     """
     lines = []
     edges = [mean for panel in panels for mean in panel.means()]

@@ -1,4 +1,4 @@
-"""Heat maps of parameter grids, differences of two agents, and train x test matrices."""
+"""Heat maps of parameter grids, of differences between two agents, and of train x test matrices."""
 
 import math
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from agentgym.stats import Estimate
 
 __all__ = ["Map", "difference_map", "grid_maps", "matrix"]
 
-LABELLED = 64  # up to so many cells, each carries its number
+LABELLED = 64  # maximum number of cells in which numbers are shown
 OUTLINE = (-0.46, 0.46, 0.46, -0.46, -0.46), (-0.46, -0.46, 0.46, 0.46, -0.46)
 
 
 @dataclass(frozen=True)
 class Map:
-    """A heat map with a title; of a three-dimensional grid, one slice is shown at a time.
+    """A heat map with a title. A three-dimensional grid shows one slice at a time.
 
     Attributes:
         title: plain text.
-        figure: the traces of slice k are those with ``meta`` k.
+        figure: the figure; traces of slice k have ``meta`` k.
     """
 
     title: str
@@ -32,7 +32,7 @@ class Map:
 
 
 def grid_maps(panel: Panel, first_slice: int) -> list[Map]:
-    """One map an agent, all on one colour scale, their worst cells framed."""
+    """One map per agent, on a common colour scale, with the worst cell framed."""
     means = panel.means()
     span = (min(means), max(means)) if means else (0.0, 1.0)
     maps = []
@@ -47,7 +47,7 @@ def grid_maps(panel: Panel, first_slice: int) -> list[Map]:
 
 
 def difference_map(panel: Panel, first_slice: int) -> Map | None:
-    """Of exactly two agents, the second's mean return minus the first's; orange where the second is better."""
+    """For exactly two agents, the second's mean return minus the first's; orange where the second is better."""
     if len(panel.cells) != 2:
         return None
     first, second = panel.cells
@@ -64,7 +64,7 @@ def difference_map(panel: Panel, first_slice: int) -> Map | None:
 
 
 def matrix(panel: Panel, trained_in: dict[str, str]) -> go.Figure:
-    """Mean return of every agent (row) in every test environment (column), the numbers written in."""
+    """Mean return of every agent (row) in every test environment (column), with numbers."""
     tests = [str(value) for value in panel.values("test")]
     agents = list(panel.cells)
     by_test = [{str(cell.coordinates["test"]): cell for cell in cells} for cells in panel.cells.values()]
@@ -84,7 +84,7 @@ def matrix(panel: Panel, trained_in: dict[str, str]) -> go.Figure:
 
 
 def worst_slice(panel: Panel) -> int:
-    """Of a three-dimensional grid, the slice that holds the least mean return; 0 otherwise."""
+    """The slice of a three-dimensional grid with the lowest mean return; 0 for other grids."""
     if len(panel.axes) < 3:
         return 0
     known = [cell for _, cell in panel.all_cells() if cell.returns]
@@ -93,13 +93,13 @@ def worst_slice(panel: Panel) -> int:
     return panel.values(panel.axes[2]).index(min(known, key=lambda cell: cell.mean.value).coordinates[panel.axes[2]])
 
 
-Shown = list[tuple[Cell, float | None, str, bool]]  # cell, value, hover text, whether something failed in it
+Shown = list[tuple[Cell, float | None, str, bool]]  # cell, value, hover text, whether an episode failed
 
 
 def _sliced(
     panel: Panel, shown: Shown, first_slice: int, span: tuple[float, float], scale: Any, title: str, worst: Cell | None
 ) -> go.Figure:  # fmt: skip
-    """Cells stand at their places' numbers, so that all are of one size; the ticks carry the coordinates."""
+    """Place cells by index, so that all have the same size; ticks show the coordinates."""
     across, up, *third = panel.axes
     columns, lines = _places(panel, across), _places(panel, up)
     depth = panel.values(third[0]) if third else [None]
@@ -130,7 +130,7 @@ def _layers(
     z: list[list[float | None]], texts: list[list[str]], failed: list[list[bool]], span: tuple[float, float],
     scale: Any, title: str, labelled: bool,
 ) -> list[Any]:  # fmt: skip
-    """The values, and over them the cells that have none, in grey."""
+    """The values, and on top the cells without a value, in grey."""
     labels = [
         [_label(value, broken, labelled) for value, broken in zip(*row, strict=True)]
         for row in zip(z, failed, strict=True)
@@ -160,7 +160,7 @@ def _label(value: float | None, broken: bool, labelled: bool) -> str:
 
 
 def _frame(column: int, row: int) -> list[go.Scatter]:
-    """A frame around one cell, black in white, to be seen on every colour."""
+    """A frame around one cell, black inside white, visible on every colour."""
     x, y = ([at + side for side in sides] for at, sides in ((column, OUTLINE[0]), (row, OUTLINE[1])))
     return [
         go.Scatter(x=x, y=y, mode="lines", line={"color": shade, "width": width}, hoverinfo="skip")
@@ -169,7 +169,7 @@ def _frame(column: int, row: int) -> list[go.Scatter]:
 
 
 def _ticks(places: dict[float | str, int]) -> dict[str, Any]:
-    """At most twelve labels, evenly spread."""
+    """At most twelve evenly spread labels."""
     every = math.ceil(len(places) / 12)
     labelled = list(places.items())[::every]
     return {

@@ -1,4 +1,4 @@
-"""The report's page: one HTML file with plotly.js, the figures and the tables in it."""
+"""The report's page: one HTML file that contains plotly.js, the figures and the tables."""
 
 import base64
 import hashlib
@@ -20,14 +20,14 @@ from agentgym.evaluation.table import Evaluation
 __all__ = ["html"]
 
 OVERVIEW, CONSISTENCY, ALL_CONDITIONS = "Overview", "Consistency", "All conditions"
-SIZE = "@@@@.@ MB"  # replaced by the file's size once that is known
+SIZE = "@@@@.@ MB"  # placeholder, replaced by the file's size
 
 
 def html(evaluation: Evaluation) -> str:
-    """The whole page.
+    """Render the whole page.
 
     Raises:
-        InvalidParameter: the rows and the scenes do not fit together.
+        InvalidParameter: rows and scenes do not match.
     """
     panels = gather(evaluation)
     page = Page(evaluation, panels, nominal_returns(panels))
@@ -54,7 +54,7 @@ def html(evaluation: Evaluation) -> str:
 
 
 def _tabs(page: Page) -> dict[str, Markup]:
-    """The tabs' bodies by name, in the order of the suites."""
+    """The body of each tab by name, in the order of the suites."""
     tabs = {OVERVIEW: summary_table(page.panels, page.nominal) + failures_table(page.evaluation)}
     for tab in dict.fromkeys(panel.tab for panel in page.panels):
         body = tab_body(page, [panel for panel in page.panels if panel.tab == tab])
@@ -66,14 +66,14 @@ def _tabs(page: Page) -> dict[str, Markup]:
 
 
 def _policy(scripts: list[str]) -> Markup:
-    """Nothing is loaded, and no script runs but the page's own, whatever stands in a name."""
+    """A content security policy that allows no requests and only the page's own scripts, whatever names contain."""
     hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     allowed = " ".join(f"'sha256-{value}'" for value in hashes)
     return Markup(f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:")
 
 
 def _facts(evaluation: Evaluation) -> dict[str, Any]:
-    """What stands at the top of the page; what is not known is left out."""
+    """The facts at the top of the page, without unknown ones."""
     meta, failed = evaluation.meta, sum(not row.finished for row in evaluation.rows)
     facts = {
         "environment": _environment(meta),
@@ -104,7 +104,7 @@ def _versions(meta: dict[str, Any]) -> dict[str, Any]:
 
 
 def _safe(text: str) -> Markup:
-    """JSON that cannot end the script element it stands in."""
+    """JSON that cannot close its script element."""
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 

@@ -1,4 +1,4 @@
-"""What the report shows, before it is drawn: one panel a plot, one cell an agent and condition."""
+"""The contents of the report before drawing: one panel per plot, one cell per agent and condition."""
 
 import math
 from collections.abc import Iterator
@@ -17,18 +17,18 @@ UNKNOWN = Estimate(math.nan, math.nan, math.nan)
 
 @dataclass(frozen=True)
 class Cell:
-    """One agent under one condition.
+    """The results of one agent under one condition.
 
     Attributes:
-        condition: its name.
+        condition: name of the condition.
         coordinates: its place in the plot.
-        mean: mean return with its interval; NaN where no episode was finished.
-        returns: return of each finished episode, by the episode's number.
-        length: mean steps of the finished episodes.
-        failed: how many episodes were not finished.
-        error: what the first of them says.
-        note: what else the rows tell, each note once.
-        measures: means of what the environment measured over the finished episodes that have a value, by name.
+        mean: mean return with its interval; NaN if no episode finished.
+        returns: return of each finished episode, by episode number.
+        length: mean number of steps of the finished episodes.
+        failed: number of episodes that did not finish.
+        error: the error of the first of these.
+        note: distinct notes of the rows.
+        measures: means of the environment's measures over the finished episodes that have them, by name.
     """
 
     condition: str
@@ -43,7 +43,7 @@ class Cell:
 
     @property
     def promised(self) -> float:
-        """Mean of what the agent promised of the finished episodes; NaN where it promises nothing."""
+        """The mean return predicted for the finished episodes; NaN if the agent predicts none."""
         return self.measures.get(PROMISED, math.nan)
 
 
@@ -59,24 +59,24 @@ class Panel:
     summaries: dict[str, PanelSummary] = field(default_factory=dict)
 
     def all_cells(self) -> Iterator[tuple[str, Cell]]:
-        """Every cell with its agent."""
+        """All cells with their agents."""
         return ((agent, cell) for agent, cells in self.cells.items() for cell in cells)
 
     def values(self, axis: str) -> list[float | str]:
-        """The coordinates along one axis: numbers in order, names in the suite's."""
+        """The coordinates along one axis: numbers sorted, names in the suite's order."""
         found = list(dict.fromkeys(cell.coordinates[axis] for _, cell in self.all_cells()))
         return found if any(isinstance(value, str) for value in found) else sorted(found)
 
     def means(self) -> list[float]:
-        """Every known mean return."""
+        """All known mean returns."""
         return [cell.mean.value for _, cell in self.all_cells() if cell.returns]
 
 
 def gather(evaluation: Evaluation) -> list[Panel]:
-    """The evaluation's panels, in the suite's order.
+    """Group the rows of an evaluation into panels, in the suite's order.
 
     Raises:
-        InvalidParameter: the rows and the scenes do not fit together.
+        InvalidParameter: rows and scenes do not match.
     """
     rows: dict[tuple[str, str], list[Row]] = {}
     for row in evaluation.rows:
@@ -100,7 +100,7 @@ def gather(evaluation: Evaluation) -> list[Panel]:
 
 
 def nominal_returns(panels: list[Panel]) -> dict[str, Estimate]:
-    """Each agent's mean return in the undisturbed environment, as far as it was played."""
+    """Each agent's mean return in the unperturbed environment, if it was played."""
     for panel in panels:
         if panel.kind == "nominal":
             return {agent: cells[0].mean for agent, cells in panel.cells.items() if cells[0].returns}
@@ -108,7 +108,7 @@ def nominal_returns(panels: list[Panel]) -> dict[str, Estimate]:
 
 
 def promising(panels: list[Panel]) -> dict[str, list[tuple[Cell, Panel]]]:
-    """For each agent that promises returns, every cell with a promise and its panel, in the suite's order."""
+    """For each agent that predicts returns, all cells with a prediction and their panels, in the suite's order."""
     found: dict[str, list[tuple[Cell, Panel]]] = {}
     for panel in panels:
         for agent, cell in panel.all_cells():
@@ -118,9 +118,9 @@ def promising(panels: list[Panel]) -> dict[str, list[tuple[Cell, Panel]]]:
 
 
 def differences(panel: Panel, first: str, second: str) -> list[Estimate]:
-    """Mean return of ``second`` minus ``first`` for each condition, NaN where either has none.
+    """Mean return of ``second`` minus ``first`` for each condition; NaN if either has none.
 
-    Episodes of one number have the same seed for both agents, so they are compared in pairs.
+    Episodes with the same number have the same seed for both agents, so differences are taken in pairs.
     """
     pairs = [
         [right.returns[episode] - value for episode, value in left.returns.items() if episode in right.returns]

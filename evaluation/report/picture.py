@@ -1,4 +1,4 @@
-"""A picture of a report, taken by headless Chromium.
+"""Screenshots of a report, taken with headless Chromium.
 
 python -m agentgym.evaluation.report.picture reports/demo/report.html docs/report.png --tab "Parameter grid"
 """
@@ -32,22 +32,22 @@ def take_picture(
     height: int = 1300,
     scale: int = 1,
 ) -> Path:
-    """Open a report in headless Chromium and keep what it shows.
+    """Open a report in headless Chromium and save a screenshot.
 
     Args:
         report: the HTML file.
         out: the PNG to write.
         tab: the tab to open; the first if empty.
-        width: of the window, in CSS pixels.
-        height: of the window, in CSS pixels.
-        scale: pixels of the picture for a CSS pixel.
+        width: width of the window, in CSS pixels.
+        height: height of the window, in CSS pixels.
+        scale: image pixels per CSS pixel.
 
     Returns:
         ``out``.
 
     Raises:
-        FileNotFoundError: there is no such report.
-        AskError: Chromium is not installed, or it did not draw.
+        FileNotFoundError: no such report.
+        AskError: Chromium is not installed or failed.
     """
     report, out = Path(report).resolve(), Path(out).resolve()
     if not report.is_file():

@@ -1,4 +1,4 @@
-"""The body of each tab: its plots with their headings, notes and sliders."""
+"""The body of each tab: plots with headings, notes and sliders."""
 
 from dataclasses import dataclass, field
 from html import escape
@@ -15,7 +15,7 @@ from agentgym.stats import Estimate
 
 __all__ = ["Page", "Plot", "Section", "tab_body"]
 
-PROFILE_FROM = 4  # a performance profile needs some conditions to be one
+PROFILE_FROM = 4  # minimum number of conditions for a performance profile
 LINES_KEY = "Band: 95 % interval. Dotted: nominal return. Open marker: some episodes failed. Grey ×: all did."
 FAILURE_NOTE = (
     "Grey ×: no episode was finished. !: some were not, and the mean is over the others. "
@@ -25,13 +25,13 @@ FAILURE_NOTE = (
 
 @dataclass(frozen=True)
 class Plot:
-    """The place where a figure will be drawn.
+    """A placeholder in which a figure will be drawn.
 
     Attributes:
-        name: its id in the page and among the figures.
-        label: what it shows, for people who cannot see it.
-        height: pixels.
-        caption: a heading above it, where several stand side by side.
+        name: id of the element and key of the figure.
+        label: description for screen readers.
+        height: height in pixels.
+        caption: heading above it, if several plots are side by side.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Plot:
 
 @dataclass(frozen=True)
 class Slider:
-    """Moves through the slices along the third coordinate."""
+    """Selects the slice along the third coordinate."""
 
     axis: str
     levels: list[str]
@@ -51,13 +51,13 @@ class Slider:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, its plots and what is said below them.
+    """A heading with plots and a note.
 
     Attributes:
-        wide: over the whole width instead of a column.
-        maps: several plots side by side.
-        width: at most so many pixels.
-        agent: index of the agent whose dot stands before the heading.
+        wide: whether it spans the whole width instead of a column.
+        maps: whether it has several plots side by side.
+        width: maximum width in pixels.
+        agent: index of the agent whose coloured dot precedes the heading.
     """
 
     heading: str
@@ -72,7 +72,7 @@ class Section:
 
 @dataclass
 class Page:
-    """The page while it is put together: figures are kept apart and drawn when their tab is first shown."""
+    """Collects the figures of the page. They are stored separately and drawn when their tab is first opened."""
 
     evaluation: Evaluation
     panels: list[Panel]
@@ -80,14 +80,14 @@ class Page:
     figures: dict[str, str] = field(default_factory=dict)
 
     def plot(self, figure: Any, label: str, caption: str = "") -> Plot:
-        """Keep a figure for the page."""
+        """Add a figure to the page."""
         name = f"figure-{len(self.figures)}"
         self.figures[name] = figure.to_json()
         return Plot(name, label, figure.layout.height, caption)
 
 
 def tab_body(page: Page, panels: list[Panel]) -> Markup:
-    """The plots of one tab: curves in columns, on one scale; everything else over the whole width."""
+    """The plots of one tab: curves in columns with a common scale, all others over the whole width."""
     shown = [mean for panel in panels if panel.kind == "curve" for mean in _reach(panel)]
     shown += [nominal.value for nominal in page.nominal.values()] if shown else []
     span = (min(shown), max(shown)) if shown else (0.0, 1.0)
@@ -105,7 +105,7 @@ def tab_body(page: Page, panels: list[Panel]) -> Markup:
 
 
 def _reach(panel: Panel) -> list[float]:
-    """All that a curve's scale has to hold."""
+    """All values that must fit on a curve's scale."""
     known = [cell.mean for _, cell in panel.all_cells() if cell.returns]
     ends = [end for mean in known for end in (mean.value, mean.low, mean.high)]
     return [end for end in ends if end == end]
@@ -122,7 +122,7 @@ def _section(page: Page, panel: Panel, span: tuple[float, float]) -> Section:
     if panel.kind == "matrix":
         trained_in = {agent.name: agent.trained_in or "an unknown environment" for agent in page.evaluation.agents}
         plot = page.plot(heatmaps.matrix(panel, trained_in), label)
-        width = 260 + 190 * len(panel.values("test"))  # cells as wide as their numbers need
+        width = 260 + 190 * len(panel.values("test"))  # wide enough for the numbers in the cells
         return Section(panel.name, [plot], _failure_notes(panel), width=width)
     if len(panel.axes) == 1:
         reach = _reach(panel) + [nominal.value for nominal in page.nominal.values()]

@@ -1,4 +1,4 @@
-"""The report's HTML comes from Jinja templates; every value is escaped unless a template made it."""
+"""Rendering of the report's Jinja templates. All values are escaped except the output of templates."""
 
 from typing import Any
 
@@ -17,5 +17,5 @@ _TEMPLATES = Environment(
 
 
 def render(template: str, **values: Any) -> Markup:
-    """The HTML of one file of ``templates/``."""
+    """Render a file of ``templates/``."""
     return Markup(_TEMPLATES.get_template(template).render(values))

@@ -1,4 +1,4 @@
-"""The report's tables: the summary, every condition (also as CSV), and what failed."""
+"""The report's tables: the summary, all conditions (also as CSV), and failures."""
 
 import csv
 import io
@@ -29,14 +29,14 @@ SUMMARY_NOTE = (
 
 @dataclass(frozen=True)
 class Entry:
-    """One cell of a table.
+    """A cell of a table.
 
     Attributes:
-        text: what is shown.
-        value: what the column is sorted by.
+        text: the text shown.
+        value: sort key of the column.
         kind: its CSS classes.
-        agent: index of the agent whose dot stands before the text.
-        share: a percentage behind the text.
+        agent: index of the agent whose coloured dot precedes the text.
+        share: a percentage after the text.
         interval: the interval below it.
     """
 
@@ -57,7 +57,7 @@ class Line:
 
 
 def summary_table(panels: list[Panel], nominal: dict[str, Estimate]) -> Markup:
-    """One row an agent and panel."""
+    """One row per agent and panel."""
     rows = [_summary_row(panel, agent, nominal.get(agent)) for panel in panels for agent in panel.cells]
     heads = ["Plot", "Agent", "Nominal", "Mean", "IQM", "CVaR 10 %", "Worst", "Worst condition", "Failed"]
     return _table("Summary", "Summary of every agent and plot", heads, rows, note=SUMMARY_NOTE)
@@ -86,7 +86,7 @@ NOTE = "error or note"
 
 
 def conditions_table(panels: list[Panel]) -> Markup:
-    """One row an agent and condition; what the environment measured has a column each."""
+    """One row per agent and condition, with a column for each of the environment's measures."""
     rows = [
         Line(
             [_text(value) if isinstance(value, str) else _number(float(value)) for value in record.values()],
@@ -100,7 +100,7 @@ def conditions_table(panels: list[Panel]) -> Markup:
 
 
 def conditions_csv(panels: list[Panel]) -> str:
-    """The same rows, with all digits; an unknown number is empty."""
+    """The same rows with all digits; unknown numbers are empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_columns(panels))
@@ -134,7 +134,7 @@ def _numbers(cell: Cell) -> list[float]:
 
 
 def failures_table(evaluation: Evaluation) -> Markup:
-    """What failed, equal errors of one agent and condition together; empty where nothing did."""
+    """Failures, with equal errors of an agent and condition grouped; empty if there are none."""
     failed = [row for row in evaluation.rows if not row.finished]
     if not failed:
         return Markup()
@@ -144,7 +144,7 @@ def failures_table(evaluation: Evaluation) -> Markup:
         for (agent, condition, error), count in counts.most_common(FAILURES_SHOWN)
     ]
     hidden = len(counts) - FAILURES_SHOWN
-    note = f"{hidden} more kinds stand in All conditions and in rows.csv." if hidden > 0 else ""
+    note = f"{hidden} more kinds are listed under All conditions and in rows.csv." if hidden > 0 else ""
     heads = ["Agent", "Condition", "Episodes", "Error"]
     return _table(f"{len(failed)} failed episodes", "Failed episodes", heads, rows, note=note, bad=True)
 

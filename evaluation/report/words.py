@@ -1,4 +1,4 @@
-"""The report's words: numbers as people read them, and the verdict computed from the rows."""
+"""The report's texts: formatted numbers, and the verdict computed from the rows."""
 
 import math
 import textwrap
@@ -12,7 +12,7 @@ __all__ = ["coordinate", "hover", "interval", "number", "share", "verdict"]
 
 
 def number(value: float) -> str:
-    """Three or more significant digits, grouped by thousands; a dash where there is none.
+    """At least three significant digits, with thousands grouped; a dash for NaN.
 
     >>> number(12345.6), number(0.012345), number(-181.26)
     ('12 346', '0.0123', '−181')
@@ -24,17 +24,17 @@ def number(value: float) -> str:
 
 
 def interval(estimate: Estimate) -> str:
-    """The interval in brackets; empty where it is not known."""
+    """The interval in brackets; empty if unknown."""
     return f"[{number(estimate.low)}, {number(estimate.high)}]" if math.isfinite(estimate.low) else ""
 
 
 def coordinate(value: float | str) -> str:
-    """A coordinate as it is written."""
+    """Format a coordinate."""
     return value if isinstance(value, str) else f"{value:.4g}"
 
 
 def share(value: float, nominal: Estimate | None) -> str:
-    """``value`` as a percentage of the nominal return; empty where a percentage would mean nothing."""
+    """``value`` as a percentage of the nominal return; empty if a percentage would be meaningless."""
     if nominal is None or nominal.value <= 0.0 or value < 0.0:
         return ""
     percent = 100.0 * value / nominal.value
@@ -42,7 +42,7 @@ def share(value: float, nominal: Estimate | None) -> str:
 
 
 def hover(agent: str, cell: Cell) -> str:
-    """What is shown when the pointer is on a cell, in plotly's subset of HTML."""
+    """The hover text of a cell, in plotly's subset of HTML."""
     lines = [f"<b>{escape(agent)}</b>"]
     lines += [f"{escape(axis)} = {escape(coordinate(value))}" for axis, value in cell.coordinates.items()]
     if cell.returns:
@@ -57,7 +57,7 @@ def hover(agent: str, cell: Cell) -> str:
 
 
 def verdict(evaluation: Evaluation, panels: list[Panel]) -> list[tuple[str, str]]:
-    """What the rows say, in plain sentences: (topic, text), failures first and then tab by tab."""
+    """The results in plain sentences, as (topic, text): failures first, then tab by tab."""
     nominal = nominal_returns(panels)
     said = [("Failures", text) for text in _failures(evaluation)]
     for tab in dict.fromkeys(panel.tab for panel in panels):
@@ -126,7 +126,7 @@ def _over_matrix(panel: Panel) -> list[str]:
 
 
 def _of_promises(agent: str, cells: list[tuple[Cell, Panel]]) -> str:
-    """Where what an agent promised is furthest above what it returned."""
+    """The condition in which an agent falls furthest short of its predicted return."""
     worst, panel = max(cells, key=lambda pair: pair[0].promised - pair[0].mean.value)
     if worst.promised <= worst.mean.value:
         return f"{agent} never returns less than it promises"
@@ -142,7 +142,7 @@ def _of_promises(agent: str, cells: list[tuple[Cell, Panel]]) -> str:
 
 
 def _duel(panels: list[Panel], first: str, second: str) -> str:
-    """Where one of two agents is better beyond the noise of its episodes."""
+    """How often each of two agents is better by more than the noise of its episodes."""
     gaps = [gap for panel in panels if panel.kind != "nominal" for gap in differences(panel, first, second)]
     if not any(math.isfinite(gap.low) for gap in gaps):
         return ""
@@ -168,5 +168,5 @@ def _count(count: int, what: str) -> str:
 
 
 def _wrapped(text: str, width: int = 60, lines: int = 5) -> str:
-    """At most five lines of 60 characters, so that a long error does not cover the plot."""
+    """Wrap to at most five lines of 60 characters, so that a long error does not cover the plot."""
     return textwrap.fill(text, width, max_lines=lines, placeholder=" …")

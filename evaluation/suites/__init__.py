@@ -1,1 +1,1 @@
-"""Suites: lists of conditions by name. The card is README.md beside this file."""
+"""Suites: lists of conditions by name. README.md is the card."""

@@ -1,4 +1,4 @@
-"""Observations moved within a small ball so that the agent does worst."""
+"""The suite of observation attacks."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,10 +15,10 @@ __all__ = ["Attacks"]
 
 @dataclass(frozen=True)
 class Attacks(Suite):
-    """Observation attacks of Zhang et al. 2020 (SA-MDP, arXiv 2003.08938): one curve an attack, score over radius.
+    """Observation attacks of Zhang et al. 2020 (SA-MDP, arXiv 2003.08938): one curve per attack, score over radius.
 
     Args:
-        kinds: which attacks; see the card of agentgym.evaluation.attacks.
+        kinds: names of attacks; see the card of agentgym.evaluation.attacks.
         epsilons: radii of the l-infinity ball, in standard deviations of each observation entry.
     """
 
@@ -32,20 +32,20 @@ class Attacks(Suite):
         super().__post_init__()
         for kind in self.kinds:
             for epsilon in self.epsilons:
-                from_config({"type": kind, "epsilon": epsilon})  # refuses unknown kinds and what is out of range
+                from_config({"type": kind, "epsilon": epsilon})  # rejects unknown kinds and values out of range
         require_once("kinds of attacks", self.kinds)
         require_once("epsilons of attacks", self.epsilons)
 
     def conditions(self, subject: Subject) -> list[Condition]:
-        """The conditions, attack by attack from small to large radius.
+        """The conditions, by attack and increasing radius.
 
-        An attack that cannot be played on one of the agents (no critic, no gradient) fails there, row by row, with its
-        reason: other agents have it.
+        An attack that an agent does not support (no critic, no gradient) fails for that agent, with the reason in the
+        rows; other agents may support it.
         """
         space = subject.probe.observation_space
         if subject.observation_scale is None or not np.issubdtype(space.dtype, np.floating):
             raise AskError(
-                f"attacks move observations of numbers by a distance; {subject.env} has {space}. Take another suite."
+                f"The suite attacks needs numeric observations; {subject.env} has {space}. Use another suite."
             )
         scale = subject.observation_scale.tolist()
         return [

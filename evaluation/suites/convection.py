@@ -1,4 +1,4 @@
-"""What goes wrong in a convection cell: the fluid, the sensors, the heaters, the flow at the start, the box."""
+"""The suite of convection cells: fluid, sensors, heaters, initial flow and size of the box."""
 
 import math
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ __all__ = ["Convection"]
 
 PARTS = ("fluid", "sensors", "heaters", "start", "box")
 
-# Factors of Ra and Pr; intensities of what fails double.
+# Factors of Ra and Pr; intensities of faults double.
 RAYLEIGH = (0.25, 0.5, 0.75, 1.5, 2.0)
 PRANDTL = (0.5, 0.75, 1.5, 2.0)
 NOISE = (0.1, 0.2, 0.4)  # standard deviations of each entry
@@ -25,20 +25,20 @@ DELAY = (1, 2, 4)  # actions
 DEAD, STUCK = (1, 2, 3), (1, 2, 3)
 LAG = (0.75, 1.5, 3.0)  # free-fall times; an action is held for 1.5
 STARTS = ("two-pair", "one-pair", "random")
-BOXES = (2, 3)  # times the length
+BOXES = (2, 3)  # multiples of the length
 
 
 @dataclass(frozen=True)
 class Convection(Suite):
-    """Shifts of Rayleigh and Prandtl number, worse sensors, worse heaters, unseen flows at the start, longer boxes.
+    """Shifted Rayleigh and Prandtl numbers, worse sensors and heaters, unseen initial flows, and longer boxes.
 
-    An episode also gives measures (a column of rows.csv and of the report's table of all conditions) that tell how long
-    it took to one pair of rolls from what control did inside a state. A longer box has as many heaters more, and each
-    heater's agent sees as much of it as before; an agent whose observation has a fixed size cannot act there, and its
-    rows say so.
+    Episodes also have measures (columns of rows.csv and of the report's table of all conditions) that separate the
+    time until a single pair of rolls remains from what control achieves within a state. Longer boxes have
+    proportionally more heaters, and each heater's agent observes as much as before. Agents with a fixed observation
+    size cannot act in them, and their rows report this.
 
     Args:
-        parts: which of fluid, sensors, heaters, start and box.
+        parts: any of fluid, sensors, heaters, start and box.
     """
 
     name: ClassVar[str] = "convection"
@@ -54,11 +54,11 @@ class Convection(Suite):
         require_once("parts of convection", self.parts)
 
     def conditions(self, subject: Subject) -> list[Condition]:
-        """The conditions, part by part from mild to severe."""
+        """The conditions, by part and from mild to severe."""
         world = subject.probe.unwrapped
         if not isinstance(world, Convecting):
             raise AskError(
-                f"The suite convection varies a convection cell, and {subject.env} is none: "
+                f"The suite convection needs a convection cell, and {subject.env} is none: "
                 "use --env agentgym/Convection-v0, or another suite."
             )
         return [condition for part in self.parts for condition in getattr(self, f"_{part}")(subject, world.cell)]

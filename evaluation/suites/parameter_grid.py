@@ -1,4 +1,4 @@
-"""Every point of a grid over an environment's uncertainty set."""
+"""The suite of parameter grids over an environment's uncertainty set."""
 
 import itertools
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ MOST_CELLS = 1_000_000
 
 @dataclass(frozen=True)
 class ParameterGrid(Suite):
-    """The uncertainty set as a grid, one condition a cell.
+    """A grid over the uncertainty set, one condition per cell.
 
-    Both published conventions are offered, since the worst cell often is the last one: M2TD3 (arXiv 2211.03413)
-    evaluates both ends of each range, RRLS (arXiv 2406.08406) leaves the upper ends out.
+    It offers both published conventions, because the worst cell is often the last one: M2TD3 (arXiv 2211.03413)
+    evaluates both ends of each range, RRLS (arXiv 2406.08406) omits the upper ends.
 
     Args:
-        points: grid points a parameter.
-        endpoint: whether the upper ends belong to the grid (M2TD3) or not (RRLS).
-        parameters: which parameters to vary, one to three; by default the environment's whole set.
+        points: grid points per parameter.
+        endpoint: whether the grid includes the upper ends (M2TD3) or not (RRLS).
+        parameters: one to three parameters to vary; by default the environment's whole set.
     """
 
     name: ClassVar[str] = "parameter-grid"
@@ -39,17 +39,17 @@ class ParameterGrid(Suite):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.points < 2:
-            raise AskError(f"parameter-grid: points is {self.points}; a grid needs at least 2 a parameter.")
+            raise AskError(f"parameter-grid: points is {self.points}; a grid needs at least 2 per parameter.")
         require_once("parameters of parameter-grid", self.parameters)
 
     def conditions(self, subject: Subject) -> list[Condition]:
-        """One condition a cell, the last parameter varying fastest."""
+        """One condition per cell, the last parameter varying fastest."""
         world = subject.probe.unwrapped
         ranges = world.parameter_ranges if isinstance(world, Uncertain) else {}
         if not ranges:
             raise AskError(
                 f"parameter-grid varies an environment's uncertainty parameters, and {subject.env} has none. "
-                "Evaluate on a Robust environment (agentgym list envs) with --env, or take another suite."
+                "Evaluate on a Robust environment (agentgym list envs) with --env, or use another suite."
             )
         names = list(self.parameters or ranges)
         for name in names:
@@ -57,12 +57,12 @@ class ParameterGrid(Suite):
                 raise UnknownId(f"uncertainty parameter of {subject.env}", name, ranges)
         if len(names) > 3:
             raise AskError(
-                f"parameter-grid draws one to three parameters, not {len(names)}: choose with parameters=a+b."
+                f"parameter-grid needs one to three parameters, not {len(names)}: choose with parameters=a+b."
             )
         if self.points ** len(names) > MOST_CELLS:
             raise AskError(
                 f"parameter-grid: {self.points} points of each of {len(names)} parameters are "
-                f"{self.points ** len(names)} cells; at most {MOST_CELLS} are played. Take fewer of either."
+                f"{self.points ** len(names)} cells; at most {MOST_CELLS} are allowed. Use fewer of either."
             )
         axes = [self._axis(*ranges[name]) for name in names]
         panel = " × ".join(names)

@@ -1,4 +1,4 @@
-"""Each way in which observation, action, reward or dynamics can be wrong, at several intensities."""
+"""The suite of perturbations of observation, action, reward and dynamics, at several intensities."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ Config = dict[str, Any]
 
 @dataclass(frozen=True)
 class Effect:
-    """One kind of trouble.
+    """One kind of perturbation.
 
     Attributes:
-        axis: what it changes: observation, action, reward or dynamics.
+        axis: what it affects: observation, action, reward or dynamics.
         label: its name in plots, with the unit of its intensity.
         intensities: from mild to severe.
-        config: the perturbation's configuration at an intensity, for an observation scale as a list.
+        config: returns the perturbation's configuration for an intensity and an observation scale (a list).
     """
 
     axis: str
@@ -46,7 +46,7 @@ def _effect(axis: str, label: str, intensities: tuple[float, ...], kind: str, fi
 
 SCALED = {"ObservationNoise", "ObservationBias", "ObservationQuantization"}
 
-# Intensities double, so that a curve shows where an agent breaks rather than that it does.
+# Intensities double, so that a curve shows the intensity at which an agent breaks.
 EFFECTS: tuple[Effect, ...] = (
     _effect("observation", "noise (std, in obs. stds)", (0.05, 0.1, 0.2, 0.4), "ObservationNoise", "std"),
     _effect("observation", "bias (in obs. stds)", (0.1, 0.2, 0.4, 0.8), "ObservationBias", "bias"),
@@ -78,15 +78,15 @@ AXES = tuple(dict.fromkeys(effect.axis for effect in EFFECTS))
 
 @dataclass(frozen=True)
 class Perturbations(Suite):
-    """One curve an effect: score over intensity.
+    """One curve per effect: score over intensity.
 
-    Effects that do not apply to an environment are left out and named in the results: noise on discrete signals,
-    dynamics where there is no MuJoCo model, friction where nothing touches. A fixed policy never sees rewards: its
-    reward curves are flat, and serve as a check of the evaluation itself.
+    Effects that do not apply to an environment are left out and listed in the results: noise on discrete signals,
+    dynamics without a MuJoCo model, friction without contacts. A fixed policy does not observe rewards, so its reward
+    curves are flat and check the evaluation itself.
 
     Args:
-        axes: which of observation, action, reward and dynamics.
-        levels: intensities an effect, of those listed in :data:`EFFECTS`, spread evenly; 0 takes all.
+        axes: any of observation, action, reward and dynamics.
+        levels: number of intensities per effect, spread evenly over those in :data:`EFFECTS`; 0 uses all.
     """
 
     name: ClassVar[str] = "perturbations"
@@ -105,7 +105,7 @@ class Perturbations(Suite):
             raise AskError(f"perturbations: levels is {self.levels}; it must be 0 (all) or more.")
 
     def conditions(self, subject: Subject) -> list[Condition]:
-        """The conditions, effect by effect from mild to severe."""
+        """The conditions, by effect and from mild to severe."""
         return [
             condition
             for effect in EFFECTS
@@ -119,7 +119,7 @@ class Perturbations(Suite):
         return {f"{effect.axis}: {effect.label}": reason for effect, reason in reasons.items() if reason}
 
     def _refused(self, effect: Effect, subject: Subject) -> str:
-        """What the environment says against an effect; empty where it applies."""
+        """Why an effect does not apply to the environment; empty if it does."""
         try:
             perturbed(subject.probe, [effect.config(effect.intensities[0], _scale(subject))])
         except InvalidParameter as refusal:

@@ -1,4 +1,4 @@
-"""How random the world is, along the dial that datasets are recorded at."""
+"""The suite of stochasticity: levels of the environment's randomness, as used for recording datasets."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ DIALS: dict[str, tuple[str, tuple[float, ...]]] = {
 
 @dataclass(frozen=True)
 class StochasticitySuite(Suite):
-    """One curve a dial: score over intensity.
+    """One curve per dial: score over intensity.
 
-    A dial that an environment does not have is left out and named in the results. Only agents that are told rewards can
-    change with their noise.
+    Dials that an environment does not have are left out and listed in the results. Reward noise can only affect agents
+    that observe rewards.
 
     Args:
-        dials: which of noise, slip and reward_noise.
-        intensities: in the place of those in :data:`DIALS`, for all dials alike.
+        dials: any of noise, slip and reward_noise.
+        intensities: replace those in :data:`DIALS`, for all dials.
     """
 
     name: ClassVar[str] = "stochasticity"
@@ -45,10 +45,10 @@ class StochasticitySuite(Suite):
         require_once("intensities of stochasticity", self.intensities)
         for dial in self.dials:
             for intensity in self.intensities:
-                Stochasticity(**{dial: intensity})  # refuses what is out of range
+                Stochasticity(**{dial: intensity})  # rejects values out of range
 
     def conditions(self, subject: Subject) -> list[Condition]:
-        """The conditions, dial by dial from mild to severe."""
+        """The conditions, by dial and from mild to severe."""
         return [
             condition for dial in self.dials if not _refused(dial, subject) for condition in self._curve(dial, subject)
         ]
@@ -72,7 +72,7 @@ class StochasticitySuite(Suite):
 
 
 def _refused(dial: str, subject: Subject) -> str:
-    """What the environment says against a dial; empty where it has it."""
+    """Why a dial does not apply to the environment; empty if it does."""
     position = Stochasticity(**{dial: DIALS[dial][1][-1]})
     try:
         position.env_kwargs(subject.env)

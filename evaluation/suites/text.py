@@ -1,4 +1,4 @@
-"""What goes wrong for a language agent: words, commands, things, tools, instructions, lengths, worlds."""
+"""The suite of text environments: words, commands, objects, tools, instructions, episode length and worlds."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,19 +16,19 @@ __all__ = ["TextSuite"]
 
 PARTS = ("words", "commands", "objects", "tools", "instructions", "length", "worlds")
 
-# Intensities double, so that a curve shows where an agent breaks rather than that it does.
+# Intensities double, so that a curve shows the intensity at which an agent breaks.
 PARAPHRASED = (0.25, 0.5, 1.0)
 MISTYPED = (0.05, 0.1, 0.2, 0.4)
 RENAMED = (0.25, 0.5, 1.0)
 FAILURES = (0.1, 0.2, 0.4)
-TIMEOUTS = (0.05, 0.1, 0.2)  # each loses three turns
+TIMEOUTS = (0.05, 0.1, 0.2)  # each time-out costs three turns
 INJECTED = (0.1, 0.2, 0.4)
-MORE = (2, 4, 8)  # receptacles or items more than in training
-DISTRACTORS = (20, 40, 80)  # articles more
+MORE = (2, 4, 8)  # additional receptacles or items compared with training
+DISTRACTORS = (20, 40, 80)  # additional articles
 TURNS = (0.75, 0.5)  # of the nominal limit, rounded down
-LARGER = 3  # sizes after the nominal one
+LARGER = 3  # number of sizes above the nominal one
 
-# From small to large; what a size is made of is the worlds' own affair.
+# From small to large; each environment defines what a size consists of.
 SIZES = {
     "rooms": ("tiny", "small", "medium", "large", "flat", "house", "manor"),  # households
     "hops": ("small", "medium", "large"),  # archives
@@ -38,15 +38,15 @@ Effect = dict[str, Any]
 
 @dataclass(frozen=True)
 class TextSuite(Suite):
-    """Other words, other verbs, shuffled lists, more things, failing tools, injections, longer ways, unseen worlds.
+    """Reworded texts, other verbs, shuffled lists, more objects, failing tools, injections, longer tasks, new worlds.
 
-    What a world has no dial for, or cannot say about itself, is left out and named in the results. Episodes bring
-    measures along (a column of rows.csv and of the report's table of all conditions): success, turns, invalid turns,
-    regret against the plan where one is known, and how many injected instructions were followed. "Not shown" draws the
-    same injections and shows none: what an agent "follows" there it would have done anyway.
+    Conditions that an environment has no setting for are left out and listed in the results. Episodes also have
+    measures (columns of rows.csv and of the report's table of all conditions): success, turns, invalid turns, regret
+    relative to the plan if it is known, and the number of injected instructions followed. The condition "not shown"
+    draws the same injections without showing them: what an agent "follows" there it would have done anyway.
 
     Args:
-        parts: which of words, commands, objects, tools, instructions, length and worlds.
+        parts: any of words, commands, objects, tools, instructions, length and worlds.
     """
 
     name: ClassVar[str] = "text"
@@ -61,16 +61,16 @@ class TextSuite(Suite):
         require_once("parts of text", self.parts)
 
     def conditions(self, subject: Subject) -> list[Condition]:
-        """The conditions, part by part from mild to severe."""
+        """The conditions, by part and from mild to severe."""
         if not isinstance(subject.probe.observation_space, Text):
             raise AskError(
-                f"The suite text varies worlds of texts, and {subject.env} is none: use --env agentgym/Household-v0, "
+                f"The suite text needs a text environment, and {subject.env} is none: use --env agentgym/Household-v0, "
                 "or another suite."
             )
         return [condition for condition in self._listed(subject) if not _refused(condition, subject)]
 
     def left_out(self, subject: Subject) -> dict[str, str]:
-        """Conditions that make no sense in this world, with the reason."""
+        """Conditions that do not apply to this environment, with the reason."""
         reasons = {condition.name: _refused(condition, subject) for condition in self._listed(subject)}
         refused = {name: reason for name, reason in reasons.items() if reason}
         if not _dials(subject):
@@ -145,7 +145,7 @@ _DIALS = {"objects": "more objects", "length": "larger worlds"}
 
 
 def _dials(subject: Subject) -> Mapping[str, Any]:
-    """The nominal values of the dials of the world's size; empty where there are none."""
+    """The nominal values of the settings of the environment's size; empty if there are none."""
     world = subject.probe.unwrapped
     return world.dials if isinstance(world, Generated) else {}
 
@@ -160,7 +160,7 @@ def _larger(subject: Subject) -> Sequence[str]:
 
 
 def _refused(condition: Condition, subject: Subject) -> str:
-    """What the world says against a condition; empty where it applies."""
+    """Why a condition does not apply to the environment; empty if it does."""
     try:
         if condition.perturbations:
             perturbed(subject.probe, condition.perturbations)

@@ -1,4 +1,4 @@
-"""Every agent in every agent's training environment."""
+"""The suite of transfer: every agent in every agent's training environment."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,15 +12,15 @@ __all__ = ["Transfer"]
 
 @dataclass(frozen=True)
 class Transfer(Suite):
-    """The train x test matrix: row an agent, column the environment that an agent was trained in."""
+    """The train x test matrix: one row per agent, one column per training environment."""
 
     name: ClassVar[str] = "transfer"
 
     def conditions(self, subject: Subject) -> list[Condition]:
-        """One condition for each distinct training environment."""
+        """One condition per distinct training environment."""
         found = {agent: world for agent, world in subject.trained_in.items() if world is not None}
         if not found:
-            raise AskError("transfer needs runs: it tests every agent where the others were trained.")
+            raise AskError("transfer needs runs: it tests every agent in the others' training environments.")
         tests: dict[str, list[str]] = {}
         worlds = {}
         for agent, (env, kwargs) in found.items():

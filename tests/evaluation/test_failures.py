@@ -278,7 +278,7 @@ def still_pendulum():
     [
         ({"episodes": 0}, "episodes"), ({"episodes": 2.5}, "episodes"), ({"seed": -1}, "seed"),
         ({"seed": 2**32}, "seed"), ({"workers": 0}, "workers"), ({"suites": [3]}, "suite"),
-        ({"agents": {"x": 3}}, "predict"), ({"agents": 3}, "agents"), ({"env": ""}, "Name the environment"),
+        ({"agents": {"x": 3}}, "predict"), ({"agents": 3}, "agents"), ({"env": ""}, "training environment is unknown"),
     ],
 )  # fmt: skip
 def test_arguments_are_refused_before_anything_is_played(wrong, said):

@@ -188,7 +188,7 @@ def test_texts_that_an_agent_can_read_are_accepted_and_others_refused(agent):
 
 
 def test_the_suite_knows_where_it_belongs():
-    with pytest.raises(AskError, match="worlds of texts"):
+    with pytest.raises(AskError, match="text environment"):
         TextSuite().conditions(Subject("CartPole-v1", {}, gymnasium.make("CartPole-v1"), None, {}))
     with pytest.raises(UnknownId, match="word"):
         TextSuite(parts=("word",))
