@@ -1,4 +1,4 @@
-"""Progress on long work: a live bar on a terminal, a line now and then in a log file."""
+"""Progress display: a live bar on a terminal, occasional lines otherwise."""
 
 import time
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ SECONDS_BETWEEN_LINES = 20.0
 
 
 class _Lines:
-    """Stands in for a bar where the output is not a terminal."""
+    """Prints lines instead of a bar if the output is not a terminal."""
 
     def __init__(self, console: Console, title: str, total: int) -> None:
         self.console, self.title, self.total = console, title, total
@@ -49,7 +49,7 @@ class _Bar:
 
 @contextmanager
 def bar(title: str, total: int, shown: bool = True) -> Iterator[_Bar | _Lines]:
-    """A progress bar on standard error; call ``update(done, text)`` on what it gives."""
+    """A progress bar on standard error; call ``update(done, text)`` on the yielded object."""
     console = Console(stderr=True, quiet=not shown)
     if not console.is_terminal:
         yield _Lines(console, title, total)
@@ -71,7 +71,7 @@ class TrainingProgress(BaseCallback):
         self._next_update = 0.0
 
     def say(self, text: str) -> None:
-        """Show what goes on before the first step."""
+        """Show a text before the first step."""
         self.shown.update(self.model.num_timesteps, text)
 
     def _on_training_start(self) -> None:

@@ -1,8 +1,8 @@
-"""The dial of stochasticity: how random a world is, in equal terms where data are recorded and where agents are judged.
+"""Levels of stochasticity in environments, defined alike for recording datasets and for evaluation.
 
-- noise: σ of the time-correlated action noise, in half ranges: ``TimeCorrelatedActionNoise``, for bounded Box actions;
-- slip: the probability that a move goes sideways: FrozenLake, whose ``success_rate`` is 1 - slip;
-- reward_noise: the standard deviation of what is added to rewards: ``RewardNoise``, for any environment.
+- noise: standard deviation of ``TimeCorrelatedActionNoise`` in units of half the action range, for bounded Box actions;
+- slip: probability of slipping sideways in FrozenLake, whose ``success_rate`` is 1 - slip;
+- reward_noise: standard deviation of ``RewardNoise``, for any environment.
 """
 
 import math
@@ -15,21 +15,21 @@ from agentgym.errors import InvalidParameter
 
 __all__ = ["STANDARD_SLIP", "Stochasticity"]
 
-STANDARD_SLIP = 2 / 3  # FrozenLake's own: a move goes where it should one time in three
+STANDARD_SLIP = 2 / 3  # FrozenLake's default: one move in three succeeds
 SLIPPERY = ("FrozenLake-v1", "FrozenLake8x8-v1")
 
 
 @dataclass(frozen=True)
 class Stochasticity:
-    """One position of the dial.
+    """A level of stochasticity.
 
     Args:
-        noise: σ, at least 0; from 0 to 1 in Yang et al. (arXiv 2210.13435).
-        slip: from 0 to 1; None leaves the environment as it is.
-        reward_noise: at least 0, in the reward's units.
+        noise: standard deviation of the action noise, at least 0; from 0 to 1 in Yang et al. (arXiv 2210.13435).
+        slip: slip probability from 0 to 1; None keeps the environment's default.
+        reward_noise: standard deviation of the reward noise, at least 0, in units of the reward.
 
     Raises:
-        InvalidParameter: a setting is out of its range.
+        InvalidParameter: a setting is out of range.
     """
 
     noise: float = 0.0
@@ -47,29 +47,29 @@ class Stochasticity:
                 raise InvalidParameter(f"{field} is {value!r}; it must be {wanted}.")
 
     def env_kwargs(self, env: str) -> dict[str, Any]:
-        """What the environment of that id is made with, beside its own arguments.
+        """Additional keyword arguments for the environment with id ``env``.
 
         Raises:
-            InvalidParameter: there is a slip, and the environment has none.
+            InvalidParameter: a slip is set but the environment does not support it.
         """
         if self.slip is None:
             return {}
         if env not in SLIPPERY:
             raise InvalidParameter(
-                f"{env} has no slip; {' and '.join(SLIPPERY)} have. Other dials: noise, reward_noise."
+                f"{env} has no slip; only {' and '.join(SLIPPERY)} have it. Other settings: noise, reward_noise."
             )
         return {"success_rate": 1.0 - self.slip}
 
     def perturbations(self) -> list[dict[str, Any]]:
-        """Configurations of the perturbations around it, from the inside out."""
-        found: list[dict[str, Any]] = []
+        """Configurations of the perturbations, innermost first."""
+        configs: list[dict[str, Any]] = []
         if self.noise:
-            found.append({"type": "TimeCorrelatedActionNoise", "std": float(self.noise), "scale": "half_range"})
+            configs.append({"type": "TimeCorrelatedActionNoise", "std": float(self.noise), "scale": "half_range"})
         if self.reward_noise:
-            found.append({"type": "RewardNoise", "std": float(self.reward_noise)})
-        return found
+            configs.append({"type": "RewardNoise", "std": float(self.reward_noise)})
+        return configs
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Stochasticity":
-        """The dial among the settings of a recipe; those that a recipe does not have are at their defaults."""
+        """The level given by a recipe's settings, with defaults for missing ones."""
         return cls(**{field.name: settings[field.name] for field in fields(cls) if field.name in settings})

@@ -299,7 +299,7 @@ def fingerprint() -> dict[str, Any]:
 def _source() -> str:
     """A hash of the code that training runs on: a version number says little while one works on it."""
     digest = hashlib.blake2b(digest_size=8)
-    for folder, folders, files in os.walk(Path(__file__).parent, followlinks=True):
+    for folder, folders, files in os.walk(Path(__file__).parents[1], followlinks=True):
         folders[:] = sorted({*folders} - {"evaluation", "cli"})
         for name in sorted(name for name in files if name.endswith(".py")):
             digest.update(name.encode() + (Path(folder) / name).read_bytes())

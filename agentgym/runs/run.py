@@ -295,7 +295,7 @@ def installed_version(package: str) -> str | None:
 
 def _git_revision() -> str | None:
     """The revision of the source tree that the package runs from; None for an installed wheel."""
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     done = subprocess.run(

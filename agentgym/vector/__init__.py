@@ -1,4 +1,4 @@
-"""The native batch: its base class, infos, resets, actions, and views of a batch of one."""
+"""Natively batched environments: base class, infos, resets, actions, and views of a batch of one."""
 
 from agentgym.vector.native import NativeVectorEnv
 from agentgym.vector.step import Step

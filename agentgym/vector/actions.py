@@ -1,4 +1,4 @@
-"""Actions of a batch, refused before any world moves where the action space does not have them."""
+"""Validation of a batch's actions before any sub-environment is stepped."""
 
 from typing import Any
 
@@ -10,22 +10,22 @@ from agentgym.errors import InvalidAction
 
 __all__ = ["SLACK", "checked_actions"]
 
-SLACK = 1e-6  # actions may pass the bounds of a Box by this much, as rounding does
+SLACK = 1e-6  # tolerance for rounding at the bounds of a Box
 
 
 def checked_actions(actions: Any, space: spaces.Space[Any]) -> NDArray[Any]:
-    """The actions as an array of the batched space's shape: float64 [N, ...] of a Box, whole numbers otherwise.
+    """Convert actions to an array of the batched space's shape: float64 [N, ...] for a Box, otherwise int64.
 
     Args:
-        actions: of N worlds.
-        space: of the batch, a Box, MultiDiscrete or MultiBinary.
+        actions: actions of N sub-environments.
+        space: action space of the batch, a Box, MultiDiscrete or MultiBinary.
 
     Raises:
-        InvalidAction: another shape, no numbers, or an entry that is not finite or beyond its bounds.
+        InvalidAction: the shape is wrong, the entries are not numbers, or an entry is not finite or out of bounds.
     """
     given = np.asarray(actions)
     if given.shape != space.shape or given.dtype.kind not in "biuf":
-        raise InvalidAction(f"Actions are numbers of shape {space.shape}, not {actions!r}.")
+        raise InvalidAction(f"Actions must be numbers of shape {space.shape}, not {actions!r}.")
     if isinstance(space, spaces.Box):
         given = given.astype(np.float64)
         wrong = ~((space.low - SLACK <= given) & (given <= space.high + SLACK) & np.isfinite(given))
@@ -35,5 +35,5 @@ def checked_actions(actions: Any, space: spaces.Space[Any]) -> NDArray[Any]:
         given = np.where(wrong, 0, given).astype(np.int64)
     if wrong.any():
         where = tuple(np.argwhere(wrong)[0].tolist())
-        raise InvalidAction(f"actions{list(where)} is {np.asarray(actions)[where]}, which {space} does not have.")
+        raise InvalidAction(f"actions{list(where)} is {np.asarray(actions)[where]}, which is not in {space}.")
     return given

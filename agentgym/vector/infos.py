@@ -1,6 +1,6 @@
-"""The infos of a batch: Gymnasium's dictionaries of arrays [N, ...], each with a mask ``_key`` of its worlds.
+"""The infos of a batch in Gymnasium's format: a dictionary of arrays [N, ...], each with a boolean mask ``_key`` [N].
 
-What a mask leaves out is zero, or None among objects. Nested dictionaries have masks of their own.
+Entries outside the mask are zero, or None in object arrays. Nested dictionaries have their own masks.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ Mask = NDArray[np.bool_]
 
 
 def infos_of(shown: Mask, **values: NDArray[Any]) -> dict[str, Any]:
-    """Arrays [N, ...] by name as infos of the worlds ``shown`` [N]."""
+    """Build infos from arrays [N, ...] for the sub-environments in the mask ``shown`` [N]."""
     infos: dict[str, Any] = {}
     if not shown.any():
         return infos
@@ -27,7 +27,7 @@ def infos_of(shown: Mask, **values: NDArray[Any]) -> dict[str, Any]:
 
 
 def only_infos(infos: dict[str, Any], shown: Mask) -> dict[str, Any]:
-    """The part of ``infos`` that tells of the worlds ``shown`` [N]; what tells of none of them is left out."""
+    """Restrict ``infos`` to the sub-environments in the mask ``shown`` [N]; drop keys that are left without any."""
     kept: dict[str, Any] = {}
     for name, values in infos.items():
         if f"_{name}" not in infos:
@@ -44,7 +44,7 @@ def only_infos(infos: dict[str, Any], shown: Mask) -> dict[str, Any]:
 
 
 def combine_infos(infos: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    """``infos`` with what ``more`` tells; where both tell something of a world, ``more`` counts."""
+    """Merge two infos; entries of ``more`` take precedence."""
     combined = dict(infos)
     for name, values in more.items():
         if f"_{name}" not in more:
@@ -71,15 +71,15 @@ def _nothing(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def split_infos(infos: dict[str, Any], count: int) -> list[dict[str, Any]]:
-    """Gymnasium's dictionary of arrays with masks (``"_key"``) as one dictionary an environment."""
+    """Split Gymnasium's dictionary of arrays with masks (``"_key"``) into one dictionary per sub-environment."""
     split: list[dict[str, Any]] = [{} for _ in range(count)]
-    everywhere: Any = None  # the last mask of all worlds: most keys have the same one
+    everywhere: Any = None  # the last mask that was all True: most keys share it
     for key, values in infos.items():
         if key.startswith("_") and key[1:] in infos:
             continue
         shown = infos.get(f"_{key}")
         rows = split_infos(values, count) if isinstance(values, dict) else values
-        if shown is everywhere or shown is None or shown.all():  # nearly always, and quicker
+        if shown is everywhere or shown is None or shown.all():  # the common case, and faster
             everywhere = shown
             for each, row in zip(split, rows, strict=True):
                 each[key] = row
@@ -90,34 +90,34 @@ def split_infos(infos: dict[str, Any], count: int) -> list[dict[str, Any]]:
 
 
 def info_of(infos: dict[str, Any], world: int) -> dict[str, Any]:
-    """What a batch's infos tell of one world; what has no mask is told of every world."""
-    told: dict[str, Any] = {}
+    """The info of one sub-environment; keys without a mask apply to all of them."""
+    info: dict[str, Any] = {}
     for key, values in infos.items():
         if key.startswith("_") and key[1:] in infos:
             continue
         shown = infos.get(f"_{key}")
         if shown is None or shown[world]:
-            told[key] = info_of(values, world) if isinstance(values, dict) else values[world]
-    return told
+            info[key] = info_of(values, world) if isinstance(values, dict) else values[world]
+    return info
 
 
 def join_infos(infos: Sequence[dict[str, Any] | None]) -> dict[str, Any]:
-    """One dictionary an environment (None: it tells nothing) as Gymnasium's ``VectorEnv._add_info`` joins them.
+    """Join one dictionary per sub-environment (None if it has no info) as Gymnasium's ``VectorEnv._add_info`` does.
 
-    Numbers become arrays of their type, dictionaries are joined in turn, everything else becomes arrays of objects;
-    each has its mask ``_key``.
+    Numbers become arrays of their type, dictionaries are joined recursively, and everything else becomes object arrays.
+    Each key has its mask ``_key``.
     """
     joined: dict[str, Any] = {}
     for key in dict.fromkeys(key for info in infos if info is not None for key in info):
         shown = np.array([info is not None and key in info for info in infos])
-        found = [info[key] if info is not None and key in info else None for info in infos]
-        kind = type(next(value for value, there in zip(found, shown, strict=True) if there))
+        entries = [info[key] if info is not None and key in info else None for info in infos]
+        kind = type(next(value for value, there in zip(entries, shown, strict=True) if there))
         values: Any
         if kind is dict:
-            values = join_infos(found)
+            values = join_infos(entries)
         else:
             values = np.zeros(len(infos), kind) if kind in (int, float, bool) else np.full(len(infos), None, object)
             for n in np.flatnonzero(shown).tolist():
-                values[n] = found[n]
+                values[n] = entries[n]
         joined[key], joined[f"_{key}"] = values, shown
     return joined

@@ -1,4 +1,4 @@
-"""The native batch: what every natively batched environment shares; a family adds its physics."""
+"""Base class of natively batched environments. A subclass adds the dynamics."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -21,38 +21,39 @@ from agentgym.vector.step import Mask, Step
 __all__ = ["NativeVectorEnv", "Seeds"]
 
 Seeds = Sequence[int | None]
-"""One a world; None goes on with the random streams that the world has."""
+"""One seed per sub-environment; None continues its current random streams."""
 
 
 class NativeVectorEnv(VectorEnv[Any, Any, Any], ABC):
-    """N worlds that are stepped together, each in its own episode.
+    """N sub-environments that are stepped together, each in its own episode.
 
-    ``reset(seed=s)`` gives world i the seed s + i; a list gives each its own, and None goes on with the streams that a
-    world has. ``reset(options={"reset_mask": mask})``, bool [N], resets some worlds only. ``np_random_seed`` is each
-    world's seed. In NEXT_STEP mode a world whose episode ended spends the next step on its reset, with reward 0; in
-    SAME_STEP mode it restarts at once, and ``infos["final_obs"]`` and ``infos["final_info"]`` have the last observation
-    and info of its old episode.
+    ``reset(seed=s)`` seeds sub-environment i with s + i. A list gives one seed per sub-environment, and None continues
+    the current random streams. ``reset(options={"reset_mask": mask})``, bool [N], resets only some of them.
+    ``np_random_seed`` holds their seeds. In NEXT_STEP mode, a sub-environment whose episode has ended is reset by the
+    next step, with reward 0. In SAME_STEP mode it restarts within the step, and ``infos["final_obs"]`` and
+    ``infos["final_info"]`` hold the last observation and info of the old episode.
 
-    A family writes :meth:`_start`, :meth:`_advance`, :meth:`_observe`, :meth:`_state` and :meth:`_set_state`, and where
-    it needs to :meth:`_checked`, :meth:`_checked_options` and :meth:`_frame`.
+    Subclasses implement :meth:`_start`, :meth:`_advance`, :meth:`_observe`, :meth:`_state` and :meth:`_set_state`, and
+    may override :meth:`_checked`, :meth:`_checked_options` and :meth:`_frame`.
 
     Args:
-        num_envs: N.
-        observation_space: of one world.
-        action_space: of one world.
+        num_envs: number N of sub-environments.
+        observation_space: observation space of one sub-environment.
+        action_space: action space of one sub-environment.
         autoreset_mode: Gymnasium's ``AutoresetMode``: NEXT_STEP, SAME_STEP or DISABLED.
-        max_episode_steps: the time limit in steps; None where episodes end by themselves.
-        metadata: Gymnasium's; the class's own by default.
-        render_mode: of one world.
+        max_episode_steps: time limit in steps; None for no limit.
+        metadata: Gymnasium's metadata; by default that of the class.
+        render_mode: render mode of one sub-environment.
 
     Attributes:
-        reset_options: the options that ``reset`` takes, beside ``"reset_mask"``.
-        exact: whether the batch may stand in for single environments in training and evaluation: world i equals the
-            single environment bit for bit whatever the others do, and a reset with a seed depends on nothing before it.
-        elapsed: [N], steps since each world's episode began.
+        reset_options: options that ``reset`` takes besides ``"reset_mask"``.
+        exact: whether the batch can replace single environments in training and evaluation: every sub-environment
+            equals the single environment bit for bit, independently of the others, and a reset with a seed does not
+            depend on earlier episodes.
+        elapsed: steps since the episode of each sub-environment began, [N].
 
     Raises:
-        InvalidParameter: N or the time limit is no whole number from 1 up.
+        InvalidParameter: N or the time limit is not a positive whole number.
         UnknownId: there is no such autoreset mode.
     """
 
@@ -84,55 +85,55 @@ class NativeVectorEnv(VectorEnv[Any, Any, Any], ABC):
         self._over = np.zeros(num_envs, bool)
         self._resting = np.zeros(num_envs, bool)
 
-    # What a family writes
+    # Methods for subclasses to implement
 
     @abstractmethod
     def _start(self, chosen: Mask, seeds: Seeds, options: dict[str, Any]) -> dict[str, Any]:
-        """Begin an episode in the chosen worlds [N] and return their infos."""
+        """Begin an episode in the sub-environments of the mask ``chosen`` [N] and return their infos."""
 
     @abstractmethod
     def _advance(self, actions: Any, active: Mask) -> Step:
-        """Step the active worlds [N] and leave the others where they are."""
+        """Step the sub-environments of the mask ``active`` [N]; the others keep their state."""
 
     @abstractmethod
     def _observe(self) -> Any:
-        """All worlds' observations, those that were shown last, as arrays that the caller may keep."""
+        """The current observations of all sub-environments, as arrays that the caller may keep."""
 
     @abstractmethod
     def _state(self) -> dict[str, Any]:
-        """What the family's future depends on, as nested dictionaries of arrays and plain JSON values."""
+        """The state of the subclass as nested dictionaries of arrays and plain JSON values."""
 
     @abstractmethod
     def _set_state(self, state: dict[str, Any]) -> None:
-        """Put back what :meth:`_state` gave; refuse what does not fit before anything is changed."""
+        """Restore a state from :meth:`_state`; reject an unsuitable state before changing anything."""
 
     def _checked(self, actions: Any) -> Any:
-        """The actions as :meth:`_advance` takes them; refuse what is none before any world moves."""
+        """Convert actions for :meth:`_advance`; reject invalid ones before any sub-environment is stepped."""
         return checked_actions(actions, self.action_space)
 
     def _checked_options(self, options: dict[str, Any], chosen: Mask) -> dict[str, Any]:
-        """The reset options as :meth:`_start` takes them; refuse wrong values before any world changes."""
+        """Convert reset options for :meth:`_start`; reject invalid values before any sub-environment changes."""
         return options
 
     def _frame(self, world: int) -> Any:
-        """One world's picture, or its text, as the render mode says."""
-        raise NotImplementedError(f"{type(self).__name__} draws nothing.")
+        """Render one sub-environment according to the render mode."""
+        raise NotImplementedError(f"{type(self).__name__} does not render.")
 
-    # What the family gets
+    # Methods that subclasses inherit
 
     @property
     def np_random_seed(self) -> tuple[int | None, ...]:  # type: ignore[override]
-        """Each world's seed; None before its first reset."""
+        """Seed of each sub-environment; None before its first reset."""
         return tuple(self._seeds)
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Start an episode in every world, or in those of ``options["reset_mask"]``.
+        """Start an episode in every sub-environment, or in those of ``options["reset_mask"]``.
 
         Raises:
-            UnknownId: there is no option of that name.
-            InvalidParameter: an option's value, the mask or a seed is not what it may be.
+            UnknownId: there is no such option.
+            InvalidParameter: the value of an option, the mask or a seed is invalid.
         """
         seeds = world_seeds(seed, self.num_envs)
         checked = check_options(type(self).__name__, options, (MASK, *self.reset_options))
@@ -152,11 +153,11 @@ class NativeVectorEnv(VectorEnv[Any, Any, Any], ABC):
         return infos
 
     def step(self, actions: Any) -> tuple[Any, NDArray[np.float64], Mask, Mask, dict[str, Any]]:
-        """Step every world; ended ones restart as the autoreset mode says.
+        """Step every sub-environment; those whose episode has ended restart according to the autoreset mode.
 
         Raises:
-            InvalidAction: the actions are not what the action space has; no world was stepped.
-            ResetNeeded: a world was never reset, or with autoreset disabled its episode has ended.
+            InvalidAction: an action is not in the action space; no sub-environment was stepped.
+            ResetNeeded: a sub-environment was never reset, or its episode has ended with autoreset disabled.
         """
         actions = self._checked(actions)
         self._require_running()
@@ -179,32 +180,34 @@ class NativeVectorEnv(VectorEnv[Any, Any, Any], ABC):
         return observations, rewards, terminated, truncated, infos
 
     def render(self, worlds: Sequence[int] | None = None) -> tuple[Any, ...] | None:
-        """The pictures of the chosen worlds, of all by default; None without a render mode.
+        """Render the given sub-environments, by default all; None without a render mode.
 
         Raises:
-            InvalidParameter: there is no such world.
+            InvalidParameter: there is no such sub-environment.
         """
         if wrong := [world for world in worlds or () if not 0 <= world < self.num_envs]:
-            raise InvalidParameter(f"There are no worlds {wrong} to draw, only 0 to {self.num_envs - 1}.")
+            raise InvalidParameter(f"Sub-environments {wrong} do not exist, only 0 to {self.num_envs - 1}.")
         if self.render_mode is None:
             return None
         return tuple(self._frame(world) for world in (range(self.num_envs) if worlds is None else worlds))
 
     def rest(self, worlds: Mask) -> None:
-        """Leave the worlds [N] out of every step, with reward 0, until they are reset."""
+        """Exclude the sub-environments in ``worlds`` [N] from stepping, with reward 0, until they are reset."""
         self._resting |= worlds
 
     def _require_running(self) -> None:
         if None in self._seeds:
             worlds = [world for world, seed in enumerate(self._seeds) if seed is None and not self._resting[world]]
             if worlds:
-                raise ResetNeeded(f"Worlds {worlds} have no episode yet: call reset() first.")
+                raise ResetNeeded(f"Sub-environments {worlds} have no episode yet: call reset() first.")
         if self.autoreset_mode is AutoresetMode.DISABLED and (self._over & ~self._resting).any():
             ended = np.flatnonzero(self._over & ~self._resting).tolist()
-            raise ResetNeeded(f'Worlds {ended} have ended: reset them with options={{"{MASK}": ...}} first.')
+            raise ResetNeeded(
+                f'The episodes of sub-environments {ended} have ended: reset them with options={{"{MASK}": ...}} first.'
+            )
 
     def _restart_at_once(self, last: Any, infos: dict[str, Any], ended: Mask) -> tuple[Any, dict[str, Any]]:
-        """SAME_STEP: the last observation and info become ``final_obs`` and ``final_info``."""
+        """Restart in SAME_STEP mode: the last observation and info become ``final_obs`` and ``final_info``."""
         final = np.full(self.num_envs, None, dtype=object)
         for world in np.flatnonzero(ended).tolist():
             final[world] = last[world].copy() if isinstance(last, np.ndarray) else last[world]
@@ -215,7 +218,7 @@ class NativeVectorEnv(VectorEnv[Any, Any, Any], ABC):
         }  # fmt: skip
 
     def get_state(self) -> dict[str, Any]:
-        """Everything that the worlds' future depends on, as nested dictionaries of arrays and plain JSON values."""
+        """The complete state of the batch as nested dictionaries of arrays and plain JSON values."""
         counters = {
             "seeds": list(self._seeds), "elapsed": self.elapsed.tolist(), "over": self._over.tolist(),
             "resting": self._resting.tolist(),
@@ -223,17 +226,17 @@ class NativeVectorEnv(VectorEnv[Any, Any, Any], ABC):
         return {"batch": counters, **self._state()}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Put back what :meth:`get_state` gave, also in another batch made with the same arguments.
+        """Restore a state from :meth:`get_state`, also of another batch made with the same arguments.
 
         Raises:
-            InvalidParameter: it is the state of other worlds, or of another number of them.
+            InvalidParameter: the state belongs to another kind of environment or another number of sub-environments.
         """
         try:
             counters = {name: list(state["batch"][name]) for name in ("seeds", "elapsed", "over", "resting")}
         except (KeyError, TypeError) as error:
-            raise InvalidParameter(f"This is no state of {type(self).__name__} ({error!r}).") from error
+            raise InvalidParameter(f"This is not a state of {type(self).__name__} ({error!r}).") from error
         if any(len(each) != self.num_envs for each in counters.values()):
-            raise InvalidParameter(f"The state is of another number of worlds than these {self.num_envs}.")
+            raise InvalidParameter(f"The state does not have {self.num_envs} sub-environments.")
         self._set_state(state)
         self._seeds = counters["seeds"]
         self.elapsed, self._over = np.array(counters["elapsed"], np.int64), np.array(counters["over"], bool)

@@ -1,4 +1,4 @@
-"""What ``reset`` takes, of one environment and of a batch: options by name, a seed a world, which worlds to reset."""
+"""Arguments of ``reset``, for single environments and batches: options, seeds and the reset mask."""
 
 import numbers
 import warnings
@@ -15,25 +15,25 @@ from agentgym.errors import InvalidParameter, UnknownId
 __all__ = ["MASK", "autoreset", "check_options", "known_options", "reset_mask", "seed_of_one", "world_seeds"]
 
 MASK = "reset_mask"
-"""The option by which a batch resets some of its worlds, as in Gymnasium."""
+"""The option that selects the sub-environments to reset, as in Gymnasium."""
 
 
 def check_options(env: str, options: Any, known: Collection[str] = ()) -> dict[str, Any]:
-    """The options of a reset, {} where there are none.
+    """Check the options of a reset and return them as a dictionary.
 
     Args:
-        env: the environment's name, for the message.
-        options: as ``reset`` was given them.
-        known: the names that the environment takes.
+        env: name of the environment, for messages.
+        options: options passed to ``reset``; None for none.
+        known: names of the options that the environment takes.
 
     Raises:
-        InvalidParameter: the options are no dictionary.
-        UnknownId: there is no option of that name; the message gives the nearest.
+        InvalidParameter: the options are not a dictionary.
+        UnknownId: there is no such option; the message suggests the nearest names.
     """
     if options is None:
         return {}
     if not isinstance(options, Mapping):
-        raise InvalidParameter(f"The reset options of {env} are a dictionary of names and values, not {options!r}.")
+        raise InvalidParameter(f"The reset options of {env} must be a dictionary, not {options!r}.")
     for name in options:
         if name not in known:
             raise _unknown(env, name, known)
@@ -41,13 +41,13 @@ def check_options(env: str, options: Any, known: Collection[str] = ()) -> dict[s
 
 
 def known_options(env: str, options: Any, known: Collection[str] = ()) -> dict[str, Any]:
-    """As :func:`check_options`, but an unknown name is left out with a warning.
+    """Like :func:`check_options`, but drop unknown options with a warning.
 
-    For PettingZoo's environments: its ``parallel_api_test`` passes an option that no environment has.
+    Used for PettingZoo environments, because ``parallel_api_test`` passes an option that no environment has.
     """
     options = check_options(env, options, [*known, *(options if isinstance(options, Mapping) else ())])
     for name in [name for name in options if name not in known]:
-        warnings.warn(f"{_unknown(env, name, known)} It is not used.", stacklevel=3)
+        warnings.warn(f"{_unknown(env, name, known)} It is ignored.", stacklevel=3)
         del options[name]
     return options
 
@@ -57,36 +57,40 @@ def _unknown(env: str, name: Any, known: Collection[str]) -> UnknownId:
 
 
 def world_seeds(seed: int | Sequence[int | None] | None, count: int) -> list[int | None]:
-    """One seed a world: ``seed``, ``seed + 1``, ... from a number, a list as it is, None where there is none.
+    """One seed per sub-environment: ``seed``, ``seed + 1``, ... for an int, the list itself, or None for each.
 
     Raises:
-        InvalidParameter: a seed is no whole number from 0 up, or the list has another length.
+        InvalidParameter: a seed is not a whole number of at least 0, or the list has the wrong length.
     """
     if seed is None:
         return [None] * count
     if isinstance(seed, numbers.Integral) and not isinstance(seed, bool):
         seed = [int(seed) + world for world in range(count)]
     if isinstance(seed, str) or not isinstance(seed, Sequence | np.ndarray):
-        raise InvalidParameter(f"A seed is a whole number from 0 up, or a list with one a world, not {seed!r}.")
+        raise InvalidParameter(
+            f"A seed must be a whole number of at least 0, or a list with one per sub-environment, not {seed!r}."
+        )
     if len(seed) != count:
-        raise InvalidParameter(f"There are {count} worlds but {len(seed)} seeds: give one a world, or an int.")
+        raise InvalidParameter(
+            f"There are {count} sub-environments but {len(seed)} seeds: give one for each, or an int."
+        )
     return [seed_of_one(each) for each in seed]
 
 
 def seed_of_one(value: Any) -> int | None:
-    """The seed of one world as Gymnasium takes it: an ``int``, also from a NumPy integer, or None.
+    """The seed of a single environment as an ``int``, also from a NumPy integer, or None.
 
     Raises:
-        InvalidParameter: it is no whole number from 0 up.
+        InvalidParameter: it is not a whole number of at least 0.
     """
     return None if value is None else whole_number("The seed", value, 0)
 
 
 def reset_mask(options: Mapping[str, Any] | None, count: int) -> NDArray[np.bool_]:
-    """Which worlds to reset, [N]: those of ``options["reset_mask"]``, or all.
+    """The mask of sub-environments to reset, bool [N]: ``options["reset_mask"]``, or all.
 
     Raises:
-        InvalidParameter: the mask has another shape or type, or chooses none.
+        InvalidParameter: the mask has the wrong shape or type, or selects none.
     """
     if options is None or MASK not in options:
         return np.ones(count, dtype=bool)
@@ -97,10 +101,10 @@ def reset_mask(options: Mapping[str, Any] | None, count: int) -> NDArray[np.bool
 
 
 def autoreset(mode: AutoresetMode | str) -> AutoresetMode:
-    """The autoreset mode of that name.
+    """The autoreset mode with the given name.
 
     Raises:
-        UnknownId: there is none.
+        UnknownId: there is no such mode.
     """
     try:
         return AutoresetMode(mode)

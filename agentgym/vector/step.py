@@ -1,4 +1,4 @@
-"""What a step of a native batch gives, beside the observations."""
+"""The result of a step of a native batch, apart from the observations."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,20 +9,20 @@ from numpy.typing import NDArray
 __all__ = ["Mask", "Step"]
 
 Mask = NDArray[np.bool_]
-"""Of N worlds."""
+"""One bool per sub-environment, [N]."""
 
 
 @dataclass
 class Step:
-    """What a step of N worlds gives, beside the observations.
+    """The result of a step of N sub-environments, apart from the observations.
 
-    Entries of worlds that were not stepped are not read.
+    Entries of sub-environments that were not stepped are ignored.
 
     Attributes:
         rewards: float64 [N].
         terminated: bool [N].
-        truncated: bool [N], what cuts an episode beside the batch's own time limit; None where nothing does.
-        infos: of the worlds that were stepped, with masks (see :mod:`agentgym.vector.infos`).
+        truncated: bool [N], truncation for reasons other than the time limit of the batch; None if there are none.
+        infos: infos of the stepped sub-environments, with masks (see :mod:`agentgym.vector.infos`).
     """
 
     rewards: NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""A native batch of one world as a Gymnasium ``Env``, and as a PettingZoo ``ParallelEnv`` of the agents in it."""
+"""Views of a native batch of one: a Gymnasium ``Env``, and a PettingZoo ``ParallelEnv`` of its agents."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -20,13 +20,13 @@ __all__ = ["NativeEnv", "NativeParallelEnv"]
 
 
 class NativeEnv(gymnasium.Env[Any, Any]):
-    """A batch of one world as a single environment. A family writes its manual and how it is made.
+    """A batch of one as a single environment. Subclasses provide the constructor and the documentation.
 
     Args:
-        batch: of one world, with autoreset disabled.
+        batch: a batch of one sub-environment with autoreset disabled.
 
     Raises:
-        InvalidParameter: the batch has more worlds, or restarts them.
+        InvalidParameter: the batch has several sub-environments, or autoreset is enabled.
     """
 
     def __init__(self, batch: NativeVectorEnv) -> None:
@@ -38,8 +38,8 @@ class NativeEnv(gymnasium.Env[Any, Any]):
         """Start an episode.
 
         Raises:
-            UnknownId: there is no option of that name.
-            InvalidParameter: an option's value or the seed is not what it may be.
+            UnknownId: there is no such option.
+            InvalidParameter: the value of an option or the seed is invalid.
         """
         seed = seed_of_one(seed)
         check_options(type(self).__name__, options, self.batch.reset_options)
@@ -48,129 +48,132 @@ class NativeEnv(gymnasium.Env[Any, Any]):
         return _of_one(observations), split_infos(infos, 1)[0]
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Step the world.
+        """Step the environment.
 
         Raises:
-            InvalidAction: it is no action of the action space.
-            ResetNeeded: there was no reset yet, or the episode is over.
+            InvalidAction: the action is not in the action space.
+            ResetNeeded: the environment was never reset, or the episode is over.
         """
         observations, rewards, terminated, truncated, infos = self.batch.step(self._as_batch(action))
         info = split_infos(infos, 1)[0]
         return _of_one(observations), float(rewards[0]), bool(terminated[0]), bool(truncated[0]), info
 
     def _as_batch(self, action: Any) -> Any:
-        """The action as the batch takes it; a family refuses wrong ones here where the batch would speak of worlds."""
+        """The action as the batch takes it. Override to report invalid actions of a single environment."""
         return np.asarray(action)[None]
 
     def render(self) -> Any:
-        """What the world looks like; None without a render mode."""
+        """Render the environment; None without a render mode."""
         frames = self.batch.render()
         return None if frames is None else frames[0]
 
     def get_state(self) -> dict[str, Any]:
-        """Everything that the future depends on, as nested dictionaries of arrays and plain JSON values."""
+        """The complete state as nested dictionaries of arrays and plain JSON values."""
         return self.batch.get_state()
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Put back what :meth:`get_state` gave, also in another environment made with the same arguments."""
+        """Restore a state from :meth:`get_state`, also of another environment made with the same arguments."""
         self.batch.set_state(state)
 
     def close(self) -> None:
-        """Close the world."""
+        """Close the environment."""
         self.batch.close()
 
 
 class NativeParallelEnv(ParallelEnv[str, Any, Any]):
-    """The agents of a batch of one world, a PettingZoo agent each.
+    """The agents of a batch of one as a PettingZoo environment.
 
-    Agent k sees the entries ``windows[k]`` of the flattened observation and acts with row k of the action. Of the
-    world's infos, ``agent_rewards`` [A] are its rewards (the world's where there are none); in ``agent_terminated``,
-    bool [A], it says that its part is over, and leaves before the others; further ones named ``agent_...`` [A, ...]
-    are each agent's own and stand in its info without that prefix. All other infos are told to every agent. In the
-    rows of agents that left the action is zero. :meth:`state` is the flattened observation of the whole world.
+    Agent k observes the entries ``windows[k]`` of the flattened observation, and its action is row k of the joint
+    action. The info of the environment may hold values per agent: ``agent_rewards`` [A] are the rewards (by default,
+    every agent gets the reward of the environment); ``agent_terminated``, bool [A], terminates single agents; any other
+    key ``agent_NAME`` [A, ...] becomes NAME in the info of each agent. All other infos go to every agent. The actions
+    of agents that have left are zero. :meth:`state` is the flattened observation of the environment.
 
     Args:
-        batch: of one world, with autoreset disabled. Its observations are a Box, its actions a Box [A] or [A, a], or
-            MultiDiscrete [A].
-        agents: A names.
-        windows: int64 [A, F], or one array of indices an agent where some see more than others.
+        batch: a batch of one with autoreset disabled, whose observation space is a Box and whose action space is a Box
+            [A] or [A, a], or MultiDiscrete [A].
+        agents: names of the A agents.
+        windows: int64 [A, F], or one index array per agent if they differ in length.
 
     Raises:
-        InvalidParameter: the batch has more worlds or restarts them, or agents, windows and spaces do not fit together.
+        InvalidParameter: the batch has several sub-environments, autoreset is enabled, or agents, windows and spaces do
+            not match.
     """
 
     def __init__(
         self, batch: NativeVectorEnv, agents: Sequence[str], windows: NDArray[np.int64] | Sequence[NDArray[np.int64]]
     ) -> None:
         _require_one(batch)
-        seen: Any = batch.single_observation_space
-        done: Any = batch.single_action_space
-        fits = isinstance(seen, spaces.Box) and isinstance(done, spaces.Box | spaces.MultiDiscrete)
-        if not fits or len(windows) != len(agents) or done.shape[:1] != (len(agents),):
+        observed: Any = batch.single_observation_space
+        acted: Any = batch.single_action_space
+        fits = isinstance(observed, spaces.Box) and isinstance(acted, spaces.Box | spaces.MultiDiscrete)
+        if not fits or len(windows) != len(agents) or acted.shape[:1] != (len(agents),):
             raise InvalidParameter(
                 f"{len(agents)} agents need as many windows into a Box and rows of actions, not {len(windows)} windows "
-                f"into {seen} and the actions {done}."
+                f"into {observed} and the actions {acted}."
             )
         self.batch, self.render_mode, self.windows = batch, batch.render_mode, windows
         self.possible_agents, self.agents = list(agents), list[str]()
         self.observation_spaces = {
-            agent: spaces.Box(*(end.reshape(-1)[window] for end in (seen.low, seen.high)), dtype=seen.dtype.type)
+            agent: spaces.Box(
+                *(end.reshape(-1)[window] for end in (observed.low, observed.high)), dtype=observed.dtype.type
+            )
             for agent, window in zip(agents, windows, strict=True)
         }
-        self.action_spaces = {agent: _row_space(done, k) for k, agent in enumerate(agents)}
-        self.state_space = spaces.flatten_space(seen)
-        self._low, self._high = _ends(done)
-        self._state = np.zeros(self.state_space.shape or (), seen.dtype)
+        self.action_spaces = {agent: _row_space(acted, k) for k, agent in enumerate(agents)}
+        self.state_space = spaces.flatten_space(observed)
+        self._low, self._high = _ends(acted)
+        self._state = np.zeros(self.state_space.shape or (), observed.dtype)
 
     def observation_space(self, agent: str) -> spaces.Space[Any]:
-        """A Box [F]."""
+        """Observation space of an agent, a Box [F]."""
         return self.observation_spaces[agent]
 
     def action_space(self, agent: str) -> spaces.Space[Any]:
-        """A Box [a], [1] where the world's actions are [A]; or Discrete."""
+        """Action space of an agent: Box [a] (or [1] if the joint action is [A]), or Discrete."""
         return self.action_spaces[agent]
 
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-        """Start an episode. An unknown option is only warned of.
+        """Start an episode. Unknown options cause a warning only.
 
         Raises:
-            UnknownId, InvalidParameter: an option's value or the seed is not what it may be.
+            UnknownId, InvalidParameter: the value of an option or the seed is invalid.
         """
         known = known_options(type(self).__name__, options, self.batch.reset_options)
         observations, infos = self.batch.reset(seed=seed_of_one(seed), options=known)
         self.agents = list(self.possible_agents)
         self._state = observations[0].reshape(-1)
-        return self._seen(), self._told(split_infos(infos, 1)[0])
+        return self._agent_observations(), self._agent_infos(split_infos(infos, 1)[0])
 
     def step(self, actions: dict[str, Any]) -> tuple[
         dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]
     ]:  # fmt: skip
-        """Step the world; one action for every agent in ``agents``.
+        """Step the environment with one action for every agent in ``agents``.
 
         Raises:
-            ResetNeeded: there was no reset yet, or all agents have left.
-            InvalidAction: an agent's action is missing, or not one of its space.
+            ResetNeeded: the environment was never reset, or all agents have left.
+            InvalidAction: the action of an agent is missing or not in its action space.
         """
         if not self.agents:
             raise ResetNeeded("No agent has an episode: call reset() first.")
-        observations, paid, terminated, truncated, infos = self.batch.step(self._joined(actions)[None])
+        observations, joint_rewards, terminated, truncated, infos = self.batch.step(self._joined(actions)[None])
         self._state = observations[0].reshape(-1)
         info, count = split_infos(infos, 1)[0], len(self.possible_agents)
-        rewards = self._by_agent(info.pop("agent_rewards", np.full(count, paid[0])).tolist())
+        rewards = self._by_agent(info.pop("agent_rewards", np.full(count, joint_rewards[0])).tolist())
         left = info.pop("agent_terminated", np.zeros(count, bool)) | terminated[0]
         terminations, truncations = self._by_agent(left.tolist()), dict.fromkeys(self.agents, bool(truncated[0]))
-        told = self._seen(), rewards, terminations, truncations, self._told(info)
+        result = self._agent_observations(), rewards, terminations, truncations, self._agent_infos(info)
         self.agents = [agent for agent in self.agents if not (terminations[agent] or truncations[agent])]
-        return told
+        return result
 
     def state(self) -> NDArray[Any]:
-        """The whole world's observation, flattened."""
+        """The flattened observation of the environment."""
         return self._state.copy()
 
     def _joined(self, actions: dict[str, Any]) -> NDArray[Any]:
-        """The world's action [A] or [A, a]."""
+        """The joint action, [A] or [A, a]."""
         if missing := [agent for agent in self.agents if agent not in actions]:
             raise InvalidAction(f"There is no action for {', '.join(missing)}: give one for every agent in env.agents.")
         joined, living = np.zeros(self._low.shape, self._low.dtype), set(self.agents)
@@ -181,39 +184,39 @@ class NativeParallelEnv(ParallelEnv[str, Any, Any]):
         for k in np.flatnonzero(~within.reshape(len(within), -1).all(1)).tolist():
             if (agent := self.possible_agents[k]) in living:
                 raise InvalidAction(
-                    f"The action of {agent} is {actions[agent]}, not one of {self.action_spaces[agent]}."
+                    f"The action of {agent} is {actions[agent]}, which is not in {self.action_spaces[agent]}."
                 )
         return joined
 
     def _by_agent(self, values: Iterable[Any]) -> dict[str, Any]:
-        """The values [A] of the agents that have not left."""
+        """Select the values, [A], of the agents that have not left."""
         living = set(self.agents)
         return {agent: value for agent, value in zip(self.possible_agents, values, strict=True) if agent in living}
 
-    def _seen(self) -> dict[str, Any]:
+    def _agent_observations(self) -> dict[str, Any]:
         if isinstance(self.windows, np.ndarray):
             return self._by_agent(self._state[self.windows])
         return self._by_agent([self._state[window] for window in self.windows])
 
-    def _told(self, info: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    def _agent_infos(self, info: dict[str, Any]) -> dict[str, dict[str, Any]]:
         own = {name.removeprefix("agent_"): info.pop(name) for name in list(info) if name.startswith("agent_")}
         rows = [{**info, **{name: each[k] for name, each in own.items()}} for k in range(len(self.possible_agents))]
         return self._by_agent(rows)
 
     def render(self) -> Any:
-        """What the world looks like; None without a render mode."""
+        """Render the environment; None without a render mode."""
         frames = self.batch.render()
         return None if frames is None else frames[0]
 
     def close(self) -> None:
-        """Close the world."""
+        """Close the environment."""
         self.batch.close()
 
 
 def _require_one(batch: NativeVectorEnv) -> None:
     if batch.num_envs != 1 or batch.autoreset_mode is not AutoresetMode.DISABLED:
         raise InvalidParameter(
-            f"One environment is a batch of one world with autoreset disabled, not of {batch.num_envs} with "
+            f"A single environment needs a batch of one with autoreset disabled, not of {batch.num_envs} with "
             f"{batch.autoreset_mode}."
         )
 
@@ -224,24 +227,24 @@ def _of_one(observations: Any) -> Any:
     return observations[0]
 
 
-def _row_space(done: spaces.Space[Any], k: int) -> spaces.Space[Any]:
-    if isinstance(done, spaces.MultiDiscrete):
-        return spaces.Discrete(int(done.nvec[k]), start=int(done.start[k]))
-    assert isinstance(done, spaces.Box)
-    return spaces.Box(done.low[k].reshape(-1), done.high[k].reshape(-1), dtype=done.dtype.type)
+def _row_space(space: spaces.Space[Any], k: int) -> spaces.Space[Any]:
+    if isinstance(space, spaces.MultiDiscrete):
+        return spaces.Discrete(int(space.nvec[k]), start=int(space.start[k]))
+    assert isinstance(space, spaces.Box)
+    return spaces.Box(space.low[k].reshape(-1), space.high[k].reshape(-1), dtype=space.dtype.type)
 
 
-def _ends(done: spaces.Space[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Lowest and highest actions, as float64 where they are no whole numbers."""
-    if isinstance(done, spaces.MultiDiscrete):
-        return done.start, done.start + done.nvec - 1
-    assert isinstance(done, spaces.Box)
-    return done.low.astype(np.float64) - SLACK, done.high.astype(np.float64) + SLACK
+def _ends(space: spaces.Space[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Lowest and highest actions, as float64 for a Box."""
+    if isinstance(space, spaces.MultiDiscrete):
+        return space.start, space.start + space.nvec - 1
+    assert isinstance(space, spaces.Box)
+    return space.low.astype(np.float64) - SLACK, space.high.astype(np.float64) + SLACK
 
 
 def _row(agent: str, action: Any, like: Any) -> Any:
     given = np.asarray(action)
     kinds = "iub" if np.issubdtype(like.dtype, np.integer) else "fiub"
     if given.dtype.kind not in kinds or given.size != np.size(like):
-        raise InvalidAction(f"The action of {agent} is {np.size(like)} numbers, not {action!r}.")
+        raise InvalidAction(f"The action of {agent} must be {np.size(like)} numbers, not {action!r}.")
     return given.reshape(np.shape(like))

@@ -1,8 +1,8 @@
-"""What wrappers made of the observations that an agent was trained on, so that it sees the same when it is evaluated.
+"""Observation preprocessing of training environments, reproduced for evaluation.
 
-An agent's ``predict`` takes observations as its training environments' wrappers gave them: Stable-Baselines3's
-``VecNormalize``, ``VecFrameStack``, ``VecTransposeImage`` and ``VecExtractDictObs``, Gymnasium's
-``NormalizeObservation``. Evaluation steps bare environments; :func:`as_trained` puts the same steps before ``predict``.
+An agent expects observations as transformed by the wrappers of its training environments: ``VecNormalize``,
+``VecFrameStack``, ``VecTransposeImage`` and ``VecExtractDictObs`` of Stable-Baselines3, and ``NormalizeObservation`` of
+Gymnasium. Evaluation uses environments without wrappers; :func:`as_trained` applies the same steps before ``predict``.
 """
 
 from collections.abc import Mapping
@@ -35,23 +35,23 @@ WHOLE = ""  # the key of an observation that is one array
 
 
 class Step(Protocol):
-    """One wrapper's part."""
+    """The transformation of one wrapper."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; ``from_json`` of the class is the inverse."""
+        """Plain JSON values; ``from_json`` of the class is the inverse."""
 
     def __call__(self, batch: Any, memory: Any, starts: np.ndarray) -> tuple[Any, Any]:
-        """A batch of observations as the wrapper gives it, and what it has to remember for the next one."""
+        """Transform a batch of observations; also return the memory for the next call."""
 
 
 @dataclass(frozen=True)
 class Normalize:
-    """Less the mean, by the standard deviation, within ``clip`` of it.
+    """Normalisation to zero mean and unit variance, with clipping.
 
     Attributes:
         moments: mean and variance by key.
-        epsilon: added to the variance.
-        clip: bound of what comes out; infinity is none.
+        epsilon: constant added to the variance.
+        clip: bound of the normalised values; infinity for none.
     """
 
     moments: Mapping[str, tuple[np.ndarray, np.ndarray]]
@@ -69,13 +69,13 @@ class Normalize:
         return np.clip(scaled, -self.clip, self.clip).astype(np.float32)
 
     def differentiable(self, observations: Tensor) -> Tensor:
-        """The same for a tensor ``[B, ...]``; gradients flow."""
+        """The same for a tensor ``[B, ...]``, differentiable."""
         mean, variance = (torch.as_tensor(part, device=observations.device).double() for part in self.moments[WHOLE])
         scaled = (observations.double() - mean) / (variance + self.epsilon).sqrt()
         return scaled.clamp(-self.clip, self.clip).float()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, exact."""
+        """Plain JSON values, lossless."""
         moments = {key: [[part.tolist(), str(part.dtype)] for part in pair] for key, pair in self.moments.items()}
         return {"kind": self.kind, "moments": moments, "epsilon": self.epsilon, "clip": self.clip}
 
@@ -89,11 +89,11 @@ class Normalize:
 
 @dataclass(frozen=True)
 class Stack:
-    """The last ``frames`` observations of the episode, zeros before its start.
+    """Frame stacking: the last ``frames`` observations of the episode, zeros before its start.
 
     Attributes:
-        frames: how many.
-        first: by key, whether they are joined along the first axis of an observation, otherwise along the last.
+        frames: number of frames.
+        first: by key, whether frames are stacked along the first axis of an observation instead of the last.
     """
 
     frames: int
@@ -102,8 +102,8 @@ class Stack:
 
     def __call__(self, batch: Any, memory: Any, starts: np.ndarray) -> tuple[Any, Any]:
         """See :class:`Step`."""
-        found = {key: self._one(key, part, (memory or {}).get(key), starts) for key, part in _parts(batch, self.first)}
-        return _changed(batch, found), found
+        stacks = {key: self._one(key, part, (memory or {}).get(key), starts) for key, part in _parts(batch, self.first)}
+        return _changed(batch, stacks), stacks
 
     def _one(self, key: str, values: np.ndarray, before: np.ndarray | None, starts: np.ndarray) -> np.ndarray:
         axis = 1 if self.first[key] else -1
@@ -125,7 +125,7 @@ class Stack:
 
 @dataclass(frozen=True)
 class Transpose:
-    """Images from channels last to channels first."""
+    """Transposition of images from channels last to channels first."""
 
     keys: tuple[str, ...]
     kind: ClassVar[str] = "transpose"
@@ -146,7 +146,7 @@ class Transpose:
 
 @dataclass(frozen=True)
 class Extract:
-    """One entry of a dictionary."""
+    """Selection of one entry of a dictionary."""
 
     key: str
     kind: ClassVar[str] = "extract"
@@ -175,12 +175,12 @@ def _changed(batch: Any, parts: Mapping[str, np.ndarray]) -> Any:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """All steps between environment and agent.
+    """All preprocessing steps between environment and agent.
 
     Attributes:
-        space: of the environments' own observations.
-        steps: from the inside out.
-        lost: why they cannot be repeated; empty where they can.
+        space: observation space of the environment without wrappers.
+        steps: the steps, innermost first.
+        lost: why the steps cannot be reproduced; empty if they can.
     """
 
     space: spaces.Space[Any]
@@ -188,7 +188,7 @@ class Preprocessing:
     lost: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The steps as plain values; the space has its own form."""
+        """The steps as plain JSON values, without the space."""
         return {"steps": [step.to_json() for step in self.steps], "lost": self.lost}
 
     @classmethod
@@ -201,20 +201,20 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class AsTrained:
-    """An agent that takes the environment's own observations; everything else of it is the agent's."""
+    """An agent with its preprocessing: takes the environment's raw observations, otherwise equals the agent."""
 
     agent: Any
     preprocessing: Preprocessing
 
     @property
     def observation_space(self) -> spaces.Space[Any]:
-        """The environment's own."""
+        """Observation space of the environment without wrappers."""
         return self.preprocessing.space
 
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False, **heard: Any
     ) -> tuple[Any, Any]:
-        """As the agent's ``predict``, from the environment's own observation or a batch of them."""
+        """Like the agent's ``predict``, for a raw observation or a batch of them."""
         single = np.shape(_first(observation)) == _first(self.preprocessing.space).shape
         batch = _each(observation, lambda part: np.asarray(part)[None]) if single else observation
         memories, own = state or ([None] * len(self.preprocessing.steps), None)
@@ -230,10 +230,10 @@ class AsTrained:
         return (actions[0] if single else actions), (remembered, own)
 
     def differentiable(self, observations: Tensor) -> Tensor:
-        """What the agent's networks get for a tensor ``[B, ...]`` of the environment's own observations.
+        """Preprocess a tensor ``[B, ...]`` of raw observations differentiably.
 
         Raises:
-            InvalidParameter: a step has no gradient, or remembers.
+            InvalidParameter: a step is not differentiable, or has memory.
         """
         for step in self.preprocessing.steps:
             if not isinstance(step, Normalize) or WHOLE not in step.moments:
@@ -244,12 +244,12 @@ class AsTrained:
         return observations
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name == "agent":  # while it is being unpickled
+        if name.startswith("__") or name == "agent":  # avoids endless recursion during unpickling
             raise AttributeError(name)
         return getattr(self.agent, name)
 
     def acting_in(self, env: Any) -> "AsTrained":
-        """The agent in another environment, where it is resizable."""
+        """The same for another environment, if the agent is resizable."""
         return replace(self, agent=self.agent.acting_in(env))
 
 
@@ -264,46 +264,48 @@ def _each(observation: Any, change: Any) -> Any:
 
 
 def as_trained(agent: Any, space: spaces.Space[Any] | None = None) -> Any:
-    """The agent with what its training environments' wrappers did before it; the agent itself where they did nothing.
+    """Combine an agent with the preprocessing of its training environments; return the agent itself if there is none.
 
     Args:
         agent: anything with ``predict`` and spaces.
-        space: of the environment's observations. An agent on images with the channels first that was loaded without
-            environments is taken to see these transposed, as Stable-Baselines3 does.
+        space: observation space of the environment. If an agent was loaded without environments and expects images with
+            channels first, images with channels last are transposed, as Stable-Baselines3 does.
 
     Raises:
-        InvalidParameter: it was trained on normalised observations, and there is no one set of statistics.
+        InvalidParameter: the agent was trained on observations that its environments normalised separately.
 
-    A zip of Stable-Baselines3 does not hold its ``VecNormalize``, nor that there was one: give it when loading,
+    A zip file of Stable-Baselines3 does not record its ``VecNormalize``; pass it when loading:
     ``PPO.load(zip, env=VecNormalize.load(file, venv))``.
     """
     if isinstance(agent, AsTrained):
         return agent
-    found = preprocessing_of(agent)
-    if found is None and space is not None and (keys := _transposed(agent.observation_space, space)):
-        found = Preprocessing(space, (Transpose(keys),))
-    if found is not None and found.lost:
-        raise InvalidParameter(f"This {type(agent).__name__} cannot be evaluated as it was trained: {found.lost}")
-    return agent if found is None else AsTrained(agent, found)
+    preprocessing = preprocessing_of(agent)
+    if preprocessing is None and space is not None and (keys := _transposed(agent.observation_space, space)):
+        preprocessing = Preprocessing(space, (Transpose(keys),))
+    if preprocessing is not None and preprocessing.lost:
+        raise InvalidParameter(
+            f"This {type(agent).__name__} cannot be evaluated as it was trained: {preprocessing.lost}"
+        )
+    return agent if preprocessing is None else AsTrained(agent, preprocessing)
 
 
 @runtime_checkable
 class Learner(Protocol):
-    """An agent that says in which environments it learns."""
+    """An agent that has training environments."""
 
     def get_env(self) -> Any:
-        """A ``VecEnv``; None without any."""
+        """The training environments, a ``VecEnv``; None if there are none."""
 
 
 @runtime_checkable
 class Remembering(Protocol):
-    """An agent that knows, without environments, what was done to observations before it was saved."""
+    """An agent that was saved with the preprocessing of its training environments."""
 
     saved_preprocessing: Preprocessing | None
 
 
 def preprocessing_of(agent: Any) -> Preprocessing | None:
-    """What an agent's environments do to observations, or did before it was saved; None where it is nothing."""
+    """The preprocessing of an agent's training environments, or the saved one; None if there is none."""
     env = agent.get_env() if isinstance(agent, Learner) else None
     if env is None:
         return agent.saved_preprocessing if isinstance(agent, Remembering) else None
@@ -321,14 +323,14 @@ def preprocessing_of(agent: Any) -> Preprocessing | None:
             inner: Any = wrapper.env
             space = inner.single_observation_space if isinstance(inner, VectorEnv) else inner.observation_space
             if worlds > 1:
-                lost = f"each of its {worlds} environments had a NormalizeObservation of its own. Use VecNormalize."
+                lost = f"each of its {worlds} environments had its own NormalizeObservation. Use VecNormalize."
     return None if space is None else Preprocessing(space, tuple(reversed(steps)), lost)
 
 
 def _step(env: VecEnvWrapper) -> Step | None:
     if isinstance(env, VecNormalize) and env.norm_obs:
-        found: Any = env.obs_rms
-        moments = found if isinstance(found, dict) else {WHOLE: found}
+        statistics: Any = env.obs_rms
+        moments = statistics if isinstance(statistics, dict) else {WHOLE: statistics}
         return Normalize({key: (rms.mean, rms.var) for key, rms in moments.items()}, env.epsilon, env.clip_obs)
     if isinstance(env, VecFrameStack):
         stacked: Any = env.stacked_obs
@@ -342,21 +344,21 @@ def _step(env: VecEnvWrapper) -> Step | None:
 
 
 def _gymnasium_wrappers(env: Any) -> list[tuple[Any, int]]:
-    """From the outside in, of the first environment, each with how many environments have their own."""
+    """Gymnasium wrappers of the first environment, outermost first, each with the number of environments."""
     if isinstance(env, DummyVecEnv):
         world: Env[Any, Any] | VectorEnv[Any, Any, Any] = env.envs[0]
         worlds = len(env.envs)
     else:
         world, worlds = (env.env if isinstance(env, Adapter) else env), 1  # a VectorEnv, or a VecEnv of another kind
-    found = []
+    wrappers = []
     while isinstance(world, Wrapper | VectorWrapper):
-        found.append((world, worlds))
+        wrappers.append((world, worlds))
         world = world.env
-    return found
+    return wrappers
 
 
 def _transposed(own: spaces.Space[Any], space: spaces.Space[Any]) -> tuple[str, ...]:
-    """The keys of images that an agent with the space ``own`` sees transposed; empty unless that explains all."""
+    """Keys of images that must be transposed to match the agent's space ``own``; empty if that is not enough."""
     pairs = [(WHOLE, own, space)]
     if isinstance(own, spaces.Dict) and isinstance(space, spaces.Dict) and own.keys() == space.keys():
         pairs = [(key, own[key], space[key]) for key in own]

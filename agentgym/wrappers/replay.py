@@ -1,9 +1,9 @@
-"""An environment that can be put back to where it was: by its episode's seed and the actions since.
+"""Wrappers that save and restore the state of training environments, by replay or by the state of a native batch.
 
-Simulators rarely give their whole state away, and what they give is not always enough (MuJoCo's warm start, a
-wrapper's memory). A deterministic, seeded environment needs none of it: reset with the same seed and stepped with the
-same actions it is where it was, wrappers and perturbations included. A natively batched environment whose worlds start
-over by themselves has no episodes to replay one by one; it gives its state away.
+Simulators rarely expose their complete state (MuJoCo's warm start and the memory of wrappers are missing, for
+example). A deterministic environment does not need it: reset with the same seed and stepped with the same actions, it
+reaches the same state, including wrappers and perturbations. A natively batched environment with autoreset cannot be
+replayed episode by episode; it saves and restores its own state.
 """
 
 import hashlib
@@ -20,13 +20,13 @@ __all__ = ["RecordedBatch", "RecordedEnv"]
 
 
 class RecordedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """The outermost wrapper of a training environment: gives every episode its own seed and remembers its actions.
+    """The outermost wrapper of a training environment: seeds every episode and records its actions for replay.
 
     Args:
-        env: deterministic for a given reset seed; whatever lasts across episodes (running statistics, curricula) is not
-            put back and belongs outside this wrapper.
+        env: an environment that is deterministic given the reset seed. State that outlives an episode (running
+            statistics, curricula) is not restored and belongs outside this wrapper.
         root: seed of the run.
-        index: which of the run's environments this is.
+        index: index of the environment in the run.
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any], root: int, index: int) -> None:
@@ -39,7 +39,7 @@ class RecordedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._digest = hashlib.blake2b(digest_size=16)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start the next episode. Its seed follows from root, index and number of the episode; ``seed`` is not used."""
+        """Start the next episode. Its seed is derived from root, index and episode number; ``seed`` is ignored."""
         self.episode += 1
         return self._begin(options)
 
@@ -51,10 +51,10 @@ class RecordedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         return observation, info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """One step, remembered."""
-        self.actions.append(np.array(action))  # a copy: callers hand out rows of an array that they use again
+        """Take a step and record the action."""
+        self.actions.append(np.array(action))  # a copy: callers may reuse the array
         observation, reward, terminated, truncated, info = self.env.step(action)
-        if isinstance(reward, np.ndarray):  # of one entry, as some environments give it: no VecEnv takes that
+        if isinstance(reward, np.ndarray):  # some environments return an array of one entry, which VecEnvs reject
             reward = reward.item()
         self._add(observation)
         self._digest.update(np.float64(reward).tobytes())
@@ -66,16 +66,16 @@ class RecordedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
             self._digest.update(np.ascontiguousarray(part).tobytes())
 
     def state(self) -> dict[str, Any]:
-        """Where the environment is: episode, its reset's options, actions ``[steps, ...]``, digest of all answers."""
+        """Episode number, reset options, actions ``[steps, ...]``, and a digest of all observations and rewards."""
         actions = np.stack(self.actions) if self.actions else np.zeros((0, *(self.action_space.shape or ())))
         return {
             "episode": self.episode, "options": self.options, "actions": actions, "digest": self._digest.hexdigest(),
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Play the episode again up to where it was.
+        """Replay the episode up to the saved step.
 
-        :attr:`replayed_exactly` then tells whether all that the environment answered was the same, bit for bit.
+        Afterwards, :attr:`replayed_exactly` tells whether all observations and rewards were equal bit for bit.
         """
         self.episode = state["episode"]
         if self.episode < 0:
@@ -87,14 +87,15 @@ class RecordedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 class RecordedBatch(VectorWrapper):
-    """The outermost wrapper of a natively batched training environment: seeds it, and puts it back by its own state.
+    """The outermost wrapper of a natively batched training environment: seeds it and restores its state.
 
-    Where the caller restarts the worlds (AutoresetMode.DISABLED), every episode has the seed that :class:`RecordedEnv`
-    gives it: batch and single environments train alike. Worlds that restart by themselves go on with their streams.
+    If the caller resets the sub-environments (AutoresetMode.DISABLED), every episode gets the same seed as in
+    :class:`RecordedEnv`, so that batches and single environments train alike. With autoreset, sub-environments continue
+    their random streams.
 
     Args:
-        env: what its future depends on is all in its ``get_state()``, nested dictionaries of arrays and plain JSON
-            values; ``set_state()`` puts that back into an environment made with the same arguments, reset or not.
+        env: a batch with ``get_state()`` and ``set_state()``: its complete state as nested dictionaries of arrays and
+            plain JSON values, which can be restored in a batch made with the same arguments, reset or not.
         root: seed of the run.
     """
 
@@ -103,12 +104,12 @@ class RecordedBatch(VectorWrapper):
         self.root = root
         self.resets = 0
         self.episodes = np.full(self.num_envs, -1)
-        self._base: Any = env if hasattr(env, "get_state") else env.unwrapped  # perturbations have a state too
+        self._base: Any = env if hasattr(env, "get_state") else env.unwrapped  # perturbations have state as well
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start the worlds. Their seeds follow from root and number of the reset; a number as ``seed`` is not used.
+        """Reset the sub-environments. Seeds are derived from root and the number of the reset; an int seed is ignored.
 
-        A list of seeds, one a world, is: who learns from groups of equal worlds chooses them.
+        A list with one seed per sub-environment is used, for agents that learn from groups of equal episodes.
         """
         self.resets += 1
         chosen = reset_mask(options, self.num_envs)
@@ -124,10 +125,10 @@ class RecordedBatch(VectorWrapper):
         return self.env.reset(seed=seeds, options=options)
 
     def state(self) -> dict[str, Any]:
-        """Where the worlds are."""
+        """The state of the batch and its counters."""
         return {"resets": self.resets, "episodes": self.episodes.tolist(), "worlds": self._base.get_state()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Put back what :meth:`state` gave."""
+        """Restore a state from :meth:`state`."""
         self.resets, self.episodes = state["resets"], np.array(state["episodes"])
         self._base.set_state(state["worlds"])

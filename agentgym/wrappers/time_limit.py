@@ -1,4 +1,4 @@
-"""Environments that cut their episodes themselves say so where Gymnasium's wrappers look."""
+"""Base class of environments that truncate their own episodes and report the limit in ``spec``."""
 
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -13,10 +13,10 @@ Act = TypeVar("Act")
 
 
 class OwnTimeLimit(gymnasium.Env[Obs, Act]):
-    """An environment that truncates after :attr:`time_limit` steps, as ``spec.max_episode_steps`` says.
+    """An environment that truncates after :attr:`time_limit` steps and reports it as ``spec.max_episode_steps``.
 
-    The limit follows from its settings, so it cannot stand in the registry: Gymnasium would put a ``TimeLimit`` of the
-    wrong length around it. ``gymnasium.make`` sets ``spec``; what it sets gets the limit.
+    The limit depends on the environment's arguments, so it cannot be registered: Gymnasium would add a ``TimeLimit`` of
+    the wrong length. Instead, the limit is added to the ``spec`` that ``gymnasium.make`` assigns.
     """
 
     _spec: EnvSpec | None = None
@@ -28,7 +28,7 @@ class OwnTimeLimit(gymnasium.Env[Obs, Act]):
 
     @property
     def spec(self) -> EnvSpec | None:
-        """How it was made, with the time limit as ``max_episode_steps``."""
+        """The environment's spec, with the time limit as ``max_episode_steps``."""
         return self._spec
 
     @spec.setter

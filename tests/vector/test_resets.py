@@ -81,7 +81,7 @@ def test_a_refused_value_leaves_the_bandit_as_it_was():
 @pytest.mark.parametrize("make", [ConvectionParallelEnv, lambda **kwargs: JointEnv(ConvectionParallelEnv(**kwargs))])
 def test_pettingzoo_warns_because_its_own_checker_passes_an_option_that_is_none(make):
     env = make(**CELL)
-    with pytest.warns(UserWarning, match=r"'strat'.*start.*not used"):
+    with pytest.warns(UserWarning, match=r"'strat'.*start.*ignored"):
         env.reset(seed=0, options={"strat": 1})
     with pytest.raises(UnknownId, match="one-pair"):
         env.reset(seed=0, options={"start": "one"})

@@ -198,9 +198,9 @@ def test_chosen_worlds_are_drawn():
 
 
 def test_what_cannot_be_a_view_is_refused():
-    with pytest.raises(InvalidParameter, match="one world"):
+    with pytest.raises(InvalidParameter, match="batch of one"):
         NativeEnv(Chase(2))
-    with pytest.raises(InvalidParameter, match="one world"):
+    with pytest.raises(InvalidParameter, match="batch of one"):
         NativeParallelEnv(Chase(1, AutoresetMode.SAME_STEP), AGENTS, WINDOWS)
     with pytest.raises(InvalidParameter, match="2 agents"):
         NativeParallelEnv(Chase(), AGENTS[:2], WINDOWS)

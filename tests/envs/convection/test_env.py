@@ -282,7 +282,7 @@ def test_a_state_put_back_goes_on_bit_for_bit(residual):
         observation, reward, *_ = second.step(commands(step, 2, HEATERS))
         assert observation.tobytes() == expected[0].tobytes()
         assert reward.tobytes() == expected[1].tobytes()
-    with pytest.raises(InvalidParameter, match="another number of worlds"):
+    with pytest.raises(InvalidParameter, match="does not have 3 sub-environments"):
         ConvectionVectorEnv(3).set_state(saved)
 
 

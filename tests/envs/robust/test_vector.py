@@ -218,5 +218,5 @@ def test_bad_values_are_refused_before_any_world_changes(values, error, says):
 def test_bad_counts_and_seeds_are_refused():
     with pytest.raises(InvalidParameter, match="at least 1"):
         make("Hopper", threads=0)
-    with pytest.raises(ValueError, match="3 worlds but 2 seeds"):
+    with pytest.raises(ValueError, match="3 sub-environments but 2 seeds"):
         make("Hopper").reset(seed=[1, 2])
