@@ -1,1 +1,1 @@
-"""Environments: what acts back."""
+"""Environments: robust MuJoCo tasks, convection, text worlds, fluids, bandits, and perturbations of any environment."""

@@ -1,1 +1,1 @@
-"""Bandits: one decision an episode, and nothing to see. The card is README.md beside this file."""
+"""Bandits: environments with one decision per episode. README.md is the card."""

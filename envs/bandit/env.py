@@ -1,4 +1,4 @@
-"""The Bernoulli bandit: two arms that pay 1 or nothing."""
+"""The Bernoulli bandit with two arms."""
 
 import math
 import numbers
@@ -19,10 +19,11 @@ class BernoulliBanditEnv(gymnasium.Env[np.int64, np.int64]):
     """
     ## Description
 
-    Two arms. Arm 1 pays 1 with probability 1 - p, arm 2 with probability p, else they pay 0. An episode is one pull.
+    Two arms. Arm 1 pays 1 with probability 1 - p and arm 2 with probability p; otherwise they pay 0. An episode is one
+    pull.
 
-    With p < 1/2 arm 1 is the better one, and the best expected return is 1 - p. Who looks at returns alone cannot tell:
-    in data where arm 1 is pulled with probability p, a pull that paid came from either arm equally often (Yang et al.,
+    For p < 1/2 arm 1 is better, and the best expected return is 1 - p. This cannot be inferred from returns alone: in
+    data in which arm 1 is pulled with probability p, a pull that paid is equally likely from either arm (Yang et al.,
     "Dichotomy of Control", arXiv 2210.13435).
 
     ## Action Space
@@ -35,8 +36,8 @@ class BernoulliBanditEnv(gymnasium.Env[np.int64, np.int64]):
 
     ## Rewards
 
-    1 or 0. `reset(seed=s)` fixes what both arms would pay in this pull and the following ones; `info["pays"]` of the
-    step tells what they would have paid, so agents that play the same seed are compared on the same luck.
+    1 or 0. `reset(seed=s)` fixes the payments of both arms for this pull and the following ones. `info["pays"]` of the
+    step holds what each arm would have paid, so agents with the same seed can be compared on equal luck.
 
     ## Starting State
 
@@ -48,7 +49,7 @@ class BernoulliBanditEnv(gymnasium.Env[np.int64, np.int64]):
 
     ## Arguments
 
-    - `p`: from 0 to 1. Also `reset(options={"p": 0.3})`, from that episode on.
+    - `p`: from 0 to 1. `reset(options={"p": 0.3})` changes it from that episode on.
 
     ## Version History
 
@@ -67,11 +68,11 @@ class BernoulliBanditEnv(gymnasium.Env[np.int64, np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.int64, dict[str, Any]]:
-        """Begin a pull.
+        """Start an episode.
 
         Raises:
-            UnknownId: there is no option of that name.
-            InvalidParameter: ``options["p"]`` is no number from 0 to 1.
+            UnknownId: no such option.
+            InvalidParameter: ``options["p"]`` is not a number from 0 to 1.
         """
         seed = seed_of_one(seed)
         given = check_options(type(self).__name__, options, ("p",))
@@ -86,9 +87,9 @@ class BernoulliBanditEnv(gymnasium.Env[np.int64, np.int64]):
     def step(self, action: Any) -> tuple[np.int64, float, bool, bool, dict[str, Any]]:
         """Pull an arm."""
         if self._over or self._luck is None:
-            raise gymnasium.error.ResetNeeded("A pull is an episode: call reset() first.")
+            raise gymnasium.error.ResetNeeded("An episode is one pull: call reset() first.")
         if not self.action_space.contains(action):
-            raise InvalidAction(f"{action!r} is no arm: 0 pulls arm 1, 1 pulls arm 2.")
+            raise InvalidAction(f"{action!r} is not an arm: 0 pulls arm 1, 1 pulls arm 2.")
         self._over = True
         pays = (self._luck.random(2) < [1.0 - self.p, self.p]).astype(int).tolist()
         return np.int64(0), float(pays[int(action)]), True, False, {"pays": pays}

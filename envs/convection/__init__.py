@@ -1,1 +1,1 @@
-"""Rayleigh-Benard convection under control: see README.md."""
+"""Control of Rayleigh-Benard convection. README.md is the card."""

@@ -1,4 +1,4 @@
-"""Chebyshev collocation between two plates: points, derivatives, quadrature, interpolation; all float64 NumPy."""
+"""Chebyshev collocation between two plates: points, derivatives, quadrature, interpolation (float64, NumPy)."""
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -10,16 +10,16 @@ Array = NDArray[np.float64]
 
 
 class Collocation:
-    """Gauss-Lobatto points from the bottom plate (index 0) to the top plate, in a layer of the given height.
+    """Gauss-Lobatto points from the bottom plate (index 0) to the top plate of a layer.
 
     Args:
-        points: Z, plates included.
-        height: distance of the plates; z runs from -height / 2 to height / 2.
+        points: number of points including the plates, Z.
+        height: distance between the plates; z runs from -height / 2 to height / 2.
 
     Attributes:
         z: [Z].
-        to_coefficients: [Z, Z], from values to Chebyshev coefficients.
-        weights: [Z], of Clenshaw-Curtis quadrature over the height.
+        to_coefficients: [Z, Z], maps values to Chebyshev coefficients.
+        weights: [Z], weights of Clenshaw-Curtis quadrature over the height.
     """
 
     def __init__(self, points: int, height: float) -> None:
@@ -32,20 +32,20 @@ class Collocation:
         self.weights = (ends[:, 1] - ends[:, 0]) * height / 2
 
     def derivative(self, order: int) -> Array:
-        """The matrix [Z, Z] that takes values to values of the derivative."""
+        """The matrix [Z, Z] that maps values to values of the derivative."""
         found = chebyshev.chebder(self.to_coefficients, order)
         return np.asarray(chebyshev.chebval(self.reference, found).T * (2 / self.height) ** order, np.float64)
 
     def interpolation(self, z: Array) -> Array:
-        """The matrix [N, Z] that takes values to values of the interpolating polynomial at heights ``z`` [N]."""
+        """The matrix [N, Z] that maps values to those of the interpolating polynomial at heights ``z`` [N]."""
         return np.asarray(chebyshev.chebval(2 * z / self.height, self.to_coefficients).T, np.float64)
 
 
 class ClampedBasis:
-    """Polynomials (1 - s^2)^2 T_j(s): they and their first derivatives vanish on both plates.
+    """Polynomials (1 - s^2)^2 T_j(s), which vanish on both plates together with their first derivatives.
 
     Args:
-        collocation: Z points; there are Z - 2 polynomials, as many as inner points.
+        collocation: Z points; there are Z - 2 polynomials, as many as interior points.
     """
 
     def __init__(self, collocation: Collocation) -> None:

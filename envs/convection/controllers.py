@@ -1,4 +1,4 @@
-"""Controllers made by hand, to be beaten: they read an observation and answer in Stable-Baselines3's shape."""
+"""Hand-made baseline controllers, with the ``predict`` of Stable-Baselines3."""
 
 import zlib
 from collections.abc import Callable
@@ -21,7 +21,7 @@ MERGING_ACTIONS = 40
 
 @dataclass(frozen=True)
 class Reading:
-    """What controllers look at, above each heater: [N, A] each; ``elapsed`` [N] counts actions since the start."""
+    """The inputs of control laws, above each heater: [N, A] each. ``elapsed`` [N] counts actions since the start."""
 
     w_middle: Array
     w_low: Array
@@ -35,7 +35,7 @@ def _zero(seen: Reading) -> Array:
 
 
 def _random(seen: Reading) -> Array:
-    """Uniform; the observation is the seed, so that an episode does not depend on its neighbours."""
+    """Uniform commands, seeded by the observation, so that an episode does not depend on its neighbours."""
     draws = [stream(zlib.crc32(row.tobytes()), "random controller") for row in seen.raw]
     return np.stack([draw.uniform(-1, 1, seen.w_low.shape[1]) for draw in draws])
 
@@ -47,7 +47,7 @@ def _cosine(seen: Reading) -> Array:
 
 
 def _merge_first(then: Callable[[Reading], Array]) -> Callable[[Reading], Array]:
-    """Force one pair of rolls for the first actions."""
+    """Force a single pair of rolls during the first actions."""
 
     def act(seen: Reading) -> Array:
         return np.where(seen.elapsed[:, None] < MERGING_ACTIONS, 0.75 * _cosine(seen), then(seen))
@@ -63,11 +63,11 @@ def _low_velocity_and_temperature(seen: Reading) -> Array:
     return -5.0 * seen.w_low - 3.0 * seen.temperature_low
 
 
-# Gains are the best of a coarse scan on the compact cell: see the card.
+# Gains are the best of a coarse scan on the compact cell; see the card.
 CONTROLLERS: dict[str, Callable[[Reading], Array]] = {
     "zero": _zero,
     "random": _random,
-    "cosine": lambda seen: 0.5 * _cosine(seen),  # constant forcing of one pair
+    "cosine": lambda seen: 0.5 * _cosine(seen),  # constant forcing of one pair of rolls
     "proportional-middle": lambda seen: -3.0 * seen.w_middle,
     "proportional-low": _low_velocity,
     "proportional-low-T": _low_velocity_and_temperature,
@@ -77,12 +77,12 @@ CONTROLLERS: dict[str, Callable[[Reading], Array]] = {
 
 
 class Controller:
-    """A fixed law from observations to heater commands, with the ``predict`` of Stable-Baselines3.
+    """A fixed control law from observations to heater commands, with the ``predict`` of Stable-Baselines3.
 
-    It works in any box of the cell's heights and columns a heater, however many heaters there are.
+    It works in any box with the cell's heights and columns per heater, for any number of heaters.
 
     Args:
-        cell: says where the probes are; the nearest one to a wanted height is read.
+        cell: gives the positions of the probes; laws read the probe nearest to a height.
         law: commands [N, A] from a reading; they are clipped to [-1, 1].
     """
 
@@ -101,7 +101,7 @@ class Controller:
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = True,
     ) -> tuple[NDArray[np.float32], tuple[NDArray[np.int64], ...]]:
-        """Commands for one observation [3, heights, columns] or a batch of them [N, ...]; the state counts actions."""
+        """Commands for one observation [3, heights, columns] or a batch [N, ...]. The state counts actions."""
         batch = observation if observation.ndim == 4 else observation[None]
         elapsed = np.zeros(len(batch), np.int64) if state is None else state[0]
         if episode_start is not None:

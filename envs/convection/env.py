@@ -1,4 +1,4 @@
-"""The single-environment door: one agent sets all heaters of one convection cell."""
+"""The single convection environment, in which one agent controls all heaters."""
 
 from typing import Any
 
@@ -18,49 +18,49 @@ class ConvectionEnv(NativeEnv, OwnTimeLimit[NDArray[np.float32], NDArray[np.floa
     """
     ## Description
 
-    Rayleigh-Benard convection: a fluid layer, heated from below and cooled from above, turns over in rolls that carry
-    heat. Ten heaters along the bottom plate can be made warmer or cooler, without net heat; the task is to reduce the
-    heat that the flow carries, the Nusselt number (Vignon et al., Physics of Fluids 35, 065146, 2023, arXiv
-    2304.02370). Two-dimensional Boussinesq equations in a periodic box, no-slip isothermal plates, solved by
-    Fourier-Chebyshev collocation with an IMEX Runge-Kutta scheme (solver.py).
+    Rayleigh-Benard convection: a fluid layer, heated from below and cooled from above, circulates in rolls that
+    transport heat. Ten heaters along the bottom plate can be made warmer or cooler without adding net heat. The task is
+    to reduce the heat transport of the flow, measured by the Nusselt number (Vignon et al., Physics of Fluids 35,
+    065146, 2023, arXiv 2304.02370). The two-dimensional Boussinesq equations in a periodic box with no-slip isothermal
+    plates are solved by Fourier-Chebyshev collocation with an IMEX Runge-Kutta scheme (solver.py).
 
-    Without control the box holds two pairs of rolls (Nusselt number 4.94) or one (4.14); both are stable. A policy has
-    changed more than the number of rolls only if it goes below 4.14.
+    Without control the flow has two pairs of rolls (Nusselt number 4.94) or one (4.14); both states are stable. A
+    policy achieves more than a change in the number of rolls only if it goes below 4.14.
 
     ## Action Space
 
-    `Box(-1, 1, (A,), float32)`, one command a heater (A = 10). The mean is taken off, then all are divided by one
-    number, at least 1, so that none is beyond 1; times 0.75 they are the heaters' departures from the plate's mean
-    temperature, in units of the plates' temperature difference. They are held for 1.5 free-fall times.
-    Anything beyond [-1, 1], NaN or another shape raises :class:`agentgym.errors.InvalidAction`.
+    `Box(-1, 1, (A,), float32)`, one command per heater (A = 10). The mean is subtracted, then all commands are divided
+    by a common number, at least 1, so that none exceeds 1. Multiplied by 0.75 they are the heaters' deviations from the
+    plate's mean temperature, in units of the temperature difference between the plates. They are held for 1.5 free-fall
+    times. A number beyond [-1, 1], NaN or another shape raises :class:`agentgym.errors.InvalidAction`.
 
-    With ``residual_on`` the action corrects a controller made by hand: carried out is clip(command + action, -1, 1).
-    The command is the named controller's answer, itself within [-1, 1], to the observation that was returned last,
-    before any wrapper; so an action of zeros is that controller. It takes those that keep no count of their own and act
-    alike at every heater: "proportional-middle", "proportional-low", "proportional-low-T". With "zero", the default,
+    With ``residual_on`` the action corrects a hand-made controller: clip(command + action, -1, 1) is executed, where
+    the command is the named controller's response, within [-1, 1], to the last observation before any wrapper. An
+    action of zeros therefore reproduces the controller. Supported are the controllers without internal state that treat
+    all heaters alike: "proportional-middle", "proportional-low", "proportional-low-T". With "zero", the default,
     actions are the commands.
 
     ## Observation Space
 
     `Box(-inf, inf, (3, heights, columns), float32)`: 1.5 u, 1.5 w and 2 T at five heights above the middle of every
-    heater (`compact`), T counted from the mean of the plates. Shifting the flow by a heater shifts the columns exactly.
-    `agent_windows` [A, F] says which entries of the flattened observation each heater's own agent sees, itself in the
-    middle; `agent_mirror` how such a window looks in the mirrored world.
+    heater (`compact`), with T relative to the mean of the plates. A shift of the flow by one heater shifts the columns
+    exactly. `agent_windows` [A, F] lists the entries of the flattened observation that each heater's own agent
+    observes, with that heater in the middle; `agent_mirror` describes the reflection of such a window.
 
     ## Rewards
 
-    0.1 (4.5 - Nusselt number), the number being the volume's true one, averaged over the action's solver steps.
-    ``info["agent_rewards"]`` [A] mixes in each heater's own with ``local_weight`` (0 by default).
+    0.1 (4.5 - Nusselt number), with the true Nusselt number of the volume, averaged over the action's solver steps.
+    ``info["agent_rewards"]`` [A] adds each heater's own number with the weight ``local_weight`` (0 by default).
 
     ## Starting State
 
-    A cached steady flow of two pairs of rolls (``start``: "two-pair", "one-pair", "random", or "mixed": two pairs
-    or one, as often), shifted by a random distance, mirrored with probability one half, with smooth temperature noise.
-    ``reset(options={"start": ...})`` takes another flow this once.
+    A cached steady flow with two pairs of rolls, shifted by a random distance, mirrored with probability one half, with
+    smooth temperature noise. ``start`` selects "two-pair", "one-pair", "random", or "mixed": two pairs or one, equally
+    likely. ``reset(options={"start": ...})`` uses another flow for one episode.
 
     ## Episode End
 
-    Truncation after 200 actions. A flow that the time step cannot follow raises
+    Truncation after 200 actions. A flow that is too fast for the time step raises
     :class:`agentgym.envs.convection.world.Diverged`.
 
     ``info`` has ``nusselt`` (true, mean over the action), ``roll_pairs`` and ``agent_rewards``; at the end also
@@ -84,8 +84,8 @@ class ConvectionEnv(NativeEnv, OwnTimeLimit[NDArray[np.float32], NDArray[np.floa
     ## Vectorized environment
 
     ``gym.make_vec("agentgym/Convection-v0", num_envs=32)`` makes a
-    :class:`agentgym.envs.convection.vector.ConvectionVectorEnv`, many times faster a world;
-    ``agentgym.parallel_env("agentgym/Convection-v0")`` the PettingZoo form, an agent a heater.
+    :class:`agentgym.envs.convection.vector.ConvectionVectorEnv`, which is many times faster per world.
+    ``agentgym.parallel_env("agentgym/Convection-v0")`` makes the PettingZoo form, with one agent per heater.
 
     ## Version History
 
@@ -105,12 +105,12 @@ class ConvectionEnv(NativeEnv, OwnTimeLimit[NDArray[np.float32], NDArray[np.floa
 
     @property
     def time_limit(self) -> int:
-        """The actions of an episode."""
+        """The number of actions in an episode."""
         return self.cell.actions
 
     @property
     def controllers(self) -> dict[str, Controller]:
-        """Controllers made by hand, by name; evaluations put them beside agents."""
+        """Hand-made controllers by name, as baselines for evaluations."""
         return controllers(self.cell)
 
     def _as_batch(self, action: Any) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""From commands to the temperature of the bottom plate: a row of heaters, bounded, with no net heat of their own."""
+"""The temperature of the bottom plate from heater commands that are bounded and add no net heat."""
 
 import numpy as np
 from torch import Tensor
@@ -9,25 +9,25 @@ __all__ = ["balanced", "lagged", "profile_coefficients", "segment_means"]
 
 
 def balanced(commands: Tensor) -> Tensor:
-    """Commands [..., A] as temperatures in units of the amplitude: mean zero and none beyond 1.
+    """Convert commands [..., A] to temperatures in units of the amplitude, with mean zero and at most 1 in magnitude.
 
-    The mean is taken off, then all are divided by one number, at least 1, that brings the largest to 1 (Vignon et al.
-    2023). So the shape of the command survives, and the plate's mean temperature is not changed.
+    The mean is subtracted, then all are divided by a common number, at least 1, that brings the largest to 1 (Vignon et
+    al. 2023). This preserves the shape of the command and the plate's mean temperature.
     """
     centred = commands - commands.mean(-1, keepdim=True)
     return centred / centred.abs().amax(-1, keepdim=True).clamp(min=1.0)
 
 
 def profile_coefficients(solver: Solver, heaters: int, joint: float) -> np.ndarray:
-    """The matrix [2 K, A] from heaters' temperatures to the plate's profile, by wavenumber.
+    """The matrix [2 K, A] from the heaters' temperatures to the Fourier coefficients of the plate's profile.
 
-    Heater j covers [j, j + 1] length / A; neighbours are joined by the cubic 3 s^2 - 2 s^3 over twice ``joint``. That
-    profile is a row of boxes convolved with (3 / 4 joint) (1 - (x / joint)^2), so its Fourier coefficients are closed
-    expressions; they are cut at the solver's last mode, and shift exactly with the heaters.
+    Heater j covers [j, j + 1] length / A. Neighbours are joined by the cubic 3 s^2 - 2 s^3 over twice ``joint``. This
+    profile is a series of boxes convolved with (3 / 4 joint) (1 - (x / joint)^2), so its Fourier coefficients have a
+    closed form. They are truncated at the solver's last mode, and shift exactly with the heaters.
 
     Args:
-        solver: gives wavenumbers and length.
-        heaters: A.
+        solver: provides wavenumbers and length.
+        heaters: number of heaters, A.
         joint: half width of the joint between two heaters, in units of length.
     """
     length, k = solver.fluid.length, solver.wavenumbers
@@ -38,7 +38,7 @@ def profile_coefficients(solver: Solver, heaters: int, joint: float) -> np.ndarr
     blend = np.ones(len(k))
     if joint > 0:
         a = k[1:] * joint
-        far = a > 1e-3  # nearer to 0 the closed expression is lost in rounding
+        far = a > 1e-3  # closer to 0 the closed form is dominated by rounding errors
         blend[1:] = 1.0 - a**2 / 10
         blend[1:][far] = 3.0 * (np.sin(a[far]) - a[far] * np.cos(a[far])) / a[far] ** 3
     phase = np.outer(k, centres)
@@ -54,5 +54,5 @@ def segment_means(solver: Solver, heaters: int) -> np.ndarray:
 
 
 def lagged(before: Tensor, target: Tensor, time: float, lag: float) -> Tensor:
-    """Heaters on their way from ``before`` to ``target``, a time ``time`` later, with time constant ``lag``."""
+    """Temperatures of heaters that move from ``before`` to ``target`` with time constant ``lag``, after ``time``."""
     return target + (before - target) * float(np.exp(-time / lag)) if lag > 0 else target

@@ -1,6 +1,6 @@
-"""Makes the cached flows again: ``python -m agentgym.envs.convection.make_flows`` (ten minutes on one core).
+"""Recompute the cached flows: ``python -m agentgym.envs.convection.make_flows`` (ten minutes on one core).
 
-two-pair, one-pair: steady flows, from conduction with one wave in it. random: flows on their way from random noise.
+two-pair, one-pair: steady flows, started from conduction plus one wave. random: flows evolving from random noise.
 """
 
 import argparse
@@ -22,7 +22,7 @@ KEPT = 1e-9  # relative size below which coefficients are not stored
 
 
 def conduction(solver: Solver, worlds: int, wave: int = 0, size: float = 0.0) -> State:
-    """No flow, and heat conducted; with a wave of temperature in it."""
+    """The conductive state without flow, plus a temperature wave."""
     points, modes = solver.resolution.points, len(solver.wavenumbers)
     temperature = np.zeros((modes, 2, worlds, points))
     temperature[0, 0] = -solver.collocation.reference / 2
@@ -32,7 +32,7 @@ def conduction(solver: Solver, worlds: int, wave: int = 0, size: float = 0.0) ->
 
 
 def run(solver: Solver, state: State, time: float) -> Flow:
-    """The flow after a time without control."""
+    """The flow after ``time`` without control."""
     with torch.no_grad():
         for _ in range(round(time / solver.resolution.time_step)):
             state, _ = solver.step(state)
@@ -40,7 +40,7 @@ def run(solver: Solver, state: State, time: float) -> Flow:
 
 
 def write(path: Path, flow: Flow) -> None:
-    """One npz file, without the coefficients that are nothing but rounding."""
+    """Write one npz file, without coefficients at the level of rounding errors."""
     sizes = np.abs(np.concatenate((flow.stream, flow.temperature), axis=2)).max(axis=(1, 2))  # [K, C]
     modes, orders = (np.flatnonzero((sizes > KEPT * sizes.max()).any(axis)).max() + 1 for axis in (1, 0))
     np.savez_compressed(

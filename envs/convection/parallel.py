@@ -1,4 +1,4 @@
-"""The multi-agent door: a PettingZoo agent for every heater."""
+"""The multi-agent convection environment: a PettingZoo environment with one agent per heater."""
 
 from typing import Any, ClassVar
 
@@ -11,16 +11,17 @@ __all__ = ["ConvectionParallelEnv"]
 
 
 class ConvectionParallelEnv(NativeParallelEnv):
-    """:class:`agentgym.envs.convection.env.ConvectionEnv`, whose manual holds here too, with an agent a heater.
+    """:class:`agentgym.envs.convection.env.ConvectionEnv` with one agent per heater.
 
-    Agent ``heater_k`` sees its window [F] of the observation, itself in the middle, and acts with one number from -1 to
-    1. Its reward is its entry of ``agent_rewards``. All agents end together.
+    Agent ``heater_k`` observes its window [F] of the observation, centred on itself, and its action is one number from
+    -1 to 1. Its reward is its entry of ``agent_rewards``. All agents' episodes end together. Everything else is as in
+    the single environment.
 
     Args:
         settings: those of the single environment.
 
     Attributes:
-        agent_mirror: where each entry of an agent's observation stands in the mirrored world, and with which sign.
+        agent_mirror: for each entry of an agent's observation, its index in the mirrored environment and its sign.
     """
 
     metadata: ClassVar[dict[str, Any]] = {

@@ -1,8 +1,8 @@
-"""Even and odd parts along z: between equal plates, derivatives take each to one of them, with matrices half the size.
+"""Even and odd parts along z. Between equal plates derivatives map one to the other, with matrices of half the size.
 
 A field on P points, those of :class:`agentgym.envs.convection.chebyshev.Collocation` with or without the plates, has
-h = (P + 1) // 2 of them from the bottom to the mid plane: its first half. Each is paired with its mirror image, the one
-in the middle of an odd number with itself.
+h = (P + 1) // 2 of them from the bottom to the mid plane, its first half. Each is paired with its mirror image; if P is
+odd, the middle point is paired with itself.
 
     even(z) = (f(z) + f(-z)) / 2,    odd(z) = (f(z) - f(-z)) / 2,    f(z) = even(z) + odd(z),   f(-z) = even(z) - odd(z)
 """
@@ -17,7 +17,7 @@ __all__ = ["at_pairs", "blocks", "joined", "over_pairs", "split"]
 
 
 def blocks(matrix: np.ndarray) -> np.ndarray:
-    """A matrix [Q, P] that keeps parity, or turns it, as the two [2, (Q + 1) // 2, h] for even and for odd parts."""
+    """Split a matrix [Q, P] that preserves or flips parity into [2, (Q + 1) // 2, h], for even and odd parts."""
     rows, columns = ((size + 1) // 2 for size in matrix.shape)
     near, far = matrix[:rows, :columns], matrix[:rows, ::-1][:, :columns]
     even, odd = near + far, near - far
@@ -27,7 +27,7 @@ def blocks(matrix: np.ndarray) -> np.ndarray:
 
 
 def over_pairs(weights: np.ndarray) -> np.ndarray:
-    """Weights [P, ...] of a field's points as weights [2 h, ...] of its first half and their mirror images."""
+    """Convert weights [P, ...] of a field's points to weights [2 h, ...] of its first half and their mirror images."""
     half = (len(weights) + 1) // 2
     mirrored = weights[::-1][:half].copy()
     if len(weights) % 2:
@@ -42,7 +42,7 @@ def split(values: Tensor, signs: Tensor) -> Tensor:
 
 
 def at_pairs(even: Tensor, odd: Tensor) -> Tensor:
-    """Values [..., 2, h] on the first half and at its mirror images, from parts [..., h]."""
+    """Values [..., 2, h] on the first half and at its mirror images, from even and odd parts [..., h]."""
     return torch.stack((even + odd, even - odd), dim=-2)
 
 

@@ -1,4 +1,4 @@
-"""Everything that can be chosen about a convection cell, and the named choices with their sources."""
+"""Settings of a convection cell, and presets with their sources."""
 
 import math
 from dataclasses import dataclass, fields, replace
@@ -15,64 +15,64 @@ __all__ = ["PRESETS", "Cell", "Nusselt", "ResidualBase", "Start", "cell"]
 Nusselt = Literal["volume", "plates", "vignon2023"]
 Precision = Literal["float32", "float64"]
 Start = Literal["two-pair", "one-pair", "random", "mixed"]
-# Controllers that answer to the observation alone, and alike at every heater (controllers.py)
+# Controllers without internal state that treat all heaters alike (controllers.py)
 ResidualBase = Literal["zero", "proportional-middle", "proportional-low", "proportional-low-T"]
 
-MOST_STEPS = 100_000  # of the solver in an action
+MOST_STEPS = 100_000  # solver steps per action
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One convection cell under control. Lengths in half heights of the published box, times in free-fall times.
+    """Settings of a convection cell. Lengths are in half heights of the published box, times in free-fall times.
 
     Attributes: see the comments; each is a keyword argument of the environments.
     """
 
     # Fluid and box
-    rayleigh: float = 8e4  # in the usual definition, with the height as its length
+    rayleigh: float = 8e4  # the usual definition, based on the height
     prandtl: float = 0.7
     height: float = 2.0
     length: float = 2 * math.pi  # periodic
 
     # Numerics
-    columns: int = 48  # X; wavenumbers below X / 3 are kept
+    columns: int = 48  # X; wavenumbers below X / 3 are resolved
     points: int = 33  # Z, Chebyshev points from plate to plate
     time_step: float = 0.075
     precision: Precision = "float32"
 
     # Heaters
     heaters: int = 10  # A, side by side along the bottom plate
-    amplitude: float = 0.75  # largest departure from the plate's mean, in plate temperature differences
-    joint: float = 0.1  # half width of the blend between neighbours
-    action_time: float = 1.5  # an action is held for so long
-    actions: int = 200  # an episode has so many
+    amplitude: float = 0.75  # maximum deviation from the plate's mean, in temperature differences of the plates
+    joint: float = 0.1  # half width of the transition between neighbours
+    action_time: float = 1.5  # duration of an action
+    actions: int = 200  # actions per episode
 
-    # What goes wrong with heaters
-    dead: int = 0  # heaters whose command counts as 0; which ones is drawn for each episode
-    stuck: int = 0  # heaters that hold one command, drawn for each episode, whatever they are told
-    lag: float = 0.0  # time constant with which heaters follow their command
+    # Faults of heaters
+    dead: int = 0  # number of heaters whose command counts as 0; they are drawn for each episode
+    stuck: int = 0  # number of heaters that hold one command throughout; both are drawn for each episode
+    lag: float = 0.0  # time constant with which heaters follow their commands
 
-    # What actions mean: corrections of this controller's commands; those of "zero" are the commands themselves
+    # Actions are corrections of this controller's commands; with "zero" they are the commands
     residual_on: ResidualBase = "zero"
 
-    # Sensors: u, w, T on `heights` above every heater
+    # Sensors: u, w, T at `heights` above every heater
     heights: tuple[float, ...] = (-0.75, -0.375, 0.0, 0.375, 0.75)  # in half heights
     columns_per_heater: int = 1
-    window: int = 0  # heaters that an agent sees, itself in the middle; 0: as many as there are
-    averaged_steps: int = 1  # observations are means over so many last solver steps
-    temperature_offset: float = 0.0  # T is shown as 2 (T - offset), T from the mean of the plates
+    window: int = 0  # heaters that an agent observes, centred on its own; 0: all
+    averaged_steps: int = 1  # observations are means over this many solver steps
+    temperature_offset: float = 0.0  # T is observed as 2 (T - offset), with T relative to the mean of the plates
 
     # Reward: scale (offset - Nusselt number)
     nusselt: Nusselt = "volume"
-    local_weight: float = 0.0  # of the heater's own Nusselt number in an agent's reward
+    local_weight: float = 0.0  # weight of the heater's own Nusselt number in an agent's reward
     reward_offset: float = 4.5
     reward_scale: float = 0.1
 
     # Episodes
-    start: Start = "two-pair"  # "mixed": one half each of two pairs and one pair
-    carry_on: float = 0.0  # probability that an episode goes on from the end of the last one
+    start: Start = "two-pair"  # "mixed": two pairs or one pair, equally likely
+    carry_on: float = 0.0  # probability that an episode continues from the end of the last one
     noise: float = 0.02  # standard deviation of the temperature noise at the start
 
     def __post_init__(self) -> None:
@@ -83,7 +83,7 @@ class Cell:
         self._check_together()
 
     def _check_together(self) -> None:
-        """What depends on more than one setting."""
+        """Check constraints between settings."""
         if not 0.01 <= self.length / self.height <= 1000:
             raise InvalidParameter(f"length is {self.length}; it must be 0.01 to 1000 times the height, {self.height}.")
         if self.dead + self.stuck > self.heaters or self.window > self.heaters:
@@ -98,25 +98,25 @@ class Cell:
 
     @property
     def fluid(self) -> Fluid:
-        """What flows in which box."""
+        """The fluid and its box."""
         return Fluid(self.rayleigh, self.prandtl, self.height, self.length)
 
     def resolution(self, device: torch.device) -> Resolution:
-        """How it is resolved."""
+        """The grid and time step of the solver."""
         return Resolution(self.columns, self.points, self.time_step, DTYPES[self.precision], device)
 
     @property
     def steps_per_action(self) -> int:
-        """Solver steps in an action."""
+        """The number of solver steps per action."""
         return round(self.action_time / self.time_step)
 
     @property
     def seen_heaters(self) -> int:
-        """How many heaters an agent's window spans."""
+        """The number of heaters in an agent's window."""
         return self.window or self.heaters
 
 
-# What the numbers may be; the widest bounds only shut out what would overflow.
+# Ranges of the settings; the widest bounds only exclude overflow.
 _RANGES = {
     "rayleigh": Range(1e-3, 1e12), "prandtl": Range(1e-4, 1e4), "height": Range(1e-3, 1e3), "length": Range(1e-5, 1e6),
     "columns": Range(6, 4096), "points": Range(8, 513), "time_step": Range(1e-9, 1e6),
@@ -129,12 +129,12 @@ _RANGES = {
 
 
 def _released_heights() -> tuple[float, ...]:
-    """Every eighth of 64 Gauss-Chebyshev points, from the top, as the released code picks its probes."""
+    """Every eighth of 64 Gauss-Chebyshev points, from the top, as the released code places its probes."""
     return tuple(math.cos(math.pi * (8 * j + 0.5) / 64) for j in range(8))
 
 
 PRESETS: dict[str, Cell] = {
-    # Our own: the published box on a grid that two cores can train on, the true Nusselt number, no local reward.
+    # This package's: the published box on a grid that two cores can train on, true Nusselt number, no local reward.
     "compact": Cell(),
     # Vignon et al., Physics of Fluids 35, 065146 (2023), arXiv 2304.02370, and the code released with it
     # (KTH-FlowAI/DeepReinforcementLearning_RayleighBenard2D_Control). Its Ra = 1e4 lacks the factor height^3 = 8.
@@ -147,11 +147,11 @@ PRESETS: dict[str, Cell] = {
 
 
 def cell(preset: str = "compact", **changes: Any) -> Cell:
-    """A named cell with changes.
+    """A preset with changed settings.
 
     Raises:
-        UnknownId: no preset, or no setting, of that name.
-        InvalidParameter: a value that cannot be.
+        UnknownId: no such preset or setting.
+        InvalidParameter: a value is not allowed.
     """
     if not isinstance(preset, str) or preset not in PRESETS:
         raise UnknownId("convection preset", str(preset), PRESETS)

@@ -1,4 +1,4 @@
-"""Pictures of a cell: temperature in colour, velocity as arrows, the heaters' profile below."""
+"""Rendering of a cell: temperature in colour, velocity as arrows, and the heaters' profile below."""
 
 import matplotlib
 import numpy as np
@@ -12,13 +12,13 @@ from agentgym.envs.convection.world import World
 
 __all__ = ["Painter"]
 
-ROWS, COLUMNS = 65, 192  # of the temperature's picture
+ROWS, COLUMNS = 65, 192  # pixels of the temperature image
 ARROWS = (7, 24)  # rows and columns of arrows
-WIDTH, DPI = 7.2, 100  # inches of a box of pi heights, dots an inch
+WIDTH, DPI = 7.2, 100  # width in inches of a box of pi heights, dots per inch
 
 
 class Painter:
-    """Draws worlds of one cell, frame after frame into the same figure."""
+    """Draws the worlds of one cell, frame by frame into the same figure."""
 
     def __init__(self, cell: Cell, solver: Solver) -> None:
         self.cell, half = cell, cell.height / 2
@@ -46,7 +46,7 @@ class Painter:
         grid = np.meshgrid(self._arrow_x, self._arrow_z)
         zero = np.zeros_like(grid[0])
         self._arrows = above.quiver(*grid, zero, zero, scale=28, width=0.0016, color="#202020")
-        self._title = above.set_title("t", loc="left", fontsize=10)  # takes its room
+        self._title = above.set_title("t", loc="left", fontsize=10)  # reserves space
         above.set_ylabel("z")
         (self._profile,) = below.plot(self._x, np.zeros_like(self._x), color=matplotlib.colormaps["RdBu_r"](0.9))
         below.axhline(0.0, color="#808080", linewidth=0.6)
@@ -54,10 +54,10 @@ class Painter:
         below.set_xticks(np.linspace(0, length, self.cell.heaters + 1), minor=True)
         below.grid(which="minor", axis="x", linewidth=0.4)
         self._canvas.draw()
-        self._figure.set_layout_engine("none")  # laid out once: it takes longer than a frame
+        self._figure.set_layout_engine("none")  # laid out only once, since that takes longer than a frame
 
     def frame(self, world: World, index: int, title: str | None = None) -> NDArray[np.uint8]:
-        """A picture of one world, uint8 [height, width, 3]."""
+        """A frame of one world, uint8 [height, width, 3]."""
         fields = world.solver.fields(world.state)
         stream, u, between = (
             part[:, :, index].double().cpu().numpy().reshape(-1, part.shape[-1])

@@ -1,4 +1,4 @@
-"""Whether the grid resolves the flow: a cheap measure of it, once an action, and the grid that would."""
+"""A cheap check after each action that the grid resolves the flow, and an estimate of the grid that would."""
 
 import math
 import warnings
@@ -12,42 +12,42 @@ from agentgym.envs.convection.solver import Fields, Solver, State
 
 __all__ = ["Resolved", "UnresolvedFlow"]
 
-# The largest shares of the last modes with which the Nusselt number was within about 1 % of that on finer grids (see
+# The largest shares of the last modes for which the Nusselt number was within about 1 % of that on finer grids (see
 # the card): temperature and vorticity along x, temperature along z.
 LIMITS = np.array([0.17, 0.13, 0.04])
-AIM = 0.3  # what a recommended grid should have, in limits
-PATIENCE = 3  # actions in a row; a heater that jumps has sharper flows for a moment
+AIM = 0.3  # shares of a recommended grid, relative to these limits
+PATIENCE = 3  # consecutive actions; the flow is sharper for a moment after a heater jumps
 
 
 class UnresolvedFlow(UserWarning):
-    """The grid is too coarse: Nusselt numbers are off by about 1 % or more. The message has a grid that would do."""
+    """The grid is too coarse: Nusselt numbers are off by about 1 % or more. The message suggests a grid."""
 
 
 class Resolved:
-    """Looks at N flows after every action, until one is found that the grid does not resolve; then warns, once.
+    """Checks N flows after every action and warns once if the grid does not resolve one of them.
 
     Args:
-        cell: whose settings the warning speaks of.
-        solver: its solver.
-        count: N.
+        cell: settings that the warning mentions.
+        solver: the cell's solver.
+        count: number of worlds, N.
     """
 
     def __init__(self, cell: Cell, solver: Solver, count: int) -> None:
         self.cell, self.warned = cell, False
-        self._above = np.zeros(count, np.int64)  # actions in a row
+        self._above = np.zeros(count, np.int64)  # consecutive actions above the limits
         points = solver.collocation
-        # Near the plates the heaters' pattern stands in the last modes, however well the flow is resolved.
+        # Near the plates the last modes contain the heaters' pattern, however well the flow is resolved.
         inner = np.arange(1, cell.points - 1)
         away = (inner > cell.points // 4) & (inner < cell.points - 1 - cell.points // 4)
         self._weights, self._away = solver.tensor(points.weights[1:-1]), solver.tensor(points.weights[1:-1] * away)
         self._between, self._plates = (
             solver.tensor(points.to_coefficients[:, part].T) for part in (slice(1, -1), [0, -1])
         )
-        # Rolls that repeat within the box leave wavenumbers out: a quarter has some of theirs.
+        # Rolls that repeat within the box use only some wavenumbers, but a quarter of all includes some of these.
         self._last_x, self._last_z = math.ceil(len(solver.wavenumbers) / 4), max(2, cell.points // 6)
 
     def look(self, state: State, fields: Fields, active: NDArray[np.bool_]) -> None:
-        """Warn where an active world [N] is not resolved."""
+        """Warn if an active world [N] is not resolved."""
         if self.warned:
             return
         shares = self.shares(state, fields).cpu().numpy() / LIMITS[:, None]
@@ -58,10 +58,10 @@ class Resolved:
             warnings.warn(self._message(max(temperature, vorticity), along_z), UnresolvedFlow, stacklevel=5)
 
     def shares(self, state: State, fields: Fields) -> Tensor:
-        """The last modes' shares in the variations, as roots of energies [3, N].
+        """The shares of the last modes in the variations, as roots of energies [3, N].
 
-        That is of a quarter of the wavenumbers, in the temperature away from the plates and in the vorticity; and of a
-        sixth of the polynomials, in the temperature.
+        These are the last quarter of the wavenumbers, for the temperature away from the plates and for the vorticity,
+        and the last sixth of the polynomials, for the temperature.
         """
         plates = state.temperature[..., [0, -1]] @ self._plates
         by_polynomial = (fields.temperature @ self._between + plates).square().sum((0, 1))
@@ -71,7 +71,7 @@ class Resolved:
 
     def _along_x(self, field: Tensor, weights: Tensor) -> Tensor:
         by_wavenumber = (field.square() @ weights).sum(1)
-        # A fluid at rest has no variations, and rounding errors only.
+        # A fluid at rest has no variations except rounding errors.
         return by_wavenumber[-self._last_x :].sum(0) / by_wavenumber[1:].sum(0).clamp(min=1e-10)
 
     def _message(self, along_x: float, along_z: float) -> str:
@@ -84,7 +84,7 @@ class Resolved:
         )
 
     def _time_step(self, columns: int) -> float:
-        """One with the Courant number of now, in few digits; an action has to be a multiple of it."""
+        """A time step with the current Courant number, in few digits, of which an action is a multiple."""
         least = math.ceil(self.cell.steps_per_action * columns / self.cell.columns)
         for steps in range(least, 2 * least):
             if abs(steps * round(self.cell.action_time / steps, 5) - self.cell.action_time) < 1e-9:
@@ -93,9 +93,9 @@ class Resolved:
 
 
 def _enough(have: int, share: float, multiple: int) -> int:
-    """How many bring a share, in limits, to the aim: its logarithm was found to go with their number to the 1.5."""
+    """The number of modes for the target share. Its logarithm was found to scale with this number to the power 1.5."""
     if share <= 1:
         return have
-    typical = 0.15  # a limit
+    typical = 0.15  # of the limit
     times = (math.log(AIM * typical) / math.log(min(share * typical, 0.5))) ** (2 / 3)
     return multiple * math.ceil(have * max(1.25, times) / multiple)

@@ -1,4 +1,4 @@
-"""An episode in a few numbers that tell what control did from what the number of rolls did."""
+"""Measures of an episode that separate the effect of control from that of the number of rolls."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ __all__ = ["EpisodeScore"]
 
 
 class EpisodeScore:
-    """Nusselt number and pairs of rolls of N worlds, action by action.
+    """Records the Nusselt number and the pairs of rolls of N worlds at every action.
 
     Args:
-        count: N.
-        actions: in an episode.
+        count: number of worlds, N.
+        actions: number of actions in an episode.
     """
 
     def __init__(self, count: int, actions: int) -> None:
@@ -21,18 +21,19 @@ class EpisodeScore:
         self.pairs = np.zeros((count, actions), np.int64)
 
     def add(self, elapsed: NDArray[np.int64], chosen: NDArray[np.bool_], nusselt: Any, pairs: Any) -> None:
-        """Note an action of the chosen worlds; ``elapsed`` [N] counts it already."""
+        """Record an action of the chosen worlds; ``elapsed`` [N] includes it."""
         rows = np.flatnonzero(chosen)
         self.nusselt[rows, elapsed[rows] - 1] = nusselt[rows]
         self.pairs[rows, elapsed[rows] - 1] = pairs[rows]
 
     def measures(self, world: int, elapsed: int) -> dict[str, float]:
-        """A finished episode.
+        """The measures of a finished episode.
 
-        ``nusselt``: mean over the second half. ``one_pair``: 1 where there is one pair of rolls at the end.
-        ``actions_to_one_pair``: how many actions until there is one pair for good. ``nusselt_one_pair``: mean from then
-        on; ``nusselt_before``: mean until then, or over the whole episode. What has no value is left out: the first two
-        where there never is one pair for good, the last where there is from the start.
+        ``nusselt``: mean over the second half. ``one_pair``: 1 if there is one pair of rolls at the end.
+        ``actions_to_one_pair``: number of actions until one pair remains. ``nusselt_one_pair``: mean from then on.
+        ``nusselt_before``: mean until then, or over the whole episode. Measures without a value are omitted:
+        ``actions_to_one_pair`` and ``nusselt_one_pair`` if no single pair remains, ``nusselt_before`` if there is one
+        from the start.
         """
         nusselt, pairs = self.nusselt[world, :elapsed], self.pairs[world, :elapsed]
         others = np.flatnonzero(pairs != 1)

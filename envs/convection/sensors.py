@@ -1,4 +1,4 @@
-"""What is measured: probes of velocity and temperature, each agent's view of them, and Nusselt numbers."""
+"""Sensors: probes of velocity and temperature, each agent's window of them, and Nusselt numbers."""
 
 import numpy as np
 import torch
@@ -11,14 +11,14 @@ from agentgym.envs.convection.solver import Fields, Solver, State
 
 __all__ = ["NusseltNumbers", "Probes", "mirrored_window", "windows"]
 
-VELOCITY_SCALE, TEMPERATURE_SCALE = 1.5, 2.0  # Vignon et al. 2023, released code
+VELOCITY_SCALE, TEMPERATURE_SCALE = 1.5, 2.0  # as in the released code of Vignon et al. 2023
 
 
 class Probes:
-    """Reads u, w and T at ``columns_per_heater`` places above every heater, symmetric about its middle.
+    """Probes of u, w and T at ``columns_per_heater`` positions above every heater, symmetric about its middle.
 
-    The fields are evaluated as the Fourier and Chebyshev series that they are, so a flow that is shifted by a heater,
-    or mirrored, is read as the shifted or mirrored numbers, to rounding.
+    The Fourier and Chebyshev series of the fields are evaluated exactly, so a flow that is shifted by one heater, or
+    mirrored, gives shifted or mirrored readings, up to rounding.
     """
 
     def __init__(self, cell: Cell, solver: Solver) -> None:
@@ -35,7 +35,7 @@ class Probes:
         return 3, len(self.cell.heights), self.columns
 
     def read(self, state: State, fields: Fields) -> Tensor:
-        """u, w and T (from the mean of the plates), unscaled: [N, 3, heights, columns], of a state and its fields."""
+        """Unscaled u, w and T (relative to the plates' mean) of a state and its fields, [N, 3, heights, columns]."""
         plates = state.temperature[..., [0, -1]] @ self._plates
         u = self._at(self._values, fields.velocity_x @ self._between)
         w = self._at(self._slopes, fields.stream @ self._between)
@@ -43,20 +43,20 @@ class Probes:
         return torch.stack((u, w, temperature), dim=1)
 
     def _at(self, places: Tensor, coefficients: Tensor) -> Tensor:
-        """[K, 2, N, heights] to [N, heights, columns]."""
+        """Evaluate coefficients [K, 2, N, heights] at positions, to [N, heights, columns]."""
         _, _, worlds, heights = coefficients.shape
         return (places @ coefficients.reshape(places.shape[1], -1)).reshape(-1, worlds, heights).permute(1, 2, 0)
 
     def scaled(self, readings: Tensor) -> Tensor:
-        """Readings as an agent sees them."""
+        """Scale readings for observations."""
         velocity, temperature = readings[:, :2] * VELOCITY_SCALE, readings[:, 2:]
         return torch.cat((velocity, TEMPERATURE_SCALE * (temperature - self.cell.temperature_offset)), dim=1)
 
 
 def windows(cell: Cell) -> NDArray[np.int64]:
-    """For each agent, which entries of the flattened observation it sees, [A, F]: those around its own heater.
+    """The entries of the flattened observation in each agent's window, [A, F]: those around its own heater.
 
-    Heater k sees heaters k - S // 2 to k + S - S // 2 - 1 of a ring; an even window that is not the whole ring reaches
+    Agent k observes heaters k - S // 2 to k + S - S // 2 - 1 of a ring. An even window smaller than the ring extends
     one heater further to the left.
     """
     seen, per = cell.seen_heaters, cell.columns_per_heater
@@ -69,7 +69,7 @@ def windows(cell: Cell) -> NDArray[np.int64]:
 
 
 def mirrored_window(cell: Cell) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Where each entry of a window [F] stands in the mirrored world, and with which sign: u changes it."""
+    """For each entry of a window [F], its index in the mirrored window and its sign, which is -1 for u."""
     seen, per = cell.seen_heaters, cell.columns_per_heater
     offsets = np.arange(seen) - seen // 2
     place = {offset: index for index, offset in enumerate(offsets.tolist())}
@@ -82,9 +82,9 @@ def mirrored_window(cell: Cell) -> tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
 class NusseltNumbers:
-    """Heat flux in units of what conduction alone would carry, of whole worlds and of each heater's segment.
+    """Nusselt numbers: heat flux relative to pure conduction, of whole worlds and of each heater's segment.
 
-    The heaters carry no net heat by themselves (their mean is the plate's), so nothing is to be taken off.
+    The heaters add no net heat (their mean is the plate's temperature), so no correction is needed.
     """
 
     def __init__(self, cell: Cell, solver: Solver) -> None:
@@ -92,25 +92,25 @@ class NusseltNumbers:
         self._segments = solver.tensor(segment_means(solver, cell.heaters))
 
     def volume(self, flux: Tensor) -> Tensor:
-        """[N], from the flux [2 K, N] integrated over z: 1 + H <w T> / (kappa dT), the mean over the volume."""
+        """[N], from the flux [2 K, N] integrated over z: 1 + H <w T> / (kappa dT), averaged over the volume."""
         return 1 + flux[0] / self.diffusivity
 
     def plates(self, gradients: Tensor) -> Tensor:
-        """[N], from dT/dz [N, 2] on both plates, their mean."""
+        """[N], from dT/dz [N, 2] on both plates, averaged over them."""
         return -gradients.mean(1) * self.cell.height
 
     def segments(self, flux: Tensor) -> Tensor:
-        """[N, A], the volume's number over each heater's segment. T counts from the mean of the plates.
+        """[N, A], the volume's number for each heater's segment, with T relative to the mean of the plates.
 
-        With T counted from elsewhere the number of a segment, though not their mean, would mostly be its mean w.
+        For another reference of T the number of a segment, but not the mean over segments, would mostly be its mean w.
         """
         return 1 + (self._segments @ flux).T / self.diffusivity
 
     def published(self, readings: Tensor) -> Tensor:
-        """The formula of Vignon et al.'s released code over these probes: [N] from [N, 3, heights, columns].
+        """The formula of the released code of Vignon et al. over these probes: [N] from [N, 3, heights, columns].
 
-        It averages w T over the probes without quadrature weights, takes np.gradient of T with unit spacing, and has
-        the top row first, which turns the sign of the conductive part. T counts from 0 as there: 1 at the top.
+        It averages w T over the probes without quadrature weights, applies np.gradient to T with unit spacing, and
+        starts with the top row, which reverses the sign of the conductive part. T starts from 0 as there: 1 at the top.
         """
         w, temperature = readings[:, 1], readings[:, 2] + 1.5
         gradient = torch.gradient(temperature.mean(-1), dim=1)[0].mean(1)

@@ -1,12 +1,12 @@
-"""Two-dimensional Boussinesq convection between isothermal no-slip plates, periodic in x, many worlds at once.
+"""Solver of two-dimensional Boussinesq convection between isothermal no-slip plates, periodic in x, in a batch.
 
-In units in which gravity times expansion times the plates' temperature difference is 1, the equations are
+In units in which gravity times expansion times the temperature difference of the plates is 1, the equations are
 
     du/dt + u . grad u = -grad p + nu lap u + T e_z,    nu    = sqrt(Pr H^3 / Ra)
     dT/dt + u . grad T = kappa lap T,                   kappa = sqrt(H^3 / (Ra Pr))
     div u = 0,
 
-with Ra in its usual definition, g alpha dT H^3 / (nu kappa). T is measured from the mean of the two plates: 1/2 at the
+with Ra in its usual definition, g alpha dT H^3 / (nu kappa). T is relative to the mean of the two plates: 1/2 at the
 bottom, -1/2 at the top. The velocity is (u, w) = (-d psi / dz, d psi / dx) plus a
 mean flow U(z), so its divergence vanishes by construction; the vorticity omega = dw/dx - du/dz = lap psi obeys
 
@@ -16,10 +16,11 @@ Space: Fourier modes in x, dealiased by the 2/3 rule, Chebyshev collocation in z
 scheme of Spalart, Moser and Rogers (J. Comput. Phys. 96, 1991, appendix), advection explicit, diffusion implicit.
 
 Each stage solves (L - beta dt nu L^2) psi = R and (1 - beta dt kappa L) T = R for each wavenumber. The inverses are
-formed once in float64 and kept already multiplied by what is needed next (omega, u, psi), so that no ill-conditioned
-derivative is applied in float32; the diffusion term that the next stage carries follows from omega - R and T - R. All
-products are dense matrix products: at these sizes they beat fast transforms on a CPU and suit a GPU. The equations are
-the same upside down, so along z a step works on even and odd parts, two matrices of a quarter of the size (parity.py).
+computed once in float64 and multiplied in advance by the operators for omega, u and psi, so no ill-conditioned
+derivative is applied in float32. The diffusion term that the next stage needs follows from omega - R and T - R. All
+products are dense matrix products: at these sizes they are faster than fast transforms on a CPU, and suit a GPU. The
+equations are symmetric in z, so a step works on even and odd parts, with two matrices of a quarter of the size
+(parity.py).
 """
 
 import math
@@ -43,20 +44,20 @@ ALPHA = (29 / 96, -3 / 40, 1 / 6)
 BETA = (37 / 160, 5 / 24, 1 / 6)
 GAMMA = (8 / 15, 5 / 12, 3 / 4)
 ZETA = (0.0, -17 / 60, -5 / 12)
-# The weight of the solution, as against the right-hand side, in what each stage carries over from the one before it:
+# The weight of the solution relative to the right-hand side in the term that each stage passes to the next one:
 # R + (ALPHA + BETA) dt D f, where f solves f - BETA dt D f = R, is R + CARRIED (f - R).
 CARRIED = tuple(1 + ALPHA[stage] / BETA[stage - 1] for stage in range(3))
 
 
 @dataclass(frozen=True)
 class Fluid:
-    """What flows, and in which box.
+    """The fluid and its box.
 
     Attributes:
-        rayleigh: Ra, in the usual definition with the distance of the plates as its length.
+        rayleigh: Ra, in the usual definition, based on the distance between the plates.
         prandtl: Pr.
-        height: H, distance of the plates.
-        length: of the periodic box.
+        height: H, distance between the plates.
+        length: period of the box.
     """
 
     rayleigh: float = 8e4
@@ -71,12 +72,12 @@ class Fluid:
 
     @property
     def viscosity(self) -> float:
-        """Nu, in free-fall units."""
+        """The viscosity nu, in free-fall units."""
         return math.sqrt(self.prandtl * self.height**3 / self.rayleigh)
 
     @property
     def diffusivity(self) -> float:
-        """Kappa, in free-fall units."""
+        """The thermal diffusivity kappa, in free-fall units."""
         return math.sqrt(self.height**3 / (self.rayleigh * self.prandtl))
 
 
@@ -89,7 +90,7 @@ class Resolution:
         points: Z, Chebyshev points from plate to plate.
         time_step: in free-fall times.
         dtype: torch.float32 or torch.float64.
-        device: where the arrays live.
+        device: device of the arrays.
     """
 
     columns: int = 96
@@ -106,15 +107,15 @@ class Resolution:
 
     @property
     def modes(self) -> int:
-        """K: wavenumbers 0 to K - 1 are kept, so that products of two of them alias onto none that is kept."""
+        """K: wavenumbers 0 to K - 1 are kept, so that products of two fields alias onto none of them."""
         return (self.columns - 1) // 3 + 1
 
 
 class State(NamedTuple):
-    """Right-hand sides of the stage that comes next; with them a run goes on bit for bit.
+    """Right-hand sides of the next stage, which determine the future of a run exactly.
 
-    ``vorticity`` [K, 2, N, Z - 2] (mean flow at wavenumber 0), ``temperature`` [K, 2, N, Z]: real and imaginary parts
-    by wavenumber for N worlds, on the points between the plates; the temperature's first and last are the plates' own.
+    ``vorticity`` [K, 2, N, Z - 2] (mean flow at wavenumber 0) and ``temperature`` [K, 2, N, Z] hold real and imaginary
+    parts by wavenumber for N worlds, on the interior points; the temperature's first and last are those of the plates.
     """
 
     vorticity: Tensor
@@ -122,7 +123,7 @@ class State(NamedTuple):
 
 
 class Fields(NamedTuple):
-    """Spectral fields on the points between the plates, each [K, 2, N, Z - 2].
+    """Spectral fields on the interior points, each [K, 2, N, Z - 2].
 
     f(x) = Re sum_k (f[k, 0] + i f[k, 1]) exp(2 pi i k x / length).
     """
@@ -134,10 +135,10 @@ class Fields(NamedTuple):
 
 
 class _Parts(NamedTuple):
-    """Right-hand sides within a step, by symmetry: [2, K, 2 N, h], and [2, K, 2 N, h + 1] with plates.
+    """Right-hand sides within a step, by symmetry: [2, K, 2 N, h], or [2, K, 2 N, h + 1] with plates.
 
-    In the first part omega, psi, w and T are even in z, u and the mean flow odd; in the second the other way round.
-    Rows are the real parts of all worlds, then the imaginary ones.
+    In the first part omega, psi, w and T are even in z, u and the mean flow odd; in the second it is the reverse.
+    Rows are the real parts of all worlds, followed by the imaginary ones.
     """
 
     vorticity: Tensor
@@ -145,12 +146,12 @@ class _Parts(NamedTuple):
 
 
 class StepReport(NamedTuple):
-    """What a step tells of its beginning.
+    """Diagnostics of the flow at the beginning of a step.
 
     Attributes:
         flux: [2 K, N], the advective heat flux w T integrated over z, by wavenumber.
         gradients: [N, 2], the mean of dT/dz over the bottom plate and over the top plate.
-        courant: [N], largest |u| times the highest wavenumber times the time step; sqrt(3) is the scheme's limit.
+        courant: [N], largest |u| times the highest wavenumber times the time step; the scheme's limit is sqrt(3).
     """
 
     flux: Tensor
@@ -159,11 +160,11 @@ class StepReport(NamedTuple):
 
 
 class Solver:
-    """Steps N worlds of one fluid; every method is differentiable where its inputs ask for gradients.
+    """Advances N worlds of one fluid. All methods are differentiable.
 
     Args:
-        fluid: what flows.
-        resolution: how it is resolved.
+        fluid: the fluid and its box.
+        resolution: grid and time step.
 
     Attributes:
         collocation: points, weights and derivatives along z.
@@ -180,14 +181,14 @@ class Solver:
         self._build_stages()
 
     def tensor(self, values: np.ndarray) -> Tensor:
-        """A constant with the solver's dtype, on its device."""
+        """A constant in the solver's dtype, on its device."""
         values = np.ascontiguousarray(values)
         return torch.as_tensor(values, dtype=self.resolution.dtype, device=self.resolution.device)
 
     # Matrices
 
     def synthesis(self, x: np.ndarray, derivative: bool = False) -> np.ndarray:
-        """The matrix [X, 2 K] that takes coefficients to values at ``x`` [X], or to values of the x-derivative."""
+        """The matrix [X, 2 K] that maps coefficients to values at ``x`` [X], or to values of the x-derivative."""
         angle = np.outer(x, self.wavenumbers)
         parts = (-np.sin(angle), -np.cos(angle)) if derivative else (np.cos(angle), -np.sin(angle))
         scale = self.wavenumbers[:, None] if derivative else 1.0
@@ -204,7 +205,7 @@ class Solver:
         self._to_values = self.tensor(synthesis)
         self._to_slopes = self.tensor(self.synthesis(self.x, derivative=True))
         self._dt_gradient = self.tensor(dt / 2 * gradient)  # sums over pairs of points are twice the parts
-        # Products with a velocity vanish on the plates: inner points are enough for their z-derivative, which takes
+        # Products with a velocity vanish on the plates, so interior points suffice for their z-derivative, which maps
         # odd parts to even ones and even to odd.
         vertical = blocks(-dt / 2 * self.collocation.derivative(1)[1:-1, 1:-1])[::-1]
         mean_flow = blocks(dt / 2 * np.eye(self.resolution.points - 2))[::-1]  # it gains <w omega> itself
@@ -221,7 +222,7 @@ class Solver:
         self._upside_down = self.tensor(upside_down)
 
     def _build_stages(self) -> None:
-        """For each stage, matrices [2 K, inputs, outputs] from right-hand sides to fields."""
+        """For each stage, the matrices [2 K, inputs, outputs] from right-hand sides to fields."""
         self._flow_stages, self._heat_stages = [], []
         for stage in range(3):
             implicit = BETA[stage] * self.resolution.time_step
@@ -232,7 +233,7 @@ class Solver:
             self._heat_stages.append(self._by_part(heat))
 
     def _by_part(self, matrices: list[np.ndarray]) -> Tensor:
-        """Matrices [2, outputs, inputs] of all wavenumbers as [2 K, inputs, outputs]."""
+        """Stack matrices [2, outputs, inputs] of all wavenumbers to [2 K, inputs, outputs]."""
         return self.tensor(np.stack(matrices, axis=1).swapaxes(2, 3)).flatten(0, 1)
 
     def _clamped(self, k: float, implicit: float) -> np.ndarray:
@@ -243,31 +244,31 @@ class Solver:
         return np.concatenate([blocks(rows @ inverse) for rows in (laplacian, -slope, value)], axis=1)
 
     def _mean_flow(self, implicit: float) -> np.ndarray:
-        """The same for wavenumber 0: (1 - implicit d2/dz2) U = R, U = 0 on the plates; there is no psi. Odd U first."""
+        """The same for wavenumber 0: (1 - implicit d2/dz2) U = R, U = 0 on the plates, without psi. Odd U is first."""
         slope, second = (self.collocation.derivative(order)[1:-1, 1:-1] for order in (1, 2))
         inverse = np.linalg.inv(np.eye(len(second)) - implicit * second)
         rows = (-slope @ inverse, inverse, np.zeros_like(inverse))
         return np.concatenate([blocks(each) for each in rows], axis=1)[::-1]
 
     def _heat(self, k: float, implicit: float) -> np.ndarray:
-        """The matrix from R (Z) to T (Z - 2): (1 - implicit L) T = R between the plates, T = R on them."""
+        """The matrix from R (Z) to T (Z - 2): (1 - implicit L) T = R in the interior, T = R on the plates."""
         laplacian = self.collocation.derivative(2) - k**2 * np.eye(self.resolution.points)
         laplacian[[0, -1]] = 0.0
         return np.asarray(np.linalg.inv(np.eye(len(laplacian)) - implicit * laplacian)[1:-1])
 
     @cached_property
     def _basis(self) -> tuple[np.ndarray, ...]:
-        """Clamped polynomials and their first, second and fourth derivatives between the plates."""
+        """Clamped polynomials and their first, second and fourth derivatives at the interior points."""
         basis = ClampedBasis(self.collocation)
         return tuple(basis.derivative(order)[1:-1] for order in (0, 1, 2, 4))
 
     # States
 
     def state(self, stream: np.ndarray, mean_flow: np.ndarray, temperature: np.ndarray) -> State:
-        """The state whose fields are these.
+        """The state with these fields.
 
         Args:
-            stream: float64 [K, 2, N, Z - 2], between the plates; wavenumber 0 is not used.
+            stream: float64 [K, 2, N, Z - 2], on the interior points; wavenumber 0 is not used.
             mean_flow: float64 [N, Z - 2].
             temperature: float64 [K, 2, N, Z], plates included.
         """
@@ -286,7 +287,7 @@ class Solver:
         return State(self.tensor(momentum), self.tensor(heat))
 
     def heated(self, state: State, bottom: Tensor) -> State:
-        """The state with another temperature of the bottom plate, [2 K, N] by wavenumber, from now on."""
+        """The state with a new temperature of the bottom plate, [2 K, N] by wavenumber."""
         plate = bottom.reshape(*state.temperature.shape[:3], 1)
         return State(state.vorticity, torch.cat((plate, state.temperature[..., 1:]), dim=-1))
 
@@ -297,7 +298,7 @@ class Solver:
         return Fields(*(joined(part.unbind(-2), shape[-1]).reshape(shape) for part in found))
 
     def values(self, coefficients: Tensor) -> Tensor:
-        """A spectral field [K, 2, N, ...] at the columns: [X, N, ...]."""
+        """Evaluate a spectral field [K, 2, N, ...] at the columns: [X, N, ...]."""
         _, _, *rest = coefficients.shape
         return (self._to_values @ coefficients.flatten(2).flatten(0, 1)).reshape(-1, *rest)
 
@@ -335,7 +336,7 @@ class Solver:
         return State(momentum.reshape(like.vorticity.shape), heat.reshape(like.temperature.shape))
 
     def _solve(self, parts: _Parts, stage: int) -> tuple[Fields, Fields]:
-        """The stage's fields, by part [2, K, 2 N, h] and at pairs of points [K, 2 N, 2, h]."""
+        """The fields of a stage, by part [2, K, 2 N, h] and at pairs of points [K, 2 N, 2, h]."""
         shape = (2, *parts.vorticity.shape[1:3], -1)
         flow = torch.bmm(parts.vorticity.flatten(0, 1), self._flow_stages[stage]).reshape(shape)
         temperature = torch.bmm(parts.temperature.flatten(0, 1), self._heat_stages[stage]).reshape(shape)
@@ -345,7 +346,7 @@ class Solver:
         return Fields(vorticity, velocity, stream, temperature), fields
 
     def _advection(self, fields: Fields) -> tuple[_Parts, Tensor, Tensor]:
-        """One time step's worth of advection and buoyancy between the plates, as right-hand sides; w T; u.
+        """Advection and buoyancy over one time step on the interior points, as right-hand sides; also w T and u.
 
         w T is [2 K, N * 2 h] by wavenumber, u is [X, N * 2 h], both at pairs of points.
         """
@@ -358,14 +359,14 @@ class Solver:
         heat = self._dt_gradient @ (u * temperature)
         shape = (modes, rows, 2, half)
         momentum, heat = self._sums(momentum.reshape(shape)), self._sums(heat.reshape(shape))
-        # the z-derivatives of odd parts are even, those of even parts odd
+        # z-derivatives of odd parts are even, and those of even parts are odd
         lifted, upward = self._sums(lifted.reshape(shape), -1), self._sums(flux.reshape(shape), -1)
         momentum = torch.baddbmm(momentum.flatten(0, 1), lifted.flatten(0, 1), self._dt_vertical_vorticity)
         heat = torch.baddbmm(heat.flatten(1, 2), upward.flatten(1, 2), self._dt_vertical, beta=-1.0)
         return _Parts(momentum.unflatten(0, (2, modes)), heat.unflatten(1, (modes, rows))), flux, u
 
     def _sums(self, values: Tensor, sign: float = 1) -> Tensor:
-        """Twice the parts [2, K, 2 N, h] of values at pairs of points [K, 2 N, 2, h]; with -1 the odd one first."""
+        """Twice the parts [2, K, 2 N, h] of values at pairs of points [K, 2 N, 2, h]; odd first if sign is -1."""
         first, mirrored = values.unbind(-2)
         return torch.addcmul(first, mirrored, self._signs, value=sign)
 

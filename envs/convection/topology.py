@@ -1,4 +1,4 @@
-"""Flows to start from: cached ones, brought to any cell; and what can be done to a flow without solving anything."""
+"""Initial flows: cached flows adapted to any cell, and operations on flows that need no solver."""
 
 import math
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ from agentgym.errors import InvalidParameter
 
 __all__ = ["Flow", "initial_states", "mirrored", "roll_pairs", "shifted", "solver_for", "temperature_noise"]
 
-SETTLING_TIME = 150.0  # free-fall times in which a cached flow becomes another cell's, up to this Prandtl number:
-SETTLING_PRANDTL = 1.5  # viscous flows are slower, as its root; see the card
-NOISE_MODES = 4  # wavenumbers, and half waves over the height, of the noise at the start
+SETTLING_TIME = 150.0  # free-fall times in which a cached flow adapts to another cell, up to this Prandtl number.
+SETTLING_PRANDTL = 1.5  # More viscous flows need more, by the square root of the ratio; see the card
+NOISE_MODES = 4  # wavenumbers, and half waves over the height, of the initial noise
 
 Array = NDArray[np.float64]
 
@@ -30,13 +30,13 @@ def _solver(fluid: Fluid, resolution: Resolution) -> Solver:
 
 
 def solver_for(cell: Cell, device: torch.device) -> Solver:
-    """The solver of a cell; cells of the same fluid and resolution share its matrices."""
+    """The solver of a cell. Cells with the same fluid and resolution share it."""
     return _solver(cell.fluid, cell.resolution(device))
 
 
 @dataclass(frozen=True)
 class Flow:
-    """N flows in Fourier modes along x and Chebyshev coefficients along z: a state without a grid.
+    """N flows as Fourier modes along x and Chebyshev coefficients along z, independent of a grid.
 
     Attributes:
         stream: [K, 2, N, C].
@@ -61,7 +61,7 @@ class Flow:
         return cls(stream @ inner, velocity[0, 0] @ inner, temperature @ to_coefficients.T)
 
     def state(self, solver: Solver, repeats: int = 1) -> State:
-        """The flow on a solver's grid, ``repeats`` times side by side along its box."""
+        """The flow on a solver's grid, repeated ``repeats`` times along its box."""
         modes, count = len(solver.wavenumbers), self.stream.shape[2]
         place = repeats * np.arange(len(self.stream))
         kept = place < modes
@@ -79,11 +79,11 @@ class Flow:
 def initial_states(cell: Cell, kind: str, device: torch.device) -> State:
     """All cached flows of a kind ("two-pair", "one-pair", "random") as states of a cell.
 
-    A cell of other fluid, box or grid than a preset's gets the compact preset's flow, repeated along a longer box and
-    left alone for :data:`SETTLING_TIME` and longer (random flows, which are not steady anyway, are not left to settle).
+    A cell whose fluid, box or grid is not a preset's starts from the compact preset's flow, which is repeated along a
+    longer box and evolves without control for at least :data:`SETTLING_TIME` (random flows, never steady, do not).
 
     Raises:
-        InvalidParameter: the flow of such a cell cannot be followed with its time step.
+        InvalidParameter: the flow of such a cell diverges with its time step.
     """
     return _initial_states(solver_for(cell, device), kind)
 
@@ -104,7 +104,7 @@ def _initial_states(solver: Solver, kind: str) -> State:
                     break
     if not _is_finite(state):
         raise InvalidParameter(
-            f"There is no flow to start from: it diverges, with rayleigh {solver.fluid.rayleigh:g}, prandtl "
+            f"There is no initial flow: it diverges, with rayleigh {solver.fluid.rayleigh:g}, prandtl "
             f"{solver.fluid.prandtl:g}, a box of {solver.fluid.length:g} by {solver.fluid.height:g} and a grid of "
             f"{solver.resolution.columns} x {solver.resolution.points}. Use a smaller time_step than "
             f"{solver.resolution.time_step:g}."
@@ -126,11 +126,11 @@ def _cached(preset: str, kind: str) -> Flow:
         return Flow(found["stream"], found["mean_flow"], found["temperature"])
 
 
-# Symmetries: they act on right-hand sides as on fields, since the equations are linear in them
+# Symmetries. They act on right-hand sides as on fields, since the equations are linear in them
 
 
 def shifted(solver: Solver, state: State, distance: Array) -> State:
-    """Every world [N] moved by its own distance along x."""
+    """Shift every world [N] by its own distance along x."""
     angle = np.outer(solver.wavenumbers, distance)[..., None]
     cosine, sine = solver.tensor(np.cos(angle)), solver.tensor(np.sin(angle))
 
@@ -142,7 +142,7 @@ def shifted(solver: Solver, state: State, distance: Array) -> State:
 
 
 def mirrored(state: State, which: NDArray[np.bool_]) -> State:
-    """The chosen worlds [N] with x turned to -x: T and w keep their sign; u, psi and the mean flow change it."""
+    """Reflect the chosen worlds [N] in x: T and w keep their sign; u, psi and the mean flow change it."""
     chosen = torch.as_tensor(which, device=state.vorticity.device)[:, None]
     sign = torch.where(chosen, -1.0, 1.0).to(state.vorticity.dtype)
     momentum, heat = state
@@ -152,9 +152,9 @@ def mirrored(state: State, which: NDArray[np.bool_]) -> State:
 
 
 def temperature_noise(solver: Solver, generator: np.random.Generator, deviation: float) -> Tensor:
-    """What a smooth random temperature adds to one world's ``State.temperature``: [K, 2, 1, Z], zero on the plates."""
+    """Smooth random noise for one world's ``State.temperature``: [K, 2, 1, Z], zero on the plates."""
     modes = min(NOISE_MODES, len(solver.wavenumbers) - 1)
-    scale = deviation * np.sqrt(2.0 / (modes * NOISE_MODES))  # so that the field has this standard deviation
+    scale = deviation * np.sqrt(2.0 / (modes * NOISE_MODES))  # gives the field this standard deviation
     draws = scale * generator.standard_normal((modes, 2, NOISE_MODES))
     height = (solver.collocation.reference + 1) / 2
     waves = np.sin(np.pi * np.outer(np.arange(1, NOISE_MODES + 1), height))
@@ -167,7 +167,7 @@ def temperature_noise(solver: Solver, generator: np.random.Generator, deviation:
 
 
 def roll_pairs(solver: Solver, fields: Fields) -> NDArray[np.int64]:
-    """How many pairs of rolls each world [N] has: the strongest wavenumber of w on the mid line."""
+    """The number of pairs of rolls in each world [N]: the strongest wavenumber of w at mid height."""
     middle = solver.collocation.interpolation(np.zeros(1))[0, 1:-1]
     stream = fields.stream @ solver.tensor(middle)  # [K, 2, N]
     strength = stream.norm(dim=1) * solver.tensor(solver.wavenumbers)[:, None]

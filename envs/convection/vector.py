@@ -1,4 +1,4 @@
-"""The batched door: N convection cells stepped together."""
+"""The batched convection environment."""
 
 from dataclasses import replace
 from typing import Any
@@ -27,29 +27,29 @@ STARTS = ("two-pair", "one-pair", "random", "mixed")
 
 
 class ConvectionVectorEnv(NativeVectorEnv):
-    """N worlds of :class:`agentgym.envs.convection.env.ConvectionEnv`, whose manual holds here too.
+    """A batch of N :class:`agentgym.envs.convection.env.ConvectionEnv`, stepped together.
 
     World i equals the single environment with its seed, up to the rounding of matrix products of other sizes: about
-    1e-7 of the fields a step in float32, 1e-15 in float64. Seeds, masks and autoreset modes are as in
-    :class:`agentgym.vector.NativeVectorEnv`. ``reset(options={"start": ...})`` takes another flow to start from this
-    once: "two-pair", "one-pair", "random" or "mixed".
+    1e-7 of the fields per step in float32, 1e-15 in float64. Seeds, masks and autoreset modes are as in
+    :class:`agentgym.vector.NativeVectorEnv`. ``reset(options={"start": ...})`` uses another initial flow for one
+    episode: "two-pair", "one-pair", "random" or "mixed".
 
     Args:
-        num_envs: N.
+        num_envs: number of worlds, N.
         preset: "compact" or "vignon2023".
         autoreset_mode: Gymnasium's ``AutoresetMode``: NEXT_STEP, SAME_STEP or DISABLED.
         device: "cpu", "cuda" or "auto".
         render_mode: "rgb_array" or None.
-        max_episode_steps: a time limit, where it is below the cell's ``actions``; Gymnasium's ``make_vec`` gives it.
-        changes: settings other than the preset's, see :class:`agentgym.envs.convection.presets.Cell`.
+        max_episode_steps: a time limit, if it is below the cell's ``actions``; passed by Gymnasium's ``make_vec``.
+        changes: settings that override the preset's, see :class:`agentgym.envs.convection.presets.Cell`.
 
     Attributes:
         cell: all settings.
-        agent_windows: int64 [A, F], what of the flattened observation each agent sees.
-        agent_mirror: where each entry of a window stands in the mirrored world, and with which sign.
+        agent_windows: int64 [A, F], the entries of the flattened observation that each agent observes.
+        agent_mirror: for each entry of a window, its index in the mirrored window and its sign.
 
     Raises:
-        Diverged: by ``step``, a flow became too fast for the time step.
+        Diverged: raised by ``step`` if a flow became too fast for the time step.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012  (Gymnasium's shape)
@@ -79,7 +79,7 @@ class ConvectionVectorEnv(NativeVectorEnv):
         self.agent_windows, self.agent_mirror = windows(self.cell), mirrored_window(self.cell)
         self.score = EpisodeScore(num_envs, self.cell.actions)
         self._base = None if self.cell.residual_on == "zero" else controllers(self.cell)[self.cell.residual_on]
-        # What was seen last: the mean over an action's end, which a fresh look at the flows does not give again.
+        # The last observations: they are means over the end of an action and cannot be computed from the current flows.
         self._shown = np.zeros(self.observation_space.shape or (), np.float32)
         self._painter: Painter | None = None
 
@@ -102,7 +102,7 @@ class ConvectionVectorEnv(NativeVectorEnv):
         return {}
 
     def _advance(self, actions: NDArray[np.float64], active: NDArray[np.bool_]) -> Step:
-        """Hold the actions [N, A], or what ``residual_on`` makes of them, for one action time."""
+        """Hold the actions [N, A], corrected according to ``residual_on``, for one action time."""
         outcome = self.world.act(self._corrected(actions), active)
         self._shown[active] = outcome.observation[active]
         self.score.add(self.world.elapsed, active, outcome.nusselt, outcome.roll_pairs)
@@ -117,7 +117,7 @@ class ConvectionVectorEnv(NativeVectorEnv):
         return Step(scale * (offset - outcome.rewarded), np.zeros(self.num_envs, bool), truncated, infos)
 
     def _corrected(self, actions: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Commands [N, A]: the base controller's, which are within [-1, 1] already, plus the actions, cut again."""
+        """Commands [N, A]: the base controller's, already within [-1, 1], plus the actions, clipped again."""
         if self._base is None:
             return actions
         return np.clip(self._base.predict(self._shown)[0] + actions, -1.0, 1.0)
@@ -147,16 +147,16 @@ class ConvectionVectorEnv(NativeVectorEnv):
         self._shown = np.array(state["shown"])
 
     def _frame(self, world: int) -> NDArray[np.uint8]:
-        """uint8 [height, width, 3]: temperature, velocity arrows and the heaters below."""
+        """A frame, uint8 [height, width, 3]: temperature, velocity arrows and the heaters below."""
         self._painter = self._painter or Painter(self.cell, self.world.solver)
         return self._painter.frame(self.world, world)
 
 
 def torch_device(name: str) -> torch.device:
-    """The device of that name; "auto" takes a GPU where there is one.
+    """The torch device of that name; "auto" is a GPU if there is one.
 
     Raises:
-        InvalidParameter: the device is not there.
+        InvalidParameter: no such device.
     """
     if isinstance(name, str) and name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -169,10 +169,10 @@ def torch_device(name: str) -> torch.device:
 
 
 def checked_commands(actions: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Actions as an array of ``shape``.
+    """Convert actions to an array of ``shape``.
 
     Raises:
-        InvalidAction: another shape, no numbers, or an entry that is not within [-1, 1].
+        InvalidAction: another shape, not numeric, or an entry outside [-1, 1].
     """
     try:
         commands = np.asarray(actions, np.float64)

@@ -1,4 +1,4 @@
-"""N convection cells under control: episodes as arrays in and arrays out, without Gymnasium."""
+"""The simulation of N controlled convection cells on arrays, independent of Gymnasium."""
 
 import math
 from collections.abc import Sequence
@@ -20,26 +20,26 @@ from agentgym.seeding import restore, state_of, stream
 
 __all__ = ["Diverged", "Outcome", "World"]
 
-COURANT_LIMIT = math.sqrt(3.0)  # of the scheme on the imaginary axis
-ONE_PAIR_SHARE = 0.5  # of the episodes that start "mixed"
+COURANT_LIMIT = math.sqrt(3.0)  # stability limit of the scheme on the imaginary axis
+ONE_PAIR_SHARE = 0.5  # of the "mixed" episodes
 
 Array = NDArray[np.float64]
 
 
 class Diverged(RuntimeError):
-    """The flow of a world left what the time step can follow; the message names the world and says what to do."""
+    """The flow of a world became too fast for the time step. The message names the world and suggests a change."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an action did to N worlds.
+    """The results of one action in N worlds.
 
     Attributes:
         observation: float32 [N, 3, heights, columns].
-        nusselt: [N], the volume's Nusselt number, mean over the action.
-        rewarded: [N], the Nusselt number that the reward is made of.
-        local: [N, A], the same of each heater's segment.
-        roll_pairs: [N], how many pairs of rolls there are now.
+        nusselt: [N], the volume's Nusselt number, averaged over the action.
+        rewarded: [N], the Nusselt number used in the reward.
+        local: [N, A], the same for each heater's segment.
+        roll_pairs: [N], the current number of pairs of rolls.
     """
 
     observation: NDArray[np.float32]
@@ -51,7 +51,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Measured:
-    """Sums over an action's solver steps, and the readings at its end; all differentiable."""
+    """Sums over an action's solver steps, and the readings at its end. All are differentiable."""
 
     state: State
     fields: Fields
@@ -63,12 +63,12 @@ class _Measured:
 
 
 class World:
-    """N cells with their own flows, heaters and random streams.
+    """N cells, each with its own flow, heaters and random streams.
 
     Args:
-        cell: what all of them are.
-        count: N.
-        device: where the flows live.
+        cell: settings of all cells.
+        count: number of cells, N.
+        device: device of the flows.
 
     Attributes:
         state: the flows.
@@ -85,25 +85,25 @@ class World:
         self._profile = self.solver.tensor(cell.amplitude * profile)
         self._plate = torch.zeros(len(profile), 1, dtype=self._profile.dtype, device=device)
         self._plate[0] = 0.5
-        # What worlds hold before their first reset; it also finds out whether there is a flow to start from.
+        # The flows before the first reset. Computing them also checks that there are initial flows for this cell.
         first = topology.initial_states(cell, "random" if cell.start == "random" else "two-pair", device)
         self.state = State(*(part[:, :, [0] * count].clone() for part in first))
         self.warmth = torch.zeros(count, cell.heaters, dtype=self._profile.dtype, device=device)
         self.elapsed = np.zeros(count, np.int64)
-        self._broken = np.zeros((count, cell.heaters), bool)  # heaters that do not obey
-        self._held = np.zeros((count, cell.heaters))  # the commands that those hold
+        self._broken = np.zeros((count, cell.heaters), bool)  # heaters that ignore commands
+        self._held = np.zeros((count, cell.heaters))  # the commands that they hold
         self._begun = np.zeros(count, bool)
         self._streams: list[dict[str, np.random.Generator]] = [{} for _ in range(count)]
 
     # Episodes
 
     def seed(self, index: int, seed: int) -> None:
-        """Fix everything in one world from here on; its next episode does not go on from the last one."""
+        """Seed one world. Its next episode does not continue the last one."""
         self._begun[index] = False
         self._streams[index] = {name: stream(seed, "convection", name) for name in ("start", "heaters")}
 
     def start(self, chosen: Sequence[int], kind: str | None = None) -> None:
-        """Begin an episode in the chosen worlds, from the cell's kind of flow or the one that is given."""
+        """Start an episode in the chosen worlds, from the cell's kind of flow or the given one."""
         with torch.no_grad():
             for index in chosen:
                 self._start(index, kind or self.cell.start)
@@ -138,10 +138,10 @@ class World:
     # Time
 
     def act(self, commands: Array, active: NDArray[np.bool_]) -> Outcome:
-        """Hold commands [N, A], each from -1 to 1, for one action in the active worlds [N]; the others stay.
+        """Hold commands [N, A] in [-1, 1] for one action in the active worlds [N]. The others do not change.
 
         Raises:
-            Diverged: a flow is not finite any more, or too fast for the time step.
+            Diverged: a flow is no longer finite, or too fast for the time step.
         """
         told = np.where(self._broken, self._held, commands)
         with torch.no_grad():
@@ -208,7 +208,7 @@ class World:
         )  # fmt: skip
 
     def observe(self) -> NDArray[np.float32]:
-        """The observation of the flows as they are, float32 [N, 3, heights, columns]."""
+        """The observation of the current flows, float32 [N, 3, heights, columns]."""
         with torch.no_grad():
             return self._as_seen(self.probes.read(self.state, self.solver.fields(self.state)))
 
@@ -219,7 +219,7 @@ class World:
     # Saving
 
     def get_state(self) -> dict[str, Any]:
-        """Everything that the worlds' future depends on, as arrays and plain values."""
+        """The state that determines the worlds' future, as arrays and plain values."""
         return {
             "vorticity": _array(self.state.vorticity), "temperature": _array(self.state.temperature),
             "warmth": _array(self.warmth), "elapsed": self.elapsed.copy(), "broken": self._broken.copy(),
@@ -228,10 +228,10 @@ class World:
         }  # fmt: skip
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Put back what :meth:`get_state` gave.
+        """Restore a state that :meth:`get_state` returned.
 
         Raises:
-            InvalidParameter: it is another cell's or another number of worlds'.
+            InvalidParameter: the state is of another cell or another number of worlds.
         """
         shapes = {name: np.shape(state[name]) for name in ("vorticity", "temperature", "warmth")}
         own = {"vorticity": self.state.vorticity, "temperature": self.state.temperature, "warmth": self.warmth}

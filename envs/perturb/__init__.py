@@ -1,4 +1,4 @@
-"""What goes wrong between an agent and its world: observation, action, reward and dynamics perturbations.
+"""Perturbations of observations, actions, rewards and dynamics, for any environment.
 
 >>> import gymnasium
 >>> env = perturb(gymnasium.make("Pendulum-v1"), ObservationNoise(std=0.05), ActionDelay(steps=2))
@@ -6,7 +6,7 @@
 >>> info["perturbed"]
 {'ObservationNoise': True, 'ActionDelay': False}
 
-The card, README.md, lists every effect with its formula and source.
+README.md, the card, lists every effect with its formula and source.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""What can go wrong between the agent's choice and the actuator: settings only, the mathematics is in processes.py."""
+"""Settings of perturbations of the action. processes.py implements them."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -34,9 +34,9 @@ _ANY_SPACE = "StickyAction and ActionDelay"
 
 @dataclass(frozen=True)
 class ActionPerturbation(SignalPerturbation):
-    """An effect on the action. What an actuator cannot do is clipped to the action space.
+    """Base of effects on the action. Results are clipped to the action space.
 
-    ``info["perturbed_clipped"]`` says when.
+    ``info["perturbed_clipped"]`` reports when.
     """
 
     changes: ClassVar[Literal["action"]] = "action"
@@ -47,8 +47,8 @@ class ActionNoise(ActionPerturbation):
     """Gaussian noise: a + std scale ξ, clipped to the action space.
 
     Args:
-        std: standard deviation, one number or one a dimension; in the action's units, or in units of ``scale``.
-        scale: the size of each dimension, or "half_range": half the distance between its bounds.
+        std: standard deviation, one number or one per dimension, in the action's units or in units of ``scale``.
+        scale: the unit of each dimension, or "half_range": half the distance between its bounds.
     """
 
     std: Numbers = 0.1
@@ -66,22 +66,22 @@ class ActionNoise(ActionPerturbation):
 
 @dataclass(frozen=True)
 class TimeCorrelatedActionNoise(ActionPerturbation):
-    """Gaussian noise that swells and ebbs: a + std scale (1 - exp(-0.01 t)) sin(t) ξ, clipped to the action space.
+    """Gaussian noise of varying size: a + std scale (1 - exp(-0.01 t)) sin(t) ξ, clipped to the action space.
 
-    The noise of the stochastic MuJoCo tasks of Yang et al., "Dichotomy of Control" (arXiv 2210.13435), where std is
-    called σ and goes from 0 to 1. What the paper leaves open, and what is done here:
+    This is the noise of the stochastic MuJoCo tasks of Yang et al., "Dichotomy of Control" (arXiv 2210.13435), where
+    std is called σ and ranges from 0 to 1. The paper leaves some details open; this implementation makes these choices:
 
-    - its standard deviation is negative for half of the time; of a symmetric ξ only the size counts;
-    - t counts the steps of the episode from 0, so the first action is not disturbed, and is in radians: the noise
-      ebbs about every three steps, and is at full size after some 300;
-    - "time-correlated" is the size alone: ξ is drawn anew in every step and dimension, so the noise of one step says
-      nothing about the sign of the next;
-    - std is in the units of the action. With ``scale="half_range"`` it is in half ranges, which for actions in [-1, 1]
-      is the same.
+    - The factor of ξ is negative for half of the time. Since ξ is symmetric, only its magnitude matters.
+    - t counts the steps of the episode from 0, so the first action is not perturbed, and is in radians: the noise
+      vanishes about every three steps, and reaches full size after about 300.
+    - Only the magnitude is correlated in time: ξ is drawn independently for every step and dimension, so the noise of
+      one step contains no information about the sign of the next.
+    - std is in the units of the action. With ``scale="half_range"`` it is in half ranges, which is the same for actions
+      in [-1, 1].
 
     Args:
-        std: standard deviation at full size, one number or one a dimension.
-        scale: the size of each dimension, or "half_range": half the distance between its bounds.
+        std: standard deviation at full size, one number or one per dimension.
+        scale: the unit of each dimension, or "half_range": half the distance between its bounds.
     """
 
     std: Numbers = 0.5
@@ -99,10 +99,10 @@ class TimeCorrelatedActionNoise(ActionPerturbation):
 
 @dataclass(frozen=True)
 class ActionDelay(ActionPerturbation):
-    """The action chosen ``steps`` steps ago; before there is one, the action nearest to zero.
+    """Executes the action of ``steps`` steps ago; before there is one, the action nearest to zero.
 
     Args:
-        steps: how late actions arrive.
+        steps: delay in steps.
     """
 
     steps: int = 1
@@ -118,13 +118,13 @@ class ActionDelay(ActionPerturbation):
 
 @dataclass(frozen=True)
 class StickyAction(ActionPerturbation):
-    """The action executed last is executed again (Machado et al. 2018, section 5.2).
+    """Repeats the action executed last (Machado et al. 2018, section 5.2).
 
     The first action of an episode is never replaced.
 
     Args:
-        probability: that the last action sticks; 0.25 in the paper.
-        duration: for how many steps it then sticks.
+        probability: probability that the last action is repeated; 0.25 in the paper.
+        duration: for how many steps it is then repeated.
     """
 
     probability: float = 0.25
@@ -141,15 +141,15 @@ class StickyAction(ActionPerturbation):
 
 @dataclass(frozen=True)
 class ActionGainDrift(ActionPerturbation):
-    """A wearing actuator: g a, with g = 1 at the episode's start and g <- clip(g + rate + std ξ, low, high) each step.
+    """A wearing actuator: g a, with g = 1 at first and g <- clip(g + rate + std ξ, low, high) at every step.
 
-    Every dimension's gain walks on its own. The product is clipped to the action space.
+    Each dimension has its own gain. The product is clipped to the action space.
 
     Args:
-        std: standard deviation of the gain's change in a step.
-        rate: mean change of the gain in a step (negative: it weakens).
-        low: least gain.
-        high: greatest gain.
+        std: standard deviation of the gain's change per step.
+        rate: mean change of the gain per step; negative if it weakens.
+        low: lower bound of the gain.
+        high: upper bound of the gain.
     """
 
     std: float = 0.01
@@ -172,17 +172,18 @@ class ActionGainDrift(ActionPerturbation):
 
 @dataclass(frozen=True)
 class ActionMixture(ActionPerturbation):
-    """The agent's action mixed with another policy's: (1 - w) a + w a'.
+    """A mixture of the agent's action and another policy's: (1 - w) a + w a'.
 
-    This is the noisy action robust MDP of Tessler et al. (2019), which RRLS (Zouitine et al. 2024) has as a wrapper.
+    This is the noisy action robust MDP of Tessler et al. (2019), which RRLS (Zouitine et al. 2024) provides as a
+    wrapper.
 
-    Discrete actions cannot be averaged: there a' replaces a with probability w, the
+    Discrete actions cannot be averaged, so a' replaces a with probability w. This is the
     probabilistic action robust MDP of the same paper.
 
     Args:
         policy: "random" (uniform over the action space), "zero" (the action nearest to zero), or a function
-            ``observations [M, ...] -> actions [M, ...]`` that treats each row on its own. It is given the observation
-            as it is at this effect's place in the stack: the true one where the effect stands first.
+            ``observations [M, ...] -> actions [M, ...]`` that treats each row independently. It receives the
+            observation at this effect's position in the stack, which is the true one if the effect comes first.
         weight: w, from 0 to 1.
     """
 
@@ -199,8 +200,8 @@ class ActionMixture(ActionPerturbation):
     def process(self, signal: Signal, worlds: int) -> Process:
         if signal.kind == "object":
             raise InvalidParameter(
-                f"ActionMixture mixes Box or (Multi)Discrete actions; here it meets the {signal.name}. "
-                f"{_ANY_SPACE} take any space."
+                f"ActionMixture needs Box or (Multi)Discrete actions; here it meets the {signal.name}. "
+                f"{_ANY_SPACE} support any space."
             )
         return Mix(signal, worlds, self.weight, self.policy)
 
@@ -208,6 +209,6 @@ class ActionMixture(ActionPerturbation):
 def _check_noise(owner: ActionNoise | TimeCorrelatedActionNoise) -> None:
     check_numbers(owner, "std", 0.0)
     if isinstance(owner.scale, str):
-        check_choice(owner, "scale", ("half_range",), "or a number, or one a dimension")
+        check_choice(owner, "scale", ("half_range",), "or a number, or one per dimension")
     elif owner.scale is not None:
         check_numbers(owner, "scale", 0.0)

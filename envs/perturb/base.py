@@ -1,4 +1,4 @@
-"""What the settings of all perturbations share: the firing rule, checks at construction, and a form JSON can hold."""
+"""Base classes of the settings of perturbations: when they fire, validation, and conversion to JSON values."""
 
 import math
 from dataclasses import dataclass, fields
@@ -28,34 +28,34 @@ __all__ = [
 ]
 
 Numbers: TypeAlias = float | tuple["Numbers", ...]
-"""One number for every dimension, or (nested as the value's shape is) one a dimension."""
+"""One number for every dimension, or (nested like the value) one per dimension."""
 
 
 MOST_LATE = 100_000
-"""Steps by which a delay may be late: it remembers as many values a world."""
+"""The largest delay in steps. A delay stores this many values per world."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Perturbation:
-    """The settings of one effect.
+    """Base of the settings of an effect.
 
-    They hold no state: the same object may perturb many environments.
+    They have no state: the same object can perturb many environments.
     """
 
     changes: ClassVar[Literal["observation", "action", "reward", "dynamics"]]
 
     def __post_init__(self) -> None:
-        """Check the settings.
+        """Validate the settings.
 
         Raises:
-            InvalidParameter: a setting is not what it may be.
+            InvalidParameter: a setting is not allowed.
         """
 
     def to_config(self) -> dict[str, Any]:
-        """The settings as plain values; ``from_config`` reads them back.
+        """The settings as plain values, which ``from_config`` reads.
 
         Raises:
-            InvalidParameter: a setting is a function, which has no such form.
+            InvalidParameter: a setting is a function, which cannot be written.
         """
         values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         for name, value in values.items():
@@ -66,17 +66,17 @@ class Perturbation:
 
 @dataclass(frozen=True, kw_only=True)
 class SignalPerturbation(Perturbation):
-    """An effect on the observation, the action or the reward, and when it fires.
+    """Base of effects on observation, action or reward, with a rule for when they fire.
 
-    The effect fires at the events ``start, start + every, start + 2 every, ...`` before ``stop``, at each of them with
-    ``probability``. Events are counted in every episode: the first action and its reward are event 0; the observation
-    of reset is event 0 and the observation after the first step is event 1.
+    The effect can fire at the events ``start, start + every, start + 2 every, ...`` before ``stop``, each time with
+    ``probability``. Events are counted per episode: the first action and its reward are event 0; the observation
+    of reset is event 0, and the observation after the first step is event 1.
 
     Args:
-        probability: that it fires at an event where it may.
-        start: the first event at which it may.
-        stop: the first event from which on it may no longer (None: never stops).
-        every: the number of events from one to the next at which it may.
+        probability: probability of firing at such an event.
+        start: the first event at which it can fire.
+        stop: the first event from which on it can no longer fire; None: no end.
+        every: distance between two such events.
     """
 
     probability: float = 1.0
@@ -92,10 +92,10 @@ class SignalPerturbation(Perturbation):
             check_whole(self, "stop", self.start)
 
     def process(self, signal: Signal, worlds: int) -> "Process":
-        """The effect at work on ``signal`` in ``worlds`` worlds.
+        """The implementation of the effect for ``signal`` in ``worlds`` worlds.
 
         Raises:
-            InvalidParameter: it cannot change such a signal, or a setting does not fit the signal's shape.
+            InvalidParameter: the effect does not support the signal, or a setting does not fit its shape.
         """
         raise NotImplementedError
 
@@ -103,18 +103,18 @@ class SignalPerturbation(Perturbation):
 def check_number(
     owner: Perturbation, field: str, low: float = -math.inf, high: float = math.inf, *, above: bool = False
 ) -> None:
-    """Check that a setting is one finite number within [low, high] (``above``: above low); keep it as a float."""
+    """Check that a setting is a finite number in [low, high] (``above``: above low), and convert it to a float."""
     object.__setattr__(owner, field, finite_number(_name(owner, field), getattr(owner, field), low, high, above=above))
 
 
 def check_numbers(owner: Perturbation, field: str, low: float = -math.inf) -> None:
-    """Check that a setting is one finite number or one a dimension, and keep it as a float or nested tuples."""
+    """Check that a setting is one finite number or one per dimension, and convert it to a float or nested tuples."""
     value, name = plain(getattr(owner, field)), _name(owner, field)
     if not isinstance(value, list | tuple):
         check_number(owner, field, low)
         return
     if not (flat := _flatten(value)):
-        raise InvalidParameter(f"{name} is empty; it must be a finite number, or one a dimension.")
+        raise InvalidParameter(f"{name} is empty; it must be a finite number, or one per dimension.")
     for item in flat:
         finite_number(f"An entry of {name}", item, low)
     try:
@@ -125,7 +125,7 @@ def check_numbers(owner: Perturbation, field: str, low: float = -math.inf) -> No
 
 
 def check_whole(owner: Perturbation, field: str, low: int, high: int = 2**63 - 1) -> None:
-    """Check that a setting is an integer of at least ``low``, and of at most ``high``."""
+    """Check that a setting is an integer from ``low`` to ``high``."""
     object.__setattr__(owner, field, whole_number(_name(owner, field), getattr(owner, field), low, high))
 
 
@@ -134,7 +134,7 @@ def _name(owner: Perturbation, field: str) -> str:
 
 
 def check_choice(owner: Perturbation, field: str, allowed: tuple[str, ...], otherwise: str = "") -> None:
-    """Check that a setting is one of a few names."""
+    """Check that a setting is one of some names."""
     value = getattr(owner, field)
     if not isinstance(value, str) or value not in allowed:
         names = " or ".join(repr(name) for name in allowed)
@@ -142,25 +142,25 @@ def check_choice(owner: Perturbation, field: str, allowed: tuple[str, ...], othe
 
 
 def needs_numbers(owner: Perturbation, signal: Signal, instead: str) -> None:
-    """Refuse a signal that is not of numbers; ``instead`` names effects that take any.
+    """Refuse a signal that is not numeric; ``instead`` names effects that support any.
 
     Raises:
         InvalidParameter: the message names the effect and the space.
     """
     if signal.kind != "numbers":
         raise InvalidParameter(
-            f"{type(owner).__name__} computes with numbers and needs a Box; here it meets the {signal.name}. "
-            f"{instead} take any space."
+            f"{type(owner).__name__} needs a Box, because it computes with numbers; here it meets the {signal.name}. "
+            f"{instead} support any space."
         )
     if signal.whole and max(-float(np.min(signal.low)), float(np.max(signal.high))) > 2**53:  # type: ignore[arg-type]
         raise InvalidParameter(
-            f"{type(owner).__name__} computes with float64, which does not hold every value of the {signal.name}. "
+            f"{type(owner).__name__} computes in float64, which cannot represent every value of the {signal.name}. "
             "Give the space bounds within +-2**53."
         )
 
 
 def scaled(owner: Perturbation, field: str, signal: Signal) -> Array:
-    """The setting times the effect's ``scale`` where it has one: float64 of the signal's shape.
+    """The setting times the effect's ``scale``, if any: float64 of the signal's shape.
 
     Raises:
         InvalidParameter: the setting or the scale does not fit the signal's shape, or a bound is missing.
@@ -191,7 +191,7 @@ def _scaled(owner: Perturbation, field: str, signal: Signal) -> Array:
 
 
 def fill_of(owner: Perturbation, field: str, signal: Signal) -> Array:
-    """The setting as a value of the signal, of its shape and dtype.
+    """The setting as a value of the signal, with its shape and dtype.
 
     Raises:
         InvalidParameter: the signal cannot have that value.
@@ -210,7 +210,7 @@ def _spread(owner: Perturbation, field: str, signal: Signal) -> Array:
     except ValueError:
         raise InvalidParameter(
             f"{type(owner).__name__}.{field} has the shape {values.shape}, which does not fit the shape {signal.shape} "
-            f"of the {signal.name}. Give one number, or one a dimension."
+            f"of the {signal.name}. Give one number, or one per dimension."
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Refuse actions that are none before anything steps."""
+"""Wrappers that reject invalid actions before the environment steps."""
 
 from typing import Any
 
@@ -12,10 +12,9 @@ __all__ = ["CheckAction", "CheckVectorAction"]
 
 
 class CheckAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
-    """Raise InvalidAction for NaN, infinite, wrong-shaped or wrong-typed actions.
+    """Raise InvalidAction for actions that are NaN or infinite, or have a wrong shape or type.
 
-    Perturbed environments do so by themselves. Numbers outside a Box's bounds pass: what the actuator makes of them is
-    the environment's affair.
+    Perturbed environments do this already. Numbers outside a Box's bounds are accepted and left to the environment.
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
@@ -24,19 +23,19 @@ class CheckAction(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self._actions = Codec(env.action_space, "action")
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Check, then step."""
+        """Check the action, then step."""
         self._actions.check_action(action)
         return self.env.step(action)
 
 
 class CheckVectorAction(VectorWrapper[Any, Any, Any, Any, Any]):
-    """:class:`CheckAction` for a batch: nothing steps if one world's action is none."""
+    """:class:`CheckAction` for a batch: no world steps if one action is invalid."""
 
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
         super().__init__(env)
         self._actions = Codec(env.single_action_space, "action", env.num_envs, env.action_space)
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        """Check, then step."""
+        """Check the actions, then step."""
         self._actions.check_action(actions)
         return self.env.step(actions)

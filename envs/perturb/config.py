@@ -1,4 +1,4 @@
-"""Perturbations by name, to and from plain values."""
+"""Conversion of perturbations from plain values."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -12,19 +12,19 @@ __all__ = ["from_config"]
 
 
 def from_config(config: Mapping[str, Any]) -> Perturbation:
-    """The perturbation whose ``to_config()`` this is; settings left out keep their defaults.
+    """Create a perturbation from its ``to_config()``. Omitted settings have their defaults.
 
     >>> from_config({"type": "ObservationDelay", "steps": 2}).steps
     2
 
     Raises:
-        UnknownId: there is no effect of that type.
-        InvalidParameter: there is no "type", a setting that the effect does not have, or a value it may not have.
+        UnknownId: no such effect.
+        InvalidParameter: "type" is missing, the effect has no such setting, or a value is not allowed.
     """
     settings = dict(config)
     name = settings.pop("type", None)
     if not isinstance(name, str):
-        raise InvalidParameter(f"A perturbation's configuration names its 'type'; this one does not: {dict(config)!r}.")
+        raise InvalidParameter(f"A perturbation's configuration needs a 'type'; this one has none: {dict(config)!r}.")
     effect: type[Perturbation] = catalog.load(catalog.find("perturbation", name))
     known = [field.name for field in fields(effect)]
     if unknown := sorted(set(settings) - set(known)):

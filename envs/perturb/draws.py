@@ -1,4 +1,4 @@
-"""Random rows for a batch of worlds, each world's from its own generator."""
+"""Random numbers for a batch of worlds, each from its own generator."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,18 +15,18 @@ DrawRows = Callable[[np.random.Generator, int], NDArray[Any]]
 
 
 class Draws:
-    """One row of random numbers a world and event, drawn ahead in blocks.
+    """One row of random numbers per world and event, drawn in blocks.
 
-    A world's n-th row depends on its own generator and n alone: not on the other worlds, nor on when they take theirs.
+    The n-th row of a world depends only on its own generator and n, not on other worlds or on the order of calls.
 
     Args:
         worlds: how many worlds there are.
-        shape: of one row.
+        shape: shape of a row.
         draw: ``(generator, n) -> [n, *shape]``, equal to n calls of one row each.
-        dtype: of the rows.
+        dtype: dtype of the rows.
     """
 
-    _AHEAD = 2048  # numbers drawn at a time for a world: a block costs a few microseconds and stays in cache
+    _AHEAD = 2048  # numbers drawn at a time per world: a block costs a few microseconds and fits into the cache
 
     def __init__(
         self, worlds: int, shape: tuple[int, ...], draw: DrawRows, dtype: np.dtype[Any] | type = np.float64
@@ -37,10 +37,10 @@ class Draws:
         self._generators: list[np.random.Generator | None] = [None] * worlds
         self._index = np.arange(worlds)
         self._next = np.full(worlds, self._rows)
-        self._together: int | None = None  # the next row, where it is the same for every world
+        self._together: int | None = None  # the index of the next row, if it is the same for all worlds
 
     def reseed(self, world: int, generator: np.random.Generator) -> None:
-        """Let ``world`` draw from ``generator`` from now on."""
+        """Use ``generator`` for ``world`` from now on."""
         self._part()
         self._generators[world] = generator
         self._next[world] = self._rows
@@ -52,7 +52,7 @@ class Draws:
         return {"blocks": self._blocks.copy(), "next": self._next.copy(), "generators": generators}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Put back what :meth:`get_state` gave."""
+        """Restore a state that :meth:`get_state` returned."""
         self._together = None
         self._blocks[...], self._next[...] = state["blocks"], state["next"]
         for world, taken in enumerate(state["generators"]):
@@ -61,7 +61,7 @@ class Draws:
                 restore(generator, taken)
 
     def take(self, worlds: Worlds) -> NDArray[Any]:
-        """The next row of each of ``worlds``: [M, *shape], not to be written to."""
+        """The next row of each of ``worlds``: [M, *shape], read-only."""
         if worlds is ALL and self._meet():
             return self._take_together()
         self._part()

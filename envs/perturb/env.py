@@ -1,4 +1,4 @@
-"""The perturbed form of a single Gymnasium environment."""
+"""The wrapper that perturbs a single Gymnasium environment."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -18,19 +18,19 @@ __all__ = ["PerturbedEnv"]
 
 
 class PerturbedEnv(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs, Layer):
-    """An environment between which and its agent something goes wrong; :func:`perturb` makes it.
+    """An environment with perturbations; created by :func:`perturb`.
 
     Every step's ``info`` holds
 
-    - ``perturbed``: for each effect whether it fired (a bool);
-    - ``perturbed_clipped``: for each effect whose results may leave the space's bounds whether they were clipped;
-    - ``true_reward``: the reward of the environment, where an effect changes the reward;
-    - ``true_observation``: the observation of the environment, where it was asked for.
+    - ``perturbed``: for each effect, whether it fired (a bool);
+    - ``perturbed_clipped``: for each effect whose results may leave the space's bounds, whether they were clipped;
+    - ``true_reward``: the environment's reward, if an effect changes the reward;
+    - ``true_observation``: the environment's observation, if requested.
 
     Args:
-        env: the environment to wrap; its own random generator is never drawn from.
-        perturbations: effects or their configurations, from inside out.
-        true_observation: whether ``info`` holds the true observation.
+        env: the environment to wrap; its own random generator is not used.
+        perturbations: effects or their configurations, innermost first.
+        true_observation: whether to include the true observation in ``info``.
 
     Raises:
         InvalidParameter: an effect does not apply to this environment.
@@ -57,7 +57,7 @@ class PerturbedEnv(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs,
         self._started = False
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start an episode; ``seed`` fixes every effect's stream, without one the streams go on."""
+        """Start an episode. ``seed`` seeds every effect's stream; without it the streams continue."""
         self._edits.apply()
         observation, info = self.env.reset(seed=seed, options=options)
         self._edits.check()
@@ -69,11 +69,11 @@ class PerturbedEnv(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs,
         return self._seen(observation, info), self._report(info)
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """One step with what reaches the environment of ``action``.
+        """Step the environment with the perturbed action.
 
         Raises:
-            InvalidAction: NaN, infinity, another shape or type than the action space's; nothing was stepped.
-            ResetNeeded: there was no reset yet.
+            InvalidAction: the action has NaN, infinity, or another shape or type than the space's; nothing was stepped.
+            ResetNeeded: there has been no reset.
         """
         if not self._started:
             raise ResetNeeded("Call reset() before step().")
@@ -112,5 +112,5 @@ class PerturbedEnv(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs,
 
 
 def _recorded(perturbation: Perturbation) -> Any:
-    """As a configuration where it has one, so that the environment's spec can be written as JSON."""
+    """A perturbation's configuration if it has one, so that the environment's spec can be written as JSON."""
     return perturbation if callable(getattr(perturbation, "policy", None)) else perturbation.to_config()

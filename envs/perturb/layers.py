@@ -1,4 +1,4 @@
-"""Which perturbations an environment already has, from inside out, through all its wrappers."""
+"""The perturbations that an environment already has, found through all its wrappers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -16,19 +16,19 @@ __all__ = ["Layer", "as_perturbations", "dynamics_edits", "types_inside"]
 
 
 class Layer:
-    """What the single and the batched wrapper share."""
+    """Base of the single and the batched wrapper."""
 
     perturbations: tuple[Perturbation, ...]
     _edits: DynamicsEdits
 
     @property
     def perturbation_types(self) -> list[str]:
-        """The types of all effects from inside out, those of the wrappers inside included."""
+        """The types of all effects, including those of inner wrappers, innermost first."""
         return types_inside(self)
 
 
 def _layers(env: Any, world: int = 0) -> tuple[list[Layer], Any]:
-    """The perturbing wrappers around one world, from inside out, and what is under them."""
+    """The perturbing wrappers around one world, innermost first, and the base environment."""
     found: list[Layer] = []
     while True:
         if isinstance(env, Layer):
@@ -42,7 +42,7 @@ def _layers(env: Any, world: int = 0) -> tuple[list[Layer], Any]:
 
 
 def types_inside(env: Any) -> list[str]:
-    """The types of the perturbations that ``env`` has, from inside out (of a batch: its first world's)."""
+    """The types of the perturbations of ``env``, innermost first (for a batch, those of its first world)."""
     layers, base = _layers(env)
     types = [type(perturbation).__name__ for layer in layers for perturbation in layer.perturbations]
     if isinstance(base, AsyncVectorEnv) and base.call("has_wrapper_attr", "perturbation_types")[0]:
@@ -51,10 +51,10 @@ def types_inside(env: Any) -> list[str]:
 
 
 def as_perturbations(items: Iterable[Perturbation | Mapping[str, Any]]) -> tuple[Perturbation, ...]:
-    """The perturbations, those given as configurations made from them.
+    """The perturbations, with configurations converted.
 
     Raises:
-        InvalidParameter: one is neither.
+        InvalidParameter: an item is neither.
     """
 
     def one(item: Perturbation | Mapping[str, Any]) -> Perturbation:
@@ -63,17 +63,17 @@ def as_perturbations(items: Iterable[Perturbation | Mapping[str, Any]]) -> tuple
         if isinstance(item, Mapping):
             return from_config(item)
         raise InvalidParameter(
-            f"{item!r} is no perturbation. Give objects such as ObservationNoise(std=0.1), or their configurations."
+            f"{item!r} is not a perturbation. Give objects such as ObservationNoise(std=0.1), or their configurations."
         )
 
     return tuple(one(item) for item in items)
 
 
 def dynamics_edits(owner: Layer, env: Any, perturbations: Sequence[Perturbation]) -> DynamicsEdits:
-    """The dynamics effects among ``perturbations``, made ready for every world of ``env``.
+    """The dynamics effects among ``perturbations``, prepared for every world of ``env``.
 
     Raises:
-        InvalidParameter: the worlds cannot be reached, have no MuJoCo model, or would not be changed.
+        InvalidParameter: the worlds cannot be accessed or have no MuJoCo model, or an effect has no influence.
     """
     effects = [effect for effect in perturbations if isinstance(effect, DynamicsPerturbation)]
     if not effects:
@@ -85,8 +85,8 @@ def dynamics_edits(owner: Layer, env: Any, perturbations: Sequence[Perturbation]
         worlds = [(base, _inner_edits(env, 0))]
     else:
         raise InvalidParameter(
-            f"{type(effects[0]).__name__} edits the MuJoCo model of every world, which {type(base).__name__} keeps out "
-            "of reach. Perturb each world before they are batched, env_fns=[lambda: perturb(gymnasium.make(ID), ...)], "
+            f"{type(effects[0]).__name__} edits the MuJoCo model of every world, which {type(base).__name__} does not "
+            "expose. Perturb each world before they are batched, env_fns=[lambda: perturb(gymnasium.make(ID), ...)], "
             "or batch them with SyncVectorEnv."
         )
     return DynamicsEdits(owner, effects, worlds)

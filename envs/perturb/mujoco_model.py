@@ -1,4 +1,4 @@
-"""Edits of MuJoCo models in place: made at reset, undone when the perturbed environment is closed or dropped."""
+"""Edits of MuJoCo models in place: applied at reset, undone when the perturbed environment is closed or deleted."""
 
 import weakref
 from collections.abc import Iterable, Sequence
@@ -15,14 +15,14 @@ __all__ = ["DynamicsEdits", "Edit"]
 
 
 class Edit:
-    """The dynamics effects of one wrapper; two are the same only if they are the same object."""
+    """The dynamics effects of one wrapper. Edits are compared by identity."""
 
     def __init__(self, effects: Sequence[DynamicsPerturbation]) -> None:
         self.effects = tuple(effects)
 
 
 class _Ledger:
-    """Which edits are in force on one model, and what it held before them."""
+    """The edits that are active on one model, and the original values of the edited fields."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -32,7 +32,7 @@ class _Ledger:
         self._written: dict[str, Array] = {}
 
     def apply(self, edits: tuple[Edit, ...]) -> None:
-        """Put ``edits`` in force, from the model's own values; edits of a wrapper further out stay on top."""
+        """Apply ``edits`` to the model's original values. Edits of outer wrappers are applied after them."""
         if edits == self._edits[: len(edits)]:
             return
         self.undo()
@@ -46,7 +46,7 @@ class _Ledger:
         self._refresh()
 
     def undo(self) -> None:
-        """Restore what the model held before, except where something else has written since."""
+        """Restore the original values, except where they have been changed since."""
         theirs = self.changed()
         for name, before in self._before.items():
             if name not in theirs:
@@ -55,19 +55,19 @@ class _Ledger:
         self._edits, self._before, self._written = (), {}, {}
 
     def release(self, edit: Edit) -> None:
-        """Take ``edit`` and those on top of it out of force."""
+        """Remove ``edit`` and the edits applied after it."""
         if edit in self._edits:
             rest = self._edits[: self._edits.index(edit)]
             self.undo()
             self.apply(rest)
 
     def changed(self) -> list[str]:
-        """The fields that no longer hold what the edits wrote."""
+        """The fields that no longer have the values written by the edits."""
         fields = self._written.items()
         return [name for name, value in fields if not np.array_equal(attrgetter(name)(self.model), value)]
 
     def _refresh(self) -> None:
-        """Recompute derived constants on scratch data: mj_setConst overwrites the state of the data it is given."""
+        """Recompute derived constants with temporary data, because mj_setConst overwrites the state it is given."""
         if not any(effect.refresh for edit in self._edits for effect in edit.effects):
             return
         import mujoco
@@ -88,15 +88,15 @@ def _ledger(env: Any) -> _Ledger:
 
 
 class DynamicsEdits:
-    """One wrapper's dynamics effects on the models of its worlds.
+    """The dynamics effects of one wrapper on the models of its worlds.
 
     Args:
-        owner: the wrapper; when it is dropped, its edits are undone.
-        effects: in order.
-        worlds: for each world its unwrapped environment and the edits of the wrappers inside, from inside out.
+        owner: the wrapper; when it is deleted, its edits are undone.
+        effects: effects in the order of application.
+        worlds: for each world its unwrapped environment and the edits of inner wrappers, innermost first.
 
     Raises:
-        InvalidParameter: an environment has no MuJoCo model, or an effect would change nothing in it.
+        InvalidParameter: an environment has no MuJoCo model, or an effect has no influence on it.
     """
 
     def __init__(
@@ -116,12 +116,12 @@ class DynamicsEdits:
             weakref.finalize(owner, _release, self.edit, envs).atexit = False
 
     def apply(self) -> None:
-        """Put the edits in force; called before the environment is reset, whose observation may depend on them."""
+        """Apply the edits. Called before the environment is reset, because the observation may depend on them."""
         for env, edits in self._worlds:
             _ledger(env).apply(edits)
 
     def check(self) -> None:
-        """See that an environment which sets its own physics has not written over the edits.
+        """Check that the environment, which may set its own physics, has not overwritten the edits.
 
         Raises:
             InvalidParameter: it has.
@@ -131,13 +131,13 @@ class DynamicsEdits:
             for effect in self.edit.effects:
                 if fields := [field for field in effect.fields if field in lost]:
                     raise InvalidParameter(
-                        f"{type(env).__name__} sets {fields[0]} itself and has written over what "
+                        f"{type(env).__name__} sets {fields[0]} itself and has overwritten the values that "
                         f"{type(effect).__name__} scaled. Change it through the environment's own parameters, or "
                         "perturb the plain Gymnasium task."
                     )
 
     def undo(self) -> None:
-        """Take the edits out of force."""
+        """Remove the edits."""
         _release(self.edit, [weakref.ref(env) for env, _ in self._worlds])
 
 
@@ -160,7 +160,7 @@ def _check_applies(effect: DynamicsPerturbation, env: Any) -> None:
     if not isinstance(model, mujoco.MjModel):
         raise InvalidParameter(
             f"{name} edits a MuJoCo model, and {where} has none (no attribute 'model' of type mujoco.MjModel). "
-            "It applies to Gymnasium's MuJoCo tasks and to environments made as they are."
+            "It supports Gymnasium's MuJoCo tasks and environments built like them."
         )
     if reason := effect.dead(model):
         raise InvalidParameter(f"{name} would change nothing in {where}: {reason}.")

@@ -1,4 +1,4 @@
-"""What can go wrong with what the agent sees: settings only, the mathematics is in processes.py."""
+"""Settings of perturbations of the observation. processes.py implements them."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -36,7 +36,7 @@ _ANY_SPACE = "ObservationDelay and ObservationFreeze"
 
 @dataclass(frozen=True)
 class ObservationPerturbation(SignalPerturbation):
-    """An effect on the observation."""
+    """Base of effects on the observation."""
 
     changes: ClassVar[Literal["observation"]] = "observation"
 
@@ -45,12 +45,12 @@ class ObservationPerturbation(SignalPerturbation):
 class ObservationNoise(ObservationPerturbation):
     """Gaussian noise: o + std scale ξ, with ξ independent over dimensions and steps.
 
-    Integer observations (images) are rounded, and where the space has bounds the sum is clipped to them as a sensor
-    saturates; ``info["perturbed_clipped"]`` says when.
+    Integer observations (images) are rounded. If the space has bounds, the sum is clipped to them, like a saturating
+    sensor; ``info["perturbed_clipped"]`` reports when.
 
     Args:
-        std: standard deviation, one number or one a dimension; in the observation's units, or in units of ``scale``.
-        scale: the size of each dimension (e.g. its standard deviation over a policy's data).
+        std: standard deviation, one number or one per dimension, in the observation's units or in units of ``scale``.
+        scale: the unit of each dimension (e.g. its standard deviation over a policy's data).
     """
 
     std: Numbers = 0.1
@@ -70,11 +70,11 @@ class ObservationNoise(ObservationPerturbation):
 
 @dataclass(frozen=True)
 class ObservationBias(ObservationPerturbation):
-    """A constant offset: o + bias scale. Rounded and clipped as :class:`ObservationNoise` is.
+    """A constant offset: o + bias scale, rounded and clipped as in :class:`ObservationNoise`.
 
     Args:
-        bias: one number or one a dimension; in the observation's units, or in units of ``scale``.
-        scale: the size of each dimension.
+        bias: one number or one per dimension, in the observation's units or in units of ``scale``.
+        scale: the unit of each dimension.
     """
 
     bias: Numbers = 0.1
@@ -94,13 +94,13 @@ class ObservationBias(ObservationPerturbation):
 
 @dataclass(frozen=True)
 class ObservationDropout(ObservationPerturbation):
-    """Each entry on its own is lost with probability ``rate`` and then reads ``fill``.
+    """Each entry is lost independently with probability ``rate`` and replaced by ``fill``.
 
-    ``rate=1`` with a ``probability`` below one loses the whole observation at a time.
+    ``rate=1`` with a ``probability`` below one loses the whole observation at once.
 
     Args:
-        rate: probability that an entry is lost, at an event where the effect fires.
-        fill: what a lost entry reads, one number or one a dimension; must be a value of the space.
+        rate: probability that an entry is lost when the effect fires.
+        fill: value of a lost entry, one number or one per dimension; must be a value of the space.
     """
 
     rate: float = 0.1
@@ -119,14 +119,14 @@ class ObservationDropout(ObservationPerturbation):
 
 @dataclass(frozen=True)
 class ObservationFreeze(ObservationPerturbation):
-    """A frozen sensor: the observation given out last is given out again, for ``duration`` steps in all.
+    """A frozen sensor: the last observation is repeated, for ``duration`` steps in all.
 
-    The observation of reset is never frozen. With ``duration`` d and ``probability`` p the long-run frozen share is
-    p d / (1 - p + p d).
+    The observation of reset is never frozen. With ``duration`` d and ``probability`` p the long-run share of frozen
+    observations is p d / (1 - p + p d).
 
     Args:
-        probability: that a freeze begins at a step where none is on.
-        duration: its length in steps.
+        probability: probability that a freeze begins at a step without one.
+        duration: length of a freeze in steps.
     """
 
     probability: float = 0.1
@@ -143,11 +143,11 @@ class ObservationFreeze(ObservationPerturbation):
 
 @dataclass(frozen=True)
 class ObservationDelay(ObservationPerturbation):
-    """The observation of ``steps`` steps ago; with a ``probability`` below one, now late and now fresh.
+    """The observation of ``steps`` steps ago; with a ``probability`` below one, sometimes the current one.
 
     Args:
-        steps: how late it comes.
-        before: what is seen while there is none so old: "zero" (as Gymnasium's DelayObservation does) or "first",
+        steps: delay in steps.
+        before: observation before there is one this old: "zero" (as in Gymnasium's DelayObservation) or "first",
             the observation of reset.
     """
 
@@ -166,12 +166,12 @@ class ObservationDelay(ObservationPerturbation):
 
 @dataclass(frozen=True)
 class ObservationQuantization(ObservationPerturbation):
-    """A coarse sensor: q round(o / q) with q = step scale, halves to the even level. Clipped as noise is.
+    """A coarse sensor: q round(o / q) with q = step scale, ties to the even level, clipped like noise.
 
     Args:
-        step: distance between levels, one number or one a dimension; in the observation's units or those of ``scale``;
-            0 leaves a dimension as it is.
-        scale: the size of each dimension.
+        step: distance between levels, one number or one per dimension, in the observation's units or those of
+            ``scale``; 0 leaves a dimension unchanged.
+        scale: the unit of each dimension.
     """
 
     step: Numbers = 0.1

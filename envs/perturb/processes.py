@@ -1,7 +1,7 @@
-"""The mathematics of the effects, batch axis first: values [M, *shape] of M worlds in, as many out.
+"""Implementations of the effects, on batches: values [M, *shape] of M worlds to perturbed values of the same shape.
 
-A process is one effect at work. It keeps each world's memory and random rows; the settings that it is made from
-(observation.py, action.py, reward.py) keep none. What a process does in a world does not depend on the other worlds.
+A process has the memory and the random numbers of each world; the settings from which it is created (observation.py,
+action.py, reward.py) have no state. A process treats each world independently of the others.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,26 +17,26 @@ from agentgym.errors import InvalidAction, InvalidParameter
 __all__ = ["Delay", "Drift", "Dropout", "Flip", "Hold", "Mix", "Noise", "Process", "Quantize", "Shift", "Swell"]
 
 Fired = Flags | None
-"""In which of the M worlds the effect fires; None stands for all of them."""
+"""In which of the M worlds the effect fires; None means all of them."""
 
 Policy = Callable[[Array], Array]
-"""``observations [M, *observation shape] -> actions [M, *action shape]``, each row from its own row alone."""
+"""``observations [M, *observation shape] -> actions [M, *action shape]``, treating each row independently."""
 
 
 def pick(fires: Fired, changed: Array, unchanged: Array) -> Array:
-    """``changed`` in the worlds where the effect fires, ``unchanged`` elsewhere."""
+    """``changed`` in the worlds in which the effect fires, ``unchanged`` in the others."""
     return changed if fires is None else np.where(per_world(fires, changed), changed, unchanged)
 
 
 class Process:
-    """One effect at work in N worlds.
+    """Base of effects in N worlds.
 
     Attributes:
-        memory: the arrays [N, ...] that last from event to event.
-        clips: whether its results may have to be clipped to the signal's bounds.
-        watches: whether it is to :meth:`see` the observations.
-        clipped: after a call, in which of the M worlds they were.
-        draws: the random rows it takes, each reseeded from its own child of the world's stream.
+        memory: arrays [N, ...] that persist between events.
+        clips: whether results may be clipped to the signal's bounds.
+        watches: whether it needs the observations, see :meth:`see`.
+        clipped: after a call, in which of the M worlds results were clipped.
+        draws: the random numbers it uses, each seeded from its own child of the world's stream.
     """
 
     memory: ClassVar[tuple[str, ...]] = ()
@@ -48,18 +48,18 @@ class Process:
         self.draws: list[Draws] = []
 
     def reseed(self, world: int, generator: np.random.Generator) -> None:
-        """Let the world's random rows come from ``generator``."""
+        """Use ``generator`` for the world's random numbers."""
         for draws, child in zip(self.draws, generator.spawn(len(self.draws)), strict=True):
             draws.reseed(world, child)
 
     def get_state(self) -> dict[str, Any]:
-        """What the effect remembers and will draw, as arrays and plain JSON values."""
+        """The memory and the random state, as arrays and plain JSON values."""
         values = {name: getattr(self, name) for name in self.memory}
         kept = {name: None if value is None else value.copy() for name, value in values.items()}
         return {"memory": kept, "draws": [draws.get_state() for draws in self.draws]}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Put back what :meth:`get_state` gave."""
+        """Restore a state that :meth:`get_state` returned."""
         for name in self.memory:
             value = state["memory"][name]
             setattr(self, name, None if value is None else np.array(value))
@@ -67,18 +67,18 @@ class Process:
             draws.set_state(taken)
 
     def begin(self, worlds: Worlds) -> None:
-        """Forget the old episode in ``worlds``."""
+        """Start new episodes in ``worlds``."""
 
     def see(self, observations: Array, worlds: Worlds) -> None:
-        """Take notice of the observations at the effect's place in the stack (called only where ``watches``)."""
+        """Receive the observations at the effect's position in the stack (called only if ``watches``)."""
 
     def __call__(self, values: Array, fires: Fired, worlds: Worlds) -> tuple[Array, Fired]:
-        """The perturbed values, and in which of the M worlds the effect has fired."""
+        """The perturbed values, and in which of the M worlds the effect fired."""
         raise NotImplementedError
 
 
 class _Fitted(Process):
-    """An effect whose sum may leave the signal's range: integers are rounded, bounds clip, and ``clipped`` says so."""
+    """An effect whose result may leave the signal's range. Integers are rounded and bounds are enforced by clipping."""
 
     def __init__(self, signal: Signal) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class _Fitted(Process):
         return pick(fires, changed, values), fires
 
     def changed(self, values: Array, worlds: Worlds) -> Array:
-        """What the values become where the effect fires, before rounding and clipping."""
+        """The values where the effect fires, before rounding and clipping."""
         raise NotImplementedError
 
 
@@ -126,7 +126,7 @@ class Noise(_Fitted):
 
 
 class Swell(Noise):
-    """y = x + s m(t) ξ, with m(t) = (1 - exp(-0.01 t)) sin t and t the number of events since the episode's start."""
+    """y = x + s m(t) ξ, with m(t) = (1 - exp(-0.01 t)) sin t, where t counts events since the start of the episode."""
 
     memory = ("_time",)
 
@@ -147,7 +147,7 @@ class Swell(Noise):
 
 
 class Quantize(_Fitted):
-    """y = q round(x / q), halves to the even level; dimensions with q = 0 are left as they are."""
+    """y = q round(x / q), ties to the even level; dimensions with q = 0 are unchanged."""
 
     def __init__(self, signal: Signal, step: Array) -> None:
         super().__init__(signal)
@@ -160,7 +160,7 @@ class Quantize(_Fitted):
 
 
 class Drift(_Fitted):
-    """y = g x; g = 1 at the episode's start, then g <- clip(g + r + s ξ, low, high) after every event."""
+    """y = g x, with g = 1 at the start of the episode and g <- clip(g + r + s ξ, low, high) after every event."""
 
     memory = ("_gain",)
 
@@ -187,7 +187,7 @@ class Drift(_Fitted):
 
 
 class Dropout(Process):
-    """Each entry on its own is lost with probability ``rate`` and then reads ``fill``."""
+    """Each entry is lost independently with probability ``rate`` and replaced by ``fill``."""
 
     def __init__(self, signal: Signal, worlds: int, rate: float, fill: Array) -> None:
         super().__init__()
@@ -203,9 +203,9 @@ class Dropout(Process):
 
 
 class Hold(Process):
-    """Where it fires, the value given out last is given out again, for ``duration`` events in all.
+    """Where it fires, repeats the last output, for ``duration`` events in all.
 
-    It cannot fire at an episode's first event, which has nothing before it, nor while it holds.
+    It cannot fire at the first event of an episode, which has no predecessor, nor while it holds.
     """
 
     memory = ("_last", "_has_last", "_left")
@@ -236,7 +236,7 @@ class Hold(Process):
 
 
 class Delay(Process):
-    """y_k = x_(k - steps). Before there is such a value: zero, or (``first``) the episode's first value."""
+    """y_k = x_(k - steps). Before there is such a value it is zero, or (``first``) the episode's first value."""
 
     memory = ("_memory", "_count")
 
@@ -313,7 +313,7 @@ class Mix(Process):
         mixed = (1.0 - self._weight) * values + self._weight * other
         if self._signal.whole:
             mixed = np.rint(mixed)
-        mixed = np.clip(mixed, np.minimum(values, other), np.maximum(values, other))  # against the last bit's rounding
+        mixed = np.clip(mixed, np.minimum(values, other), np.maximum(values, other))  # removes rounding errors
         return pick(fires, mixed.astype(self._signal.dtype), values), fires
 
     def _other(self, values: Array, worlds: Worlds) -> Array:

@@ -1,4 +1,4 @@
-"""What can go wrong with the reward that the agent is told: settings only, the mathematics is in processes.py.
+"""Settings of perturbations of the reward. processes.py implements them.
 
 The true reward stays in ``info["true_reward"]``.
 """
@@ -18,7 +18,7 @@ __all__ = ["RewardDelay", "RewardNoise", "RewardSignFlip"]
 
 @dataclass(frozen=True)
 class RewardPerturbation(SignalPerturbation):
-    """An effect on the reward."""
+    """Base of effects on the reward."""
 
     changes: ClassVar[Literal["reward"]] = "reward"
 
@@ -44,10 +44,10 @@ class RewardNoise(RewardPerturbation):
 
 @dataclass(frozen=True)
 class RewardDelay(RewardPerturbation):
-    """The reward of ``steps`` steps ago, 0 before there is one. The last ``steps`` rewards of an episode never arrive.
+    """The reward of ``steps`` steps ago, 0 before there is one. The last ``steps`` rewards of an episode are lost.
 
     Args:
-        steps: how late it comes.
+        steps: delay in steps.
     """
 
     steps: int = 1
@@ -66,7 +66,7 @@ class RewardSignFlip(RewardPerturbation):
     """The reward with the wrong sign, -r.
 
     Args:
-        probability: that a step's reward is flipped.
+        probability: probability that a step's reward is flipped.
     """
 
     probability: float = 0.1

@@ -1,4 +1,4 @@
-"""A stack of effects at work on a batch of worlds: in which order, when they fire, and what has fired."""
+"""Execution of a stack of effects on a batch of worlds: their order, when they fire, and which have fired."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,13 +16,13 @@ __all__ = ["Runtime", "names_of"]
 
 
 def names_of(types: Sequence[str]) -> list[str]:
-    """What each effect of a stack is called in ``info``: its type, with a number from the second of a type on."""
+    """The name of each effect of a stack in ``info``: its type, numbered from the second of its type on."""
     counts = [types[: place + 1].count(kind) for place, kind in enumerate(types)]
     return [kind if count == 1 else f"{kind}_{count}" for kind, count in zip(types, counts, strict=True)]
 
 
 class _Link:
-    """One effect in its place: its name and stream, its firing rule, its process."""
+    """One effect of the stack, with its name, stream, firing rule and process."""
 
     def __init__(self, effect: SignalPerturbation, name: str, position: int, signal: Signal, worlds: int) -> None:
         self.name = name
@@ -40,7 +40,7 @@ class _Link:
             self.chance.reseed(world, stream(seed, *key, "fires"))
 
     def fires(self, time: Array, worlds: Worlds) -> Fired:
-        """In which of the M worlds the rule lets the effect fire, at their events ``time`` [M]."""
+        """In which of the M worlds the effect fires, at their events ``time`` [M]."""
         rule = self._effect
         due: Fired = None
         if not self._always:
@@ -56,20 +56,20 @@ class _Link:
 
 
 class Runtime:
-    """The memory of a wrapper: each effect's process, each world's streams and events.
+    """The state of a wrapper: each effect's process, each world's streams and event counters.
 
     Args:
-        perturbations: from inside out; dynamics effects are left to others.
-        inside: the types of the effects in the wrappers inside, which count for positions and names.
-        observation: of one world.
-        action: of one world.
-        worlds: how many there are.
+        perturbations: effects, innermost first; those on the dynamics are ignored.
+        inside: types of the effects of inner wrappers, which count for positions and names.
+        observation: the observation of one world.
+        action: the action of one world.
+        worlds: number of worlds.
 
     Attributes:
-        seeded: in which worlds the effects have streams, that is, which were reset.
-        fired: by effect, in which worlds it has fired since :meth:`new_step`.
-        clipped: by effect that may clip, in which worlds it has clipped since then.
-        constant: by effect on the dynamics, whether it changes them.
+        seeded: in which worlds the effects have streams, i.e. which have been reset.
+        fired: for each effect, in which worlds it has fired since :meth:`new_step`.
+        clipped: for each effect that may clip, in which worlds it has clipped since then.
+        constant: for each effect on the dynamics, whether it changes them.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Runtime:
         ]
         self._on_actions = [link for link in reversed(self._links) if link.changes == "action"]
         self._on_rewards = [link for link in self._links if link.changes == "reward"]
-        # Effects that watch the observation see it as it is at their own place in the stack.
+        # Effects that use the observation get it as it is at their own position in the stack.
         self._on_observations = [link for link in self._links if link.changes == "observation" or link.process.watches]
         self.constant = {
             name: effect.scale != 1.0
@@ -108,19 +108,19 @@ class Runtime:
         self.clipped: dict[str, Flags] = {}
 
     def get_state(self) -> dict[str, Any]:
-        """All that the following events depend on, as arrays and plain JSON values."""
+        """The state that determines the following events, as arrays and plain JSON values."""
         links = [{"process": link.process.get_state(), "chance": link.chance.get_state()} for link in self._links]
         return {"time": self._time.copy(), "seeded": self.seeded.copy(), "links": links}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Put back what :meth:`get_state` gave."""
+        """Restore a state that :meth:`get_state` returned."""
         self._time, self.seeded = np.array(state["time"]), np.array(state["seeded"])
         for link, taken in zip(self._links, state["links"], strict=True):
             link.process.set_state(taken["process"])
             link.chance.set_state(taken["chance"])
 
     def reseed(self, worlds: Sequence[int], seeds: Sequence[int | None]) -> None:
-        """Give worlds fresh streams; None continues a world's streams, or starts some from the operating system."""
+        """Seed worlds. None continues a world's streams, or starts them from the operating system's entropy."""
         for world, seed in zip(worlds, seeds, strict=True):
             if seed is None and self.seeded[world]:
                 continue
@@ -130,7 +130,7 @@ class Runtime:
                 link.reseed(world, root)
 
     def new_step(self) -> None:
-        """Forget what has fired."""
+        """Clear the records of what has fired."""
         self.fired = {link.name: np.zeros(self.worlds, bool) for link in self._links}
         self.clipped = {name: np.zeros(self.worlds, bool) for name in self._clipping}
 
@@ -141,23 +141,23 @@ class Runtime:
             link.process.begin(worlds)
 
     def act(self, actions: Array, worlds: Worlds = ALL) -> Array:
-        """What reaches the environment of the agent's ``actions`` [M, ...]: the outermost effect comes first."""
+        """Perturb the agent's ``actions`` [M, ...] on their way to the environment, outermost effect first."""
         for link in self._on_actions:
             actions = self._apply(link, actions, worlds)
         return actions
 
     def reward(self, rewards: Array, worlds: Worlds = ALL) -> Array:
-        """What the agent is told of ``rewards`` [M]; float64."""
+        """Perturb ``rewards`` [M] on their way to the agent; float64."""
         for link in self._on_rewards:
             rewards = self._apply(link, rewards, worlds)
         return rewards
 
     def advance(self, worlds: Worlds = ALL) -> None:
-        """A step was taken in ``worlds``."""
+        """Count a step of ``worlds``."""
         self._time[worlds] += 1
 
     def observe(self, observations: Array, worlds: Worlds = ALL) -> Array:
-        """What the agent sees of ``observations`` [M, ...]: the innermost effect comes first."""
+        """Perturb ``observations`` [M, ...] on their way to the agent, innermost effect first."""
         for link in self._on_observations:
             if link.changes == "observation":
                 observations = self._apply(link, observations, worlds)

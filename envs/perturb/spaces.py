@@ -1,4 +1,4 @@
-"""Between Gymnasium's spaces and the arrays that the effects work on."""
+"""Conversion between values of Gymnasium's spaces and the arrays that effects work on."""
 
 from copy import deepcopy
 from typing import Any
@@ -16,7 +16,7 @@ __all__ = ["Codec", "signal_of"]
 
 
 def signal_of(space: Space[Any], role: str) -> Signal:
-    """The signal that ``space`` describes; ``role`` ("observation" or "action") is how messages call it."""
+    """The signal described by ``space``; ``role`` ("observation" or "action") is its name in messages."""
     name = f"{role} {space}" if len(str(space)) < 200 else f"{role} {type(space).__name__}{space.shape}"
     if isinstance(space, spaces.Box):
         bounded = bool(np.isfinite(space.low).any() or np.isfinite(space.high).any())
@@ -36,7 +36,7 @@ def signal_of(space: Space[Any], role: str) -> Signal:
 
 
 def _boxed(space: Space[Any]) -> Array:
-    """The space's zero as a 0-d object array, which assigns whole where a tuple would be spread."""
+    """The space's zero as a 0-d object array, since assigning a tuple to a slice would unpack it."""
     zero = np.empty((), object)
     try:
         zero[()] = create_zero_array(space)
@@ -46,12 +46,12 @@ def _boxed(space: Space[Any]) -> Array:
 
 
 class Codec:
-    """Values of one space to arrays with a batch axis and back, for one world or a batch.
+    """Converts values of one space, single or batched, to arrays with a batch axis and back.
 
     Args:
-        space: of one world.
+        space: the space of one world.
         role: "observation" or "action".
-        worlds: how many worlds a batch has; None for a single environment.
+        worlds: number of worlds in a batch; None for a single environment.
         batch_space: the space of the batch.
     """
 
@@ -64,18 +64,18 @@ class Codec:
         self._shape = self.signal.shape if worlds is None else (worlds, *self.signal.shape)
 
     def pack(self, value: Any) -> Array:
-        """One value as [1, *shape], or a batch of them as [N, *shape]."""
+        """Convert one value to [1, *shape], or a batch to [N, *shape]."""
         if not self._objects:
             array = np.asarray(value)
             return array[None] if self._worlds is None else array
         values = [value] if self._worlds is None else iterate(self._batch_space, value)  # type: ignore[arg-type]
         packed = np.empty(self._worlds or 1, object)
         for world, item in enumerate(values):
-            packed[world] = deepcopy(item)  # a view into a buffer that the next step may overwrite
+            packed[world] = deepcopy(item)  # it may be a view into a buffer that the next step overwrites
         return packed
 
     def unpack(self, packed: Array) -> Any:
-        """What :meth:`pack` has packed, in new memory where it was objects."""
+        """The inverse of :meth:`pack`; objects are returned in new memory."""
         if not self._objects:
             return packed if self._worlds is not None else packed[0]
         if self._worlds is None:
@@ -84,10 +84,10 @@ class Codec:
         return concatenate(self._space, list(packed), empty)
 
     def check_action(self, action: Any) -> Array:
-        """The action packed, in the space's dtype.
+        """Convert an action to an array in the space's dtype.
 
         Raises:
-            InvalidAction: it has NaN or infinite entries, another shape than the space's, or is no such choice.
+            InvalidAction: it has NaN or infinite entries or another shape, or is not in the space.
         """
         if self._objects:
             self._check_object(action)
@@ -102,7 +102,7 @@ class Codec:
             kind = "integer" if self.signal.whole else "number"
             raise InvalidAction(f"The action has the type {array.dtype}, which is no {kind}. {self._wanted()}")
         if array.dtype != self.signal.dtype:
-            with np.errstate(over="ignore"):  # what overflows is refused as infinite
+            with np.errstate(over="ignore"):  # overflow becomes infinity, which is rejected
                 array = array.astype(self.signal.dtype)
         if not np.isfinite(array).all():
             raise InvalidAction(f"The action has NaN or infinite entries: {np.asarray(action)}. {self._wanted()}")

@@ -1,4 +1,4 @@
-"""Perturbations stacked around an environment."""
+"""The function that adds perturbations to an environment."""
 
 import itertools
 from collections.abc import Mapping
@@ -39,20 +39,20 @@ def perturb(
     *perturbations: Perturbation | Mapping[str, Any],
     true_observation: bool = False,
 ) -> Any:
-    """``env`` with perturbations, the first one next to it and the last one next to the agent.
+    """Wrap ``env`` with perturbations, the first one next to the environment and the last one next to the agent.
 
-    An observation or reward passes them first to last, an action last to first, and
-    ``perturb(perturb(env, a), b)`` is the same as ``perturb(env, a, b)`` bit for bit. Effects on texts get a wrapper of
-    their own wherever they stand beside others.
+    Observations and rewards pass them from first to last, actions from last to first.
+    ``perturb(perturb(env, a), b)`` is bit-equal to ``perturb(env, a, b)``. Effects on texts get a separate wrapper if
+    they are combined with others.
 
     Args:
         env: a single environment or a batch.
-        perturbations: effects or their configurations; with none, actions are still checked.
-        true_observation: whether ``info["true_observation"]`` holds the unperturbed observation.
+        perturbations: effects or their configurations; without any, actions are still checked.
+        true_observation: whether to put the unperturbed observation into ``info["true_observation"]``.
 
     Raises:
-        InvalidParameter: an effect does not apply to this environment.
-        UnknownId: a configuration names no effect.
+        InvalidParameter: an effect does not support this environment.
+        UnknownId: a configuration has an unknown type.
     """
     effects = as_perturbations(perturbations)
     stacks = [

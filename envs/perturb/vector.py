@@ -1,4 +1,4 @@
-"""The perturbed form of a batch of environments."""
+"""The wrapper that perturbs a batch of environments."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -19,20 +19,20 @@ __all__ = ["PerturbedVectorEnv", "autoreset_mode"]
 
 
 class PerturbedVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
-    """A batch of environments in which something goes wrong in each world on its own; :func:`perturb` makes it.
+    """A batch of environments, each perturbed independently; created by :func:`perturb`.
 
-    World i equals :class:`PerturbedEnv` with world i's seed bit for bit, in every autoreset mode. ``infos`` holds what
-    ``PerturbedEnv`` tells, as arrays with an entry a world, about the action taken, the reward and the observation that
-    the step returns. Where a world ends its episode within the step (``SAME_STEP``), ``infos["final_obs"]`` is
-    perturbed as the old episode's last observation, and ``infos["final_info"]["perturbed"]`` tells of that.
+    World i is bit-equal to :class:`PerturbedEnv` with world i's seed, in every autoreset mode. ``infos`` holds the same
+    values as arrays with one entry per world, for the action taken, the reward and the observation that the step
+    returns. If a world ends its episode within the step (``SAME_STEP``), ``infos["final_obs"]`` is perturbed as the
+    last observation of the old episode, and ``infos["final_info"]["perturbed"]`` refers to it.
 
     Args:
-        env: the batch to wrap; its metadata must say how it resets (``autoreset_mode``).
-        perturbations: effects or their configurations, from inside out.
-        true_observation: whether ``infos`` holds the true observations.
+        env: the batch to wrap; its metadata must have its ``autoreset_mode``.
+        perturbations: effects or their configurations, innermost first.
+        true_observation: whether to put the true observations into ``infos``.
 
     Raises:
-        InvalidParameter: an effect does not apply to these environments, or it is unknown how they reset.
+        InvalidParameter: an effect does not support these environments, or their autoreset mode is unknown.
     """
 
     def __init__(
@@ -61,11 +61,11 @@ class PerturbedVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
         """Start episodes in all worlds, or in those of ``options["reset_mask"]``.
 
         Args:
-            seed: s gives world i the seed s + i; a list gives each its own (None: its streams go on).
-            options: for the environments.
+            seed: s gives world i the seed s + i; a list gives each its own (None: its streams continue).
+            options: passed to the environments.
         """
         mask = (options or {}).get("reset_mask")
-        # A copy, because Gymnasium's batches take "reset_mask" out of the dictionary they are given.
+        # A copy, because Gymnasium's batches remove "reset_mask" from the dictionary they are given.
         options = None if options is None else dict(options)
         self._edits.apply()
         observations, infos = self.env.reset(seed=seed, options=options)  # type: ignore[arg-type]
@@ -85,11 +85,11 @@ class PerturbedVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
         return observations, self._report(infos)
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
-        """One step of every world with what reaches it of its action.
+        """Step every world with its perturbed action.
 
         Raises:
-            InvalidAction: NaN, infinity, another shape or type than the action space's; nothing was stepped.
-            ResetNeeded: there was no reset yet.
+            InvalidAction: an action has NaN, infinity, or another shape or type than the space's; nothing was stepped.
+            ResetNeeded: there has been no reset.
         """
         runtime = self._runtime
         if not runtime.seeded.all():
@@ -118,19 +118,19 @@ class PerturbedVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
         return observations, rewards, terminations, truncations, self._report(infos)
 
     def get_state(self) -> dict[str, Any]:
-        """Everything that the future depends on; the environment inside must have a ``get_state`` too.
+        """The state that determines the future. The inner environment must have a ``get_state`` too.
 
         Raises:
-            InvalidParameter: there are effects on the dynamics, which live in the simulator.
+            InvalidParameter: there are effects on the dynamics, whose state is in the simulator.
         """
         return {"env": self._inside().get_state(), "perturbations": self._runtime.get_state(),
                 "resets_next": self._resets_next.copy(), "delivered": self._delivered}  # fmt: skip
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Put back what :meth:`get_state` gave.
+        """Restore a state that :meth:`get_state` returned.
 
         Raises:
-            InvalidParameter: it is the state of other worlds.
+            InvalidParameter: the state is of other worlds.
         """
         self._inside().set_state(state["env"])
         self._runtime.set_state(state["perturbations"])
@@ -139,7 +139,7 @@ class PerturbedVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
     def _inside(self) -> Any:
         if self._runtime.constant:
             raise InvalidParameter(
-                f"The state of effects on the dynamics ({', '.join(self._runtime.constant)}) is not kept."
+                f"The state of effects on the dynamics ({', '.join(self._runtime.constant)}) cannot be saved."
             )
         return self.env if isinstance(self.env, PerturbedVectorEnv) else self.env.unwrapped
 
@@ -149,7 +149,7 @@ class PerturbedVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
         self.env.close(**kwargs)
 
     def _seen(self, observations: Any, infos: dict[str, Any], over: Array | None) -> Any:
-        """What the agent sees; in the worlds ``over`` an episode has ended and another begun within this step."""
+        """Perturb observations; in the worlds ``over`` an episode has ended and another started within this step."""
         runtime = self._runtime
         if self._true_observation:
             infos.setdefault("true_observation", observations)
@@ -169,11 +169,11 @@ class PerturbedVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
         return self._deliver(last)
 
     def _final(self, fresh: Array, infos: dict[str, Any], over: Array) -> tuple[Any, Array]:
-        """The perturbed last observations as ``final_obs``, and with them those of the worlds that go on."""
+        """The perturbed last observations as ``final_obs``, combined with those of the worlds that continue."""
         if "final_obs" not in infos:
             raise InvalidParameter(
-                f"{self.env} resets within the step but gives no infos['final_obs'], the old episode's last "
-                "observation. Use AutoresetMode.NEXT_STEP, or an environment that gives it."
+                f"{self.env} resets within the step but provides no infos['final_obs'], the old episode's last "
+                "observation. Use AutoresetMode.NEXT_STEP, or an environment that provides it."
             )
         last = fresh.copy()
         for world in over:
@@ -185,11 +185,11 @@ class PerturbedVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
         return final, last
 
     def _finish(self, infos: dict[str, Any]) -> None:
-        """Tell in ``final_info`` what fired in the old episode's last step."""
+        """Record in ``final_info`` what fired in the last step of the old episode."""
         infos["final_info"] = self._report(dict(infos.get("final_info", {})))
 
     def _partly_seen(self, packed: Array, worlds: Worlds) -> Array:
-        """What the agent sees after a reset of ``worlds``: in the others, what it saw last."""
+        """The observations after a reset of ``worlds``; in the others, the last ones."""
         if worlds is ALL:
             return self._runtime.observe(packed)
         seen = np.array(packed if self._delivered is None else self._delivered)
@@ -211,17 +211,17 @@ class PerturbedVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
 
 
 def _changed(change: Any, values: Array, worlds: Worlds) -> Array:
-    """``values`` [N, ...] with ``change(rows, worlds)`` in the rows of ``worlds``."""
+    """``values`` [N, ...] with ``change(rows, worlds)`` applied to the rows of ``worlds``."""
     if isinstance(worlds, slice):
         return np.asarray(change(values, worlds))
     changed = values.copy()
-    if len(worlds):  # else every world resets
+    if len(worlds):  # otherwise all worlds reset
         changed[worlds] = change(values[worlds], worlds)
     return changed
 
 
 def _true_reward(infos: dict[str, Any], rewards: Array, ended: Flags) -> Array:
-    """The environment's rewards: of this step, also in the worlds whose ``infos`` already tell of the next episode."""
+    """The environment's rewards of this step, also in worlds whose ``infos`` are already of the next episode."""
     if "true_reward" not in infos:
         return rewards.copy()
     true = np.array(infos["true_reward"])
@@ -232,15 +232,15 @@ def _true_reward(infos: dict[str, Any], rewards: Array, ended: Flags) -> Array:
 
 
 def autoreset_mode(env: VectorEnv[Any, Any, Any]) -> AutoresetMode:
-    """How a batch resets, as its metadata says.
+    """The autoreset mode in a batch's metadata.
 
     Raises:
-        InvalidParameter: it does not say.
+        InvalidParameter: it is missing.
     """
     mode = env.metadata.get("autoreset_mode")
     if not isinstance(mode, AutoresetMode):
         raise InvalidParameter(
-            f"{env} does not say how it resets: its metadata['autoreset_mode'] is {mode!r}. "
+            f"The autoreset mode of {env} is unknown: its metadata['autoreset_mode'] is {mode!r}. "
             "Set it to a gymnasium.vector.AutoresetMode."
         )
     return mode

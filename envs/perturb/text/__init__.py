@@ -1,1 +1,1 @@
-"""What goes wrong between a language agent and its world: perturbations of texts, commands and tools."""
+"""Perturbations of text environments: of observations, commands and tools."""

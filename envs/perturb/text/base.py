@@ -1,4 +1,4 @@
-"""What all perturbations of texts share: their settings, and one of them at work in one world."""
+"""Base classes of perturbations of texts: their settings, and their implementation for one world."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,13 +13,13 @@ __all__ = ["TextPerturbation", "TextProcess", "View"]
 
 @dataclass
 class View:
-    """What a world shows after a reset or step, on its way to the agent.
+    """The output of a reset or step, on its way to the agent.
 
     Attributes:
         text: the observation.
-        info: the world's own copy of it, to be written to.
-        first: whether it opens an episode.
-        over: whether it ends one.
+        info: a copy of the world's info, which may be modified.
+        first: whether it is the first of an episode.
+        over: whether it is the last of an episode.
     """
 
     text: str
@@ -29,11 +29,11 @@ class View:
 
 
 class TextProcess:
-    """One effect at work in one world. By itself it changes nothing.
+    """Base of effects in one world. The base class changes nothing.
 
     Attributes:
         fired: whether it has changed anything since the last command.
-        generator: where its draws come from.
+        generator: the random generator.
     """
 
     generator: np.random.Generator
@@ -42,35 +42,35 @@ class TextProcess:
         self.fired = False
 
     def begin(self) -> None:
-        """A new episode: forget the old one."""
+        """Start a new episode."""
 
     def act(self, command: str) -> str:
-        """What the command becomes on its way to the world."""
+        """The command that the world receives."""
         return command
 
     def see(self, view: View) -> None:
-        """Change what the agent gets to see."""
+        """Change what the agent receives."""
 
     def outward(self, command: str) -> str:
-        """How the agent has to say what the world calls ``command``."""
+        """The agent's wording of the world's ``command``."""
         return command
 
     def inward(self, command: str) -> str:
-        """What the world is told when the agent says ``command``; :meth:`act` without its effects."""
+        """The world's wording of the agent's ``command``: :meth:`act` without faults."""
         return command
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextPerturbation(Perturbation):
-    """The settings of an effect on texts.
+    """Base of the settings of an effect on texts.
 
     Args:
-        rate: how often it happens; of what, each effect says.
+        rate: how often it fires; each effect defines the unit.
     """
 
     changes: ClassVar[Literal["observation", "action", "reward", "dynamics"]] = "observation"
     longest: ClassVar[tuple[float, int]] = (1.0, 0)
-    """A bound of what becomes of texts: factor of their length, and characters more."""
+    """Bounds on the length of perturbed texts: a factor, and additional characters."""
 
     rate: float = field(default=1.0)
 
@@ -78,13 +78,13 @@ class TextPerturbation(Perturbation):
         check_number(self, "rate", 0.0, 1.0)
 
     def process(self, env: Any, inner: Sequence[TextProcess]) -> TextProcess:
-        """The effect at work in one world.
+        """The implementation of the effect for one world.
 
         Args:
-            env: the world's single environment, without wrappers.
-            inner: the effects between it and this one, from inside out.
+            env: the world's single environment, unwrapped.
+            inner: the effects between it and this one, innermost first.
 
         Raises:
-            InvalidParameter: it has no meaning for such a world.
+            InvalidParameter: the effect does not support such a world.
         """
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Commands that are called otherwise, or listed otherwise."""
+"""Perturbations of commands: renamed verbs and shuffled lists."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ __all__ = ["PermutedCommands", "RenamedVerbs"]
 
 @dataclass(frozen=True, kw_only=True)
 class RenamedVerbs(TextPerturbation):
-    """The world's commands have other verbs, in the admissible list and in what is understood: ``grab`` for ``take``.
+    """Renames verbs of commands, both in the admissible list and in the parser: ``grab`` for ``take``.
 
-    Which verbs are renamed is drawn in every episode; how, the world says (``world.synonyms``). Old and new verb change
-    places, so the old one is no command any more. Observations keep their verbs.
+    The verbs are drawn for every episode, with new names from ``world.synonyms``. Old and new verb are exchanged, so
+    the old one is no longer a command. Observations keep their verbs.
 
     Args:
-        rate: the probability that a verb is renamed.
-        told: whether the first observation says so: "Say grab for take. ..."
+        rate: probability that a verb is renamed.
+        told: whether the first observation explains it: "Say grab for take. ..."
     """
 
     longest: ClassVar[tuple[float, int]] = (1.0, 400)
@@ -37,9 +37,7 @@ class RenamedVerbs(TextPerturbation):
     def process(self, env: Any, inner: Sequence[TextProcess]) -> TextProcess:
         synonyms = getattr(getattr(env, "world", None), "synonyms", {})
         if not synonyms:
-            raise InvalidParameter(
-                f"RenamedVerbs needs a world that brings synonyms of its verbs along; {env} does not."
-            )
+            raise InvalidParameter(f"RenamedVerbs needs a world with synonyms of its verbs; {env} has none.")
         return _Renaming(self, synonyms)
 
 
@@ -81,10 +79,10 @@ class _Renaming(TextProcess):
 
 @dataclass(frozen=True, kw_only=True)
 class PermutedCommands(TextPerturbation):
-    """The admissible commands are listed in another order in every turn.
+    """Lists the admissible commands in random order.
 
     Args:
-        rate: the probability that a turn's list is shuffled.
+        rate: probability that a turn's list is shuffled.
     """
 
     @override
@@ -106,10 +104,10 @@ class _Shuffling(TextProcess):
 
 
 def admissible(view: View, owner: str) -> list[str]:
-    """The commands that an info lists.
+    """The admissible commands in an info.
 
     Raises:
-        InvalidParameter: it lists none.
+        InvalidParameter: it has none.
     """
     if "admissible_commands" not in view.info:
         raise InvalidParameter(

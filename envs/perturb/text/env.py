@@ -1,4 +1,4 @@
-"""The perturbed form of a single text environment."""
+"""The wrapper that perturbs a single text environment."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,15 +15,15 @@ __all__ = ["PerturbedTextEnv"]
 
 
 class PerturbedTextEnv(gymnasium.Wrapper[str, str, str, str], RecordConstructorArgs, Layer):
-    """A text environment between which and its agent something goes wrong; ``perturb`` makes it.
+    """A text environment with perturbations; created by ``perturb``.
 
-    ``info["perturbed"]`` says for each effect whether it fired; effects may add further keys and measures, see there.
-    Spaces are as large as the effects need.
+    ``info["perturbed"]`` reports for each effect whether it fired. Effects may add further keys and measures, as they
+    document. The spaces are enlarged as the effects need.
 
     Args:
-        env: an environment whose observations and actions are texts; its own random generator is never drawn from.
-        perturbations: effects or their configurations, from inside out.
-        true_observation: whether ``info["true_observation"]`` holds the environment's own observation.
+        env: an environment with texts as observations and actions; its own random generator is not used.
+        perturbations: effects or their configurations, innermost first.
+        true_observation: whether to put the environment's own observation into ``info["true_observation"]``.
 
     Raises:
         InvalidParameter: an effect does not apply to this environment.
@@ -50,17 +50,17 @@ class PerturbedTextEnv(gymnasium.Wrapper[str, str, str, str], RecordConstructorA
         self.lane = Lane(effects, types_inside(env), env.unwrapped, under, true_observation)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
-        """Start an episode; ``seed`` fixes every effect's stream, without one the streams go on."""
+        """Start an episode. ``seed`` seeds every effect's stream; without it the streams continue."""
         text, info = self.env.reset(seed=seed, options=options)
         self.lane.reseed(seed)
         return self.lane.begin(text, info)
 
     def step(self, action: str) -> tuple[str, Any, bool, bool, dict[str, Any]]:
-        """One step with what reaches the environment of the command.
+        """Step the environment with the perturbed command.
 
         Raises:
-            InvalidAction: the action is no string.
-            ResetNeeded: there was no reset yet.
+            InvalidAction: the action is not a string.
+            ResetNeeded: there has been no reset.
         """
         if not self.lane.seeded:
             raise ResetNeeded("Call reset() before step().")
@@ -69,6 +69,6 @@ class PerturbedTextEnv(gymnasium.Wrapper[str, str, str, str], RecordConstructorA
         return text, reward, terminated, truncated, info
 
     def outward(self, command: str, world: int = 0) -> str:
-        """How the agent has to say what the environment itself calls ``command``."""
+        """The agent's wording of the environment's ``command``."""
         inner = getattr(self.env, "outward", None)
         return self.lane.outward(command if inner is None else inner(command, world))

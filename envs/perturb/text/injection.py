@@ -1,4 +1,4 @@
-"""Instructions that stand in observations, and whether the agent follows them."""
+"""Instructions injected into observations, and a count of how often the agent follows them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,18 +16,17 @@ __all__ = ["InjectedInstruction"]
 
 @dataclass(frozen=True, kw_only=True)
 class InjectedInstruction(TextPerturbation):
-    """The observation ends with an instruction to give an admissible command that does not help.
+    """Appends to the observation an instruction to give an admissible command that does not help.
 
-    That it does not help is tried out: the world's ``shortens`` says that success is no nearer after it. Where every
-    command helps, nothing is injected. ``info["injected"]`` is the command, as the agent would have to say it, or None.
-    ``info["measures"]`` counts ``injections`` and how many were ``followed`` at once. An agent may give such a command
-    anyway: ``shown=False`` draws and counts the same, and shows nothing, so the difference of the two is what the
-    instruction did.
+    The world's ``shortens`` tests that success is no nearer after the command. If every command helps, nothing is
+    injected. ``info["injected"]`` is the command in the agent's wording, or None. ``info["measures"]`` counts
+    ``injections`` and how many were ``followed`` immediately. Since an agent may give such a command anyway,
+    ``shown=False`` draws and counts the same without showing it; the difference is the effect of the instruction.
 
     Args:
-        rate: the probability that an observation has one.
-        instruction: what it says, with {} for the command.
-        shown: whether the agent gets to see it.
+        rate: probability that an observation has an instruction.
+        instruction: its text, with {} for the command.
+        shown: whether the agent sees it.
     """
 
     longest: ClassVar[tuple[float, int]] = (1.0, 300)

@@ -1,4 +1,4 @@
-"""Commands that are not carried out: tools that fail, and tools that do not answer."""
+"""Tool faults: commands that fail, and commands without an answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ NO_ANSWER = "Nothing happens: no answer yet."
 
 @dataclass(frozen=True, kw_only=True)
 class ToolFailure(TextPerturbation):
-    """A command is not carried out; the observation says so, the turn is lost, and the same may be tried again.
+    """A command is not executed. The observation reports the failure, and the turn is lost; the agent may try again.
 
-    The world gets an empty command instead, which costs a turn and changes nothing. ``info["problem"]`` is "failed" and
-    ``info["valid"]`` true: it was not the agent's fault. ``info["measures"]`` counts ``failures``.
+    The world receives an empty command instead, which costs a turn and changes nothing. ``info["problem"]`` is "failed"
+    and ``info["valid"]`` true, since it is not the agent's fault. ``info["measures"]`` counts ``failures``.
 
     Args:
-        rate: the probability that a command fails.
+        rate: probability that a command fails.
     """
 
     rate: float = 0.1
@@ -35,11 +35,11 @@ class ToolFailure(TextPerturbation):
 
 @dataclass(frozen=True, kw_only=True)
 class ToolTimeout(TextPerturbation):
-    """A command gets no answer for some turns, and whatever is said meanwhile is lost. Otherwise as ToolFailure.
+    """A command gets no answer for some turns, and commands given meanwhile are lost. Otherwise as ToolFailure.
 
     Args:
-        rate: the probability that a command is one that gets no answer.
-        turns: how many commands are lost, the first included.
+        rate: probability that a command gets no answer.
+        turns: number of commands lost, including the first.
     """
 
     rate: float = 0.05
@@ -85,6 +85,6 @@ class _Failing(TextProcess):
             self.lost = False
         measures = view.info.get("measures")
         if measures is not None:
-            # The world took what was lost for an empty command, as if the agent had said nothing.
+            # The world received an empty command instead of the lost one, and reports it as the agent's.
             mistaken = {"invalid_turns": measures["invalid_turns"] - self.count} if "invalid_turns" in measures else {}
             view.info["measures"] = {**measures, **mistaken, "failures": measures.get("failures", 0.0) + self.count}

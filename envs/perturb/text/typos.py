@@ -1,4 +1,4 @@
-"""Typing mistakes: letters that are swapped, dropped, doubled or hit beside."""
+"""Typing errors: letters swapped, dropped, doubled or replaced by a neighbouring key."""
 
 import re
 from collections.abc import Callable
@@ -7,12 +7,12 @@ import numpy as np
 
 __all__ = ["KINDS", "mistyped"]
 
-WORD = re.compile(r"[A-Za-z]{3,}")  # a mistake in a shorter word, or a number, may make another one of it
+WORD = re.compile(r"[A-Za-z]{3,}")  # an error in a shorter word, or in a number, may produce another valid one
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 
 
 def _neighbours() -> dict[str, str]:
-    """Each letter's neighbours in its row of a QWERTY keyboard, and in the rows above and below."""
+    """The neighbours of each letter on a QWERTY keyboard, in its row and the rows above and below."""
     at = {letter: (row, column) for row, letters in enumerate(_ROWS) for column, letter in enumerate(letters)}
     return {
         letter: "".join(
@@ -52,10 +52,10 @@ KINDS: dict[str, Callable[[str, int, float], str]] = {
 
 
 def mistyped(text: str, rate: float, generator: np.random.Generator) -> str:
-    """``text`` with a mistake in each word of three letters or more, with probability ``rate``.
+    """``text`` with an error in each word of three letters or more, with probability ``rate``.
 
-    A word takes four draws whether or not it is changed, so a higher rate makes the same mistakes and more. A swap of
-    two equal letters changes nothing.
+    A word uses four random numbers whether or not it is changed, so a higher rate makes the same errors plus others. A
+    swap of two equal letters changes nothing.
     """
     kinds = list(KINDS.values())
 

@@ -1,4 +1,4 @@
-"""The perturbed form of a batch of text environments."""
+"""The wrapper that perturbs a batch of text environments."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -22,20 +22,20 @@ Texts = tuple[str, ...]
 
 
 class PerturbedTextVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
-    """A batch of text environments in which something goes wrong in each world on its own.
+    """A batch of text environments, each perturbed independently.
 
-    World i equals ``PerturbedTextEnv`` with world i's seed, in every autoreset mode. ``infos`` holds what that tells,
-    as arrays with masks. With ``SAME_STEP``, ``infos["final_obs"]`` and ``infos["final_info"]`` are perturbed as the
-    old episode's last.
+    World i equals ``PerturbedTextEnv`` with world i's seed, in every autoreset mode. ``infos`` holds the same values as
+    arrays with masks. With ``SAME_STEP``, ``infos["final_obs"]`` and ``infos["final_info"]`` are perturbed as the last
+    of the old episode.
 
     Args:
-        env: the batch to wrap; its metadata must say how it resets (``autoreset_mode``).
-        perturbations: effects or their configurations, from inside out.
-        true_observation: whether ``infos`` holds the true observations.
+        env: the batch to wrap; its metadata must have its ``autoreset_mode``.
+        perturbations: effects or their configurations, innermost first.
+        true_observation: whether to put the true observations into ``infos``.
 
     Raises:
-        InvalidParameter: an effect does not apply to these environments, it is unknown how they reset, or they are out
-            of reach (another process).
+        InvalidParameter: an effect does not support these environments, their autoreset mode is unknown, or they cannot
+            be accessed (another process).
     """
 
     lanes: list[Lane]
@@ -70,7 +70,7 @@ class PerturbedTextVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
     ) -> tuple[Texts, dict[str, Any]]:
         """Start episodes in all worlds, or in those of ``options["reset_mask"]``."""
         mask = (options or {}).get("reset_mask")
-        # A copy, because Gymnasium's batches take "reset_mask" out of the dictionary they are given.
+        # A copy, because Gymnasium's batches remove "reset_mask" from the dictionary they are given.
         texts, infos = self.env.reset(seed=seed, options=None if options is None else dict(options))  # type: ignore[arg-type]
         seeds = world_seeds(seed, self.num_envs)
         split: list[dict[str, Any] | None] = [*split_infos(infos, self.num_envs)]
@@ -84,11 +84,11 @@ class PerturbedTextVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
         return tuple(self._texts), join_infos(split)
 
     def step(self, actions: Sequence[str]) -> tuple[Texts, Any, Any, Any, dict[str, Any]]:
-        """One step of every world with what reaches it of its command.
+        """Step every world with its perturbed command.
 
         Raises:
-            InvalidAction: there are not N actions, or one is no string; then no world is stepped.
-            ResetNeeded: there was no reset yet.
+            InvalidAction: there are not N actions, or one is not a string; then no world is stepped.
+            ResetNeeded: there has been no reset.
         """
         if not all(lane.seeded for lane in self.lanes):
             raise ResetNeeded("Call reset() for every world before step().")
@@ -120,22 +120,22 @@ class PerturbedTextVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
         return tuple(self._texts), rewards, terminated, truncated, join_infos(split)
 
     def outward(self, command: str, world: int = 0) -> str:
-        """How the agent in a world has to say what that world itself calls ``command``."""
+        """The agent's wording of a world's ``command``."""
         inner = getattr(self.env, "outward", None)
         return self.lanes[world].outward(command if inner is None else inner(command, world))
 
 
 def _worlds(env: VectorEnv[Any, Any, Any]) -> list[Any]:
-    """The single environments of a batch, without wrappers.
+    """The unwrapped single environments of a batch.
 
     Raises:
-        InvalidParameter: they cannot be reached.
+        InvalidParameter: they cannot be accessed.
     """
     base = env.unwrapped
     worlds = base.envs if isinstance(base, SyncVectorEnv) else getattr(base, "worlds", None)
     if worlds is None:
         raise InvalidParameter(
-            f"{type(base).__name__} keeps its worlds out of reach. Perturb each world before they are batched, "
+            f"{type(base).__name__} does not expose its worlds. Perturb each world before they are batched, "
             "env_fns=[lambda: perturb(gymnasium.make(ID), ...)], or batch them with SyncVectorEnv."
         )
     return [world.unwrapped for world in worlds]

@@ -1,4 +1,4 @@
-"""Observations in other words, and mistyped."""
+"""Perturbations of the words of observations: paraphrases and typing errors."""
 
 import re
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ _SENTENCES = re.compile(r"(?<=[.?])\s+")
 
 @dataclass(frozen=True, kw_only=True)
 class Paraphrase(TextPerturbation):
-    """Sentences of the observation are said in other words that mean the same.
+    """Rephrases sentences of the observation without changing their meaning.
 
-    The world brings its sentences and their rewordings along (``world.rewordings``: patterns with the words that stay,
-    and templates for these). Names, numbers and commands stay as they are.
+    The world provides its sentences and their alternatives (``world.rewordings``: patterns whose groups are kept, and
+    templates for these). Names, numbers and commands do not change.
 
     Args:
-        rate: the probability that a sentence is reworded.
+        rate: probability that a sentence is rephrased.
     """
 
     longest: ClassVar[tuple[float, int]] = (2.0, 300)
@@ -33,7 +33,7 @@ class Paraphrase(TextPerturbation):
     def process(self, env: Any, inner: Sequence[TextProcess]) -> TextProcess:
         rewordings = getattr(getattr(env, "world", None), "rewordings", ())
         if not rewordings:
-            raise InvalidParameter(f"Paraphrase needs a world that brings its sentences along, and {env} brings none.")
+            raise InvalidParameter(f"Paraphrase needs a world that lists its sentences; {env} does not.")
         return _Paraphrasing(self.rate, [(re.compile(one.pattern, re.DOTALL), one.others) for one in rewordings])
 
 
@@ -61,12 +61,12 @@ class _Paraphrasing(TextProcess):
 
 @dataclass(frozen=True, kw_only=True)
 class Typos(TextPerturbation):
-    """Typing mistakes in the observation: two letters swapped, one dropped, doubled, or its neighbour on the keyboard.
+    """Typing errors in the observation: two letters swapped, or one dropped, doubled or replaced by a neighbouring key.
 
-    Numbers, punctuation, words of one or two letters and the admissible commands stay as they are.
+    Numbers, punctuation, words of one or two letters and the admissible commands do not change.
 
     Args:
-        rate: the probability that a word has a mistake.
+        rate: probability that a word has an error.
     """
 
     longest: ClassVar[tuple[float, int]] = (1.5, 0)

@@ -57,7 +57,7 @@ def test_what_is_no_probability_is_refused(p):
 def test_what_is_no_arm_is_refused(action):
     env = BernoulliBanditEnv()
     env.reset(seed=0)
-    with pytest.raises(InvalidAction, match="no arm"):
+    with pytest.raises(InvalidAction, match="not an arm"):
         env.step(action)
     env.step(0)
     with pytest.raises(gymnasium.error.ResetNeeded):

@@ -82,7 +82,7 @@ def test_configurations_do_as_objects(world: Callable) -> None:
         (lambda: ObservationNoise("big"), r"ObservationNoise\.std is 'big'"),
         (lambda: ObservationNoise(True), r"ObservationNoise\.std is True"),
         (lambda: ObservationNoise([[1, 2], [3]]), r"rows must be of equal length"),
-        (lambda: ObservationNoise([]), r"ObservationNoise\.std is empty; .* or one a dimension"),
+        (lambda: ObservationNoise([]), r"ObservationNoise\.std is empty; .* or one per dimension"),
         (
             lambda: ObservationNoise(0.1, probability=1.5),
             r"ObservationNoise\.probability is 1\.5; .* of at least 0 and of at most 1",
@@ -112,7 +112,7 @@ def test_configurations_do_as_objects(world: Callable) -> None:
         (lambda: BodyMass(0.0), r"BodyMass\.scale is 0\.0; .* above 0"),
         (lambda: Gravity(None), r"Gravity\.scale is None"),
         (lambda: from_config({"type": "RewardNoise", "sdt": 1.0}), r"no setting 'sdt'\. Its settings are: .*std"),
-        (lambda: from_config({"std": 1.0}), r"names its 'type'"),
+        (lambda: from_config({"std": 1.0}), r"needs a 'type'"),
         (lambda: ActionMixture(lambda seen: seen).to_config(), r"ActionMixture\.policy is .*not a function"),
     ],
 )
