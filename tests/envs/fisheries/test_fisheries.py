@@ -96,7 +96,7 @@ def test_the_grids_policy_leaves_the_exact_escapement():
 
 
 def test_robust_variants():
-    """An uncertain r as a finite set, and an L1 ball: worth less than nominal, and no less than planned against worse."""
+    """An uncertain r as a finite set, and an L1 ball: worth less than nominal, about as much as the slowest growth."""
     numbers = {"points": 31, "top": 1.5, "sigma": 0.1}
     mdp = grid_process(r=0.75, **numbers)
     nominal = RobustPolicyIteration(mdp, tolerance=1e-6).solve()
