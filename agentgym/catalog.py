@@ -18,7 +18,7 @@ from agentgym.errors import InvalidParameter, UnknownId
 
 __all__ = ["Entry", "Kind", "add", "card", "entries", "find", "load", "register_environments", "resolve"]
 
-Kind = Literal["env", "agent", "solver", "suite", "perturbation", "attack", "method", "recipe"]
+Kind = Literal["env", "agent", "solver", "suite", "perturbation", "attack", "method", "estimator", "recipe"]
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _agent(name: str, target: str, summary: str) -> Entry:
 
 
 def _language(name: str, target: str, summary: str) -> Entry:
-    target = f"agentgym.agents.language.methods.agents:{target}"
+    target = f"agentgym.agents.language.methods.{target}"
     return Entry("agent", name, target, f"language agent: {summary}", "agentgym.agents.language")
 
 
@@ -114,6 +114,10 @@ def _attack(name: str, target: str, summary: str) -> Entry:
 
 def _method(name: str, target: str, summary: str) -> Entry:
     return Entry("method", name, f"agentgym.agents.language.methods.{target}", summary, "agentgym.agents.language")
+
+
+def _estimator(name: str, target: str, summary: str) -> Entry:
+    return Entry("estimator", name, f"agentgym.agents.language.methods.{target}", summary, "agentgym.agents.language")
 
 
 def _recipe(name: str, target: str, summary: str, **kwargs: str) -> Entry:
@@ -193,12 +197,12 @@ OURS: tuple[Entry, ...] = (
     _agent("prdc", "offline.prdc.prdc:PRDC", "offline: PRDC, TD3 kept near the closest state-action pair"),
     _agent("dt", "offline.dt.dt:DecisionTransformer", "offline: Decision Transformer"),
     _agent("doc", "offline.doc.doc:DoC", "offline: Dichotomy of Control for sequences; also future-VAE"),
-    _language("grpo", "GRPO", "group-relative policy optimisation"),
-    _language("dr-grpo", "DrGRPO", "GRPO without its two biases"),
-    _language("rloo", "RLOO", "leave-one-out baselines"),
-    _language("gigpo", "GiGPO", "group-in-group advantages over episodes and over turns in equal states"),
-    _language("spear", "SPEAR", "GRPO with scheduled self-imitation"),
-    _language("epo", "EPO", "GRPO with entropy kept near its running average"),
+    _language("grpo", "grpo:GRPO", "group-relative policy optimisation"),
+    _language("dr-grpo", "dr_grpo:DrGRPO", "GRPO without its two biases"),
+    _language("rloo", "rloo:RLOO", "leave-one-out baselines"),
+    _language("gigpo", "gigpo:GiGPO", "group-in-group advantages over episodes and over turns in equal states"),
+    _language("spear", "spear:SPEAR", "GRPO with scheduled self-imitation"),
+    _language("epo", "epo:EPO", "GRPO with entropy kept near its running average"),
     _solver("robust-value-iteration", "solvers:RobustValueIteration", "finite robust processes, with proved bounds"),
     _solver("robust-policy-iteration", "solvers:RobustPolicyIteration", "the same by policies, fewer inner problems"),
     _suite("parameter-grid", "parameter_grid:ParameterGrid", "every cell of a grid over the uncertainty set"),
@@ -238,18 +242,23 @@ OURS: tuple[Entry, ...] = (
     _attack("random", "attack:RandomAttack", "uniform noise in the ball around the observation"),
     _attack("maximal_action_difference", "gradient:MaximalActionDifference", "largest change of the policy's action"),
     _attack("critic", "gradient:CriticAttack", "lowest value of the critic for the policy's action"),
-    _method("spear", "spear:Spear", "scheduled self-imitation of good episodes (SPEAR)"),
-    _method("epo", "epo:EPO", "entropy kept near its running average (EPO)"),
-    _method("entropy", "entropy:EntropyBonus", "entropy bonus"),
-    _method("kl", "reference:KLToReference", "KL penalty to the initial policy"),
+    _method("spear", "spear:SPEARPlugin", "scheduled self-imitation of good episodes (SPEAR)"),
+    _method("epo", "epo:EPOPlugin", "entropy kept near its running average (EPO)"),
+    _method("entropy", "entropy_bonus:EntropyBonus", "entropy bonus"),
+    _method("kl", "kl_to_reference:KLToReference", "KL penalty to the initial policy"),
     _method("llds", "llds:LLDS", "keeps the likelihood of good responses (LLDS)"),
-    _method("empg", "modulators:EMPG", "advantages scaled by entropy (EMPG)"),
-    _method("aem", "modulators:AEM", "advantages scaled by entropy within the group (AEM)"),
-    _method("simpletir", "filters:SimpleTIR", "drops episodes that have a turn without a command (SimpleTIR)"),
-    _method("dr-bot", "filters:DrBoT", "the filters of Dr.BoT, SPEAR's baseline"),
-    _method("invalid", "filters:InvalidPenalty", "penalty on invalid commands"),
-    _method("clip-cov", "covariance:ClipCov", "drops the loss of decisions with large covariance (Clip-Cov)"),
-    _method("kl-cov", "covariance:KLCov", "KL penalty on the decisions with the largest covariance (KL-Cov)"),
+    _method("empg", "empg:EMPG", "advantages scaled by entropy (EMPG)"),
+    _method("aem", "aem:AEM", "advantages scaled by entropy within the group (AEM)"),
+    _method("simpletir", "simpletir:SimpleTIR", "drops episodes that have a turn without a command (SimpleTIR)"),
+    _method("dr-bot", "dr_bot:DrBoT", "the filters of Dr.BoT, SPEAR's baseline"),
+    _method("invalid", "invalid_penalty:InvalidPenalty", "penalty on invalid commands"),
+    _method("clip-cov", "clip_cov:ClipCov", "drops the loss of decisions with large covariance (Clip-Cov)"),
+    _method("kl-cov", "kl_cov:KLCov", "KL penalty on the decisions with the largest covariance (KL-Cov)"),
+    _estimator("grpo", "grpo:grpo", "return minus the group's mean, divided by its standard deviation"),
+    _estimator("dr-grpo", "dr_grpo:dr_grpo", "return minus the group's mean"),
+    _estimator("rloo", "rloo:rloo", "return minus the mean of the group's other episodes"),
+    _estimator("gigpo", "gigpo:gigpo", "grpo, plus the same over turns in equal states"),
+    _estimator("gigpo-mean", "gigpo:gigpo_mean", "gigpo without division by standard deviations"),
     _recipe("bernoulli-bandit", "bandit:BernoulliBandit", "a two-armed bandit whose worse arm is pulled more often"),
     _recipe("frozenlake", "frozenlake:FrozenLake", "FrozenLake with any slip, an expert mixed with random steps"),
     *_control("pendulum", "Pendulum-v1"),
@@ -298,7 +307,8 @@ def find(kind: Kind, name: str) -> Entry:
 
 
 def _what(kind: Kind) -> str:
-    return {"env": "environment", "attack": "observation attack"}.get(kind, kind)
+    names = {"env": "environment", "attack": "observation attack", "estimator": "advantage estimator"}
+    return names.get(kind, kind)
 
 
 def load(entry: Entry) -> Any:

@@ -23,10 +23,10 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 import agentgym  # noqa: F401  (registers the environments)
+from agentgym.agents import GRPO
 from agentgym.agents.language.loop.learner import Learner
-from agentgym.agents.language.loop.plugins import make_plugins
 from agentgym.agents.language.loop.trajectory import collate
-from agentgym.agents.language.methods.agents import GRPO
+from agentgym.agents.language.methods.plugin import make_plugins
 from agentgym.agents.language.policies.policy import Sampler
 
 TARGET_SECONDS = 10.0

@@ -23,9 +23,9 @@ from gymnasium.vector import AutoresetMode
 from matplotlib.figure import Figure
 
 import agentgym  # noqa: F401  (registers the environments)
+from agentgym.agents import GRPO
 from agentgym.agents.common.denormals import flushing_denormals
 from agentgym.agents.language.loop.rollout import Rollout
-from agentgym.agents.language.methods.agents import GRPO
 from agentgym.agents.language.policies.policy import Sampler
 from agentgym.evaluation.contestants import load_agent
 from agentgym.parallel import map_tasks

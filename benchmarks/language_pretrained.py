@@ -22,9 +22,9 @@ from gymnasium.vector import AutoresetMode
 from scipy.stats import binomtest
 
 import agentgym  # noqa: F401  (registers the environments)
+from agentgym.agents import GRPO
 from agentgym.agents.common.denormals import flushing_denormals
 from agentgym.agents.language.loop.rollout import Rollout
-from agentgym.agents.language.methods.agents import GRPO
 from agentgym.agents.language.policies.policy import Sampler
 
 WORLDS_AT_ONCE = 16

@@ -13,7 +13,12 @@ KINDS: dict[str, catalog.Kind] = {f"{kind}s": kind for kind in get_args(catalog.
 
 def show_list(
     what: Annotated[
-        tuple[Literal["envs", "agents", "solvers", "suites", "perturbations", "attacks", "methods", "recipes"], ...],
+        tuple[
+            Literal[
+                "envs", "agents", "solvers", "suites", "perturbations", "attacks", "methods", "estimators", "recipes"
+            ],
+            ...,
+        ],
         tyro.conf.Positional,
     ] = (),
 ) -> None:

@@ -19,7 +19,8 @@ def show(name: Annotated[str, tyro.conf.Positional]) -> None:
     Args:
         name: a name from `agentgym list`.
     """
-    entries = {entry.id: entry for kind in get_args(catalog.Kind) for entry in catalog.entries(kind)}
+    kinds = reversed(get_args(catalog.Kind))  # where several share a name, the agent's is shown
+    entries = {entry.id: entry for kind in kinds for entry in catalog.entries(kind)}
     if name not in entries:
         raise UnknownId("card", name, entries, "See: agentgym list")
     text = catalog.card(entries[name])

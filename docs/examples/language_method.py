@@ -13,8 +13,8 @@ from typing import ClassVar
 import torch
 
 from agentgym import RunConfig, catalog, train
-from agentgym.agents.language.loop.plugins import Plugin
 from agentgym.agents.language.loop.trajectory import Batch
+from agentgym.agents.language.methods.plugin import Plugin
 from agentgym.contracts.settings import Range
 from agentgym.evaluation import evaluate
 

@@ -8,7 +8,7 @@ import pytest
 from gymnasium.spaces import Text
 
 import agentgym
-from agentgym.agents.language.methods.agents import GRPO
+from agentgym.agents import GRPO
 from agentgym.cli.main import main
 from agentgym.errors import AskError, InvalidParameter, SpaceMismatch, UnknownId
 from agentgym.evaluation.conditions import Condition, Subject

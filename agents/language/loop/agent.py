@@ -22,9 +22,9 @@ from agentgym.agents.language.loop.diagnostics import Alarms, measure_rollout
 from agentgym.agents.language.loop.environments import batch_of
 from agentgym.agents.language.loop.imitation import demonstrated
 from agentgym.agents.language.loop.learner import Learner
-from agentgym.agents.language.loop.plugins import make_plugins
 from agentgym.agents.language.loop.rollout import Rollout
 from agentgym.agents.language.loop.trajectory import Batch, Episode, collate
+from agentgym.agents.language.methods.plugin import make_plugins
 from agentgym.agents.language.policies.by_name import begin_like, make_policy, saved_policy
 from agentgym.agents.language.policies.conversation import Conversation, lanes_to_begin
 from agentgym.agents.language.policies.policy import Policy, Sampler

@@ -1,27 +1,18 @@
 """Hyperparameters of the language agents. Sources are in the card."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
+from agentgym import catalog
+from agentgym.agents.language.loop.groups import Over
 from agentgym.agents.language.loop.surrogate import Aggregation
-from agentgym.agents.language.methods.advantages import Over
 from agentgym.agents.language.policies.chat import Transcript
-from agentgym.contracts.settings import AgentConfig, Preset, Range, check_settings
+from agentgym.contracts.settings import AgentConfig, Range, check_settings
 from agentgym.errors import InvalidParameter
 
-__all__ = [
-    "OWN",
-    "DrGRPOConfig",
-    "EPOConfig",
-    "GRPOConfig",
-    "GiGPOConfig",
-    "LanguageConfig",
-    "RLOOConfig",
-    "SPEARConfig",
-]
+__all__ = ["OWN", "LanguageConfig"]
 
 # What a policy takes where nothing else is asked for. A pretrained one costs a thousand times as much a token, knows
 # the language already, and forgets it at the rates by which a tiny one learns it.
@@ -77,7 +68,7 @@ class LanguageConfig(AgentConfig):
     group_size: int = 8  # episodes of each task, which are compared: at least 2
 
     # Advantages
-    advantage: Literal["grpo", "dr-grpo", "rloo", "gigpo", "gigpo-mean"] = "grpo"
+    advantage: str = "grpo"  # an estimator: agentgym list estimators
     group_statistics: Over = "episodes"
     gamma: float = 0.95  # GiGPO: discount a turn
     step_weight: float = 1.0  # GiGPO: of the advantage within equal states
@@ -114,6 +105,7 @@ class LanguageConfig(AgentConfig):
         for name, value in own.items():
             if not getattr(self, name):
                 setattr(self, name, value)
+        catalog.find("estimator", self.advantage)
         if self.group_size < 2:
             raise InvalidParameter(
                 f"group_size must be at least 2, not {self.group_size}: {self.advantage} compares the episodes of one "
@@ -137,54 +129,3 @@ class LanguageConfig(AgentConfig):
     def to_kwargs(self) -> dict[str, Any]:
         """As :meth:`AgentConfig.to_kwargs`, without the policy, which is the constructor's first argument."""
         return {name: value for name, value in super().to_kwargs().items() if name != "policy"}
-
-
-@dataclass
-class GRPOConfig(LanguageConfig):
-    """GRPO (arXiv 2402.03300), without a penalty on the distance from a reference."""
-
-    presets: ClassVar[Mapping[str, Preset]] = {
-        "dr-bot": Preset(
-            "Dr.BoT (arXiv 2509.22601), SPEAR's baseline",
-            {
-                "advantage": "dr-grpo", "aggregation": "fixed", "clip_low": 0.2, "clip_high": 0.28, "clip_dual": 10.0,
-                "methods": ("dr-bot",),
-            },
-        ),
-    }  # fmt: skip
-
-
-@dataclass
-class DrGRPOConfig(LanguageConfig):
-    """Dr.GRPO (arXiv 2503.20783): no division by the standard deviation, a fixed divisor of lengths."""
-
-    advantage: Literal["grpo", "dr-grpo", "rloo", "gigpo", "gigpo-mean"] = "dr-grpo"
-    aggregation: Aggregation = "fixed"
-
-
-@dataclass
-class RLOOConfig(LanguageConfig):
-    """RLOO (arXiv 2402.14740): leave-one-out baselines."""
-
-    advantage: Literal["grpo", "dr-grpo", "rloo", "gigpo", "gigpo-mean"] = "rloo"
-
-
-@dataclass
-class GiGPOConfig(LanguageConfig):
-    """GiGPO (arXiv 2505.10978): a second, step-level group of turns in equal states."""
-
-    advantage: Literal["grpo", "dr-grpo", "rloo", "gigpo", "gigpo-mean"] = "gigpo"
-
-
-@dataclass
-class SPEARConfig(LanguageConfig):
-    """GRPO with SPEAR's self-imitation (arXiv 2509.22601), sizes for a tiny policy's batches."""
-
-    methods: tuple[str, ...] = ("entropy:weight=0.005", "spear")
-
-
-@dataclass
-class EPOConfig(LanguageConfig):
-    """GRPO with EPO's entropy band (arXiv 2509.22576) in place of the plain bonus, at the same weight."""
-
-    methods: tuple[str, ...] = ("epo:weight=0.005",)

@@ -10,11 +10,10 @@ from torch import Tensor
 from agentgym.agents.language.loop import distributed as processes
 from agentgym.agents.language.loop.config import LanguageConfig
 from agentgym.agents.language.loop.diagnostics import UpdateMeasures
-from agentgym.agents.language.loop.plugins import Plugin, Replay, Terms
 from agentgym.agents.language.loop.schedules import learning_rate_factor
 from agentgym.agents.language.loop.surrogate import aggregate, clipped_surrogate
 from agentgym.agents.language.loop.trajectory import Batch
-from agentgym.agents.language.methods.advantages import ESTIMATORS
+from agentgym.agents.language.methods.plugin import Plugin, Replay, Terms, find_estimator
 from agentgym.agents.language.policies.policy import Policy
 from agentgym.errors import InvalidParameter, NonFinite
 
@@ -38,6 +37,7 @@ class Learner:
         self, policy: Policy, settings: LanguageConfig, plugins: Mapping[str, Plugin], generator: torch.Generator
     ) -> None:
         self.policy, self.settings, self.plugins, self.generator = policy, settings, plugins, generator
+        self.estimator = find_estimator(settings.advantage)
         self.steps = 0
         learned = [parameter for parameter in policy.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(
@@ -74,10 +74,7 @@ class Learner:
         for plugin in plugins:
             if (kept := plugin.keep(batch)) is not None:
                 batch.mask = batch.mask & kept
-        settings = self.settings
-        estimate = ESTIMATORS[settings.advantage]
-        per_turn = estimate(batch, settings.group_statistics, settings.gamma, settings.step_weight)
-        advantages = batch.at_decisions(per_turn)
+        advantages = batch.at_decisions(self.estimator(batch, self.settings))
         for plugin in plugins:
             advantages = plugin.modulate(batch, advantages)
         batch.advantages = advantages * batch.mask

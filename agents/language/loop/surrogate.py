@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-__all__ = ["Aggregation", "aggregate", "clipped_surrogate"]
+__all__ = ["Aggregation", "aggregate", "clipped_surrogate", "covariances"]
 
 Aggregation = Literal["decisions", "episodes", "fixed"]
 
@@ -31,6 +31,13 @@ def clipped_surrogate(
         beyond = (advantages < 0) & (loss > bound)
         loss, clipped = torch.where(beyond, bound, loss), clipped | beyond
     return loss, clipped
+
+
+def covariances(logp: Tensor, advantages: Tensor, mask: Tensor) -> Tensor:
+    """(A - mean A)(log p - mean log p) of each decision, [B, U], with means over the mask (arXiv 2505.22617)."""
+    count = mask.sum().clamp(min=1)
+    away = logp - torch.where(mask, logp, 0.0).sum() / count
+    return away * (advantages - torch.where(mask, advantages, 0.0).sum() / count)
 
 
 def aggregate(loss: Tensor, mask: Tensor, how: Aggregation, length: int, episodes: int | None = None) -> Tensor:

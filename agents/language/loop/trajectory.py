@@ -144,9 +144,14 @@ class Batch:
         """float32 [B]: each episode's sum of rewards."""
         return self.rewards.sum(1)
 
-    def at_decisions(self, per_turn: Tensor) -> Tensor:
-        """[B, U] from [B, T]: each decision gets what belongs to its turn."""
-        return per_turn.gather(1, self.turn)
+    @property
+    def played(self) -> Tensor:
+        """bool [B, T]: which turns were played; the others are padding."""
+        return torch.arange(self.rewards.shape[1], device=self.turns.device) < self.turns[:, None]
+
+    def at_decisions(self, values: Tensor) -> Tensor:
+        """[B, U]: the value of each decision's turn, from [B, T], or of its episode, from [B]."""
+        return values[:, None].expand_as(self.turn) if values.dim() == 1 else values.gather(1, self.turn)
 
     def turn_means(self, values: Tensor) -> Tensor:
         """[B, T]: the mean over each turn's decisions of ``values`` [B, U]; 0 where a turn has none."""

@@ -1,4 +1,4 @@
-"""EPO: an entropy bonus, and a band around the entropies of earlier iterations, turn by turn."""
+"""EPO: entropy-regularised policy optimisation (Xu et al., arXiv 2509.22576)."""
 
 import math
 from dataclasses import dataclass, field
@@ -7,36 +7,40 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from agentgym.agents.language.loop.plugins import Plugin
+from agentgym.agents.language.loop.agent import LanguageAgent
+from agentgym.agents.language.loop.config import LanguageConfig
 from agentgym.agents.language.loop.trajectory import Batch
+from agentgym.agents.language.methods.plugin import Plugin
 from agentgym.contracts.settings import Range
 
-__all__ = ["EPO"]
+__all__ = ["EPO", "EPOConfig", "EPOPlugin"]
 
-RELEASED_LIMIT = 50  # the released code looks the turn limit up under a key that nothing sets, and takes this
-RELEASED_EPOCHS = 150  # fixed in the released code
+RELEASED_LIMIT = 50  # turns: the default of the released code, which reads the limit from a key that is never set
+RELEASED_EPOCHS = 150  # hard-coded in the released code
 
 
 @dataclass
-class EPO(Plugin):
-    """Entropy-regularised policy optimisation (EPO, Xu et al., arXiv 2509.22576):
+class EPOPlugin(Plugin):
+    """An entropy bonus, and a penalty on entropies far from those of earlier iterations at the same turn:
 
-        L <- L - weight * (H - smoothing * beta(t) * P),
+        L <- L - weight * (H - smoothing * beta(t) * P).
 
-    H the mean entropy of the decisions, P the mean penalty of an entropy h at turn k that leaves the band
-    [low * h_k, high * h_k]; h_k is the mean over all earlier iterations of the mean entropy at turn k.
+    H is the mean entropy of the decisions. P is the mean penalty on an entropy at turn k outside the band
+    [low * h_k, high * h_k], where h_k is the mean, over all earlier iterations, of the mean entropy at turn k.
 
     Attributes:
-        form: "hinge": the penalty is ``alpha`` times the distance from the band, aligned by the true turn.
-            "step": as the released code has it, ``alpha`` outside the band, which has no gradient; and its histories
-            are filled from the left with zeros up to 50 turns, so that they are compared at other turns.
-        weight: c_H.
-        smoothing: c_s.
+        form: "hinge": the penalty is ``alpha`` times the distance from the band. "step": as in the released code,
+            the penalty is the constant ``alpha`` outside the band, which has no gradient, and the entropies of an
+            iteration are padded with zeros from the left up to 50 turns, so that the band at turn k comes from other
+            turns.
+        weight: the paper's c_H.
+        smoothing: the paper's c_s.
         alpha: of the penalty.
-        low, high: the band's factors.
-        limit: the environment's turn limit; minibatches in which no episode reaches half of it pay nothing. 0: all pay.
-        epochs: over which beta runs.
-        per_decision: penalise single decisions; False: each turn's mean entropy.
+        low, high: factors of the band.
+        limit: the environment's turn limit; minibatches in which no episode reaches half of it have no penalty. 0: all
+            minibatches have it.
+        epochs: length of beta's schedule, in iterations.
+        per_decision: penalise the entropy of single decisions; False: the mean entropy of each turn.
     """
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
@@ -57,23 +61,23 @@ class EPO(Plugin):
     limit: int = 0
     epochs: int = RELEASED_EPOCHS
     per_decision: bool = True
-    sums: list[float] = field(default_factory=list, init=False)  # at each turn: of the iterations' mean entropies
-    counts: list[int] = field(default_factory=list, init=False)  # at each turn: how many iterations reached it
+    sums: list[float] = field(default_factory=list, init=False)  # by turn: sum of the iterations' mean entropies
+    counts: list[int] = field(default_factory=list, init=False)  # by turn: how many iterations reached it
 
     def beta(self, iteration: int) -> float:
-        """1 - 0.2 (1 - exp(-2 p)) in the first half, 0.8 exp(-3 p) in the second; p is the progress in the half."""
+        """1 - 0.2 (1 - exp(-2 p)) in the schedule's first half, 0.8 exp(-3 p) in its second; p is progress per half."""
         half = self.epochs / 2
         if iteration < half:
             return 1 - 0.2 * (1 - math.exp(-2 * iteration / half))
         return 0.8 * math.exp(-3 * min(1.0, (iteration - half) / half))
 
     def references(self, turns: int) -> Tensor:
-        """h_k for the first ``turns`` turns, [turns]; NaN where no earlier iteration got."""
-        found = [total / count if count else math.nan for total, count in zip(self.sums, self.counts, strict=True)]
-        return torch.tensor([*found, *[math.nan] * turns][:turns])
+        """h_k for the first ``turns`` turns, [turns]; NaN for turns that no earlier iteration reached."""
+        known = [total / count if count else math.nan for total, count in zip(self.sums, self.counts, strict=True)]
+        return torch.tensor([*known, *[math.nan] * turns][:turns])
 
     def loss(self, batch: Batch, logp: Tensor, entropy: Tensor, iteration: int) -> Tensor:
-        """Bonus and penalty of a minibatch, as a loss."""
+        """Bonus and penalty of a minibatch as a loss."""
         count = batch.mask.sum().clamp(min=1)
         bonus = (entropy * batch.mask).sum() / count
         penalty = self._penalty(batch, entropy)
@@ -85,28 +89,28 @@ class EPO(Plugin):
             return torch.zeros((), device=entropy.device)
         reference = self.references(batch.rewards.shape[1]).to(entropy.device)
         if self.per_decision:
-            values, centre, there = entropy, reference[batch.turn], batch.mask
+            values, centre, counted = entropy, reference[batch.turn], batch.mask
         else:
             values = batch.turn_means(entropy)
             centre = reference.expand_as(values)
-            there = torch.arange(values.shape[1], device=values.device) < batch.turns[:, None]
-        known = there & ~centre.isnan()
+            counted = batch.played
+        known = counted & ~centre.isnan()
         low, high = self.low * centre.nan_to_num(), self.high * centre.nan_to_num()
         if self.form == "hinge":
             outside = self.alpha * ((low - values).clamp(min=0) + (values - high).clamp(min=0))
         else:
             outside = self.alpha * ~((low < values) & (values < high))
         self.numbers["outside"] = float((outside.detach() > 0)[known].float().mean()) if known.any() else 0.0
-        return (outside * known).sum() / there.sum().clamp(min=1)
+        return (outside * known).sum() / counted.sum().clamp(min=1)
 
     def finish(self, batch: Batch, iteration: int) -> None:
-        """Put the iteration's mean entropy at each turn into the history."""
-        there = batch.mask.float()
+        """Add the iteration's mean entropy at each turn to the history."""
+        mask = batch.mask.float()
         turns = batch.rewards.shape[1]
-        totals = torch.zeros(turns, device=there.device).index_add_(
-            0, batch.turn.flatten(), (batch.old_entropy * there).flatten()
+        totals = torch.zeros(turns, device=mask.device).index_add_(
+            0, batch.turn.flatten(), (batch.old_entropy * mask).flatten()
         )
-        counts = torch.zeros(turns, device=there.device).index_add_(0, batch.turn.flatten(), there.flatten())
+        counts = torch.zeros(turns, device=mask.device).index_add_(0, batch.turn.flatten(), mask.flatten())
         reached = int(batch.turns.max())
         means = (totals / counts.clamp(min=1))[:reached].tolist()
         seen = (counts > 0)[:reached].tolist()
@@ -122,9 +126,23 @@ class EPO(Plugin):
             self.counts[turn] += is_seen
 
     def state(self) -> dict[str, Any]:
-        """The history."""
+        """The history of entropies."""
         return {"sums": self.sums, "counts": self.counts}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Put it back."""
+        """Restore the history."""
         self.sums, self.counts = list(state["sums"]), [int(count) for count in state["counts"]]
+
+
+@dataclass
+class EPOConfig(LanguageConfig):
+    """Settings of EPO: GRPO with EPO's plug-in in place of the entropy bonus, at the same weight."""
+
+    methods: tuple[str, ...] = ("epo:weight=0.005",)
+
+
+class EPO(LanguageAgent):
+    """Entropy-regularised policy optimisation (Xu et al., arXiv 2509.22576)."""
+
+    catalog_name = "epo"
+    Config: ClassVar[type[LanguageConfig]] = EPOConfig

@@ -1,4 +1,4 @@
-"""LLDS: what was good must not become less likely."""
+"""LLDS: a penalty when good responses become less likely."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from agentgym.agents.language.loop.plugins import Plugin
 from agentgym.agents.language.loop.trajectory import Batch
+from agentgym.agents.language.methods.plugin import Plugin
 from agentgym.contracts.settings import Range
 
 __all__ = ["LLDS"]
@@ -15,14 +15,14 @@ __all__ = ["LLDS"]
 
 @dataclass
 class LLDS(Plugin):
-    """Likelihood-displacement suppression (LLDS, arXiv 2512.04220): L <- L + weight * max(0, log p_old - log p), of the
-    decisions of responses whose likelihood as a whole has fallen and whose advantage is not negative.
+    """Likelihood-displacement suppression (LLDS, arXiv 2512.04220): L <- L + weight * max(0, log p_old - log p).
 
-    Ours is the mean over the minibatch's decisions; the paper's is a sum, as far as we know from re-implementations.
+    The penalty is on the decisions with non-negative advantage in responses whose likelihood as a whole has fallen. We
+    take the mean over the minibatch's decisions; according to re-implementations the paper takes a sum.
 
     Attributes:
-        weight: lambda.
-        response: what counts as one: the whole "episode", or each "turn".
+        weight: the paper's lambda.
+        response: what one response is: the whole "episode", or each "turn".
     """
 
     RANGES: ClassVar = {"weight": Range(0)}

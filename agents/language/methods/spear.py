@@ -1,4 +1,4 @@
-"""SPEAR: self-imitation of one's own good episodes that fades in, a bonus for acting that fades out."""
+"""SPEAR: self-imitation with progressive exploration (Qin et al., arXiv 2509.22601)."""
 
 import math
 from dataclasses import dataclass, field
@@ -6,20 +6,22 @@ from typing import Any, ClassVar, Literal
 
 import torch
 
-from agentgym.agents.language.loop.plugins import Plugin, Replay
+from agentgym.agents.language.loop.agent import LanguageAgent
+from agentgym.agents.language.loop.config import LanguageConfig
+from agentgym.agents.language.loop.groups import group_mean_std, returns_of, slack
 from agentgym.agents.language.loop.schedules import fade_in, fade_out
 from agentgym.agents.language.loop.trajectory import Batch
-from agentgym.agents.language.methods.advantages import group_mean_std, returns_of, slack
-from agentgym.agents.language.methods.covariance import ClipCov
+from agentgym.agents.language.methods.clip_cov import ClipCov
+from agentgym.agents.language.methods.plugin import Plugin, Replay
 from agentgym.contracts.settings import Range
 from agentgym.errors import InvalidParameter
 
-__all__ = ["Spear", "Stored"]
+__all__ = ["SPEAR", "SPEARConfig", "SPEARPlugin", "Stored"]
 
 
 @dataclass
 class Stored:
-    """One episode in the buffer: as a batch of one row, its return, and the iteration that it came from."""
+    """One episode in the buffer: a batch of one row, its return, its advantage, and the iteration it is from."""
 
     batch: Batch
     reward: float
@@ -28,30 +30,31 @@ class Stored:
 
 
 @dataclass
-class Spear(Plugin):
-    """Self-imitation with progressive exploration (SPEAR, Qin et al., arXiv 2509.22601).
+class SPEARPlugin(Plugin):
+    """Replay of the agent's own good episodes, whose weight grows, and a bonus for long episodes, which shrinks.
 
-    An iteration goes: bonus on the rewards, steps on the new episodes, replay if the buffer is full, then what is too
-    old leaves the buffer and what was better than its group enters it.
+    In each iteration the bonus is added to the rewards, gradient steps are taken on the new episodes, the buffer is
+    replayed if it holds enough, episodes that are too old leave it, and episodes with positive advantage enter it.
 
     Attributes:
-        bonus: the most that the bonus w(t) * min(1, turns / 10) adds to a success of 1.
-        bonus_mode: how w(t) goes: "none", "constant" (1), or "cosine", (1 + cos(pi t / T)) / 2 and 0 after T.
-        bonus_length: T of the bonus, iterations.
-        capacity: how many episodes are replayed at most. It should be about the number of episodes with positive
-            advantage in an iteration: the buffer is used when it holds 1.5 times as many above the baseline.
-        trigger: that 1.5.
+        bonus: factor of the bonus: bonus * w(t) * min(1, turns / 10) is added to an episode's last reward.
+        bonus_mode: w(t): "none" (0), "constant" (1), or "cosine": (1 + cos(pi t / T)) / 2, and 0 after T.
+        bonus_length: the bonus's T, in iterations.
+        capacity: the most episodes in a replay. It should be about the number of episodes with positive advantage in
+            an iteration, because replay starts when ``trigger`` times as many in the buffer are above the baseline.
+        trigger: see ``capacity``.
         tolerance: iterations after which an episode leaves the buffer; the released code caps it at 10.
-        baseline_groups: over how many of the latest groups' means the baseline, their median, is taken.
+        baseline_groups: the baseline is the median of the mean returns of this many latest groups.
         divide_by_std: divide recalibrated advantages by the median of the groups' standard deviations.
-        decay: -1: recalibrate, A' = R - median; in (0, 1]: A' = decay * A.
-        weight: of the replay's loss once it has faded in.
-        weight_length: iterations over which it fades in, (1 - cos(pi t / T)) / 2.
-        clip_share, clip_low, clip_high: of :class:`ClipCov` in replay; a share of 0 leaves it out.
+        decay: -1: recalibrated advantages, A' = R - baseline; in (0, 1]: A' = decay * A.
+        weight: final weight of the replay's loss.
+        weight_length: T in iterations of the weight's rise, (1 - cos(pi t / T)) / 2.
+        clip_share, clip_low, clip_high: settings of :class:`ClipCov` during replay; a share of 0 disables it.
     """
 
-    # "paper" takes the lengths that the ALFWorld and WebShop scripts name; "as_released" what runs when they are
-    # started: they never pass the fade-in's length, so 200 holds. Sizes are those of the scripts' batches.
+    # "paper" has the lengths given in the ALFWorld and WebShop scripts. "as_released" has those that take effect when
+    # the scripts run: they do not pass on the length of the weight's rise, so the default of 200 applies. Capacity and
+    # baseline_groups are for the scripts' batch sizes.
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {"capacity": 2048, "baseline_groups": 10_240, "bonus_length": 200, "weight_length": 100},
         "as_released": {"capacity": 2048, "baseline_groups": 10_240, "bonus_length": 200, "weight_length": 200},
@@ -84,29 +87,25 @@ class Spear(Plugin):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.decay != -1 and not 0 < self.decay <= 1:
-            raise InvalidParameter(f"Spear.decay must be -1, or above 0 and at most 1, not {self.decay!r}.")
-
-    # Bonus
+            raise InvalidParameter(f"decay of SPEARPlugin must be -1, or above 0 and at most 1, not {self.decay!r}.")
 
     def bonus_weight(self, iteration: int) -> float:
-        """w(t)."""
+        """w(t), the weight of the bonus."""
         if self.bonus_mode == "cosine":
             return fade_out(iteration, self.bonus_length)
         return 1.0 if self.bonus_mode == "constant" else 0.0
 
     def shape_rewards(self, batch: Batch, iteration: int) -> None:
-        """Add ``bonus * w(t) * min(1, 0.1 * turns)`` to each episode's last reward: every turn is a tool call."""
+        """Add ``bonus * w(t) * min(1, 0.1 * turns)`` to each episode's last reward: each turn is a tool call."""
         added = self.bonus * self.bonus_weight(iteration) * (0.1 * batch.turns).clamp(max=1)
         batch.rewards[torch.arange(len(batch), device=added.device), batch.turns - 1] += added
 
-    # Replay
-
     def baseline(self) -> tuple[float, float]:
-        """The medians of the groups' mean returns and of their standard deviations."""
+        """The medians of the stored groups' mean returns and of their standard deviations."""
         return _median(self.means), _median(self.deviations)
 
     def replay(self, iteration: int, generator: torch.Generator) -> Replay | None:
-        """If there is enough above the baseline: recalibrate, draw, and empty the buffer."""
+        """If enough episodes are above the baseline: recalibrate advantages, draw episodes, and empty the buffer."""
         self.numbers |= {"buffer": float(len(self.stored)), "replayed": 0.0}
         if not self.means:
             return None
@@ -136,7 +135,7 @@ class Spear(Plugin):
         return Replay(batch, self.weight * fade_in(iteration, self.weight_length), clipping)
 
     def finish(self, batch: Batch, iteration: int) -> None:
-        """Age, then admit: an episode enters if its advantage, averaged over its decisions, is above 0."""
+        """Drop old episodes, then store those whose advantage, averaged over their decisions, is positive."""
         self.stored = [episode for episode in self.stored if iteration - episode.iteration < self.tolerance]
         returns = batch.returns()
         counts = batch.mask.sum(1)
@@ -144,17 +143,17 @@ class Spear(Plugin):
         for row in torch.nonzero((averages > 0) & (counts > 0))[:, 0].tolist():
             kept = batch.rows(torch.tensor([row])).to("cpu")
             self.stored.append(Stored(kept, float(returns[row]), float(averages[row]), iteration))
-        self._remember(batch)
+        self._store_groups(batch)
         self.numbers["admitted"] = float((averages > 0).sum())
 
-    def _remember(self, batch: Batch) -> None:
+    def _store_groups(self, batch: Batch) -> None:
         means, deviations, _ = group_mean_std(returns_of(batch), batch.group)
         first = [int((batch.group == number).nonzero()[0, 0]) for number in batch.group.unique()]
         self.means = [*self.means, *means[first].tolist()][-self.baseline_groups :]
         self.deviations = [*self.deviations, *deviations[first].tolist()][-self.baseline_groups :]
 
     def state(self) -> dict[str, Any]:
-        """Buffer and baselines."""
+        """The buffer and the statistics of groups."""
         return {
             "stored": [
                 {"batch": one.batch.state(), "numbers": [one.reward, one.advantage, one.iteration]}
@@ -165,7 +164,7 @@ class Spear(Plugin):
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Put them back."""
+        """Restore the buffer and the statistics of groups."""
         self.means, self.deviations = list(state["means"]), list(state["deviations"])
         self.stored = []
         for one in state["stored"]:
@@ -174,11 +173,25 @@ class Spear(Plugin):
 
 
 def _above(episode: Stored, mean: float) -> float:
-    """How far an episode's return is above the baseline; 0 where rounding is all that tells them apart."""
+    """How far an episode's return is above the baseline; 0 if the difference may be rounding."""
     distance = episode.reward - mean
     return 0.0 if abs(distance) <= float(slack(returns_of(episode.batch).size)) else distance
 
 
 def _median(values: list[float]) -> float:
-    """The 50th percentile, halfway between the middle two."""
+    """The median; the mean of the middle two for an even number."""
     return float(torch.tensor(values, dtype=torch.float64).quantile(0.5))
+
+
+@dataclass
+class SPEARConfig(LanguageConfig):
+    """Settings of SPEAR: GRPO with SPEAR's plug-in, sized for the batches of a tiny policy."""
+
+    methods: tuple[str, ...] = ("entropy:weight=0.005", "spear")
+
+
+class SPEAR(LanguageAgent):
+    """Self-imitation with progressive exploration (Qin et al., arXiv 2509.22601)."""
+
+    catalog_name = "spear"
+    Config: ClassVar[type[LanguageConfig]] = SPEARConfig

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from agentgym.agents import GRPO
 from agentgym.agents.baselines.ppo import PPO
 from agentgym.agents.common.saving import load_agent
-from agentgym.agents.language.methods.agents import GRPO
 from agentgym.agents.marl.ppo import SharedPPO
 from agentgym.agents.offline.bc.bc import BC
 from agentgym.agents.sac.sac import SAC

@@ -5,9 +5,16 @@ import math
 import pytest
 import torch
 
-from agentgym.agents.language.methods.advantages import ESTIMATORS, discounted, gigpo, grpo, rloo
+from agentgym import catalog
+from agentgym.agents.language.loop.config import LanguageConfig
+from agentgym.agents.language.methods.gigpo import discounted
+from agentgym.agents.language.methods.plugin import find_estimator
 
 from .batches import batch, close, episode
+
+
+def advantages(name, made, **settings):
+    return find_estimator(name)(made, LanguageConfig(**settings))
 
 
 def two_groups():
@@ -21,29 +28,29 @@ def test_grpo():
     std = math.sqrt(0.5)  # unbiased, of (1, 0)
     third = math.sqrt(1 / 3)  # of (1, 0, 0, 1)
     close(
-        grpo(two_groups(), True, "episodes"),
+        advantages("grpo", two_groups()),
         [0.5 / std, -0.5 / std, 0.5 / third, -0.5 / third, -0.5 / third, 0.5 / third],
     )
 
 
 def test_a_group_without_differences_has_no_advantages():
-    close(grpo(batch(episode(0, (1.0,)), episode(0, (1.0,))), True, "episodes"), [0.0, 0.0])
+    close(advantages("grpo", batch(episode(0, (1.0,)), episode(0, (1.0,)))), [0.0, 0.0])
 
 
 def test_dr_grpo_does_not_divide():
-    close(grpo(two_groups(), False, "episodes"), [0.5, -0.5, 0.5, -0.5, -0.5, 0.5])
+    close(advantages("dr-grpo", two_groups()), [0.5, -0.5, 0.5, -0.5, -0.5, 0.5])
 
 
 def test_over_turns_long_episodes_weigh_more():
-    found = grpo(two_groups(), False, "turns")
+    found = advantages("dr-grpo", two_groups(), group_statistics="turns")
     close(found[:2], [1 - 0.25, -0.25])  # the mean of (1, 0, 0, 0)
-    divided = grpo(two_groups(), True, "turns")
+    divided = advantages("grpo", two_groups(), group_statistics="turns")
     close(divided[:2], [0.75 / 0.5, -0.25 / 0.5])  # its unbiased standard deviation is 0.5
 
 
 def test_rloo_leaves_itself_out():
-    close(rloo(two_groups()), [1.0, -1.0, 1 - 1 / 3, -2 / 3, -2 / 3, 1 - 1 / 3])
-    close(rloo(batch(episode(0, (1.0,)))), [0.0])
+    close(advantages("rloo", two_groups()), [1.0, -1.0, 1 - 1 / 3, -2 / 3, -2 / 3, 1 - 1 / 3])
+    close(advantages("rloo", batch(episode(0, (1.0,)))), [0.0])
 
 
 def test_discounted():
@@ -57,7 +64,7 @@ def test_gigpo_compares_turns_in_equal_states():
         episode(0, (0.0, 0.0, 0.0), anchors=[0, 2, 0]),
     )
     # Returns with gamma 0.5: (0.5, 1), (0, 0, 0). State 0: (0.5, 0, 0), mean 1/6. States 1 and 2: alone.
-    found = gigpo(made, divide=False, gamma=0.5, weight=2.0, over="episodes")
+    found = advantages("gigpo-mean", made, gamma=0.5, step_weight=2.0)
     sixth = 1 / 6
     close(found[0, :2], [0.5 + 2 * (0.5 - sixth), 0.5])
     close(found[1], [-0.5 - 2 * sixth, -0.5, -0.5 - 2 * sixth])
@@ -65,13 +72,15 @@ def test_gigpo_compares_turns_in_equal_states():
 
 def test_gigpo_keeps_groups_apart():
     made = batch(episode(0, (1.0,), anchors=[0]), episode(1, (0.0,), anchors=[0]))
-    close(gigpo(made, divide=True, gamma=0.95, weight=1.0, over="episodes"), [[0.0], [0.0]])
+    close(advantages("gigpo", made), [[0.0], [0.0]])
 
 
-def test_every_estimator_gives_a_value_for_each_turn():
+@pytest.mark.parametrize("name", [entry.id for entry in catalog.entries("estimator")])
+def test_every_estimator_gives_a_value_for_each_episode_or_turn(name):
     made = two_groups()
-    for name, estimate in ESTIMATORS.items():
-        assert estimate(made, "episodes", 0.95, 1.0).shape == made.rewards.shape, name
+    values = advantages(name, made)
+    assert values.shape in (made.turns.shape, made.rewards.shape)
+    assert made.at_decisions(values).shape == made.mask.shape
 
 
 # Returns that are equal but for rounding
@@ -98,7 +107,7 @@ def test_returns_that_differ_by_rounding_teach_nothing(name, over):
     for worth in (1.0, 0.3, 100.0, 0.0):
         made = rounded_alike(generator, worth)
         differ += len(set(made.returns().tolist())) > 1
-        assert not ESTIMATORS[name](made, over, 1.0, 1.0).any(), worth
+        assert not advantages(name, made, group_statistics=over, gamma=1.0).any(), worth
     assert differ > 1  # there was something to be mistaken
 
 
@@ -107,11 +116,11 @@ def test_states_whose_returns_differ_by_rounding_teach_nothing(name):
     # The first turns are in one state, and worth 0.1 + 0.6 or 0.7; the second ones in states of their own.
     made = batch(episode(0, (0.1, 0.6), anchors=[0, 1]), episode(0, (0.7, 0.0), anchors=[0, 2]))
     assert made.returns()[0] != made.returns()[1]
-    assert not ESTIMATORS[name](made, "episodes", 1.0, 1.0).any()
+    assert not advantages(name, made, gamma=1.0).any()
     # Discounted by a half, 0.1 and 1.2 are worth 0.7 as well: what is left are the episodes' own advantages.
     made = batch(episode(0, (0.1, 1.2), anchors=[0, 1]), episode(0, (0.7, 0.0), anchors=[0, 2]))
-    found = ESTIMATORS[name](made, "episodes", 0.5, 1.0)
-    assert torch.equal(found[:, 0], grpo(made, name == "gigpo", "episodes"))
+    found = advantages(name, made, gamma=0.5)
+    assert torch.equal(found[:, 0], advantages("grpo" if name == "gigpo" else "dr-grpo", made))
 
 
 def added_up(values):
@@ -126,20 +135,20 @@ def test_real_differences_are_what_they_were(difference):
     returns = made.rewards.sum(1)
     mean = added_up(returns) / 8
     std = (added_up((returns - mean) ** 2) / 7).sqrt()
-    assert torch.equal(grpo(made, False, "episodes"), returns - mean)
-    assert torch.equal(grpo(made, True, "episodes"), (returns - mean) / (std + 1e-6))
-    assert torch.equal(rloo(made), (returns - mean) * 8.0 / 7.0)
+    assert torch.equal(advantages("dr-grpo", made), returns - mean)
+    assert torch.equal(advantages("grpo", made), (returns - mean) / (std + 1e-6))
+    assert torch.equal(advantages("rloo", made), (returns - mean) * 8.0 / 7.0)
 
 
 def test_one_group_of_rounding_does_not_touch_another():
     alike, again = (0.1, 0.6), (0.7, 0.0)
     made = batch(episode(0, alike), episode(0, again), episode(1, alike), episode(1, (1.0, 0.0)))
     alone = batch(episode(1, alike), episode(1, (1.0, 0.0)))
-    found = grpo(made, True, "episodes")
+    found = advantages("grpo", made)
     assert not found[:2].any()
-    assert torch.equal(found[2:], grpo(alone, True, "episodes"))
+    assert torch.equal(found[2:], advantages("grpo", alone))
 
 
 def test_numbers_that_are_not_finite_are_never_equal():
     for worth in (math.inf, math.nan):
-        assert not (grpo(batch(episode(0, (worth,)), episode(0, (worth,))), False, "episodes") == 0).any()
+        assert not (advantages("dr-grpo", batch(episode(0, (worth,)), episode(0, (worth,)))) == 0).any()

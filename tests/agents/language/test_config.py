@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentgym import catalog
-from agentgym.agents.language.loop.config import OWN, GRPOConfig, LanguageConfig
-from agentgym.agents.language.loop.plugins import make_plugins
-from agentgym.agents.language.methods.agents import GRPO
+from agentgym.agents import GRPO
+from agentgym.agents.language.loop.config import OWN, LanguageConfig
+from agentgym.agents.language.methods.plugin import make_plugins
 from agentgym.errors import AskError, InvalidParameter, NonFinite, UnknownId
 
 from .worlds import small
@@ -78,7 +78,7 @@ def test_none_of_it(name):
         ({"aggregation": "fix"}, UnknownId, "Nearest: fixed"),
         ({"group_statistics": "turn"}, UnknownId, "Nearest: turns"),
         ({"imitation_expert": "oracel"}, UnknownId, "Nearest: oracle"),
-        ({"advantage": None}, UnknownId, "advantage of LanguageConfig named 'None'"),
+        ({"advantage": None}, InvalidParameter, "advantage of LanguageConfig is None; it must be a text"),
         ({"minibatches": 1000}, InvalidParameter, "1000 minibatches cannot be made of 128"),
     ],
 )
@@ -133,7 +133,7 @@ def test_zero_is_the_policys_own(own):
 
 
 def test_dr_bots_settings_are_settings():
-    assert GRPOConfig.preset("dr-bot").clip_dual == 10.0
+    assert GRPO.Config.preset("dr-bot").clip_dual == 10.0
 
 
 @pytest.mark.parametrize("value", ["nan", "-Infinity", "yes", "null"])
@@ -147,11 +147,11 @@ def test_methods_refuse_numbers_that_cannot_be(name, field, value):
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        ("spear:bonus_length=0", "bonus_length of Spear is 0; it must be at least 1"),
+        ("spear:bonus_length=0", "bonus_length of SPEARPlugin is 0; it must be at least 1"),
         ("spear:decay=0", "decay must be -1, or above 0"),
         ("spear:bonus_mode=linear", "bonus_mode"),
         ("spear:capacity=1.5", "capacity .* must be a whole number"),
-        ("epo:epochs=0", "epochs of EPO is 0; it must be at least 1"),
+        ("epo:epochs=0", "epochs of EPOPlugin is 0; it must be at least 1"),
         ("clip-cov:share=2", "share of ClipCov is 2.* at most 1"),
         ("dr-bot:groups=0", "groups .* must be above 0"),
         ("llds:response=word", "response"),

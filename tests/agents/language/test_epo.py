@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from agentgym.agents.language.loop.plugins import make_plugins
-from agentgym.agents.language.methods.epo import EPO, RELEASED_LIMIT
+from agentgym.agents.language.methods.epo import RELEASED_LIMIT, EPOPlugin
+from agentgym.agents.language.methods.plugin import make_plugins
 
 from .batches import batch, close, episode
 
@@ -19,7 +19,7 @@ def loss_and_gradient(method, made, values, iteration=0):
 
 
 def test_history_is_by_true_turn():
-    method = EPO()
+    method = EPOPlugin()
     method.finish(batch(episode(0, (0.0, 0.0), entropies=[1.0, 2.0]), episode(0, (0.0,), entropies=[3.0])), 0)
     close(method.references(3)[:2], [2.0, 2.0])
     assert method.references(3)[2].isnan()
@@ -28,7 +28,7 @@ def test_history_is_by_true_turn():
 
 
 def test_hinge_is_the_distance_from_the_band():
-    method = EPO(weight=1.0, smoothing=1.0, alpha=0.5, low=0.5, high=1.5)
+    method = EPOPlugin(weight=1.0, smoothing=1.0, alpha=0.5, low=0.5, high=1.5)
     method.finish(batch(episode(0, (0.0, 0.0, 0.0), entropies=[2.0, 2.0, 2.0])), 0)
     made = batch(episode(0, (0.0, 0.0, 0.0)))
     loss, gradient = loss_and_gradient(method, made, [[0.4, 2.0, 4.0]])  # the band is [1, 3]
@@ -39,7 +39,7 @@ def test_hinge_is_the_distance_from_the_band():
 
 
 def test_the_first_iteration_knows_no_band():
-    loss, gradient = loss_and_gradient(EPO(weight=1.0), batch(episode(0, (0.0,))), [[5.0]])
+    loss, gradient = loss_and_gradient(EPOPlugin(weight=1.0), batch(episode(0, (0.0,))), [[5.0]])
     assert loss == pytest.approx(-5.0)
     close(gradient, [[-1.0]])
 
@@ -66,7 +66,7 @@ def test_the_penalty_has_a_gradient_in_the_paper_and_none_as_released():
 
 
 def test_as_released_compares_with_other_turns():
-    method = EPO(form="step")
+    method = EPOPlugin(form="step")
     method.finish(batch(episode(0, (0.0, 0.0), entropies=[1.0, 2.0])), 0)
     reference = method.references(RELEASED_LIMIT)
     assert reference[:2].tolist() == [0.0, 0.0]  # filled from the left
@@ -74,7 +74,7 @@ def test_as_released_compares_with_other_turns():
 
 
 def test_short_minibatches_pay_nothing_where_a_limit_is_set():
-    method = EPO(weight=1.0, limit=6)
+    method = EPOPlugin(weight=1.0, limit=6)
     method.finish(batch(episode(0, (0.0,) * 3)), 0)
     short, _ = loss_and_gradient(method, batch(episode(0, (0.0,) * 2)), [[5.0, 5.0]])
     assert short == pytest.approx(-5.0)
@@ -83,14 +83,14 @@ def test_short_minibatches_pay_nothing_where_a_limit_is_set():
 
 
 def test_turn_means_can_be_penalised_instead():
-    method = EPO(weight=1.0, alpha=1.0, low=0.5, high=1.5, per_decision=False)
+    method = EPOPlugin(weight=1.0, alpha=1.0, low=0.5, high=1.5, per_decision=False)
     method.finish(batch(episode(0, (0.0,), entropies=[2.0])), 0)
     loss, _ = loss_and_gradient(method, batch(episode(0, (0.0,))), [[4.0]])
     assert loss == pytest.approx(-(4.0 - 1.0))
 
 
 def test_beta():
-    method = EPO(epochs=150)
+    method = EPOPlugin(epochs=150)
     assert method.beta(0) == 1
     assert method.beta(74) == pytest.approx(1 - 0.2 * (1 - math.exp(-2 * 74 / 75)))
     assert method.beta(75) == pytest.approx(0.8)
@@ -98,7 +98,7 @@ def test_beta():
 
 
 def test_state():
-    method, other = EPO(), EPO()
+    method, other = EPOPlugin(), EPOPlugin()
     method.finish(batch(episode(0, (0.0, 0.0), entropies=[1.0, 2.0])), 0)
     other.restore(method.state())
     assert other.references(2).tolist() == method.references(2).tolist()

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from agentgym.agents.language.loop.diagnostics import UpdateMeasures, measure_rollout
-from agentgym.agents.language.loop.plugins import Plugin, Replay
 from agentgym.agents.language.loop.schedules import learning_rate_factor
 from agentgym.agents.language.loop.trajectory import collate
-from agentgym.agents.language.methods.reference import KLToReference
+from agentgym.agents.language.methods.kl_to_reference import KLToReference
+from agentgym.agents.language.methods.plugin import Plugin, Replay
 from agentgym.agents.language.policies.policy import Sampler
 from agentgym.errors import InvalidParameter, NonFinite
 

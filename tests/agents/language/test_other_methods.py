@@ -6,11 +6,14 @@ import pytest
 import torch
 
 from agentgym import catalog
-from agentgym.agents.language.loop.plugins import make_plugins
-from agentgym.agents.language.methods.entropy import EntropyBonus
-from agentgym.agents.language.methods.filters import DrBoT, InvalidPenalty, SimpleTIR
+from agentgym.agents.language.methods.aem import AEM
+from agentgym.agents.language.methods.dr_bot import DrBoT
+from agentgym.agents.language.methods.empg import EMPG
+from agentgym.agents.language.methods.entropy_bonus import EntropyBonus
+from agentgym.agents.language.methods.invalid_penalty import InvalidPenalty
 from agentgym.agents.language.methods.llds import LLDS
-from agentgym.agents.language.methods.modulators import AEM, EMPG
+from agentgym.agents.language.methods.plugin import make_plugins
+from agentgym.agents.language.methods.simpletir import SimpleTIR
 from agentgym.errors import UnknownId
 
 from .batches import batch, close, episode

@@ -6,12 +6,12 @@ import sys
 import pytest
 import torch
 
+from agentgym.agents import GRPO
 from agentgym.agents.common.saving import load_agent
 from agentgym.agents.language.loop.imitation import demonstrated
 from agentgym.agents.language.loop.rollout import Rollout
 from agentgym.agents.language.loop.trajectory import collate
-from agentgym.agents.language.methods.agents import GRPO
-from agentgym.agents.language.policies.by_name import pretrained
+from agentgym.agents.language.policies import pretrained
 from agentgym.agents.language.policies.policy import Sampler
 from agentgym.errors import InvalidParameter, MissingExtra
 

@@ -5,7 +5,7 @@ import importlib.util
 import pytest
 import torch
 
-from agentgym.agents.language.policies.by_name import smollm2 as module
+from agentgym.agents.language.policies import smollm2 as module
 from agentgym.agents.language.policies.pretrained import Options
 from agentgym.agents.language.policies.smollm2 import cache_folder, smollm2
 from agentgym.errors import CorruptFile, MissingExtra

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from agentgym.agents.language.loop.plugins import make_plugins
-from agentgym.agents.language.methods.spear import Spear
+from agentgym.agents.language.methods.plugin import make_plugins
+from agentgym.agents.language.methods.spear import SPEARPlugin
 
 from .batches import batch, close, episode
 
@@ -24,24 +24,24 @@ def finished(method, iteration, *episodes, advantages):
 
 
 def test_bonus_counts_turns_and_fades_out():
-    method = Spear(bonus=0.1, bonus_length=200)
+    method = SPEARPlugin(bonus=0.1, bonus_length=200)
     assert [method.bonus_weight(t) for t in (0, 100, 200, 201)] == pytest.approx([1.0, 0.5, 0.0, 0.0])
     made = batch(episode(0, (0.0, 1.0)), episode(0, (0.0,) * 15))
     method.shape_rewards(made, 100)
     close(made.returns(), [1 + 0.1 * 0.5 * 0.2, 0.1 * 0.5 * 1.0])
     assert made.rewards[0, 1] > 1  # on the last turn
-    assert Spear(bonus_mode="none").bonus_weight(0) == 0
-    assert Spear(bonus_mode="constant").bonus_weight(10_000) == 1
+    assert SPEARPlugin(bonus_mode="none").bonus_weight(0) == 0
+    assert SPEARPlugin(bonus_mode="constant").bonus_weight(10_000) == 1
 
 
 def test_only_what_was_better_than_its_group_enters():
-    method = Spear()
+    method = SPEARPlugin()
     finished(method, 0, episode(0, (1.0,)), episode(0, (0.0,)), episode(1, (1.0,)), advantages=[0.5, -0.5, 0.0])
     assert [(one.reward, one.advantage, one.iteration) for one in method.stored] == [(1.0, 0.5, 0)]
 
 
 def test_admission_averages_over_decisions_that_count():
-    method = Spear()
+    method = SPEARPlugin()
     made = batch(episode(0, (0.0, 1.0)))
     made.advantages = torch.tensor([[1.0, -3.0]])
     made.mask = torch.tensor([[True, False]])
@@ -50,7 +50,7 @@ def test_admission_averages_over_decisions_that_count():
 
 
 def test_baseline_is_the_median_of_group_means():
-    method = Spear(baseline_groups=3)
+    method = SPEARPlugin(baseline_groups=3)
     finished(method, 0, episode(0, (1.0,)), episode(0, (0.0,)), episode(1, (1.0,)), advantages=[0.0] * 3)
     assert method.means == [0.5, 1.0]
     assert method.baseline()[0] == pytest.approx(0.75)
@@ -61,7 +61,7 @@ def test_baseline_is_the_median_of_group_means():
 
 def filled(count=7, **settings):
     """A buffer with ``count`` successes and a failure with positive advantage; the baseline is 0.5."""
-    method = Spear(**settings)
+    method = SPEARPlugin(**settings)
     good = [episode(0, (1.0,), logps=[-2.0]) for _ in range(count)]
     finished(method, 3, *good, episode(0, (0.25,)), advantages=[0.5] * count + [0.1])
     method.means, method.deviations = [0.5], [0.25]
@@ -95,7 +95,7 @@ def test_recalibration_by_deviation_or_by_decay():
 
 
 def test_old_episodes_leave():
-    method = Spear(tolerance=5)
+    method = SPEARPlugin(tolerance=5)
     finished(method, 0, episode(0, (1.0,)), advantages=[1.0])
     finished(method, 4, episode(0, (1.0,)), advantages=[1.0])
     assert [one.iteration for one in method.stored] == [0, 4]
@@ -120,7 +120,7 @@ def test_state_goes_through_a_checkpoint():
     from agentgym.runs.state import pack, unpack
 
     method = filled(7, capacity=4)
-    other = Spear(capacity=4)
+    other = SPEARPlugin(capacity=4)
     other.restore(unpack(pack(method.state())))
     first, second = method.replay(5, generator()), other.replay(5, generator())
     assert torch.equal(first.batch.ids, second.batch.ids)
@@ -132,11 +132,11 @@ def test_presets():
     assert make_plugins(("spear:preset=paper",))["spear"].weight_length == 100
     released = make_plugins(("spear:preset=as_released,capacity=16",))["spear"]
     assert (released.weight_length, released.capacity) == (200, 16)
-    assert math.isclose(Spear().bonus_weight(100), 0.5)
+    assert math.isclose(SPEARPlugin().bonus_weight(100), 0.5)
 
 
 def test_what_rounding_lifts_above_the_baseline_is_not_replayed():
-    method = Spear(capacity=2, trigger=0.5, divide_by_std=True, clip_share=0.0)
+    method = SPEARPlugin(capacity=2, trigger=0.5, divide_by_std=True, clip_share=0.0)
     # Returns of 0.7, added up or not.
     finished(method, 0, episode(0, (0.1, 0.6)), episode(0, (0.1, 0.6)), advantages=[1.0] * 2)
     method.means = [float(batch(episode(0, (0.7, 0.0))).returns()[0])]
@@ -154,6 +154,6 @@ def method_reward():
 
 
 def test_groups_of_equal_returns_have_no_deviation():
-    method = Spear()
+    method = SPEARPlugin()
     finished(method, 0, episode(0, (0.1, 0.6)), episode(0, (0.7, 0.0)), advantages=[0.0] * 2)
     assert method.deviations == [0.0]

@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
-from agentgym.agents.language.loop.plugins import Terms
-from agentgym.agents.language.loop.surrogate import aggregate, clipped_surrogate
-from agentgym.agents.language.methods.covariance import ClipCov, KLCov, covariances
+from agentgym.agents.language.loop.surrogate import aggregate, clipped_surrogate, covariances
+from agentgym.agents.language.methods.clip_cov import ClipCov
+from agentgym.agents.language.methods.kl_cov import KLCov
+from agentgym.agents.language.methods.plugin import Terms
 
 from .batches import close
 

@@ -4,7 +4,7 @@ import gymnasium
 from gymnasium.vector import AutoresetMode
 
 import agentgym  # noqa: F401  (registers the environments)
-from agentgym.agents.language.methods.agents import GRPO
+from agentgym.agents import GRPO
 
 SMALL = {
     "tasks": 2, "group_size": 4, "width": 16, "layers": 1, "heads": 2, "context": 400, "minibatches": 2, "epochs": 1,

@@ -1,11 +1,11 @@
-"""The plain entropy bonus."""
+"""An entropy bonus."""
 
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from agentgym.agents.language.loop.plugins import Plugin
 from agentgym.agents.language.loop.trajectory import Batch
+from agentgym.agents.language.methods.plugin import Plugin
 
 __all__ = ["EntropyBonus"]
 
@@ -15,7 +15,7 @@ class EntropyBonus(Plugin):
     """L <- L - weight * mean entropy of the decisions (nats).
 
     Attributes:
-        weight: its coefficient.
+        weight: of the bonus; a negative one penalises entropy.
     """
 
     weight: float = 0.005

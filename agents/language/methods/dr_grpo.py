@@ -1,0 +1,34 @@
+"""Dr.GRPO: GRPO without division by the standard deviation or the episode's length (Liu et al., arXiv 2503.20783)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from agentgym.agents.language.loop.agent import LanguageAgent
+from agentgym.agents.language.loop.config import LanguageConfig
+from agentgym.agents.language.loop.groups import relative_returns
+from agentgym.agents.language.loop.surrogate import Aggregation
+from agentgym.agents.language.loop.trajectory import Batch
+
+__all__ = ["DrGRPO", "DrGRPOConfig", "dr_grpo"]
+
+
+def dr_grpo(batch: Batch, settings: LanguageConfig) -> Tensor:
+    """A = R - mean of the group, [B]."""
+    return relative_returns(batch, settings.group_statistics, divide=False)
+
+
+@dataclass
+class DrGRPOConfig(LanguageConfig):
+    """Settings of Dr.GRPO: the losses of an episode are summed and divided by a fixed length."""
+
+    advantage: str = "dr-grpo"
+    aggregation: Aggregation = "fixed"
+
+
+class DrGRPO(LanguageAgent):
+    """GRPO done right (Liu et al., arXiv 2503.20783)."""
+
+    catalog_name = "dr-grpo"
+    Config: ClassVar[type[LanguageConfig]] = DrGRPOConfig

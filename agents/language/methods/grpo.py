@@ -1,0 +1,35 @@
+"""GRPO: group-relative policy optimisation (Shao et al., arXiv 2402.03300)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from agentgym.agents.language.loop.agent import LanguageAgent
+from agentgym.agents.language.loop.config import LanguageConfig
+from agentgym.agents.language.loop.groups import relative_returns
+from agentgym.agents.language.loop.trajectory import Batch
+from agentgym.agents.language.methods.dr_bot import DR_BOT
+from agentgym.contracts.settings import Preset
+
+__all__ = ["GRPO", "GRPOConfig", "grpo"]
+
+
+def grpo(batch: Batch, settings: LanguageConfig) -> Tensor:
+    """A = (R - mean) / (std + 1e-6) with mean and standard deviation of the group, [B]."""
+    return relative_returns(batch, settings.group_statistics, divide=True)
+
+
+@dataclass
+class GRPOConfig(LanguageConfig):
+    """Settings of GRPO, without a penalty on the distance from a reference policy (that is the method ``kl``)."""
+
+    presets: ClassVar[Mapping[str, Preset]] = {"dr-bot": DR_BOT}
+
+
+class GRPO(LanguageAgent):
+    """Group-relative policy optimisation (Shao et al., arXiv 2402.03300)."""
+
+    catalog_name = "grpo"
+    Config: ClassVar[type[LanguageConfig]] = GRPOConfig

@@ -1,0 +1,34 @@
+"""RLOO: REINFORCE leave-one-out (Ahmadian et al., arXiv 2402.14740)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from agentgym.agents.language.loop.agent import LanguageAgent
+from agentgym.agents.language.loop.config import LanguageConfig
+from agentgym.agents.language.loop.groups import group_mean_std, returns_of
+from agentgym.agents.language.loop.trajectory import Batch
+
+__all__ = ["RLOO", "RLOOConfig", "rloo"]
+
+
+def rloo(batch: Batch, settings: LanguageConfig) -> Tensor:
+    """A = R - mean of the other episodes of the group, [B]; 0 in a group of one."""
+    returns = returns_of(batch)
+    mean, _, size = group_mean_std(returns, batch.group)
+    return (returns.values - mean) * size / (size - 1).clamp(min=1)
+
+
+@dataclass
+class RLOOConfig(LanguageConfig):
+    """Settings of RLOO."""
+
+    advantage: str = "rloo"
+
+
+class RLOO(LanguageAgent):
+    """REINFORCE leave-one-out (Ahmadian et al., arXiv 2402.14740)."""
+
+    catalog_name = "rloo"
+    Config: ClassVar[type[LanguageConfig]] = RLOOConfig
