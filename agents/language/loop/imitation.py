@@ -1,25 +1,29 @@
-"""Demonstrations as batches: the start that a policy needs before its own episodes can teach it anything."""
+"""Batches of demonstrations, for imitation before the first iteration."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from agentgym.agents.language.loop.trajectory import Batch, Episode, Turn, collate
 from agentgym.agents.language.policies.policy import Policy
+from agentgym.errors import InvalidParameter
 
 __all__ = ["demonstrated"]
 
 
 def demonstrated(policy: Policy, shown: Iterable[Any], choosing: bool) -> Batch:
-    """Expert episodes as a batch whose decisions are the expert's.
+    """A batch of expert episodes whose decisions are the expert's.
 
-    Written commands are learned only in turns in which the expert's command was the one that was given, since what
-    follows a command's first word depends on it; choosing, in every turn.
+    When choosing, every turn is learned. When writing, only turns in which the expert's command was executed are
+    learned, because the later words of a command depend on its first.
 
     Args:
-        policy: makes the tokens.
-        shown: episodes with ``rows`` of (observation, commands, action, given), as a text environment's
-            ``demonstrations`` gives them.
-        choosing: among commands; otherwise written.
+        policy: encodes the texts.
+        shown: episodes with ``rows`` of (observation, commands, expert's command, executed command), as returned by
+            the environment's ``demonstrations``.
+        choosing: whether commands are chosen from a list instead of written.
+
+    Raises:
+        InvalidParameter: the first turn of every episode is longer than the policy's context.
     """
     episodes = []
     for one in shown:
@@ -43,4 +47,9 @@ def demonstrated(policy: Policy, shown: Iterable[Any], choosing: bool) -> Batch:
         episode.sampled = [False] * len(episode.ids)
         if episode.turns:
             episodes.append(episode)
+    if not episodes:
+        raise InvalidParameter(
+            f"No demonstration has a turn that fits into the context of {policy.context} tokens: choose a larger "
+            "context, or set imitation_batches to 0."
+        )
     return collate(episodes, choosing)

@@ -87,7 +87,7 @@ class SPEARPlugin(Plugin):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.decay != -1 and not 0 < self.decay <= 1:
-            raise InvalidParameter(f"decay of SPEARPlugin must be -1, or above 0 and at most 1, not {self.decay!r}.")
+            raise InvalidParameter(f"SPEARPlugin.decay must be -1, or above 0 and at most 1, not {self.decay!r}.")
 
     def bonus_weight(self, iteration: int) -> float:
         """w(t), the weight of the bonus."""

@@ -323,3 +323,8 @@ def test_how_long_to_learn_is_a_whole_number(steps):
 def test_numpys_whole_numbers_are_lengths_too():
     assert small().learn(np.int64(1)).num_timesteps > 0
     assert small().learn(0).num_timesteps == 0
+
+
+def test_a_context_in_which_no_demonstration_fits():
+    with pytest.raises(InvalidParameter, match="No demonstration .* context of 1 tokens"):
+        small(env="agentgym/Household-v0", context=1, imitation_batches=1, imitation_size=2).learn(1)
