@@ -326,5 +326,5 @@ def test_numpys_whole_numbers_are_lengths_too():
 
 
 def test_a_context_in_which_no_demonstration_fits():
-    with pytest.raises(InvalidParameter, match="No demonstration .* context of 1 tokens"):
+    with pytest.raises(InvalidParameter, match="context of 1 tokens"):
         small(env="agentgym/Household-v0", context=1, imitation_batches=1, imitation_size=2).learn(1)
