@@ -141,4 +141,4 @@ def test_a_module_where_one_stands_is_found_by_the_installed_command(encoding, h
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 2
-    assert "step() of old:FourValues-v0 gives 4 values" in done.stderr
+    assert "step() of old:FourValues-v0 returns 4 values" in done.stderr

@@ -159,7 +159,7 @@ class Misshapen(gymnasium.ObservationWrapper):
 @pytest.mark.parametrize("wrap", [lambda make: make(), lambda make: DummyVecEnv([make] * 2)], ids=["env", "VecEnv"])
 def test_observations_of_another_shape_than_the_space_are_refused(cls, shape, wrap):
     agent = make(cls, wrap(lambda: Misshapen(shape)))
-    with pytest.raises(SpaceMismatch, match=r"observation.*shape.*Mend"):
+    with pytest.raises(SpaceMismatch, match=r"observation.*shape.*Fix"):
         agent.learn(16)
 
 
