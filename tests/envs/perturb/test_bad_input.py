@@ -147,7 +147,7 @@ def test_unknown_type_gives_the_nearest() -> None:
             r"ObservationDropout\.fill is 300\.0; it must be a value of the observation Box",
         ),
         (Gravity(0.5), {}, r"Gravity edits a MuJoCo model, and World has none"),
-        ("ObservationNoise", {}, r"'ObservationNoise' is no perturbation"),
+        ("ObservationNoise", {}, r"'ObservationNoise' is not a perturbation"),
     ],
 )
 def test_effects_that_do_not_apply(effect: Any, kinds: dict, message: str, world: Callable, batch: Callable) -> None:

@@ -278,7 +278,7 @@ def test_copies_of_a_perturbed_environment_are_perturbed() -> None:
 def test_worlds_out_of_reach_are_refused() -> None:
     parallel = AsyncVectorEnv([make])
     try:
-        with pytest.raises(InvalidParameter, match=r"AsyncVectorEnv keeps out of reach.*env_fns"):
+        with pytest.raises(InvalidParameter, match=r"AsyncVectorEnv does not expose.*env_fns"):
             perturb(parallel, Gravity(0.5))
     finally:
         parallel.close()
