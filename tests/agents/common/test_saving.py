@@ -59,7 +59,7 @@ def test_every_kind_is_loaded_with_the_same_arguments(kind, tmp_path, capsys):
     agent = MAKERS[kind]()
     agent.save(tmp_path / "agent")
     cls = type(agent)
-    other = {"grpo": "gamma", "bc": "batch_size"}.get(kind, "learning_rate")
+    other = {"grpo": "gamma", "shared-ppo": "gamma", "bc": "batch_size"}.get(kind, "learning_rate")
     loaded = cls.load(tmp_path / "agent", None, "cpu", {other: 1}, print_system_info=True, force_reset=True)
     assert "- agentgym" in capsys.readouterr().out
     assert {**vars(getattr(loaded, "settings", loaded)), **vars(getattr(loaded, "learner", loaded))}[other] == 1
