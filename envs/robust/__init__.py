@@ -1,1 +1,1 @@
-"""Gymnasium's MuJoCo tasks with uncertain parameters: see README.md."""
+"""Gymnasium's MuJoCo tasks with uncertain parameters. README.md is the card."""

@@ -1,4 +1,4 @@
-"""Checks of what the v5 task itself is made with: Gymnasium takes any number there, NaN too."""
+"""Validation of the v5 tasks' own arguments, since Gymnasium accepts any number there, including NaN."""
 
 import inspect
 import numbers
@@ -16,16 +16,16 @@ __all__ = ["checked_arguments", "checked_body"]
 
 
 def checked_arguments(task: type, arguments: Mapping[str, Any], own: Iterable[str]) -> dict[str, Any]:
-    """The arguments of a v5 task, each of the kind that its default is.
+    """Check the arguments of a v5 task against the types of their defaults.
 
     Args:
         task: the v5 task's class.
-        arguments: by name.
-        own: what the robust environment takes besides; it may be meant where a name is not known.
+        arguments: arguments by name.
+        own: names of the robust environment's additional arguments, as suggestions for unknown names.
 
     Raises:
-        UnknownId: the task has no argument of that name; the message gives the nearest.
-        InvalidParameter: a value is not of the argument's kind, or NaN or infinite.
+        UnknownId: the task has no such argument; the message suggests the nearest.
+        InvalidParameter: a value has the wrong type, or is NaN or infinite.
     """
     known = _known(task)
     for name in arguments:
@@ -39,17 +39,17 @@ def checked_arguments(task: type, arguments: Mapping[str, Any], own: Iterable[st
 
 @cache
 def _known(task: type) -> dict[str, Any]:
-    """Arguments and defaults, the renderer's included."""
+    """Arguments and defaults, including the renderer's."""
     chosen_by_the_task = ("self", "kwargs", "model_path", "observation_space")
     parameters = {**inspect.signature(MujocoEnv).parameters, **inspect.signature(task).parameters}
     return {name: each.default for name, each in parameters.items() if name not in chosen_by_the_task}
 
 
 def checked_body(name: str, value: int | str | None, model: mujoco.MjModel) -> None:
-    """Refuse a body, by name or number, that the model lacks.
+    """Check that the model has a body, given by name or number.
 
     Raises:
-        UnknownId: the message gives the nearest names.
+        UnknownId: it has not; the message suggests the nearest names.
     """
     if value is None:
         return
@@ -73,7 +73,7 @@ def _checked(name: str, value: Any, default: Any) -> Any:
 
 
 def _checked_range(name: str, value: Any) -> tuple[float, float]:
-    """Two numbers in order; a side may be open (infinite)."""
+    """Two numbers in order; either may be infinite."""
     try:
         low, high = value
     except (TypeError, ValueError):

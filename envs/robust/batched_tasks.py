@@ -1,7 +1,7 @@
-"""The six tasks' observations, rewards and terminations for N worlds at once.
+"""Observations, rewards and terminations of the six tasks for N worlds at once.
 
-The formulas are those of Gymnasium's v5 environments in the same order of operations, so that every number equals
-the single environment's bit for bit. Weights and switches are read from one of the worlds.
+The formulas are those of Gymnasium's v5 environments in the same order of operations, so every number is bit-equal to
+the single environment's. Weights and options are read from one of the worlds.
 """
 
 from abc import ABC, abstractmethod
@@ -17,12 +17,12 @@ __all__ = ["JUDGES", "BatchedTask", "Outcome"]
 
 @dataclass
 class Outcome:
-    """What a step of N worlds gives, beside the observations.
+    """The results of a step of N worlds, except observations.
 
     Attributes:
         rewards: [N].
         terminated: bool [N].
-        info: the v5 task's info entries, each [N, ...].
+        info: the v5 task's info entries, [N, ...] each.
     """
 
     rewards: np.ndarray
@@ -31,13 +31,13 @@ class Outcome:
 
 
 class BatchedTask(ABC):
-    """Reads N simulation states into arrays and judges them.
+    """Base of the tasks: reads N simulation states into arrays and computes observations, rewards and terminations.
 
     Args:
-        worlds: environments of one task with equal arguments; their MjData must stay the same objects.
+        worlds: environments of one task with equal arguments; their MjData must remain the same objects.
 
     Attributes:
-        fields: the arrays of MjData that observations and rewards are made of.
+        fields: the arrays of MjData used for observations and rewards.
     """
 
     fields: ClassVar[tuple[str, ...]] = ("qpos", "qvel")
@@ -54,16 +54,16 @@ class BatchedTask(ABC):
             self.state[name] = np.concatenate(views).reshape(self.count, *views[0].shape)
 
     def track(self) -> np.ndarray:
-        """What the reward compares before and after a step, as last read."""
+        """The quantity whose change the reward uses, from the states read last."""
         return self.state["qpos"][:, 0]
 
     @abstractmethod
     def observe(self) -> np.ndarray:
-        """Observations [N, D] of the states as last read."""
+        """Observations [N, D] from the states read last."""
 
     @abstractmethod
     def judge(self, before: np.ndarray, actions: np.ndarray) -> Outcome:
-        """The outcome of the step that led to the states as last read; ``before`` is :meth:`track` before it."""
+        """The results of the step that led to the states read last; ``before`` is :meth:`track` before that step."""
 
     def _positions(self, hidden: int) -> np.ndarray:
         positions = self.state["qpos"]
@@ -77,7 +77,7 @@ class BatchedTask(ABC):
 
 
 class _PlanarRunner(BatchedTask):
-    """What Hopper, Walker2d and HalfCheetah share: forward speed minus control cost."""
+    """Common base of Hopper, Walker2d and HalfCheetah: reward for forward speed minus control cost."""
 
     def _forward(self, before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         velocity = (self.track() - before) / self.rules.dt
@@ -103,7 +103,7 @@ class HalfCheetah(_PlanarRunner):
 
 
 class _UprightRunner(_PlanarRunner):
-    """What Hopper and Walker2d share: a reward for staying healthy, velocities observed within +-10."""
+    """Common base of Hopper and Walker2d: reward for staying healthy, observed velocities clipped to +-10."""
 
     @abstractmethod
     def healthy(self) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""The simulation core: named values in, one compiled MuJoCo model edited in place.
+"""Parameters of a compiled MuJoCo model, set by name and edited in place.
 
-Nothing is ever rebuilt. Every edit starts from the nominal arrays that were saved when the model was new, so going
-to the far end of a range and back gives the compiled model again, bit for bit.
+Nothing is recompiled. Every edit starts from nominal arrays saved when the model was new, so going
+to the far end of a range and back restores the compiled model exactly.
 """
 
 from collections.abc import Mapping
@@ -16,15 +16,15 @@ __all__ = ["ParametricModel"]
 
 
 class ParametricModel:
-    """A compiled model and the parameters that can be set in it.
+    """A compiled model with parameters that can be set.
 
     Args:
-        model: the compiled model, as yet unedited; it is edited in place from here on.
-        parameters: what can be set, by name.
+        model: the compiled model, not yet edited; it is edited in place from now on.
+        parameters: the parameters by name.
 
     Attributes:
-        nominal: every parameter's value in the model as compiled.
-        contact_friction: sliding friction of a foot-floor contact, None where the task has no such contact.
+        nominal: each parameter's value in the compiled model.
+        contact_friction: sliding friction of a foot-floor contact, or None if the task has no such contact.
     """
 
     def __init__(self, model: mujoco.MjModel, parameters: Mapping[str, Parameter]) -> None:
@@ -33,7 +33,7 @@ class ParametricModel:
         self.nominal = {name: parameter.nominal(model) for name, parameter in self.parameters.items()}
         fields = sorted({field for parameter in self.parameters.values() for field in parameter.fields})
         self._arrays = [(array, array.copy()) for array in (attrgetter(field)(model) for field in fields)]
-        # mj_setConst overwrites the state it is given: it must never be the live one.
+        # mj_setConst overwrites the state it is given, so it must never be the simulation's.
         self._scratch = mujoco.MjData(model)
         self._edits: dict[str, float] = {}
         self._forces: dict[int, np.ndarray] = {}
@@ -41,9 +41,9 @@ class ParametricModel:
         self.contact_friction = self._friction.of_contact(model) if self._friction else None
 
     def set(self, values: Mapping[str, float]) -> None:
-        """Give every named parameter its value and every other one its nominal value.
+        """Set the named parameters, and all others to their nominal values.
 
-        A parameter at its nominal value leaves the compiled arrays alone. The change holds from the next simulation
+        A parameter at its nominal value leaves the compiled arrays unchanged. Changes apply from the next simulation
         step on. Names and values must have been checked.
         """
         edits = {name: value for name, value in values.items() if value != self.nominal[name]}
@@ -62,7 +62,7 @@ class ParametricModel:
             self.contact_friction = self._friction.of_contact(self.model)
 
     def apply_forces(self, data: mujoco.MjData) -> None:
-        """Write the external forces into the live state: resets clear them, so this is due before every step."""
+        """Write the external forces into the simulation state. Resets clear them, so call this before every step."""
         for body, force in self._forces.items():
             data.xfrc_applied[body, :3] = force
 

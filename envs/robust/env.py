@@ -1,4 +1,4 @@
-"""The single-environment door: Gymnasium's v5 tasks with parameters."""
+"""The single robust environments: Gymnasium's v5 tasks with uncertain parameters."""
 
 import copy
 import inspect
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 _INTEGRATION = mujoco.mjtState.mjSTATE_INTEGRATION.value  # time, positions, velocities, controls, warm start, forces
-# After any of these warnings MuJoCo has silently put the state back to its initial one.
+# After any of these warnings MuJoCo has silently reset the state.
 _STATE_LOST = slice(mujoco.mjtWarning.mjWARN_BADQPOS.value, mujoco.mjtWarning.mjWARN_BADQACC.value + 1)
 
 
@@ -50,12 +50,12 @@ class RobustEnv(MujocoEnv, EzPickle):
     A MuJoCo task of Gymnasium (version 5 of Ant, HalfCheetah, Hopper, HumanoidStandup, InvertedPendulum or Walker2d)
     whose physical parameters are uncertain: masses and friction of the published sets (M2TD3, arXiv 2211.03413;
     IWOCS, arXiv 2410.06212, Table 7; RRLS, arXiv 2406.08406), external forces (RARL, arXiv 1703.02702), and gravity,
-    slope, joint and actuator properties. They are set at construction or reset, drawn for each episode, or moved
+    slope, joint and actuator properties. They are set at construction or reset, drawn for each episode, or changed
     within one.
 
-    At nominal parameters the environment is Gymnasium's, bit for bit. Changes are consistent: a body's inertia scales
-    with its mass, MuJoCo's derived constants are refreshed, and the friction that is asked for is the friction of the
-    contact. One compiled model is edited in place, always from its saved nominal arrays.
+    At nominal parameters the environment is bit-equal to Gymnasium's. Changes are consistent: a body's inertia scales
+    with its mass, MuJoCo's derived constants are refreshed, and a friction value is the friction of the
+    contact. One compiled model is edited in place, always starting from its saved nominal arrays.
 
     ## Action Space
 
@@ -63,32 +63,33 @@ class RobustEnv(MujocoEnv, EzPickle):
 
     ## Observation Space
 
-    That of the v5 task. The parameters are not part of it; HumanoidStandup's default observation nevertheless shows
+    That of the v5 task, without the parameters. HumanoidStandup's default observation nevertheless contains
     the masses (in ``cinert``): pass ``include_cinert_in_observation=False`` and ``include_cvel_in_observation=False``
     to hide them.
 
     ## Rewards
 
-    Those of the v5 task. A step whose state became unphysical (see Episode End) has reward 0.
+    Those of the v5 task. A step in which the state becomes invalid (see Episode End) has reward 0.
 
     ## Starting State
 
-    That of the v5 task. Parameters are in place before the first observation is made.
+    That of the v5 task. Parameters are set before the first observation is computed.
 
-    ``reset(seed=s)`` fixes the starting states, the random draws and the schedules from there on.
+    ``reset(seed=s)`` seeds the starting states, the random draws and the schedules from then on.
     ``reset(options={"parameters": {name: value}})`` sets values for this episode *and the following ones*, until a
-    reset gives others. The new dict replaces the whole previous one: parameters that it leaves out go back to what the
-    constructor said, and ``{}`` sends all of them there. ``None`` as a value means nominal, whatever the constructor
-    said. A reset without the option keeps what was last given.
+    reset gives others. The new dict replaces the previous one: parameters that it omits return to the values of the
+    constructor, and ``{}`` resets all of them. ``None`` as a value means nominal, whatever the constructor
+    specified. A reset without the option keeps the last values.
 
-    ``info["parameters"]`` (a dict of floats, at reset and after each step) has the values in force, for the chosen set
-    and whatever else was set; ``info["contact_friction"]`` is the sliding friction of a foot-floor contact.
+    ``info["parameters"]`` (a dict of floats, at reset and after each step) has the current values of the chosen set
+    and of all other parameters that were set; ``info["contact_friction"]`` is the sliding friction of a foot-floor
+    contact.
 
     ## Episode End
 
-    That of the v5 task. Besides, where MuJoCo finds the state invalid (not finite or beyond 1e10) it silently puts the
-    robot back to its start; here the episode terminates and ``info["simulation_unstable"]`` is True. No value inside
-    the published ranges does this in our tests; values beyond them can.
+    That of the v5 task. In addition, if MuJoCo finds the state invalid (not finite or beyond 1e10), it silently resets
+    the robot; here the episode terminates and ``info["simulation_unstable"]`` is True. In our tests no value inside the
+    published ranges causes this; values beyond them can.
 
     ## Arguments
 
@@ -98,8 +99,8 @@ class RobustEnv(MujocoEnv, EzPickle):
     |---------------|-------------|------------------------------------------------------------------------------------|
     | `uncertainty` | largest set | The named set: "1d", "2d" or "3d" (InvertedPendulum has two)                       |
     | `parameters`  | `None`      | Fixed values by name, of the set or beyond it; `None` as a value means nominal     |
-    | `randomize`   | `None`      | "uniform" draws the set's parameters (but fixed ones) anew at each reset           |
-    | `schedule`    | `None`      | How they move within an episode: a name or Schedule for the whole set, or a dict   |
+    | `randomize`   | `None`      | "uniform" draws the set's parameters, except fixed ones, at each reset             |
+    | `schedule`    | `None`      | Changes within an episode: a name or Schedule for the whole set, or a dict         |
     | `forces`      | `None`      | "rarl" adds RARL's forces to the set; `{body: newtons}` adds others, within +-     |
     | `compat`      | `None`      | "rrls" edits the model as RRLS does (see the card): for published numbers only     |
     | `check_range` | `True`      | Refuse values outside a parameter's range; the nominal value is always accepted    |
@@ -122,7 +123,7 @@ class RobustEnv(MujocoEnv, EzPickle):
 
     ## Version History
 
-    * v0: on Gymnasium's v5 tasks.
+    * v0: Initial version, on Gymnasium's v5 tasks
     """
 
     task: ClassVar[str]
@@ -159,42 +160,42 @@ class RobustEnv(MujocoEnv, EzPickle):
 
     @property
     def parameter_ranges(self) -> dict[str, Range]:
-        """The chosen set: lowest and highest value of each parameter, forces included."""
+        """The lowest and highest value of each parameter of the chosen set, including forces."""
         return dict(self.uncertainty.ranges)
 
     @property
     def known_parameters(self) -> dict[str, Range]:
-        """Everything that can be set by name, in the chosen set or beyond it, with its range."""
+        """The ranges of all parameters that can be set by name, in the chosen set or beyond it."""
         known = {name: parameter.range for name, parameter in self.uncertainty.known.items()}
         return known | self.uncertainty.ranges
 
     @property
     def nominal_parameters(self) -> dict[str, float]:
-        """Each known parameter's value in the model as compiled."""
+        """Each known parameter's value in the compiled model."""
         return dict(self.uncertainty.nominal)
 
     @property
     def parameters(self) -> dict[str, float]:
-        """The values in force, for the chosen set and whatever else was set."""
+        """The current values of the chosen set and of all other parameters that were set."""
         return dict(self.uncertainty.values)
 
     def set_parameters(self, values: Values) -> None:
-        """Change values from the next step on, until the episode ends: the hand of an adversary.
+        """Change values from the next step until the end of the episode, e.g. as an adversary.
 
         Raises:
-            UnknownId: a name is not a parameter of the task.
-            InvalidParameter: a value is not a finite number or outside its range.
+            UnknownId: the task has no such parameter.
+            InvalidParameter: a value is not a finite number or is outside its range.
         """
         self.uncertainty.hold(values)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start an episode; see Starting State for ``options``.
+        """Start an episode. ``options`` are described under Starting State.
 
         Raises:
-            UnknownId: there is no option, or no parameter, of that name.
-            InvalidParameter: a value is not a finite number or outside its range.
+            UnknownId: no such option or parameter.
+            InvalidParameter: a value is not a finite number or is outside its range.
         """
         seed = seed_of_one(seed)
         if "parameters" in (given := check_options(type(self).__name__, options, ("parameters",))):
@@ -209,7 +210,7 @@ class RobustEnv(MujocoEnv, EzPickle):
         return observation, info | self.parameter_info()
 
     def step(self, action: Any) -> tuple[np.ndarray, Any, bool, bool, dict[str, Any]]:
-        """Advance by one control step, with the parameters and forces that are due."""
+        """Advance by one control step, with the current parameters and forces."""
         action = checked_action(action, (self.model.nu,), f"Robust{self.task}")
         self.begin_step()
         observation, reward, terminated, truncated, task_info = super().step(action)
@@ -219,24 +220,24 @@ class RobustEnv(MujocoEnv, EzPickle):
         return observation, reward, terminated, truncated, info
 
     def begin_step(self) -> None:
-        """Bring schedules and forces up to date for the step that comes (RobustVectorEnv calls this too)."""
+        """Update schedules and forces for the next step (also called by RobustVectorEnv)."""
         if self._steps and self.uncertainty.moving:
             self.uncertainty.advance()
         self._steps += 1
         self.uncertainty.physics.apply_forces(self.data)
 
     def _step_mujoco_simulation(self, ctrl: Any, n_frames: int) -> None:
-        """MuJoCo's steps; where they lost the state, what is observed of it may be left NaN: it starts anew as well."""
+        """Run MuJoCo's steps. If they lost the state, parts of it may be NaN and are reset as well."""
         self.simulate(ctrl, n_frames)
         if self.lost_state:
             self.mend()
 
     def simulate(self, ctrl: Any, n_frames: int) -> None:
-        """MuJoCo's steps alone. RobustVectorEnv asks all worlds at once whether they lost their state."""
+        """Run only MuJoCo's steps. RobustVectorEnv checks all worlds at once for lost states."""
         super()._step_mujoco_simulation(ctrl, n_frames)
 
     def mend(self) -> None:
-        """After MuJoCo lost the state: start anew where something that is observed of it is no number."""
+        """After MuJoCo lost the state, reset it if observed values are not finite."""
         if not all(map(is_finite, (getattr(self.data, name) for name in JUDGES[self.task].fields))):
             warnings = self.state_warnings.copy()
             mujoco.mj_resetData(self.model, self.data)
@@ -245,20 +246,21 @@ class RobustEnv(MujocoEnv, EzPickle):
 
     @property
     def lost_state(self) -> bool:
-        """Whether MuJoCo found the state invalid in this episode and reset it on its own."""
+        """Whether MuJoCo found the state invalid in this episode and reset it."""
         return bool(self.state_warnings.any())
 
     def parameter_info(self) -> dict[str, Any]:
-        """What ``info`` says about the parameters."""
+        """The entries of ``info`` about parameters."""
         friction = self.uncertainty.physics.contact_friction
         info: dict[str, Any] = {"parameters": self.parameters}
         return info if friction is None else info | {"contact_friction": friction}
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything that the future depends on, as arrays and plain JSON values that share nothing with the world.
+        """The state that determines the future, as arrays and plain JSON values that are independent of the
+        environment.
 
-        ``fields`` holds what observations and rewards read besides the integration state: some of it comes from the
-        last substep and cannot be computed from that state.
+        ``fields`` contains values that observations and rewards use besides the integration state. Some of them come
+        from the last substep and cannot be computed from that state.
         """
         physics = np.empty(mujoco.mj_stateSize(self.model, _INTEGRATION))
         mujoco.mj_getState(self.model, self.data, physics, _INTEGRATION)
@@ -274,10 +276,10 @@ class RobustEnv(MujocoEnv, EzPickle):
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
-        """Go back to where :meth:`snapshot` was, also in another environment made with the same arguments.
+        """Restore a state that :meth:`snapshot` returned, here or in an environment made with the same arguments.
 
         Raises:
-            InvalidParameter: it is the snapshot of another task.
+            InvalidParameter: the snapshot is of another task.
         """
         shapes = {name: getattr(self.data, name).shape for name in JUDGES[self.task].fields}
         size = mujoco.mj_stateSize(self.model, _INTEGRATION)
@@ -286,7 +288,7 @@ class RobustEnv(MujocoEnv, EzPickle):
             raise InvalidParameter(f"The snapshot is not one of Robust{self.task}.")
         self.uncertainty.set_state(snapshot["uncertainty"], snapshot["steps"])
         mujoco.mj_setState(self.model, self.data, snapshot["physics"], _INTEGRATION)
-        mujoco.mj_forward(self.model, self.data)  # for what is rendered; it overwrites the solver's warm start
+        mujoco.mj_forward(self.model, self.data)  # for rendering; it overwrites the solver's warm start
         mujoco.mj_setState(self.model, self.data, snapshot["physics"], _INTEGRATION)
         for name, part in snapshot["fields"].items():
             getattr(self.data, name)[...] = part
@@ -298,13 +300,13 @@ class RobustEnv(MujocoEnv, EzPickle):
             restore(self._np_random, snapshot["random"])
 
     def _initialize_simulation(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
-        """Copy the model that an earlier environment compiled from the same file: quicker, and as good."""
+        """Copy the model that an earlier environment compiled from the same file, which is faster."""
         modified = os.stat(self.fullpath).st_mtime_ns
         model = copy.deepcopy(_compiled(self.fullpath, modified, self.width, self.height))
         return model, mujoco.MjData(model)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Constructor arguments and given values; like the v5 task, a copy has to be reset before it steps."""
+        """Constructor arguments and parameter values. As in the v5 task, a copy must be reset before it steps."""
         return {**super().__getstate__(), "given": self.uncertainty.given}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -314,7 +316,7 @@ class RobustEnv(MujocoEnv, EzPickle):
 
 @lru_cache(maxsize=8)
 def _compiled(path: str, modified: int, width: int, height: int) -> mujoco.MjModel:
-    """The model of an XML file as compiled, never edited; ``modified`` tells versions of the file apart."""
+    """The unedited model compiled from an XML file; ``modified`` distinguishes versions of the file."""
     model = mujoco.MjModel.from_xml_path(path)
     model.vis.global_.offwidth = max(model.vis.global_.offwidth, width)
     model.vis.global_.offheight = max(model.vis.global_.offheight, height)
@@ -322,11 +324,11 @@ def _compiled(path: str, modified: int, width: int, height: int) -> mujoco.MjMod
 
 
 def checked_action(action: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
-    """The action as an array of ``shape``.
+    """Convert the action to an array of ``shape``.
 
     Raises:
-        InvalidAction: it has another shape, is not numeric, or has an entry that is NaN or beyond what MuJoCo takes for
-            a number (it would carry out zeros instead).
+        InvalidAction: another shape, not numeric, or an entry that is NaN or larger than MuJoCo accepts (it would
+            silently use zeros instead).
     """
     try:
         array = np.asarray(action)
@@ -346,36 +348,36 @@ def checked_action(action: Any, shape: tuple[int, ...], name: str) -> np.ndarray
 
 
 class RobustAntEnv(RobustEnv, AntEnv):
-    """Gymnasium's Ant-v5 with uncertain parameters; the manual is :class:`RobustEnv`'s."""
+    """Gymnasium's Ant-v5 with uncertain parameters. :class:`RobustEnv` has the manual."""
 
     task = "Ant"
 
 
 class RobustHalfCheetahEnv(RobustEnv, HalfCheetahEnv):
-    """Gymnasium's HalfCheetah-v5 with uncertain parameters; the manual is :class:`RobustEnv`'s."""
+    """Gymnasium's HalfCheetah-v5 with uncertain parameters. :class:`RobustEnv` has the manual."""
 
     task = "HalfCheetah"
 
 
 class RobustHopperEnv(RobustEnv, HopperEnv):
-    """Gymnasium's Hopper-v5 with uncertain parameters; the manual is :class:`RobustEnv`'s."""
+    """Gymnasium's Hopper-v5 with uncertain parameters. :class:`RobustEnv` has the manual."""
 
     task = "Hopper"
 
 
 class RobustHumanoidStandupEnv(RobustEnv, HumanoidStandupEnv):
-    """Gymnasium's HumanoidStandup-v5 with uncertain parameters; the manual is :class:`RobustEnv`'s."""
+    """Gymnasium's HumanoidStandup-v5 with uncertain parameters. :class:`RobustEnv` has the manual."""
 
     task = "HumanoidStandup"
 
 
 class RobustInvertedPendulumEnv(RobustEnv, InvertedPendulumEnv):
-    """Gymnasium's InvertedPendulum-v5 with uncertain parameters; the manual is :class:`RobustEnv`'s."""
+    """Gymnasium's InvertedPendulum-v5 with uncertain parameters. :class:`RobustEnv` has the manual."""
 
     task = "InvertedPendulum"
 
 
 class RobustWalker2dEnv(RobustEnv, Walker2dEnv):
-    """Gymnasium's Walker2d-v5 with uncertain parameters; the manual is :class:`RobustEnv`'s."""
+    """Gymnasium's Walker2d-v5 with uncertain parameters. :class:`RobustEnv` has the manual."""
 
     task = "Walker2d"

@@ -1,6 +1,6 @@
-"""What each uncertain parameter is and which arrays of a compiled MuJoCo model it edits.
+"""The uncertain parameters, and the arrays of a compiled MuJoCo model that each one edits.
 
-An edit always starts from a model whose arrays hold their nominal values (see dynamics.py), so it may scale or add
+Edits start from a model whose arrays are nominal (see dynamics.py), so they may scale or add
 in place. Masses and geometry are those of Gymnasium's v5 models, whose densities are uniform.
 """
 
@@ -32,12 +32,12 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Parameter(ABC):
-    """One number that changes the physics.
+    """Base of physical parameters.
 
     Attributes:
-        range: lowest and highest value that is accepted without ``check_range=False``.
-        fields: the arrays of ``mujoco.MjModel`` that :meth:`edit` writes.
-        lowest: the smallest value that physics allows, whatever the range.
+        range: lowest and highest value accepted without ``check_range=False``.
+        fields: the arrays of ``mujoco.MjModel`` written by :meth:`edit`.
+        lowest: the smallest physically possible value, independent of the range.
     """
 
     range: Range
@@ -46,12 +46,12 @@ class Parameter(ABC):
 
     @property
     def constants(self) -> bool:
-        """Whether MuJoCo's derived constants (inverse weights, subtree masses) follow from it."""
+        """Whether MuJoCo's derived constants (inverse weights, subtree masses) depend on it."""
         return False
 
     @abstractmethod
     def nominal(self, model: mujoco.MjModel) -> float:
-        """The value in the model as compiled."""
+        """The value in the compiled model."""
 
     @abstractmethod
     def edit(self, model: mujoco.MjModel, value: float) -> None:
@@ -60,10 +60,10 @@ class Parameter(ABC):
 
 @dataclass(frozen=True)
 class BodyMass(Parameter):
-    """Mass of one body in kg; its inertia scales along (uniform density, same shape).
+    """Mass of one body in kg. Its inertia scales with it (uniform density, same shape).
 
-    ``with_inertia=False`` overwrites the mass alone and leaves inertia and derived constants as they were, which is
-    what RRLS does.
+    ``with_inertia=False`` changes only the mass, and leaves inertia and derived constants as they were, as RRLS
+    does.
     """
 
     body: str
@@ -92,9 +92,9 @@ class BodyMass(Parameter):
 class Friction(Parameter):
     """Sliding friction coefficient between feet and floor.
 
-    MuJoCo gives a contact the larger coefficient of its two geoms, so editing the floor alone does nothing until the
-    floor exceeds the foot (2.0 in Hopper, 1.9 in Walker2d). ``everywhere`` writes it into all geoms, which makes
-    every contact have exactly this value.
+    MuJoCo uses the larger coefficient of a contact's two geoms, so editing only the floor has no effect until the
+    floor exceeds the foot (2.0 in Hopper, 1.9 in Walker2d). ``everywhere`` writes the value into all geoms, so that
+    every contact has exactly this value.
     """
 
     floor: str
@@ -107,7 +107,7 @@ class Friction(Parameter):
         return self.of_contact(model) if self.everywhere else float(model.geom(self.floor).friction[0])
 
     def of_contact(self, model: mujoco.MjModel) -> float:
-        """What a contact between the floor and a foot has in this model."""
+        """The sliding friction of a contact between the floor and a foot in this model."""
         return max(float(model.geom(name).friction[0]) for name in (self.floor, *self.feet))
 
     @override
@@ -137,7 +137,7 @@ class Gravity(Parameter):
 class Slope(Parameter):
     """Incline of the ground along x in radians, positive uphill.
 
-    Gravity is rotated and the ground stays where it is, so heights and angles remain relative to the ground.
+    Gravity is rotated while the ground stays, so heights and angles remain relative to the ground.
     """
 
     fields: ClassVar[tuple[str, ...]] = ("opt.gravity",)
@@ -155,7 +155,7 @@ class Slope(Parameter):
 
 @dataclass(frozen=True)
 class JointDamping(Parameter):
-    """Factor on the viscous damping of every joint that has some."""
+    """Factor on the viscous damping of every joint with damping."""
 
     fields: ClassVar[tuple[str, ...]] = ("dof_damping",)
 
@@ -169,13 +169,13 @@ class JointDamping(Parameter):
 
 
 def _driven(model: mujoco.MjModel) -> np.ndarray:
-    """Degrees of freedom that an actuator drives (all of them hinges or slides in the six tasks)."""
+    """Degrees of freedom with an actuator (all of them hinges or slides in the six tasks)."""
     return model.jnt_dofadr[model.actuator_trnid[:, 0]]
 
 
 @dataclass(frozen=True)
 class JointFriction(Parameter):
-    """Dry friction added to every actuated joint, in N m (N where the joint slides)."""
+    """Dry friction added to every actuated joint, in N m (N for slides)."""
 
     fields: ClassVar[tuple[str, ...]] = ("dof_frictionloss",)
 
@@ -190,7 +190,7 @@ class JointFriction(Parameter):
 
 @dataclass(frozen=True)
 class JointArmature(Parameter):
-    """Rotor inertia added to every actuated joint, in kg m^2 (kg where the joint slides)."""
+    """Rotor inertia added to every actuated joint, in kg m^2 (kg for slides)."""
 
     fields: ClassVar[tuple[str, ...]] = ("dof_armature",)
 
@@ -210,7 +210,7 @@ class JointArmature(Parameter):
 
 @dataclass(frozen=True)
 class ActuatorGear(Parameter):
-    """Factor on the torque (or force) that every actuator gives for the same action."""
+    """Factor on the torque (or force) of every actuator for the same action."""
 
     fields: ClassVar[tuple[str, ...]] = ("actuator_gear",)
 
@@ -232,7 +232,7 @@ class ActuatorGear(Parameter):
 class BodyForce(Parameter):
     """External force in N on a body's centre of mass along a world axis (0, 1, 2 for x, y, z).
 
-    It stands in the simulation's state, not in the model: dynamics.py writes it before every step.
+    It is part of the simulation's state, not of the model: dynamics.py writes it before every step.
     """
 
     body: str

@@ -1,10 +1,10 @@
-"""The named uncertainty sets, force sets and published defaults of the six tasks, each with its source.
+"""Uncertainty sets, force sets and published defaults of the six tasks, with their sources.
 
 Uncertainty sets: Tanabe et al., "Max-Min Off-Policy Actor-Critic Method Focusing on Worst-Case Robustness" (M2TD3,
 arXiv 2211.03413), as tabulated in Zouitine et al., IWOCS (arXiv 2410.06212, Table 7) and released in RRLS
 (arXiv 2406.08406, repository SuReLI/RRLS). Ranges are absolute: kilograms and friction coefficients.
 Force sets: Pinto et al., RARL (arXiv 1703.02702), bodies and +-3 N as released in RRLS.
-The values beyond the sets (gravity, slope, joints, gear) and their ranges are ours; no paper fixes them.
+The values beyond the sets (gravity, slope, joints, gear) and their ranges are this package's own.
 """
 
 from collections.abc import Mapping
@@ -37,16 +37,16 @@ RARL_BOUND = 3.0  # N per component
 
 @dataclass(frozen=True)
 class TaskPreset:
-    """What is uncertain in one task.
+    """The uncertain parameters of one task.
 
     Attributes:
-        sets: the largest set's ranges; the 1-parameter set has the first of them, the 2-parameter set two.
-        sets_1d: the 1-parameter set where its range differs.
-        feet: geoms that meet the floor, for the contact friction; empty where nothing does.
-        rarl: bodies that RARL's adversary pushes.
-        planar: whether the robot moves in the x-z plane only, where a force along y does nothing.
-        bodies: MuJoCo's body name where ours is another.
-        rrls: values that RRLS's environments set when they are made and that differ from the compiled model.
+        sets: ranges of the largest set; the 1-parameter set has the first of them, the 2-parameter set the first two.
+        sets_1d: the 1-parameter set, if its range differs.
+        feet: geoms that touch the floor, for the contact friction; empty if there are none.
+        rarl: bodies pushed by RARL's adversary.
+        planar: whether the robot moves only in the x-z plane, in which a force along y has no effect.
+        bodies: MuJoCo's names of bodies that have other names here.
+        rrls: values that RRLS's environments set at construction and that differ from the compiled model.
     """
 
     sets: dict[str, Range]
@@ -124,10 +124,10 @@ FRICTION_BEYOND_THE_SETS = (0.1, 4.0)
 
 
 def uncertainty_set(task: str, name: str | None) -> dict[str, Range]:
-    """The ranges of a named set, "1d", "2d" or "3d"; None is the task's largest.
+    """The ranges of a set, "1d", "2d" or "3d"; None selects the task's largest.
 
     Raises:
-        UnknownId: the task has no set of that name (InvertedPendulum has no "3d").
+        UnknownId: the task has no such set (InvertedPendulum has no "3d").
     """
     preset = TASKS[task]
     names = [f"{count}d" for count in range(1, len(preset.sets) + 1)]
@@ -141,10 +141,10 @@ def uncertainty_set(task: str, name: str | None) -> dict[str, Range]:
 
 
 def known_parameters(task: str, compat: Compat | None, forces: Forces | None) -> dict[str, Parameter]:
-    """Everything that can be set in a task: the largest set, what lies beyond the sets, and the forces."""
+    """All parameters of a task: those of the largest set, those beyond the sets, and forces."""
     preset = TASKS[task]
     floor = "floor" if preset.feet else ""
-    # RRLS edits the floor alone, in HalfCheetah every geom.
+    # RRLS edits only the floor, except in HalfCheetah, where it edits every geom.
     everywhere = compat is None or task == "HalfCheetah"
     known: dict[str, Parameter] = {}
     for name, span in preset.sets.items():
@@ -158,7 +158,7 @@ def known_parameters(task: str, compat: Compat | None, forces: Forces | None) ->
 
 
 def force_names(task: str, forces: Forces | None) -> list[str]:
-    """The force components that ``forces`` adds to the uncertainty set."""
+    """The names of the force components that ``forces`` adds to the uncertainty set."""
     return list(_forces(TASKS[task], forces))
 
 

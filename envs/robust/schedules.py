@@ -1,8 +1,8 @@
-"""How a parameter moves within an episode.
+"""Schedules of parameters within an episode.
 
-The shapes are those under which TC-RMDP evaluates (Zouitine et al., "Time-Constrained Robust MDPs", arXiv
-2406.08395, and its repository SuReLI/TCRMDP): a ramp from a drawn start to a drawn end of the range, linear,
-exponential or logarithmic; a cosine; a random walk with a radius per step. Each start and end may be fixed instead.
+The shapes are those used in the evaluation of TC-RMDP (Zouitine et al., "Time-Constrained Robust MDPs", arXiv
+2406.08395, repository SuReLI/TCRMDP): a ramp from a random start to a random end of the range, linear, exponential
+or logarithmic; a cosine; a random walk with a maximum step. Start and end can be fixed instead.
 """
 
 import math
@@ -51,24 +51,24 @@ class Span:
 
 
 class Schedule(ABC):
-    """A course that a parameter takes through every episode."""
+    """Base of schedules, which give a parameter's value at every step of an episode."""
 
     @abstractmethod
     def values(self, span: Span, rng: np.random.Generator) -> Iterator[float]:
-        """The values in force during step 0, 1, 2, ... of one episode, without end.
+        """The values during step 0, 1, 2, ... of one episode, without end.
 
         Args:
             span: the parameter's range.
-            rng: the stream of this parameter's schedule; what is random in the course is drawn from it.
+            rng: the random stream of this parameter's schedule.
         """
 
     def points(self) -> tuple[Point, ...]:
-        """The start and end values that are given rather than drawn, to be checked against the range."""
+        """The given (not drawn) start and end values, which are checked against the range."""
         return ()
 
 
 def _check_point(schedule: Schedule, name: str) -> None:
-    """A start or end: a finite number, kept as a float, the name of one, or None. The range is checked later."""
+    """Check a start or end: a finite number, converted to a float, a name, or None. The range is checked later."""
     point = getattr(schedule, name)
     if isinstance(point, str) and point not in NAMED:
         raise UnknownId("point of a schedule", point, NAMED, "Or give a number.")
@@ -78,7 +78,7 @@ def _check_point(schedule: Schedule, name: str) -> None:
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """One value throughout the episode; None draws a new one each episode."""
+    """A constant value; None draws a new one for each episode."""
 
     value: Point = None
 
@@ -98,12 +98,12 @@ class Constant(Schedule):
 
 @dataclass(frozen=True)
 class Linear(Schedule):
-    """From ``start`` to ``end`` in equal steps, then held.
+    """From ``start`` to ``end`` in equal steps, then constant.
 
     Attributes:
-        start: where it begins; None draws it uniformly from the range.
-        end: where it arrives; None draws one of the range's two ends.
-        steps: how many values there are from start to end, both included.
+        start: first value; None draws it uniformly from the range.
+        end: last value; None draws one of the range's two ends.
+        steps: number of values from start to end, both included.
     """
 
     start: Point = None
@@ -122,7 +122,7 @@ class Linear(Schedule):
         end = float(rng.choice([span.low, span.high])) if self.end is None else span.point(self.end, rng)
         for step in count():
             time = min(step / (self.steps - 1), 1.0)
-            # Rising and falling ramps of one kind are mirror images: both convex, or both concave.
+            # Rising and falling ramps of the same kind are mirror images: both convex, or both concave.
             progress = self.shape(time) if start < end else 1.0 - self.shape(1.0 - time)
             yield end if time == 1.0 else start + (end - start) * progress
 
@@ -158,7 +158,7 @@ class Logarithmic(Linear):
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    """Between the range's two ends and back: low + (high - low) (cos(pi rate t + phase) + 1) / 2.
+    """Oscillates between the range's two ends: low + (high - low) (cos(pi rate t + phase) + 1) / 2.
 
     Attributes:
         rate: half periods per step (TC-RMDP: .1, a period of 20 steps).
@@ -169,7 +169,7 @@ class Cosine(Schedule):
     phase: float | None = None
 
     def __post_init__(self) -> None:
-        finite_number("Cosine.rate", self.rate, 0.0, 1e6)  # beyond, a step's phase is lost in rounding
+        finite_number("Cosine.rate", self.rate, 0.0, 1e6)  # above, the phase of a step is lost in rounding
         if self.phase is not None:
             finite_number("Cosine.phase", self.phase)
 
@@ -183,18 +183,18 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class RandomWalk(Schedule):
-    """A uniform step of at most ``radius`` each time, clipped to the range.
+    """A random walk with uniform steps of at most ``radius``, clipped to the range.
 
     Attributes:
-        radius: largest change per step, in the parameter's own unit (TC-RMDP: .1 in evaluation, .001 in training).
-        start: where it begins; None draws it uniformly from the range.
+        radius: maximum change per step, in the parameter's unit (TC-RMDP: .1 in evaluation, .001 in training).
+        start: first value; None draws it uniformly from the range.
     """
 
     radius: float = 0.1
     start: Point = None
 
     def __post_init__(self) -> None:
-        finite_number("RandomWalk.radius", self.radius, 0.0, 1e300)  # a draw spans twice as much
+        finite_number("RandomWalk.radius", self.radius, 0.0, 1e300)  # a draw has twice this range
         _check_point(self, "start")
 
     @override

@@ -1,4 +1,4 @@
-"""Which values the parameters have in an episode and in a step: given, scheduled, drawn or nominal."""
+"""The values of parameters in each episode and step: given, scheduled, drawn or nominal."""
 
 import math
 import numbers
@@ -22,18 +22,18 @@ Values = Mapping[str, float | None]
 Schedules = str | Schedule | Mapping[str, str | Schedule]
 
 
-MOST = 1e30  # of any parameter, without check_range: beyond, products of a few overflow
+MOST = 1e30  # upper bound for any parameter without check_range; above it, products overflow
 
 
 class Uncertainty:
-    """The parameters of one world, from episode to episode and step to step.
+    """The parameters of one world, across episodes and steps.
 
-    Where several sources speak for one parameter, the first of these wins: values given at the last reset, values
+    If several sources define a parameter, the first of these applies: values given at the last reset, values
     given at construction, its schedule, its random draw, its nominal value. A given None means nominal.
 
     Args:
         task: a key of :data:`agentgym.envs.robust.presets.TASKS`.
-        model: the task's compiled model, which is edited in place from here on.
+        model: the task's compiled model, which is edited in place from now on.
         others: as in :class:`agentgym.envs.robust.env.RobustEnv`.
     """
 
@@ -64,7 +64,7 @@ class Uncertainty:
         self.given: dict[str, float | None] = {}
         self.schedules = self._schedules(schedule)
         self._courses: dict[str, Iterator[float]] = {}
-        self._beginnings: dict[str, dict[str, Any]] = {}  # the schedules' streams as the episode found them
+        self._beginnings: dict[str, dict[str, Any]] = {}  # states of the schedules' streams at the start of the episode
         self._draws = stream(0)  # until seed()
         self._walks: dict[str, np.random.Generator] = {}
         self.values: dict[str, float] = {}
@@ -72,29 +72,29 @@ class Uncertainty:
 
     @property
     def moving(self) -> bool:
-        """Whether some parameter is on a schedule in this episode."""
+        """Whether a parameter has a schedule in this episode."""
         return bool(self._courses)
 
     def seed(self, seed: int) -> None:
-        """Start every random stream anew: one for the draws, one for each parameter's schedule."""
+        """Seed all random streams: one for the draws, one for each parameter's schedule."""
         self._draws = stream(seed, "domain randomization")
         self._walks = {name: stream(seed, "parameter schedule", name) for name in self.schedules}
 
     def give(self, values: Values | None) -> None:
-        """Values for the next episode and those after it, in place of the ones given before."""
+        """Set the given values for the next episode and later ones, replacing earlier ones."""
         self.given = self.checked(values)
 
     def restore(self, given: Values) -> None:
-        """Put a copy where its original stood: the given values, and the model edited to them."""
+        """Give a copy the state of its original: the given values, and the model edited accordingly."""
         self.give(given)
         self._assign({})
 
     def begin_episode(self) -> None:
-        """Choose the episode's first values and edit the model; :meth:`seed` must have been called once."""
+        """Choose the first values of an episode and edit the model. :meth:`seed` must have been called once."""
         named = {**self.fixed, **self.given}
         chosen: dict[str, float] = {}
         if self.randomize:
-            # All are drawn even if some are not used: what one parameter does must not depend on the others.
+            # All are drawn even if some are not used, so that parameters do not affect each other.
             chosen = {name: float(self._draws.uniform(*span)) for name, span in self.ranges.items()}
         self._beginnings = {name: state_of(walk) for name, walk in self._walks.items()}
         self._courses = {
@@ -105,12 +105,12 @@ class Uncertainty:
         self._assign(chosen | {name: next(course) for name, course in self._courses.items()})
 
     def advance(self) -> None:
-        """Move the scheduled parameters by one step."""
+        """Advance scheduled parameters by one step."""
         self.values.update({name: next(course) for name, course in self._courses.items()})
         self.physics.set(self.values)
 
     def hold(self, values: Values) -> None:
-        """Set values from the next step to the end of the episode; they leave their schedules meanwhile."""
+        """Set values from the next step to the end of the episode, overriding schedules."""
         checked = self.checked(values)
         for name, value in checked.items():
             self._courses.pop(name, None)
@@ -118,7 +118,7 @@ class Uncertainty:
         self.physics.set(self.values)
 
     def get_state(self) -> dict[str, Any]:
-        """The values and all that the following ones depend on, as plain JSON values."""
+        """The current values and the state that determines the following ones, as plain JSON values."""
         walks = {
             name: self._beginnings[name] if name in self._courses else state_of(walk)
             for name, walk in self._walks.items()
@@ -129,10 +129,10 @@ class Uncertainty:
         }  # fmt: skip
 
     def set_state(self, state: Mapping[str, Any], steps: int) -> None:
-        """Put back what :meth:`get_state` gave in an episode that had ``steps`` steps.
+        """Restore a state that :meth:`get_state` returned in an episode after ``steps`` steps.
 
-        A schedule is a generator, whose place cannot be set: the schedules walk there again from the streams as they
-        were when the episode began.
+        A schedule is a generator whose position cannot be set, so schedules are advanced again from their streams'
+        states at the start of the episode.
         """
         restore(self._draws, state["draws"])
         self._walks = {name: stream(0) for name in state["walks"]}
@@ -150,10 +150,10 @@ class Uncertainty:
         self.physics.set(self.values)
 
     def checked(self, values: Values | None) -> dict[str, float | None]:
-        """The values as floats.
+        """Check values and convert them to floats.
 
         Raises:
-            UnknownId: a name is not a parameter of the task; the message gives the nearest.
+            UnknownId: the task has no such parameter; the message suggests the nearest.
             InvalidParameter: a value is not a finite number, not possible, or outside its range.
         """
         if values is None:
@@ -171,9 +171,9 @@ class Uncertainty:
             raise InvalidParameter(f"{name} of Robust{self.task} must be a finite number or None, not {value!r}.")
         low, high = self.ranges.get(name, self.known[name].range)
         if abs(number) > MOST:
-            raise InvalidParameter(f"{name}={number:g} is not possible: the most is {MOST:g}.")
+            raise InvalidParameter(f"{name}={number:g} is not possible: the maximum is {MOST:g}.")
         if number < self.known[name].lowest:
-            raise InvalidParameter(f"{name}={number:g} is not possible: the least is {self.known[name].lowest:g}.")
+            raise InvalidParameter(f"{name}={number:g} is not possible: the minimum is {self.known[name].lowest:g}.")
         if self.check_range and not low <= number <= high and number not in (self.nominal[name], self._base(name)):
             raise InvalidParameter(
                 f"{name}={number:g} is outside its range [{low:g}, {high:g}] in Robust{self.task} (its nominal value, "
@@ -218,14 +218,14 @@ def _schedule(entry: str | Schedule) -> Schedule:
     if isinstance(entry, Schedule):
         return entry
     if not isinstance(entry, str):
-        raise InvalidParameter(f"A schedule is a Schedule or the name of one ({', '.join(SCHEDULES)}), not {entry!r}.")
+        raise InvalidParameter(f"A schedule must be a Schedule or a name ({', '.join(SCHEDULES)}), not {entry!r}.")
     if entry not in SCHEDULES:
         raise UnknownId("schedule", entry, SCHEDULES)
     return SCHEDULES[entry]()
 
 
 def _number(value: Any) -> float:
-    """The value as a float, NaN where it is no number; NumPy's scalars are numbers, texts and booleans are none."""
+    """The value as a float, NaN if it is not a number. NumPy's scalars are numbers; strings and booleans are not."""
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value.item()
     return float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan

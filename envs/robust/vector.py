@@ -1,4 +1,4 @@
-"""The batched door: N worlds with their own parameters, judged together."""
+"""The batched robust environments."""
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -29,22 +29,22 @@ __all__ = [
 
 
 class RobustVectorEnv(NativeVectorEnv):
-    """N worlds of one task of :class:`agentgym.envs.robust.env.RobustEnv`, whose manual holds here too.
+    """A batch of N worlds of one task of :class:`agentgym.envs.robust.env.RobustEnv`, each with its own parameters.
 
-    World i equals the single environment with its seed bit for bit, over any number of episodes. Each world has a model
-    and a state of its own; observations, rewards, terminations and infos of all worlds are computed together. Seeds,
-    masks and autoreset modes are as in :class:`agentgym.vector.native.NativeVectorEnv`.
+    World i is bit-equal to the single environment with its seed, over any number of episodes. Each world has its own
+    model and state; observations, rewards, terminations and infos of all worlds are computed together. Seeds, masks and
+    autoreset modes are as in :class:`agentgym.vector.native.NativeVectorEnv`.
 
-    ``reset(options=...)`` takes ``"parameters"`` whose values are numbers (for all worlds) or arrays [N].
+    ``reset(options=...)`` takes ``"parameters"`` with numbers (for all worlds) or arrays [N] as values.
 
     Args:
-        num_envs: N.
+        num_envs: number of worlds, N.
         max_episode_steps: the time limit in steps.
         autoreset_mode: Gymnasium's ``AutoresetMode``: NEXT_STEP, SAME_STEP or DISABLED.
-        threads: how many threads step the worlds. MuJoCo releases Python's lock, so on idle cores more are quicker;
-            results do not depend on it.
+        threads: number of threads that step the worlds. MuJoCo releases Python's lock, so more are faster on idle
+            cores; the results do not depend on it.
         parameters: fixed values, each a number, None, or an array [N].
-        arguments: everything else that the single environment takes.
+        arguments: all other arguments of the single environment.
 
     Raises:
         InvalidParameter: N or ``threads`` is below 1, or a parameter's array is not [N].
@@ -74,34 +74,34 @@ class RobustVectorEnv(NativeVectorEnv):
         )  # fmt: skip
         self._task = JUDGES[self.task](self.worlds)
         self._warnings = [world.state_warnings for world in self.worlds]
-        # Strided shares: neighbouring worlds often cost alike.
+        # Strided shares, because neighbouring worlds often have similar costs.
         self._shares = [range(first, num_envs, threads) for first in range(min(threads, num_envs))]
         self._pool = ThreadPoolExecutor(threads) if len(self._shares) > 1 else None
 
     @property
     def parameter_ranges(self) -> dict[str, Range]:
-        """The chosen set: lowest and highest value of each parameter, forces included."""
+        """The lowest and highest value of each parameter of the chosen set, including forces."""
         return self.worlds[0].parameter_ranges
 
     @property
     def known_parameters(self) -> dict[str, Range]:
-        """Everything that can be set by name, in the chosen set or beyond it, with its range."""
+        """The ranges of all parameters that can be set by name, in the chosen set or beyond it."""
         return self.worlds[0].known_parameters
 
     @property
     def nominal_parameters(self) -> dict[str, float]:
-        """Each known parameter's value in the model as compiled."""
+        """Each known parameter's value in the compiled model."""
         return self.worlds[0].nominal_parameters
 
     @property
     def parameters(self) -> dict[str, np.ndarray]:
-        """The values in force, each [N]; NaN where a world has not set it."""
+        """The current values, [N] each; NaN in worlds that have not set the parameter."""
         values = [world.uncertainty.values for world in self.worlds]
         names = dict.fromkeys(name for each in values for name in each)
         return {name: np.array([each.get(name, np.nan) for each in values]) for name in names}
 
     def set_parameters(self, values: Mapping[str, Any]) -> None:
-        """Change values (numbers or arrays [N]) from the next step on, until each world's episode ends."""
+        """Change values (numbers or arrays [N]) from the next step until the end of each world's episode."""
         checked = [
             world.uncertainty.checked(each) for world, each in zip(self.worlds, self._per_world(values), strict=True)
         ]
@@ -121,7 +121,7 @@ class RobustVectorEnv(NativeVectorEnv):
         )
 
     def _checked_options(self, options: dict[str, Any], chosen: np.ndarray) -> dict[str, Any]:
-        """One dictionary of options a world under ``"worlds"``, where parameters are given."""
+        """Options with one dictionary per world under ``"worlds"``, if parameters are given."""
         if "parameters" not in options:
             return {}
         given = self._per_world(options["parameters"])
@@ -141,7 +141,7 @@ class RobustVectorEnv(NativeVectorEnv):
         before = self._task.track()
         self._simulate(actions, active)
         lost = np.zeros(self.num_envs, bool)
-        if np.concatenate(self._warnings).any():  # rare, and cheaper to ask of all at once
+        if np.concatenate(self._warnings).any():  # rare, and cheaper to test for all worlds at once
             lost = np.array([world.lost_state for world in self.worlds]) & active
             for index in np.flatnonzero(lost).tolist():
                 self.worlds[index].mend()
@@ -208,7 +208,7 @@ class RobustVectorEnv(NativeVectorEnv):
                 columns[name] = list(value)
             else:
                 raise InvalidParameter(
-                    f"{name} must be a number or an array of shape ({self.num_envs},), one value a world, "
+                    f"{name} must be a number or an array of shape ({self.num_envs},), one value per world, "
                     f"not of shape {np.shape(value)}."
                 )
         return [{name: column[index] for name, column in columns.items()} for index in range(self.num_envs)]

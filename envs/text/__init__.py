@@ -1,1 +1,1 @@
-"""Worlds of text for language agents: see README.md."""
+"""Text environments for language agents. README.md is the card."""

@@ -1,4 +1,4 @@
-"""Players made by hand, as a scale for agents: one that knows everything, one that explores, one that draws lots."""
+"""Hand-made baseline players: an oracle, an explorer, and a random player."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ __all__ = ["Controller", "Player", "controllers"]
 
 @dataclass(frozen=True)
 class Controller:
-    """A player that looks behind the scenes, so it has to be told in which environment it acts.
+    """A player with access to the environment's state, so it must be attached to one with :meth:`acting_in`.
 
     Attributes:
-        kind: "oracle" (a shortest plan from where it is), "explorer" (what could be known from what was seen) or
+        kind: "oracle" (a shortest plan from the current state), "explorer" (uses only what has been observed) or
             "random" (any admissible command).
-        observation_space, action_space: of the environment that it came with; it plays in others of the kind as well.
+        observation_space, action_space: of the environment that made it; it can play in others of the same kind.
     """
 
     traits: ClassVar[Traits] = Traits(resizable=True)
@@ -34,26 +34,26 @@ class Controller:
     action_space: Space[str]
 
     def acting_in(self, env: Any) -> "Player":
-        """Ready to play in ``env``, single or batched, also a wrapped one.
+        """The player for ``env``, single or batched, possibly wrapped.
 
         Raises:
-            InvalidParameter: it is no world of this family, or an explorer's and no household.
+            InvalidParameter: not a text environment of this package, or an explorer's environment is not a household.
         """
         worlds = getattr(env.unwrapped, "worlds", [env.unwrapped])
         if not all(hasattr(world, "plan") for world in worlds):
             raise InvalidParameter(f"A controller of text worlds cannot play in {env}.")
         if self.kind == "explorer" and not worlds[0].world.can_explore:
-            raise InvalidParameter("The explorer knows its way in households only.")
+            raise InvalidParameter("The explorer supports only households.")
         return Player(self, worlds, getattr(env, "outward", lambda command, world: command))
 
 
 class Player:
-    """A controller in its environment.
+    """A controller attached to an environment.
 
     Args:
-        controller: which.
-        worlds: the environments behind all wrappers, one a world.
-        outward: ``(command, world) -> command``: how to say a world's own command through the wrappers around it.
+        controller: the controller.
+        worlds: the unwrapped environments, one per world.
+        outward: ``(command, world) -> command``, translates a world's own command for the wrappers around it.
     """
 
     def __init__(self, controller: Controller, worlds: "list[TextEnv]", outward: Callable[[str, int], str]) -> None:
@@ -69,7 +69,7 @@ class Player:
         deterministic: bool = True,
         commands: Any = None,
     ) -> tuple[Any, None]:
-        """A command for one observation, or a list for a list (None: that world waits); ``commands`` is not used."""
+        """A command for one observation, or a list for a list (None: that world waits). ``commands`` is not used."""
         single = isinstance(observation, str)
         seen: Sequence[str | None] = [observation] if isinstance(observation, str) else observation
         fresh = np.ones(len(seen), bool) if state is None and episode_start is None else np.atleast_1d(episode_start)
@@ -81,7 +81,7 @@ class Player:
         if self.controller.kind == "random":
             if fresh:
                 self._memories[world] = stream(env.np_random_seed or 0, "random player")
-            # The world's own commands by the alphabet: however they are listed or called, the same one is drawn.
+            # Sorted, so that the draw does not depend on the order or the wording of the list.
             listed = sorted(env.world.commands())
             return self._outward(listed[self._memories[world].integers(len(listed))], world) if listed else ""
         if self.controller.kind == "explorer":
@@ -93,6 +93,6 @@ class Player:
 
 
 def controllers(env: "TextEnv") -> dict[str, Controller]:
-    """All controllers that can play in an environment, by name."""
+    """All controllers that support an environment, by name."""
     kinds = ("oracle", "explorer", "random") if env.world.can_explore else ("oracle", "random")
     return {kind: Controller(kind, env.observation_space, env.action_space) for kind in kinds}

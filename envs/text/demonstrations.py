@@ -1,4 +1,4 @@
-"""Expert trajectories, as a policy's imitation start needs them."""
+"""Expert demonstrations for imitation learning."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ class Row(NamedTuple):
     """One turn.
 
     Attributes:
-        observation: what was seen before the command.
-        commands: the admissible commands; ``action`` and ``given`` are among them.
-        action: the expert's command, which is to be learned.
-        given: the command that was given; another than ``action`` where the turn was random.
+        observation: the observation before the command.
+        commands: the admissible commands, including ``action`` and ``given``.
+        action: the expert's command, the target of imitation.
+        given: the command that was executed; differs from ``action`` if the turn was random.
     """
 
     observation: str
@@ -34,10 +34,10 @@ class Demonstration:
     """One episode.
 
     Attributes:
-        seed: with which the environment was reset.
-        task: in words.
-        rows: its turns.
-        won: whether it ended in success within the environment's turns.
+        seed: seed of the environment's reset.
+        task: the task in words.
+        rows: the turns.
+        won: whether the episode succeeded within the environment's turns.
     """
 
     seed: int
@@ -49,23 +49,23 @@ class Demonstration:
 def demonstrations(
     env: TextEnv, seeds: Iterable[int], expert: Expert = "oracle", random_share: float = 0.0
 ) -> Iterator[Demonstration]:
-    """One episode a seed, led by an expert.
+    """Play one episode per seed with an expert.
 
     Args:
         env: any text environment, unwrapped. It is reset with each seed.
-        seeds: the same seeds, the same demonstrations.
-        expert: "oracle" knows all that is hidden and takes the shortest way; "explorer" (households only) knows what it
-            has seen, looks for the rest, and can therefore be imitated.
-        random_share: the probability with which a turn's command is drawn from the admissible ones instead, so that a
-            policy also sees how the expert goes on from elsewhere.
+        seeds: equal seeds give equal demonstrations.
+        expert: "oracle" knows the whole state and takes the shortest way; "explorer" (households only) uses only what
+            it has observed, so it can be imitated.
+        random_share: probability that a turn's command is drawn from the admissible ones, so that demonstrations also
+            show how the expert continues from other states.
 
     Raises:
-        InvalidParameter: the expert is unknown or does not know this world, or ``random_share`` is not in [0, 1).
+        InvalidParameter: the expert is unknown or does not support this world, or ``random_share`` is not in [0, 1).
     """
     if expert not in ("oracle", "explorer"):
         raise InvalidParameter(f'expert must be "oracle" or "explorer", not {expert!r}.')
     if expert == "explorer" and not env.world.can_explore:
-        raise InvalidParameter('The expert "explorer" knows its way in households only; take "oracle".')
+        raise InvalidParameter('The expert "explorer" supports only households; use "oracle".')
     if not 0 <= random_share < 1:
         raise InvalidParameter(f"random_share must be in [0, 1), not {random_share!r}.")
     return (_episode(env, seed, expert, random_share) for seed in seeds)
@@ -79,7 +79,7 @@ def _episode(env: TextEnv, seed: int, expert: Expert, random_share: float) -> De
     over = False
     while not over:
         commands = env.world.commands()
-        # A game that can no longer be won has no plan: what was shown so far is all there is to show.
+        # A game that can no longer be won has no plan, so the demonstration ends here.
         plan = [explorer.command()] if explorer else env.plan()
         if not plan:
             break

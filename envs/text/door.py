@@ -1,4 +1,4 @@
-"""The single-environment door to any text world."""
+"""The single environment for any text world."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -20,19 +20,19 @@ Info = dict[str, Any]
 
 
 class TextEnv(OwnTimeLimit[str, str]):
-    """A :class:`agentgym.envs.text.world.World` as a Gymnasium environment of strings.
+    """A :class:`agentgym.envs.text.world.World` as a Gymnasium environment with strings as observations and actions.
 
-    What every text world of this family has in common is said here; the rest in each environment's own manual.
+    This manual covers what all text environments have in common; each environment's own manual has the rest.
 
     ## Action Space
 
-    ``Text``: a command. The space holds commands of plain characters that are not too long; **any** Python string is
-    taken. One that is empty, too long, no command, or not possible now changes nothing, costs a turn and gets an
-    observation that says so. What is no string raises :class:`agentgym.errors.InvalidAction`.
+    ``Text``: a command. The space contains commands of plain characters up to a maximum length, but **any** Python
+    string is accepted. A command that is empty, too long, unknown, or not possible now changes nothing, costs a turn
+    and gets an observation that says so. Anything else raises :class:`agentgym.errors.InvalidAction`.
 
     ## Observation Space
 
-    ``Text``: short English sentences. The first observation of an episode has the task in it.
+    ``Text``: short English sentences. The first observation of an episode contains the task.
 
     ## Info
 
@@ -40,38 +40,38 @@ class TextEnv(OwnTimeLimit[str, str]):
 
     | Key                   | Value                                                                               |
     |-----------------------|-------------------------------------------------------------------------------------|
-    | `task`, `task_kind`   | what is to be done in this episode, in words, and its kind                          |
-    | `turn`                | how many commands have been given                                                   |
+    | `task`, `task_kind`   | the episode's task in words, and its kind                                           |
+    | `turn`                | the number of commands given                                                        |
     | `valid`               | whether the last command was understood and possible                                |
     | `problem`             | None, "empty", "overlong", "unparsable", "impossible", or "failed" (a tool's fault) |
-    | `won`                 | whether the task is done                                                            |
-    | `anchor`              | a hashable key of the world's state: equal keys in one episode, equal states        |
-    | `admissible_commands` | commands that would be carried out now (without ``admissible=False``)               |
-    | `shortest`            | at reset only: how many commands :meth:`plan` has                                   |
-    | `measures`            | at the end only: of the whole episode, by name, as evaluations read them            |
+    | `won`                 | whether the task is solved                                                          |
+    | `anchor`              | a hashable key of the world's state: equal keys in one episode mean equal states    |
+    | `admissible_commands` | commands that are possible now (unless ``admissible=False``)                        |
+    | `shortest`            | only at reset: the number of commands in :meth:`plan`                               |
+    | `measures`            | only at the end: measures of the whole episode by name, for evaluations             |
 
     The measures are `success` (1 or 0), `turns`, `invalid_turns` (commands that were not understood or not possible)
-    and, where it is known, `regret`: turns given and turns still needed, less those of the plan at the start. In a
-    household, where plans are shortest, it is exactly how many turns were wasted.
+    and, if it is known, `regret`: turns taken plus turns still needed, minus those of the plan at the start. In a
+    household, whose plans are shortest, this is exactly the number of wasted turns.
 
     ## Rewards
 
-    1 for the command that does the task, else 0 (in TextWorld what a command adds to the score).
+    1 for the command that solves the task, else 0 (in TextWorld, the score gained by the command).
 
     ## Episode End
 
-    Terminated when the task is done (or, in an archive, answered wrongly); truncated when ``max_turns`` commands have
-    been given and it is not. A further step raises Gymnasium's ``ResetNeeded``.
+    Terminated when the task is solved (or, in an archive, answered wrongly); truncated when ``max_turns`` commands have
+    been given without success. A further step raises Gymnasium's ``ResetNeeded``.
 
     ## Seeds
 
-    ``reset(seed=s)`` fixes the episode's world and all that happens in it; resets without a seed go on to further
-    episodes of the same seed. Two environments with equal arguments, reset with equal seeds, are the same world.
+    ``reset(seed=s)`` determines the episode's world and everything random in it. Resets without a seed start further
+    episodes of the same seed. Environments with equal arguments and equal seeds have the same worlds.
 
     Args:
         world: the world.
-        admissible: whether ``info`` has ``admissible_commands``.
-        render_mode: "ansi" (:meth:`render` gives the last command and observation) or None.
+        admissible: whether ``info`` contains ``admissible_commands``.
+        render_mode: "ansi" (:meth:`render` returns the last command and observation) or None.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 4}  # type: ignore[misc]
@@ -94,35 +94,35 @@ class TextEnv(OwnTimeLimit[str, str]):
 
     @property
     def vocabulary(self) -> tuple[str, ...] | None:
-        """Every word (:func:`agentgym.envs.text.language.words`) of observations and useful commands, sorted.
+        """The words (:func:`agentgym.envs.text.language.words`) of observations and useful commands, sorted.
 
-        None where they cannot be listed (TextWorld).
+        None if they cannot be listed (TextWorld).
         """
         return self.world.vocabulary
 
     @property
     def instructions(self) -> str:
-        """Which commands there are, in a sentence for a language model; "" where there is none."""
+        """A sentence about the available commands, for language models; may be empty."""
         return self.world.instructions
 
     @property
     def split(self) -> str:
-        """Which worlds it draws from: "train", "seen" or "unseen"."""
+        """The split of worlds: "train", "seen" or "unseen"."""
         return self.world.split
 
     @property
     def dials(self) -> Mapping[str, Any]:
-        """What the size of its worlds is made of, by name; empty where worlds have no size."""
+        """The parameters of the worlds' size, by name; empty if there are none."""
         return self.world.dials
 
     @property
     def max_turns(self) -> int:
-        """Commands after which an episode is truncated."""
+        """The number of commands after which an episode is truncated."""
         return self.world.max_turns
 
     @property
     def time_limit(self) -> int:
-        """The same, as the environment's spec has it."""
+        """The time limit for the environment's spec, equal to :attr:`max_turns`."""
         return self.max_turns
 
     @property
@@ -152,10 +152,10 @@ class TextEnv(OwnTimeLimit[str, str]):
         return text, info
 
     def step(self, action: str) -> tuple[str, float, bool, bool, Info]:
-        """Give one command.
+        """Execute one command.
 
         Raises:
-            InvalidAction: the action is no string.
+            InvalidAction: the action is not a string.
             ResetNeeded: there is no episode, or it has ended.
         """
         if not isinstance(action, str):
@@ -174,24 +174,24 @@ class TextEnv(OwnTimeLimit[str, str]):
         return text, reward, terminated, truncated, info
 
     def plan(self) -> list[str]:
-        """The oracle's commands from here to success; it knows all that the agent cannot see."""
+        """The oracle's commands from the current state to success. It knows the whole state."""
         return [] if self._won else self.world.plan()
 
     def distance(self) -> int:
-        """How many commands :meth:`plan` has: in a household the fewest possible."""
+        """The number of commands in :meth:`plan`, in a household the minimum."""
         return 0 if self._won else self.world.distance()
 
     def shortens(self, command: str) -> bool:
-        """Whether the command, given now, would bring success nearer by the plan's measure; nothing changes."""
+        """Whether the command would now bring success nearer, measured by the plan. Changes nothing."""
         return not self._over and self.world.shortens(command)
 
     @property
     def controllers(self) -> dict[str, Controller]:
-        """Players made by hand, by name; evaluations put them beside agents."""
+        """Hand-made players by name, as baselines for evaluations."""
         return controllers(self)
 
     def snapshot(self) -> dict[str, Any]:
-        """Where the episode is, as plain JSON values that share nothing with the environment.
+        """The state of the episode, as plain JSON values that are independent of the environment.
 
         Raises:
             ResetNeeded: there is no episode.
@@ -205,20 +205,20 @@ class TextEnv(OwnTimeLimit[str, str]):
         }  # fmt: skip
 
     def restore(self, snapshot: dict[str, Any]) -> tuple[str, Info]:
-        """Go back to a snapshot, also one of another environment with equal arguments, or one read from JSON.
+        """Restore a snapshot, which may be of another environment with equal arguments, or read from JSON.
 
         Returns:
-            The observation that was last given and the info of that moment (``valid`` and ``problem`` as after a good
+            The last observation and the info of that time (``valid`` and ``problem`` as after a successful
             command).
 
         Raises:
-            InvalidParameter: the snapshot is of a world with other arguments or is not whole. The environment then
+            InvalidParameter: the snapshot is of a world with other arguments, or incomplete. The environment then
                 needs a reset.
         """
         self._over = True
         if not isinstance(snapshot, dict) or snapshot.get("world") != self.world.fingerprint:
             raise InvalidParameter(
-                f"The snapshot is not one of a world made with the same arguments: {self.world.fingerprint}."
+                f"The snapshot is not of a world made with the same arguments: {self.world.fingerprint}."
             )
         try:
             seed, episode, turn = (int(snapshot[key]) for key in ("seed", "episode", "turn"))
@@ -231,7 +231,7 @@ class TextEnv(OwnTimeLimit[str, str]):
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, InvalidParameter):
                 raise
-            raise InvalidParameter(f"The snapshot is not whole ({type(error).__name__}: {error}).") from error
+            raise InvalidParameter(f"The snapshot is incomplete ({type(error).__name__}: {error}).") from error
         self._root, self._episode, self._turn = seed, episode, turn
         self._invalid, self._shortest = invalid, shortest
         self._over, self._won, self._last = over, won, (command, text)
@@ -245,13 +245,13 @@ class TextEnv(OwnTimeLimit[str, str]):
         return f"> {command}\n{text}" if command else text
 
     def close(self) -> None:
-        """Give back what the world holds."""
+        """Release the world's resources."""
         self.world.close()
 
     def _measures(self, lost: bool) -> dict[str, float]:
         measures = {"success": float(self._won), "turns": float(self._turn), "invalid_turns": float(self._invalid)}
         left = self.distance()
-        # A task that is lost, or can no longer be done, has no way to its end to compare with.
+        # A task that is lost or can no longer be solved has no plan to compare with.
         if self._shortest and not lost and (left or self._won):
             measures["regret"] = float(self._turn + left - self._shortest)
         return measures

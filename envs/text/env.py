@@ -1,4 +1,4 @@
-"""The single-environment doors: a household, an archive, TextWorld's games and ScienceWorld."""
+"""The single text environments: Household, Archive, TextWorld and ScienceWorld."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,37 +21,37 @@ class HouseholdEnv(TextEnv, EzPickle):
 
     Errands in a generated home, by text. The six kinds of tasks are ALFWorld's (Shridhar et al., arXiv 2010.03768):
 
-    | Kind    | Task                                    | Done when                                                 |
+    | Kind    | Task                                    | Solved when                                               |
     |---------|-----------------------------------------|-----------------------------------------------------------|
     | `place` | "put a mug in a cabinet"                | any mug lies in any cabinet                               |
     | `clean` | "put a clean mug in a cabinet"          | ... one that was cleaned with a sink                      |
     | `heat`  | "put a hot mug in a cabinet"            | ... heated with the microwave, and not cooled since       |
     | `cool`  | "put a cool mug in a cabinet"           | ... cooled with the fridge, and not heated since          |
     | `two`   | "put a mug and another mug in one chest"| two mugs lie in the same chest                            |
-    | `light` | "look at a mug under the lit desklamp"  | one stands at the lit lamp with a mug in the hand         |
+    | `light` | "look at a mug under the lit desklamp"  | the agent stands at the lit lamp and holds a mug          |
 
-    One sees the receptacles of the room one is in and the things at the receptacle one stands at if it is open, and
-    holds one thing at a time. Where things are is drawn uniformly: places give no hint.
+    The agent sees the receptacles in its room, and the items at the receptacle where it stands if that is open. It can
+    hold one item. Item positions are drawn uniformly, so places give no hint.
 
     ## Action Space
 
     | Command                                | Possible                                                               |
     |----------------------------------------|------------------------------------------------------------------------|
-    | `look`                                 | always: says where one is, what is there and what one holds            |
+    | `look`                                 | always: describes the place, what is there and what the agent holds    |
     | `go to ROOM`                           | the room is next to this one                                           |
-    | `go to RECEPTACLE`                     | it stands in this room, and one is not at it                           |
-    | `open` / `close RECEPTACLE`            | one is at it, and it is closed / open                                  |
-    | `take ITEM from RECEPTACLE`            | one is at it, it is open, the item is in it, the hand is empty         |
-    | `put ITEM in/on RECEPTACLE`            | one is at it, it is open, one holds the item ("in", "on" or "in/on")   |
-    | `clean` / `heat` / `cool ITEM with R`  | one is at the sink / microwave / fridge R, holds the item, and the     |
-    |                                        | item is of a kind that can be cleaned / heated / cooled                |
-    | `use desklamp 1`                       | one is where it stands, and it is off                                  |
+    | `go to RECEPTACLE`                     | it is in this room, and the agent is not at it                         |
+    | `open` / `close RECEPTACLE`            | the agent is at it, and it is closed / open                            |
+    | `take ITEM from RECEPTACLE`            | the agent is at it, it is open, the item is in it, the hand is empty   |
+    | `put ITEM in/on RECEPTACLE`            | the agent is at it, it is open, and the agent holds the item           |
+    | `clean` / `heat` / `cool ITEM with R`  | the agent is at the sink / microwave / fridge R, holds the item, and   |
+    |                                        | the item is of a kind that can be cleaned / heated / cooled            |
+    | `use desklamp 1`                       | the agent is where it stands, and it is off                            |
 
-    Upper case, further spaces and a final period do not matter. ``info["admissible_commands"]`` lists every possible
-    command.
+    Upper case, extra spaces and a final period are ignored; "in", "on" and "in/on" are equivalent.
+    ``info["admissible_commands"]`` lists all possible commands.
 
     The rest (spaces, info, rewards, ends, seeds, snapshots) is as in :class:`agentgym.envs.text.door.TextEnv`. The
-    anchor is the whole state of the home, and :meth:`plan` a shortest plan from it.
+    anchor is the complete state of the home, and :meth:`plan` a shortest plan from it.
 
     ## Arguments
 
@@ -62,8 +62,8 @@ class HouseholdEnv(TextEnv, EzPickle):
     | `split`       | "train"   | "train"; "seen": its pairs of item and target in other homes; "unseen": other pairs |
     | `admissible`  | `True`    | Whether info lists the admissible commands                                          |
 
-    and, to change single dials of the size, `rooms`, `receptacles`, `items`, `closed`, `max_turns` and `far_apart`: see
-    :class:`agentgym.envs.text.presets.Household`.
+    Further arguments override single parameters of the size: `rooms`, `receptacles`, `items`, `closed`, `max_turns` and
+    `far_apart`, see :class:`agentgym.envs.text.presets.Household`.
 
     ```python
     >>> import gymnasium as gym, agentgym
@@ -83,7 +83,7 @@ class HouseholdEnv(TextEnv, EzPickle):
 
     ## Version History
 
-    * v0: the first.
+    * v0: Initial version
     """
 
     world: HouseholdWorld
@@ -105,29 +105,29 @@ class ArchiveEnv(TextEnv, EzPickle):
     """
     ## Description
 
-    A question over a corpus of short articles about people, companies, cities, rivers, countries and books that were
-    all made up, so that nothing can be known by heart: "What is the river of the birthplace of Ada Moss?". Articles say
-    things in other words than questions ("was born in"), and some titles are much alike.
+    A question about a corpus of short articles on fictional people, companies, cities, rivers, countries and books, so
+    that nothing can be known in advance: "What is the river of the birthplace of Ada Moss?". Articles use other words
+    than questions ("was born in"), and some titles are similar.
 
     ## Action Space
 
-    | Command                | Brings                                                                              |
+    | Command                | Result                                                                              |
     |------------------------|-------------------------------------------------------------------------------------|
-    | `search QUERY`         | numbers and titles of the articles that fit best by BM25, at most ``results``       |
-    | `open NUMBER`          | the article's text; only articles that a search has shown can be opened             |
-    | `calculate EXPRESSION` | the value of a sum of numbers with + - * / and brackets                             |
-    | `answer TEXT`          | the end: reward 1 if it is the answer, else 0                                       |
+    | `search QUERY`         | numbers and titles of the best articles by BM25, at most ``results``                |
+    | `open NUMBER`          | the article's text; only articles found by a search can be opened                   |
+    | `calculate EXPRESSION` | the value of an expression of numbers with + - * / and brackets                     |
+    | `answer TEXT`          | ends the episode: reward 1 if the answer is right, else 0                           |
 
-    Upper case, further spaces and a final period do not matter. ``info["admissible_commands"]`` lists what the texts
-    read so far suggest; other queries, sums and answers are carried out as well. A division by zero, or an article not
-    shown, is "impossible".
+    Upper case, extra spaces and a final period are ignored. ``info["admissible_commands"]`` lists commands suggested by
+    the texts read so far; other queries, sums and answers are executed as well. A division by zero, or an article that
+    no search has found, is "impossible".
 
-    With ``failure_rate`` a search, opening or calculation sometimes fails: the observation says so, ``info["problem"]``
-    is "failed", nothing changes but the turn, and the same command may be tried again.
+    With ``failure_rate`` a search, opening or calculation sometimes fails: the observation reports it,
+    ``info["problem"]`` is "failed", only the turn is lost, and the same command may be repeated.
 
     The rest (spaces, info, rewards, ends, seeds, snapshots) is as in :class:`agentgym.envs.text.door.TextEnv`. The
-    anchor is what was shown, read and calculated. :meth:`plan` reads every article of the chain, calculates where that
-    is asked for, and answers; it does not foresee failures. (To guess the answer would be shorter.)
+    anchor is what has been shown, read and calculated. :meth:`plan` reads every article of the chain, calculates if
+    required, and answers; it does not predict failures. (Guessing the answer would be shorter.)
 
     ## Arguments
 
@@ -137,8 +137,8 @@ class ArchiveEnv(TextEnv, EzPickle):
     | `split`      | "train" | "train"; "seen": the same corpora, held-out questions; "unseen": other corpora         |
     | `admissible` | `True`  | Whether info lists suggested commands                                                  |
 
-    and, to change single dials of the size, `entities`, `distractors`, `hops`, `calculation`, `failure_rate`, `results`
-    and `max_turns`: see :class:`agentgym.envs.text.presets.Archive`.
+    Further arguments override single parameters of the size: `entities`, `distractors`, `hops`, `calculation`,
+    `failure_rate`, `results` and `max_turns`, see :class:`agentgym.envs.text.presets.Archive`.
 
     ## Vectorized environment
 
@@ -146,7 +146,7 @@ class ArchiveEnv(TextEnv, EzPickle):
 
     ## Version History
 
-    * v0: the first.
+    * v0: Initial version
     """
 
     world: ArchiveWorld
@@ -167,35 +167,35 @@ class TextWorldEnv(TextEnv, EzPickle):
     """
     ## Description
 
-    Games of TextWorld (Côté et al., arXiv 1806.11532): its challenges and its own generator. Upstream's environments
-    answer a step with four values, of which the second is the score so far, and never truncate; here a reward is what
-    the last command added to the score, and an episode is truncated after ``max_turns`` commands. Needs the extra
+    Games of TextWorld (Côté et al., arXiv 1806.11532): its challenges and its own generator. TextWorld's environments
+    return four values per step, of which the second is the score so far, and never truncate; here the reward is the
+    score gained by the last command, and an episode is truncated after ``max_turns`` commands. Requires the extra
     ``text``.
 
     ## Action Space
 
-    The commands of the game, one a turn. ``info["admissible_commands"]`` are TextWorld's; the game takes some other
-    wordings as well ("n" for "go north"). "unparsable" are: several commands in one ("A then B", "A. B", "take A and
-    B", "take all from A"), which the game would carry out in one turn; wordings that change things without TextWorld
-    noticing ("get A" from a container), after which its lists would be wrong; what is not to the game but to its
-    interpreter ("quit", "restart", "save", "script"); and other characters than letters, digits, spaces and ``,.'-``. A
-    final period does not matter. ``info["problem"]`` is "impossible" for any other command that is not among the
-    admissible ones and changed no fact; the observation is then the game's own.
+    The commands of the game, one per turn. ``info["admissible_commands"]`` are TextWorld's; the game accepts some other
+    wordings as well ("n" for "go north"). These are "unparsable": several commands in one ("A then B", "A. B", "take A
+    and B", "take all from A"), which the game would execute in one turn; wordings that change the state without
+    TextWorld noticing ("get A" from a container), after which its lists would be wrong; commands to the interpreter
+    ("quit", "restart", "save", "script"); and characters other than letters, digits, spaces and ``,.'-``. A final
+    period is ignored. ``info["problem"]`` is "impossible" for any other command that is not admissible and changed no
+    fact; the observation is then the game's own.
 
     The rest (info, ends, seeds, snapshots) is as in :class:`agentgym.envs.text.door.TextEnv`. The anchor is the set of
-    facts that hold. :meth:`plan` is TextWorld's own way to win. A snapshot is the commands given, and restoring gives
-    them again. Observations are printable ASCII, without the title and the prompt; there is no vocabulary.
+    current facts. :meth:`plan` is TextWorld's own solution. A snapshot is the list of commands given, and restoring
+    repeats them. Observations are printable ASCII, without the title and the prompt; there is no vocabulary.
 
     ## Arguments
 
     | Argument     | Default   | Description                                                                          |
     |--------------|-----------|--------------------------------------------------------------------------------------|
     | `game`       | "simple"  | "simple", "coin-collector", "treasure-hunter", "cooking" or "custom"                 |
-    | `settings`   | presets'  | What to change of the game's settings, see `TEXTWORLD` in `presets.py`               |
+    | `settings`   | presets'  | Settings of the game to override, see `TEXTWORLD` in `presets.py`                    |
     | `split`      | "train"   | Three sets of different games; in "cooking" also with different ingredients          |
-    | `games`      | 10        | How many games a split has. Each takes a second or two when it is first played       |
+    | `games`      | 10        | Number of games in a split; generating one takes a second or two                     |
     | `max_turns`  | 50        | Commands after which an episode is truncated                                         |
-    | `folder`     | temporary | Where compiled games are kept                                                        |
+    | `folder`     | temporary | Folder for compiled games                                                            |
     | `admissible` | `True`    | Whether info lists the admissible commands                                           |
 
     ## Vectorized environment
@@ -205,7 +205,7 @@ class TextWorldEnv(TextEnv, EzPickle):
 
     ## Version History
 
-    * v0: on TextWorld 1.7.
+    * v0: Initial version, on TextWorld 1.7
     """
 
     world: TextWorldWorld
@@ -230,35 +230,35 @@ class ScienceWorldEnv(TextEnv, EzPickle):
     ## Description
 
     ScienceWorld's thirty kinds of experiments (Wang et al., arXiv 2203.07540): boil, melt, grow, measure, mix, connect.
-    Needs the extra ``scienceworld`` and Java 9 or newer; each environment is a Java process.
+    Requires the extra ``scienceworld`` and Java 9 or newer; each environment is a Java process.
 
-    A seed fixes an episode here, which it does not upstream: in version 1.2 the order and names of things hang on
-    Java's identity hashes. They are made constant for the process that this environment starts.
+    A seed determines an episode here, unlike in ScienceWorld itself: in version 1.2 the order and names of objects
+    depend on Java's identity hashes. These are made constant in the process that this environment starts.
 
     ## Action Space
 
-    ScienceWorld's actions. Asked "which one do you mean?", the answer is a number. "reset task" is refused.
+    ScienceWorld's actions. The question "which one do you mean?" is answered with a number. "reset task" is refused.
 
-    The rest (info, ends, seeds, snapshots) is as in :class:`agentgym.envs.text.door.TextEnv`, but: the anchor is what
-    one sees and carries, and the score, so that states which differ elsewhere share it. A reward is a hundredth of the
-    points that a command brought, -1 to 1 over an episode; a wrong ``focus`` ends the episode with -1 in all.
-    :meth:`plan` is ScienceWorld's own way with ``gold=True`` and as long as nothing else was done, otherwise empty. A
-    snapshot is the commands given. There is no vocabulary.
+    The rest (info, ends, seeds, snapshots) is as in :class:`agentgym.envs.text.door.TextEnv`, with these exceptions.
+    The anchor is the agent's view, its inventory and the score, so states that differ elsewhere share it. A reward is a
+    hundredth of the points gained by a command, -1 to 1 over an episode; a wrong ``focus`` ends the episode with a
+    total of -1. :meth:`plan` is ScienceWorld's own solution if ``gold=True`` and no other command has been given,
+    otherwise empty. A snapshot is the list of commands given. There is no vocabulary.
 
     ## Arguments
 
     | Argument          | Default | Description                                                                       |
     |-------------------|---------|-----------------------------------------------------------------------------------|
     | `tasks`           | all     | ScienceWorld's task names to draw from, e.g. ["boil", "find-plant"]               |
-    | `simplifications` | "easy"  | ScienceWorld's, joined by commas; "" for none                                     |
+    | `simplifications` | "easy"  | ScienceWorld's, separated by commas; "" for none                                  |
     | `split`           | "train" | Its train, development ("seen") or test ("unseen") variations                     |
     | `max_turns`       | 100     | Commands after which an episode is truncated                                      |
-    | `gold`            | `False` | Whether its way to the goal is worked out at each reset: up to half a minute      |
+    | `gold`            | `False` | Whether to compute its solution at each reset, which takes up to half a minute    |
     | `admissible`      | `True`  | Whether info lists the valid commands: hundreds, which takes most of a step       |
 
     ## Version History
 
-    * v0: on ScienceWorld 1.2.3.
+    * v0: Initial version, on ScienceWorld 1.2.3
     """
 
     world: ScienceWorldWorld

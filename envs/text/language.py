@@ -1,4 +1,4 @@
-"""What all text worlds share about language: words, alphabets and what is wrong with a command."""
+"""Language utilities of all text worlds: words, alphabets, and refusals of commands."""
 
 import re
 import string
@@ -23,13 +23,13 @@ __all__ = [
     "words",
 ]
 
-# Digits stand alone, so that every number is made of ten words; so does each punctuation mark.
+# Digits are separate words, so that ten words make up all numbers; punctuation marks are separate too.
 _WORD = re.compile(r"[a-z]+|[0-9]|[^\sa-z0-9]")
 PUNCTUATION = tuple(".,:?+-*/()")
 OBSERVATION_CHARACTERS = frozenset(string.ascii_letters + string.digits + " " + "".join(PUNCTUATION))
 
-# What `info["problem"]` may say of a command, and the observation that an agent gets for it. The world is unchanged.
-# All but "failed" are the agent's fault.
+# Values of `info["problem"]`, and the observation for each. The world does not change. All but "failed" are the
+# agent's fault.
 REFUSALS = {
     "empty": "Nothing happens: the command is empty.",
     "overlong": "Nothing happens: the command is too long.",
@@ -41,11 +41,11 @@ REFUSALS = {
 
 @dataclass(frozen=True)
 class Rewording:
-    """A sentence that a world says, and how else it may be said.
+    """A sentence of a world, and alternative wordings of it.
 
     Attributes:
-        pattern: matches the whole sentence; its groups are what stays.
-        others: with ``{0}``, ``{1}``, ... for the groups, each of them once.
+        pattern: matches the whole sentence; its groups are kept.
+        others: alternatives, with ``{0}``, ``{1}``, ... for the groups, each exactly once.
     """
 
     pattern: str
@@ -69,7 +69,7 @@ REWORDED_REFUSALS = (
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command as it was understood: a verb and the names or text that it is about."""
+    """A parsed command: a verb and its arguments."""
 
     verb: str
     first: str = ""
@@ -77,7 +77,7 @@ class Command:
 
 
 def words(text: str) -> list[str]:
-    """Split into the words of a vocabulary: lower-case words, single digits, single punctuation marks.
+    """Split a text into vocabulary words: lower-case words, single digits, single punctuation marks.
 
     >>> words("You take mug 12.")
     ['you', 'take', 'mug', '1', '2', '.']
@@ -86,18 +86,18 @@ def words(text: str) -> list[str]:
 
 
 def vocabulary(*texts: Iterable[str]) -> tuple[str, ...]:
-    """Every word of ``texts``, the digits and the punctuation, sorted, each once."""
+    """All distinct words of ``texts``, digits and punctuation marks, sorted."""
     found = {word for part in texts for text in part for word in words(text)}
     return tuple(sorted(found.union("0123456789", PUNCTUATION)))
 
 
 def tidy(command: str) -> str:
-    """A command in lower case with single spaces and without a final period; "" if nothing is left."""
+    """Normalise a command: lower case, single spaces, no final period. May return ""."""
     return " ".join(command.lower().split()).removesuffix(".").rstrip()
 
 
 def refusal(problem: str) -> str:
-    """The observation for a command that did nothing."""
+    """The observation for a command that had no effect."""
     return REFUSALS[problem]
 
 
@@ -112,10 +112,10 @@ def a(name: str) -> str:
 
 
 def split_checked(split: str) -> str:
-    """The name of a split, checked.
+    """Check the name of a split.
 
     Raises:
-        UnknownId: it is none of "train", "seen", "unseen".
+        UnknownId: not "train", "seen" or "unseen".
     """
     splits: Sequence[str] = ("train", "seen", "unseen")
     if not isinstance(split, str) or split not in splits:

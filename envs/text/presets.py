@@ -1,7 +1,7 @@
-"""Named sizes of the generated worlds and named TextWorld games.
+"""Named sizes of the generated worlds, and settings of TextWorld's games.
 
-The four single-room sizes are those on which the tiny policies of the language agents were first tried; no paper
-prescribes them. ALFWorld (arXiv 2010.03768) allows 50 turns, as "flat" does.
+The four single-room sizes are those on which the tiny policies of the language agents were developed; they are not
+from a paper. ALFWorld (arXiv 2010.03768) allows 50 turns, as "flat" does.
 """
 
 from collections.abc import Mapping
@@ -16,15 +16,15 @@ __all__ = ["ARCHIVES", "HOUSEHOLDS", "TEXTWORLD", "Archive", "Household", "sized
 
 @dataclass(frozen=True)
 class Household:
-    """How large a home is.
+    """Size of a home.
 
     Attributes:
         rooms: 1-16.
-        receptacles: 4-40, at least one a room.
+        receptacles: 4-40, at least one per room.
         items: 3-60.
-        closed: the share of what opens that starts closed, 0-1.
+        closed: share of openable receptacles that start closed, 0-1.
         max_turns: commands after which the episode is truncated.
-        far_apart: the rooms form a row with what is wanted at one end, its target and the agent at the other.
+        far_apart: the rooms form a row with the wanted items at one end, and the target and the agent at the other.
     """
 
     rooms: int
@@ -35,10 +35,10 @@ class Household:
     far_apart: bool = False
 
     def check(self) -> None:
-        """Refuse sizes that no home can have.
+        """Check that a home of this size is possible.
 
         Raises:
-            InvalidParameter: the message names the dial.
+            InvalidParameter: it is not; the message names the setting.
         """
         _within("rooms", self.rooms, 1, 16)
         _within("receptacles", self.receptacles, max(4, self.rooms + 2 if self.far_apart else self.rooms), 40)
@@ -60,15 +60,15 @@ HOUSEHOLDS: dict[str, Household] = {
 
 @dataclass(frozen=True)
 class Archive:
-    """How large a corpus is, how far its questions reach, and what goes wrong.
+    """Size of a corpus, length of its questions, and rate of failures.
 
     Attributes:
-        entities: articles about people, companies, cities, ... 12-200.
-        distractors: further articles whose titles share a word with others, 0-200.
-        hops: articles that must be read to answer, 1-4.
-        calculation: the share of questions that combine two numbers, 0-1.
-        failure_rate: the probability with which a search, an opening or a calculation fails, 0-0.9.
-        results: how many titles a search shows, 1-10.
+        entities: number of articles about people, companies, cities, ..., 12-200.
+        distractors: number of further articles whose titles share a word with others, 0-200.
+        hops: number of articles that must be read to answer, 1-4.
+        calculation: share of questions that combine two numbers, 0-1.
+        failure_rate: probability that a search, an opening or a calculation fails, 0-0.9.
+        results: number of titles that a search shows, 1-10.
         max_turns: commands after which the episode is truncated.
     """
 
@@ -81,10 +81,10 @@ class Archive:
     max_turns: int
 
     def check(self) -> None:
-        """Refuse sizes that no archive can have.
+        """Check that an archive of this size is possible.
 
         Raises:
-            InvalidParameter: the message names the dial.
+            InvalidParameter: it is not; the message names the setting.
         """
         _within("entities", self.entities, 12, 200)
         _within("distractors", self.distractors, 0, 200)
@@ -101,7 +101,7 @@ ARCHIVES: dict[str, Archive] = {
     "large": Archive(entities=80, distractors=80, hops=4, calculation=0.3, failure_rate=0.1, results=5, max_turns=40),
 }
 
-# TextWorld's challenges and their arguments, as `tw-make` has them; "custom" is its plain generator.
+# TextWorld's challenges with the arguments of `tw-make`; "custom" is its plain generator.
 TEXTWORLD: dict[str, dict[str, Any]] = {
     "simple": {"rewards": "dense", "goal": "detailed", "test": False},
     "coin-collector": {"level": 5},
@@ -116,11 +116,11 @@ Size = TypeVar("Size", Household, Archive)
 
 
 def sized(presets: Mapping[str, Size], what: str, name: str, dials: Mapping[str, Any]) -> Size:
-    """A preset with some of its fields changed.
+    """A preset with some fields overridden.
 
     Raises:
-        UnknownId: there is no such preset, or no such field.
-        InvalidParameter: a value is of another type or out of range.
+        UnknownId: no such preset or field.
+        InvalidParameter: a value has the wrong type or is out of range.
     """
     if not isinstance(name, str) or name not in presets:
         raise UnknownId(what, str(name), presets)

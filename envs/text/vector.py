@@ -1,4 +1,4 @@
-"""The batched doors: N text worlds stepped in one loop."""
+"""The batched text environments."""
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,20 +20,20 @@ __all__ = ["ArchiveVectorEnv", "HouseholdVectorEnv", "ScienceWorldVectorEnv", "T
 
 
 class TextVectorEnv(NativeVectorEnv):
-    """N worlds of one kind; the single environment's manual holds here too.
+    """A batch of N text worlds of one kind; the single environment has the manual.
 
     World i equals the single environment with its seed, over any number of episodes. ``reset(seed=[s] * N)`` gives N
-    copies of one world, as group-based methods need them. Seeds, masks and autoreset modes are as in
+    copies of one world, as group-based methods need. Seeds, masks and autoreset modes are as in
     :class:`agentgym.vector.native.NativeVectorEnv`; ``get_state()`` is plain JSON.
 
-    Observations and actions are tuples of N strings (any sequence of strings is taken as actions). Infos are arrays
-    [N], of objects where the single environment's values are no numbers, each with its mask ``_key``, as Gymnasium's
-    vector environments have them.
+    Observations and actions are tuples of N strings (any sequence of strings is accepted as actions). Infos are arrays
+    [N], of dtype object if the single environment's values are not numbers, each with its mask ``_key``, as in
+    Gymnasium's vector environments.
 
     Args:
-        num_envs: N.
+        num_envs: number of worlds, N.
         autoreset_mode: Gymnasium's ``AutoresetMode``: NEXT_STEP, SAME_STEP or DISABLED.
-        max_episode_steps: a time limit beside the worlds' own; Gymnasium's ``make_vec`` gives it.
+        max_episode_steps: a time limit besides the worlds' own; passed by Gymnasium's ``make_vec``.
         arguments: those of the single environment.
 
     Attributes:
@@ -64,12 +64,12 @@ class TextVectorEnv(NativeVectorEnv):
 
     @property
     def vocabulary(self) -> tuple[str, ...] | None:
-        """Every word of observations and useful commands, sorted; None where they cannot be listed."""
+        """The words of observations and useful commands, sorted; None if they cannot be listed."""
         return self.worlds[0].vocabulary
 
     @property
     def instructions(self) -> str:
-        """Which commands there are, in a sentence for a language model; "" where there is none."""
+        """A sentence about the available commands, for language models; may be empty."""
         return self.worlds[0].instructions
 
     def _checked(self, actions: Sequence[str]) -> Sequence[str]:
@@ -108,10 +108,10 @@ class TextVectorEnv(NativeVectorEnv):
         self._texts = list(state["texts"])
 
     def demonstrations(self, seeds: Iterable[int], expert: str = "oracle", random_share: float = 0.0) -> Iterator[Any]:
-        """Expert episodes, as :func:`agentgym.envs.text.demonstrations.demonstrations` shows them, in a world apart.
+        """Expert episodes, as in :func:`agentgym.envs.text.demonstrations.demonstrations`, in a separate world.
 
         Raises:
-            InvalidParameter: the expert is unknown or does not know these worlds, or the share is not in [0, 1).
+            InvalidParameter: the expert is unknown or does not support these worlds, or the share is not in [0, 1).
         """
         from agentgym.envs.text.demonstrations import demonstrations
 
@@ -129,19 +129,19 @@ class TextVectorEnv(NativeVectorEnv):
 
 
 class HouseholdVectorEnv(TextVectorEnv):
-    """A batch of households; takes the arguments of :class:`agentgym.envs.text.env.HouseholdEnv` as well."""
+    """A batch of households; also takes the arguments of :class:`agentgym.envs.text.env.HouseholdEnv`."""
 
     single = HouseholdEnv
 
 
 class ArchiveVectorEnv(TextVectorEnv):
-    """A batch of archives; takes the arguments of :class:`agentgym.envs.text.env.ArchiveEnv` as well."""
+    """A batch of archives; also takes the arguments of :class:`agentgym.envs.text.env.ArchiveEnv`."""
 
     single = ArchiveEnv
 
 
 class TextWorldVectorEnv(TextVectorEnv):
-    """A batch of TextWorld games; takes the arguments of :class:`agentgym.envs.text.env.TextWorldEnv` as well.
+    """A batch of TextWorld games; also takes the arguments of :class:`agentgym.envs.text.env.TextWorldEnv`.
 
     The worlds share one folder of compiled games.
     """
@@ -161,6 +161,6 @@ class TextWorldVectorEnv(TextVectorEnv):
 
 
 class ScienceWorldVectorEnv(TextVectorEnv):
-    """A batch of experiments, each in a Java process of its own; arguments as of ``ScienceWorldEnv``."""
+    """A batch of ScienceWorld tasks, each in its own Java process; also takes the arguments of ``ScienceWorldEnv``."""
 
     single = ScienceWorldEnv

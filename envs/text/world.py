@@ -1,4 +1,4 @@
-"""What a text world offers to its doors: strings in, strings out, and nothing of Gymnasium."""
+"""The interface of text worlds, on which the environments are built. It is independent of Gymnasium."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
@@ -12,14 +12,14 @@ __all__ = ["Answer", "Explorer", "World", "checked_numbers"]
 
 
 class Answer(NamedTuple):
-    """What a command brought.
+    """The result of a command.
 
     Attributes:
         text: the observation.
-        problem: None, or why nothing happened: a key of :data:`agentgym.envs.text.language.REFUSALS`.
-        reward: of this step.
-        over: whether the task has ended, won or lost.
-        won: whether it is done.
+        problem: None, or why nothing happened, a key of :data:`agentgym.envs.text.language.REFUSALS`.
+        reward: reward of this step.
+        over: whether the task has ended, with success or without.
+        won: whether the task is solved.
     """
 
     text: str
@@ -30,28 +30,28 @@ class Answer(NamedTuple):
 
 
 class Explorer(Protocol):
-    """An expert for one episode that knows only what the agent could have seen."""
+    """An expert for one episode that uses only what the agent could have observed."""
 
     def command(self) -> str:
-        """The next command. Asked in every turn, since it also takes in what is seen."""
+        """The next command. Must be called in every turn, because it also records what is visible."""
 
 
 class World(ABC):
-    """One text world, an episode at a time.
+    """Base of text worlds. A world plays one episode at a time.
 
     Attributes:
         split: "train", "seen" or "unseen".
-        max_turns: commands after which an episode is cut off (by the doors; a world itself goes on).
-        max_observation_length, max_command_length: in characters.
-        max_observation_words, max_command_words: in words of :func:`agentgym.envs.text.language.words`.
-        task, task_kind: what is to be done in this episode, in words, and its kind.
+        max_turns: commands after which the environments truncate an episode; the world itself continues.
+        max_observation_length, max_command_length: maximum lengths in characters.
+        max_observation_words, max_command_words: the same in words of :func:`agentgym.envs.text.language.words`.
+        task, task_kind: the episode's task in words, and its kind.
         verbs: the first words of commands.
-        synonyms: another word for each verb, one that the world itself does not understand; none: not renamed.
-        rewordings: every sentence that the world says, in other words; empty where they cannot be listed.
-        judges_commands: whether :meth:`shortens` can be told.
-        can_explore: whether :meth:`explorer` gives an expert.
-        instructions: which commands there are, for who has never played; "" where the observations say it.
-        characters: of which observations are made.
+        synonyms: a synonym for each verb that the world itself does not understand; verbs without one are not renamed.
+        rewordings: paraphrases of all of the world's sentences; empty if these cannot be listed.
+        judges_commands: whether :meth:`shortens` is supported.
+        can_explore: whether :meth:`explorer` is supported.
+        instructions: an overview of the commands for new players; "" if the observations give one.
+        characters: the characters of observations.
     """
 
     max_turns: int
@@ -75,52 +75,52 @@ class World(ABC):
     @property
     @abstractmethod
     def vocabulary(self) -> tuple[str, ...] | None:
-        """Every word that observations and useful commands are made of, sorted; None where they cannot be listed."""
+        """The words of observations and useful commands, sorted; None if they cannot be listed."""
 
     @property
     def dials(self) -> Mapping[str, Any]:
-        """What the worlds' size is made of, by name; empty where they have no size."""
+        """The parameters of the worlds' size, by name; empty if there are none."""
         return {}
 
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """What makes a snapshot fit: the world's arguments as text."""
+        """The world's arguments as text, which a snapshot has to match."""
 
     @abstractmethod
     def begin(self, seed: int, episode: int) -> str:
-        """Start the episode of this seed and number; returns the first observation, with the task in it."""
+        """Start the episode with this seed and number. Returns the first observation, which contains the task."""
 
     @abstractmethod
     def act(self, command: str) -> Answer:
-        """Carry out a command, any string. One that is no command, or not possible now, changes nothing."""
+        """Execute a command, which may be any string. Invalid or impossible commands change nothing."""
 
     @abstractmethod
     def commands(self) -> list[str]:
-        """Commands that would be carried out now, in a fixed order."""
+        """The commands that are possible now, in a fixed order."""
 
     @abstractmethod
     def anchor(self) -> Hashable:
-        """A hashable value that tells the states of one episode's world apart."""
+        """A hashable value that distinguishes the states of an episode."""
 
     @abstractmethod
     def plan(self) -> list[str]:
-        """Commands that lead from here to success; empty when there is nothing more to do."""
+        """Commands from the current state to success; empty if there is nothing left to do."""
 
     @abstractmethod
     def distance(self) -> int:
-        """How many commands :meth:`plan` has."""
+        """The number of commands in :meth:`plan`."""
 
     def explorer(self) -> Explorer:
-        """An expert for the episode that has just begun.
+        """An expert for the episode that has just started.
 
         Raises:
-            InvalidParameter: this world has none.
+            InvalidParameter: this world does not support it.
         """
-        raise InvalidParameter(f"{type(self).__name__} has no explorer: only households have one. Take the oracle.")
+        raise InvalidParameter(f"{type(self).__name__} has no explorer: only households have one. Use the oracle.")
 
     def shortens(self, command: str) -> bool:
-        """Whether the command would bring success nearer: it is tried out, and taken back."""
+        """Whether the command would bring success nearer, found by trying and undoing it."""
         taken, before = self.state_values(), self.distance()
         answer = self.act(command)
         after = 0 if answer.won else self.distance()
@@ -129,25 +129,25 @@ class World(ABC):
 
     @abstractmethod
     def state_values(self) -> dict[str, Any]:
-        """All that has changed since :meth:`begin`, as plain JSON values."""
+        """All changes since :meth:`begin`, as plain JSON values."""
 
     @abstractmethod
     def set_state_values(self, values: dict[str, Any]) -> None:
-        """Put back what :meth:`state_values` gave, in the same episode.
+        """Restore a state of the same episode that :meth:`state_values` returned.
 
         Raises:
-            InvalidParameter: the values are not those of a state of this world; nothing has changed then.
+            InvalidParameter: the values are not a state of this world; nothing has changed then.
         """
 
     def close(self) -> None:  # noqa: B027
-        """Give back what the world holds outside of Python, if anything."""
+        """Release resources outside of Python, if any."""
 
 
 def checked_numbers(name: str, values: Any, low: int, high: int, length: int | None = None) -> list[int]:
-    """A snapshot's list of whole numbers, copied.
+    """Check and copy a snapshot's list of whole numbers.
 
     Raises:
-        InvalidParameter: it is no list, has another length, or a number is not in [low, high].
+        InvalidParameter: not a list, of another length, or with a number outside [low, high].
     """
     right = isinstance(values, list) and (length is None or len(values) == length)
     if not right or not all(isinstance(n, int) and low <= n <= high for n in values):

@@ -1,1 +1,1 @@
-"""Archive: questions over a generated corpus, answered with tools."""
+"""Archive: questions about a generated corpus, answered with tools."""

@@ -1,4 +1,4 @@
-"""Sums as text, worked out exactly and without Python's eval."""
+"""Exact evaluation of arithmetic expressions in text form, without Python's eval."""
 
 import re
 from fractions import Fraction
@@ -10,14 +10,14 @@ DEEPEST = 20
 
 
 class BadSum(ValueError):
-    """Not a sum of numbers, + - * / and brackets (at most 20 deep), or a division by zero."""
+    """Not an expression of numbers, + - * / and brackets (at most 20 deep), or a division by zero."""
 
 
 def calculate(expression: str) -> str:
-    """The value of a sum: a whole number, or a decimal rounded to 6 places.
+    """The value of an expression: a whole number, or a decimal rounded to 6 places.
 
     Raises:
-        BadSum: the expression is none, or divides by zero.
+        BadSum: the expression is invalid, or divides by zero.
 
     >>> calculate("(1921 - 1897) / 5")
     '4.8'
@@ -28,14 +28,14 @@ def calculate(expression: str) -> str:
         raise BadSum(f"nothing is expected at {tokens[-1]!r}")
     if value.denominator == 1:
         return str(value.numerator)
-    # Rounded as a fraction: a float would lose the digits of long numbers.
+    # Rounded as a fraction, since a float would lose digits of long numbers.
     scaled = round(value * 10**6)
     sign, digits = ("-" if scaled < 0 else ""), f"{abs(scaled):07d}"
     return f"{sign}{digits[:-6]}.{digits[-6:]}".rstrip("0").rstrip(".")
 
 
 def _tokens(expression: str) -> list[str]:
-    """The tokens, the first one last, so that they can be popped."""
+    """The tokens in reverse order, so that they can be popped."""
     found, place, text = [], 0, expression.strip()
     while place < len(text):
         match = _TOKEN.match(text, place)

@@ -1,4 +1,4 @@
-"""A corpus of short articles about people, places, companies and books that never were, and the facts behind it."""
+"""A generated corpus of short articles about fictional people, places, companies and books, with its facts."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from agentgym.seeding import stream
 
 __all__ = ["CORPORA", "NAMES", "RELATIONS", "SENTENCES", "Article", "Corpus", "corpus"]
 
-CORPORA = 100  # how many there are for training, and as many other ones for "unseen"
+CORPORA = 100  # number of corpora for training; "unseen" has as many others
 
 
 def _split(names: str) -> list[str]:
@@ -52,7 +52,7 @@ NOUNS = _split(
 )
 NAMES = (FIRST, LAST, CITIES, COUNTRIES, RIVERS, TRADES, ADJECTIVES, NOUNS)
 
-# kind: {relation: kind of its value}; "number" ends a chain.
+# kind: {relation: kind of its value}; "number" ends a chain
 RELATIONS: dict[str, dict[str, str]] = {
     "person": {"birthplace": "city", "employer": "company", "birth year": "number"},
     "company": {"seat": "city", "director": "person", "founding year": "number"},
@@ -61,7 +61,7 @@ RELATIONS: dict[str, dict[str, str]] = {
     "country": {"capital": "city", "area": "number"},
     "book": {"author": "person", "publisher": "company", "printing year": "number"},
 }
-# What an article says, in words other than the relations'.
+# Sentences of articles, in other words than the names of relations
 SENTENCES = {
     "birthplace": "{} was born in {}.",
     "employer": "{} works for {}.",
@@ -88,12 +88,12 @@ _RANGES = {
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """One article. Its number is its place in the corpus, from 1.
+    """One article. Its number is its position in the corpus, from 1.
 
     Attributes:
         title: the entity's name in lower case, unique in the corpus.
-        kind: of entity, a key of RELATIONS.
-        facts: relation to name or number, as text.
+        kind: kind of entity, a key of RELATIONS.
+        facts: names or numbers by relation, as text.
     """
 
     title: str
@@ -102,7 +102,7 @@ class Article:
 
     @property
     def text(self) -> str:
-        """What one reads on opening it."""
+        """The article as it is read."""
         name = self.title.title()
         said = [SENTENCES[relation].format(name, value.title()) for relation, value in self.facts.items()]
         return f"{name} is {a(self.kind)}. {' '.join(said)}"
@@ -110,23 +110,23 @@ class Article:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """All articles of an archive, their numbers by title, and the index that searches them."""
+    """All articles of an archive, their numbers by title, and a search index."""
 
     articles: tuple[Article, ...]
     number: dict[str, int]
     index: Index
 
     def article(self, number: int) -> Article:
-        """The article of this number, from 1."""
+        """The article with this number, from 1."""
         return self.articles[number - 1]
 
 
 @lru_cache(maxsize=256)
 def corpus(entities: int, distractors: int, identity: int) -> Corpus:
-    """The corpus of this size and identity; identities below CORPORA are for training."""
+    """The corpus with this size and identity. Identities below CORPORA are for training."""
     generator = stream(identity, "archive corpus", entities, distractors)
     named = _entities(generator, entities)
-    # Other things of the same make that share a word with what is there already.
+    # Distractors are made in the same way and share a word with existing names.
     for kind in ("person", "company", "book"):
         make = _distracting(named, kind, generator)
         named[kind] += _distinct(make, distractors // 3 + (kind == "person") * (distractors % 3), set(named[kind]))
@@ -159,7 +159,7 @@ def _entities(generator: np.random.Generator, entities: int) -> dict[str, list[s
 
 
 def _distracting(named: dict[str, list[str]], kind: str, generator: np.random.Generator) -> Callable[[], str]:
-    """Names that share their first or second word with one that is there."""
+    """Names that share their first or second word with an existing one."""
     firsts, seconds = {"person": (FIRST, LAST), "company": (LAST, TRADES), "book": (ADJECTIVES, NOUNS)}[kind]
     there = [name.split() for name in named[kind]]
 
@@ -173,7 +173,7 @@ def _distracting(named: dict[str, list[str]], kind: str, generator: np.random.Ge
 
 
 def _distinct(make: Callable[[], str], n: int, taken: set[str] | None = None) -> list[str]:
-    """``n`` names not taken, fewer if they run out."""
+    """``n`` names that are not taken, or fewer if there are no more."""
     found: dict[str, None] = {}
     for name in _tries(make, 100 * n):
         if len(found) == n:

@@ -1,4 +1,4 @@
-"""Questions that take several articles to answer, and which articles those are."""
+"""Questions that need several articles to answer, with the articles they need."""
 
 import zlib
 from dataclasses import dataclass
@@ -21,21 +21,21 @@ SAYINGS = (
     "Question: ", "Tools: search, open, calculate, answer.", "Results: {}.", "No results.", "The result is {}.",
     "That is right.", "That is wrong.", "is a an",
 )  # fmt: skip
-UNSEEN = 1_000_000  # the first identity of the corpora that are never trained on
+UNSEEN = 1_000_000  # the first identity of corpora that are not used in training
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question over a corpus.
+    """A question about a corpus.
 
     Attributes:
-        text: as it is asked.
+        text: the question.
         names: the titles that occur in it.
-        evidence: the numbers of the articles that must be read, in order.
-        sum: what is to be calculated from them, or "".
-        operator: "+", "-" or "" where nothing is to be calculated.
-        operand: a number given in the question itself, or "".
-        answer: in lower case.
+        evidence: numbers of the articles that must be read, in order.
+        sum: the expression to calculate from them, or "".
+        operator: "+", "-", or "" if nothing has to be calculated.
+        operand: a number in the question itself, or "".
+        answer: the answer in lower case.
     """
 
     text: str
@@ -48,9 +48,9 @@ class Question:
 
 
 def ask(size: Archive, split: str, seed: int, episode: int) -> tuple[Corpus, Question]:
-    """The corpus and question of one episode.
+    """The corpus and the question of one episode.
 
-    "train" and "seen" share their corpora, but every fifth question is held out of "train" and makes up "seen";
+    "train" and "seen" share their corpora, but every fifth question is held out of "train" and belongs to "seen";
     "unseen" has other corpora, with other facts.
     """
     generator = stream(seed, "archive", split, episode)
@@ -66,7 +66,7 @@ def ask(size: Archive, split: str, seed: int, episode: int) -> tuple[Corpus, Que
 
 
 def _findable(archive: Corpus, question: Question, results: int) -> bool:
-    """Whether a search for its title shows each article."""
+    """Whether a search for its title finds each article."""
     return all(n in archive.index.search(archive.article(n).title, results) for n in question.evidence)
 
 
@@ -98,9 +98,9 @@ def _question(archive: Corpus, size: Archive, generator: np.random.Generator) ->
 def _chain(
     archive: Corpus, hops: int, generator: np.random.Generator, number: bool
 ) -> tuple[str, str, tuple[int, ...], str] | None:
-    """A walk over ``hops`` articles: its words, its first title, its articles and its value.
+    """A chain over ``hops`` articles: its words, its first title, its articles and its value.
 
-    None where the walk comes back to where it was, which would make a shorter question.
+    None if the chain returns to an earlier article, since a shorter question would do.
     """
     article = archive.articles[generator.integers(len(archive.articles))]
     text, names = article.title.title(), [article.title]

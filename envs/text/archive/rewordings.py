@@ -1,4 +1,4 @@
-"""What an archive says in other words, and other names for its tools. Its articles are quoted as they are."""
+"""Paraphrases of an archive's sentences and synonyms of its tools. Articles are not paraphrased."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -14,7 +14,7 @@ class Index:
     """An inverted index over texts, with bm25s's defaults: Lucene's variant of BM25, k1 = 1.5, b = 0.75.
 
     Args:
-        texts: one a document.
+        texts: the documents.
 
     Raises:
         MissingExtra: bm25s is not installed.
@@ -30,9 +30,9 @@ class Index:
         self._known = {word for text in texts for word in words(text)}
 
     def search(self, query: str, results: int) -> list[int]:
-        """The numbers (from 1) of the best documents, best first; of equals the lower number first.
+        """The numbers (from 1) of the best documents, best first. Ties go to the lower number.
 
-        Documents that share no word with the query are not among them.
+        Documents without a word of the query are excluded.
         """
         terms = [word for word in words(query) if word in self._known]
         if not terms:

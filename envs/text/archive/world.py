@@ -1,4 +1,4 @@
-"""The rules of an archive: what each tool does and says, and when it fails."""
+"""The rules of an archive: the effect and output of each tool, and its failures."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -20,15 +20,15 @@ TOOLS = ("search", "open", "calculate")
 
 
 class ArchiveWorld(World):
-    """One question at a time. The manual is the docstring of :class:`agentgym.envs.text.env.ArchiveEnv`.
+    """Implements :class:`agentgym.envs.text.env.ArchiveEnv`, whose docstring is the manual.
 
     Args:
         size: a name of :data:`agentgym.envs.text.presets.ARCHIVES`.
         split: "train", "seen" or "unseen".
-        dials: fields of the size to change, e.g. ``failure_rate=0.2``.
+        dials: fields of the size to override, e.g. ``failure_rate=0.2``.
 
     Raises:
-        UnknownId: the size or the split has no such name.
+        UnknownId: no such size or split.
         InvalidParameter: a dial is out of range.
     """
 
@@ -50,12 +50,12 @@ class ArchiveWorld(World):
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
-        """Every word that observations and useful commands are made of."""
+        """The words of observations and useful commands."""
         return words_of_archives()
 
     @property
     def dials(self) -> Mapping[str, Any]:
-        """How large its archives are, see :class:`agentgym.envs.text.presets.Archive`."""
+        """The size of its archives, see :class:`agentgym.envs.text.presets.Archive`."""
         return asdict(self.size)
 
     @property
@@ -64,7 +64,7 @@ class ArchiveWorld(World):
         return repr((self.size, self.split))
 
     def begin(self, seed: int, episode: int) -> str:
-        """Ask the question of this seed and episode."""
+        """Start the episode and return its question."""
         self.corpus, self.question = ask(self.size, self.split, seed, episode)
         self.task = self.question.text
         self.task_kind = "calculation" if self.question.sum else "chain"
@@ -90,7 +90,7 @@ class ArchiveWorld(World):
         return Answer(refusal(problem) if problem else said, problem, 0.0, False, False)
 
     def _use(self, tool: str, about: str) -> tuple[str, str | None]:
-        """What a tool says, or what is wrong; whether it fails is drawn only where it would have worked."""
+        """Use a tool. Returns its output and the problem, if any. Failures are drawn only if it would succeed."""
         result = ""
         if tool == "open":
             if not (about.isascii() and about.isdigit()):
@@ -120,10 +120,10 @@ class ArchiveWorld(World):
         return f"The result is {result}.", None
 
     def commands(self) -> list[str]:
-        """What the texts read so far suggest; any other query, sum or answer is carried out as well.
+        """Commands suggested by the texts read so far. Other queries, sums and answers are executed as well.
 
-        Searches for names not yet read about, openings of results, sums of two numbers with the question's operator,
-        and answers with what was read or calculated. The plan's commands are always among them.
+        These are searches for names not yet read about, openings of results, sums of two numbers with the question's
+        operator, and answers with names read or numbers calculated. They always include the plan's commands.
         """
         if self._over:
             return []
@@ -141,11 +141,11 @@ class ArchiveWorld(World):
         return found + [f"answer {value}" for value in (*values, *self._results)]
 
     def anchor(self) -> tuple[object, ...]:
-        """What has been shown, read and calculated; not how often the tools have been used."""
+        """What has been shown, read and calculated, but not how often tools were used."""
         return tuple(sorted(self._shown)), tuple(sorted(self._opened)), tuple(sorted(self._results)), self._over
 
     def plan(self) -> list[str]:
-        """Read all the evidence in order, calculate, answer. Coming failures are not foreseen."""
+        """Read all evidence in order, calculate, answer. Failures are not predicted."""
         if self._over:
             return []
         shown, found = set(self._shown), []
@@ -162,7 +162,7 @@ class ArchiveWorld(World):
         return [*found, f"answer {self.question.answer}"]
 
     def distance(self) -> int:
-        """How many commands the plan has."""
+        """The number of commands in the plan."""
         return len(self.plan())
 
     def state_values(self) -> dict[str, Any]:
@@ -173,7 +173,7 @@ class ArchiveWorld(World):
         }  # fmt: skip
 
     def set_state_values(self, values: dict[str, Any]) -> None:
-        """Put the state back to what :meth:`state_values` gave."""
+        """Restore a state that :meth:`state_values` returned."""
         if set(values) != {"calls", "shown", "opened", "results", "over"}:
             raise InvalidParameter("The snapshot is not one of an archive.")
         last = len(self.corpus.articles)

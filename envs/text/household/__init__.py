@@ -1,1 +1,1 @@
-"""Household: six kinds of errands in generated homes."""
+"""Household: six kinds of tasks in generated homes."""

@@ -1,4 +1,4 @@
-"""Homes drawn from a seed. Everything is drawn in one fixed order, so that equal seeds give equal homes."""
+"""Generation of homes from a seed. The order of draws is fixed, so equal seeds give equal homes."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Draws:
-    """Choices from one stream. A block of uniforms at a time: NumPy's calls for single draws cost microseconds each."""
+    """Random choices from one stream. Draws uniforms in blocks, since single calls of NumPy cost microseconds each."""
 
     def __init__(self, seed: int, *names: str | int) -> None:
         generator = stream(seed, *names)
@@ -32,11 +32,11 @@ class Draws:
         return next(self._uniform) < probability
 
     def pick(self, of: Sequence[T]) -> T:
-        """One of them."""
+        """One element."""
         return of[int(next(self._uniform) * len(of))]
 
     def some(self, of: Sequence[T], n: int) -> list[T]:
-        """``n`` of them in random order, each place at most once."""
+        """``n`` elements in random order, without repetition."""
         pool = list(of)
         for place in range(n):
             other = place + self.below(len(pool) - place)
@@ -53,11 +53,11 @@ def build(size: Household, tasks: Sequence[TaskKind], split: str, seed: int, epi
     """The home of one episode.
 
     Args:
-        size: how large.
+        size: size of the home.
         tasks: the kinds of task to draw from, each equally likely.
         split: "train" and "seen" have the same pairs of item and target in other homes, "unseen" the held-out pairs.
-        seed: of the environment.
-        episode: how many episodes came before under this seed.
+        seed: seed of the environment.
+        episode: number of earlier episodes with this seed.
     """
     draws = Draws(seed, "household", split, episode)
     task = draws.pick(tasks)
@@ -71,7 +71,7 @@ def build(size: Household, tasks: Sequence[TaskKind], split: str, seed: int, epi
     items = _numbered(item_kinds)
     wanted = [n for n, kind in enumerate(item_kinds) if kind == item]
     openable = [RECEPTACLES[kind][2] for kind in kinds]
-    # Nothing starts where it is to go: otherwise some of the task would be done already.
+    # No item starts at its target, since part of the task would be solved already.
     free = [n for n in range(len(kinds)) if n not in targets]
     if size.far_apart:
         free = [n for n in free if room_of[n] == size.rooms - 1]
@@ -87,7 +87,7 @@ def build(size: Household, tasks: Sequence[TaskKind], split: str, seed: int, epi
 
 
 def _rooms(draws: Draws, size: Household) -> tuple[list[str], list[list[int]], list[list[int]]]:
-    """Names, neighbours and distances. Each room joins one of the two before it, or in a row the one before it."""
+    """Names, neighbours and distances of rooms. Each adjoins one of the two before it; in a row, the one before."""
     names = draws.some(ROOMS, size.rooms)
     exits: list[list[int]] = [[]]
     apart = [[0]]
@@ -103,7 +103,7 @@ def _rooms(draws: Draws, size: Household) -> tuple[list[str], list[list[int]], l
 
 
 def _receptacle_kinds(draws: Draws, size: Household, task: TaskKind, target: str) -> tuple[list[str], int]:
-    """What stands in the home, the necessary first; and which of them carries the lamp."""
+    """The receptacles, required ones first, and which of them carries the lamp."""
     necessary, lamp = [], NOWHERE
     if task == "light":
         lamp = 0
@@ -116,7 +116,7 @@ def _receptacle_kinds(draws: Draws, size: Household, task: TaskKind, target: str
         necessary.append(APPLIANCES[task])
     left = Counter({kind: most for kind, (most, _, _) in RECEPTACLES.items()})
     left.subtract(necessary)
-    # Not a third target: there must be somewhere else for the things to be.
+    # At most two targets, so that there are other places for the items.
     pool = [kind for kind, count in left.items() for _ in range(count) if kind != target]
     return necessary + draws.some(pool, size.receptacles - len(necessary)), lamp
 
@@ -124,9 +124,9 @@ def _receptacle_kinds(draws: Draws, size: Household, task: TaskKind, target: str
 def _receptacle_rooms(
     draws: Draws, size: Household, kinds: list[str], lamp: int, target: str
 ) -> tuple[list[str], list[int], int]:
-    """Spread them over the rooms, at least one in each, and list them by room and kind.
+    """Distribute receptacles over the rooms, at least one in each, and sort them by room and kind.
 
-    Where the errand is to be long, what things are to be brought to stands in the first room.
+    If the way is to be long, the targets are in the first room.
     """
     ends = [n for n, kind in enumerate(kinds) if n == lamp or kind == target] if size.far_apart else []
     others = draws.some([n for n in range(len(kinds)) if n not in ends], len(kinds) - len(ends))
@@ -139,7 +139,7 @@ def _receptacle_rooms(
 
 
 def _item_kinds(draws: Draws, size: Household, task: TaskKind, item: str) -> list[str]:
-    """One or two of what is wanted (two or three where two are), the rest of other kinds, at most three each."""
+    """One or two wanted items (two or three if the task needs two), and items of other kinds, at most three each."""
     copies = (2 if task == "two" else 1) + draws.below(2)
     pool = [kind for kind in ITEM_KINDS for _ in range(3) if kind != item]
     return draws.some([item] * copies + draws.some(pool, size.items - copies), size.items)

@@ -1,4 +1,4 @@
-"""A home: what stands where, what is to be done there, and how it stands at one moment."""
+"""The data of a home: its layout and task, and its changing state."""
 
 from dataclasses import dataclass, field
 
@@ -7,26 +7,26 @@ from agentgym.envs.text.household.phrases import CONDITION
 
 __all__ = ["IN_HAND", "NOWHERE", "Home", "State"]
 
-IN_HAND = -1  # in State.where: the item is held
-NOWHERE = -1  # in State.at: at no receptacle, in the middle of the room; in State.hand: nothing
+IN_HAND = -1  # value of State.where: the item is held
+NOWHERE = -1  # value of State.at: in the middle of the room; of State.hand: nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """What does not change within an episode. R receptacles, I items and M rooms are numbered from 0.
+    """The constant part of an episode. R receptacles, I items and M rooms are numbered from 0.
 
     Attributes:
         rooms: names [M].
-        exits: the rooms next to each [M].
-        apart: how many steps lie between two rooms [M][M].
+        exits: the neighbours of each room [M].
+        apart: number of steps between two rooms [M][M].
         receptacles, kinds, room_of: name, kind and room of each receptacle [R].
-        openable: whether it opens and closes [R].
+        openable: whether it can be opened and closed [R].
         items, item_kinds: name and kind of each item [I].
-        lamp: the receptacle on which the desklamp stands, or NOWHERE.
-        task, item, target: the task, and the kinds of item and receptacle it speaks of.
+        lamp: the receptacle with the desklamp, or NOWHERE.
+        task, item, target: the task, and its kinds of item and receptacle.
         wanted: the items of that kind.
         targets: the receptacles of that kind; for "light" the lamp's.
-        start: the state in which the episode begins.
+        start: the state at the start of the episode.
     """
 
     rooms: list[str]
@@ -48,18 +48,18 @@ class Home:
     index: dict[str, int] = field(default_factory=dict)  # numbers of receptacles and items by name
 
     def steps_between(self, room: int, at: int, goal: int) -> int:
-        """Turns from receptacle ``at`` (or NOWHERE) in ``room`` to receptacle ``goal``."""
+        """The number of turns from receptacle ``at`` (or NOWHERE) in ``room`` to receptacle ``goal``."""
         return 0 if at == goal else self.apart[room][self.room_of[goal]] + 1
 
 
 @dataclass(slots=True)
 class State:
-    """What changes. The agent is in ``room``, at receptacle ``at`` or NOWHERE, and holds item ``hand`` or NOWHERE.
+    """The changing part. The agent is in ``room``, at receptacle ``at`` or NOWHERE, and holds ``hand`` or NOWHERE.
 
     Attributes:
         where: each item's receptacle, or IN_HAND [I].
         condition: each item's bits CLEAN, HOT, COOL [I].
-        opened: whether one sees into and reaches into each receptacle [R]; always True where nothing opens.
+        opened: whether each receptacle is open [R]; always True if it cannot be closed.
         lit: whether the desklamp is on.
     """
 
@@ -72,20 +72,20 @@ class State:
     lit: bool
 
     def copy(self) -> "State":
-        """A copy that shares nothing."""
+        """An independent copy."""
         return State(
             self.room, self.at, self.hand, self.where.copy(), self.condition.copy(), self.opened.copy(), self.lit
         )
 
     def key(self) -> tuple[object, ...]:
-        """A hashable value that two states of a home share only if they are the same."""
+        """A hashable value that is equal only for equal states of a home."""
         return (
             self.room, self.at, self.hand, tuple(self.where), tuple(self.condition), tuple(self.opened), self.lit
         )  # fmt: skip
 
 
 def solved(home: Home, state: State) -> bool:
-    """Whether the task is done in this state."""
+    """Whether the task is solved in this state."""
     if home.task == "light":
         return state.lit and state.at == home.lamp and state.hand in home.wanted
     if home.task == "two":

@@ -1,7 +1,7 @@
-"""The nouns of a household, what can be done with them, and which pairs are held out of training.
+"""The nouns of a household, their possible tasks, and the pairs held out of training.
 
-Which things can be heated, cooled, cleaned or looked at under a lamp follows ALFWorld (Shridhar et al., arXiv
-2010.03768), whose six kinds of tasks these are; the nouns are shortened to one word each.
+Which items can be heated, cooled, cleaned or examined under a lamp follows ALFWorld (Shridhar et al., arXiv
+2010.03768), which has the same six kinds of tasks. Nouns are shortened to one word each.
 """
 
 import zlib
@@ -26,7 +26,7 @@ TaskKind = Literal["place", "light", "clean", "heat", "cool", "two"]
 TASKS: tuple[TaskKind, ...] = get_args(TaskKind)
 LAMP = "desklamp 1"
 
-# kind: (how many a home may have, "in" or "on", whether it opens)
+# kind: (maximum number in a home, "in" or "on", whether it opens)
 RECEPTACLES: dict[str, tuple[int, str, bool]] = {
     "fridge": (1, "in", True),
     "microwave": (1, "in", True),
@@ -69,19 +69,19 @@ _CAN = {kind: frozenset(("place", "two", *abilities.split())) for kind, abilitie
 
 
 def can(kind: str, task: TaskKind) -> bool:
-    """Whether an item of this kind can be the object of such a task (so also: be heated, cooled, cleaned)."""
+    """Whether an item of this kind can be the object of a task (and therefore be heated, cooled, cleaned)."""
     return task in _CAN[kind]
 
 
 def held_out(item: str, target: str) -> bool:
-    """Whether this pair of item and target kinds never occurs in training: a fifth of all pairs, in every task."""
-    # CRC-32 is linear, so neighbouring names would fall alike by its low bits; a middle byte mixes both names.
+    """Whether this pair of item and target kinds is held out of training: a fifth of all pairs, in every task."""
+    # The low bits of CRC-32, which is linear, would be similar for similar names; a middle byte mixes both names.
     return (zlib.crc32(f"{item} to {target}".encode()) >> 11) % 5 == 0
 
 
 @cache
 def goals(task: TaskKind, unseen: bool) -> tuple[tuple[str, str], ...]:
-    """The (item kind, target kind) pairs of a task, those held out or the others.
+    """The (item kind, target kind) pairs of a task: the held-out ones or the others.
 
     The target of "light" is the lamp; a task's own appliance is never its target.
     """

@@ -1,11 +1,11 @@
-"""The shortest way to solve a task from any state, by listing the few ways that can be shortest.
+"""The shortest plan from any state, found by comparing the few candidates for it.
 
-Things are carried one at a time and closing never helps, so a shortest plan is a few errands in a fixed order: take a
-wanted item, treat it, put it down, and for "two" the same again. Between errands the agent walks straight and opens
-what it must. Something else in its hand is laid down where the first item is taken: that place is open then, and laying
-down costs one turn anywhere. So it is enough to compare all choices of items, appliances and targets. Tests compare
-the result with a breadth-first search over all states, and check on large homes that no action shortens the way by
-more than one.
+Items are carried one at a time and closing never helps, so a shortest plan is a few errands in a fixed order: take a
+wanted item, treat it, put it down, and for "two" the same again. Between errands the agent goes straight and opens
+what it must. Another item in its hand is put down where the first item is taken: that place is open then, and putting
+down costs one turn anywhere. It is therefore enough to compare all choices of items, appliances and targets. Tests
+compare the result with a breadth-first search over all states, and check on large homes that no action shortens the
+plan by more than one.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ NO_WAY = 1 << 30
 
 
 class Errand(NamedTuple):
-    """One thing to do at one receptacle."""
+    """An action at one receptacle."""
 
     verb: str
     item: int
@@ -34,16 +34,16 @@ Way = list[Errand]
 def shortest(
     home: Home, state: State, items: Sequence[int] | None = None, places: Sequence[int] | None = None
 ) -> tuple[int, Way]:
-    """The fewest turns to success from ``state``, and the errands.
+    """The minimum number of turns from ``state`` to success, and the errands.
 
     Args:
         home: the home.
         state: any state of it.
-        items: the wanted items that may be used; None stands for all.
-        places: the receptacles that may be used; None stands for all.
+        items: the wanted items that may be used; None: all.
+        places: the receptacles that may be used; None: all.
 
     Returns:
-        ``(turns, errands)``; turns is :data:`NO_WAY` where those items and places do not suffice.
+        ``(turns, errands)``; turns is :data:`NO_WAY` if these items and places do not suffice.
     """
     items = home.wanted if items is None else [n for n in home.wanted if n in items]
     usable = range(len(home.receptacles)) if places is None else places
@@ -58,7 +58,7 @@ def shortest(
 
 
 def distance(home: Home, state: State) -> int:
-    """The fewest turns to success."""
+    """The minimum number of turns to success."""
     return shortest(home, state)[0]
 
 
@@ -84,7 +84,7 @@ def _ways(home: Home, state: State, items: Sequence[int], usable: Sequence[int])
                     yield one
                     continue
                 for second in rest:
-                    # What is held goes first: it has to be laid down anyway.
+                    # The item in the hand goes first, since it has to be put down anyway.
                     if second != first and second != state.hand:
                         yield [*one, Errand("take", second, state.where[second]), Errand("put", second, target)]
         return
@@ -119,13 +119,13 @@ def _turns(home: Home, state: State, way: Way) -> int:
             turns += 1
         if verb == "take" and hand != NOWHERE:
             turns += 1
-        hand = NOWHERE  # from here on the plan's own items, which are put down before the next is taken
+        hand = NOWHERE  # the plan's own items are put down before the next one is taken
         turns += 1
     return turns
 
 
 def commands(home: Home, state: State, way: Way) -> Iterator[str]:
-    """The errands as commands, with the walking, opening and laying down between them."""
+    """The errands as commands, including walking, opening and putting down."""
     room, at, hand = state.room, state.at, state.hand
     opened: list[int] = []
     for verb, item, place in way:
@@ -151,7 +151,7 @@ def commands(home: Home, state: State, way: Way) -> Iterator[str]:
 
 
 def go_to(home: Home, room: int, at: int, place: int) -> Iterator[str]:
-    """The commands that lead from ``at`` in ``room`` to the receptacle ``place``."""
+    """The commands from ``at`` in ``room`` to the receptacle ``place``."""
     if at == place:
         return
     goal = home.room_of[place]

@@ -1,4 +1,4 @@
-"""Every sentence that a household says and every command that it understands."""
+"""All sentences of a household's observations, and the parser of its commands."""
 
 from functools import cache, lru_cache
 
@@ -23,7 +23,7 @@ PROCESS = {"clean": "You clean {} with {}.", "heat": "You heat {} with {}.", "co
 USE = "You turn on {}."
 DONE = " Well done."
 
-# The bits of an item's condition and how it is then called; hot and cool exclude each other.
+# The bits of an item's condition and their adjectives; hot and cool exclude each other.
 CLEAN, HOT, COOL = 1, 2, 4
 CONDITION: dict[str, int] = {"clean": CLEAN, "heat": HOT, "cool": COOL}
 ADJECTIVES = tuple(
@@ -50,7 +50,7 @@ PHRASES: tuple[str, ...] = tuple(
     )
 )  # fmt: skip
 
-# In a command the numbered things of all homes; whether this home has them is for the world to say.
+# Commands with the numbered objects of all homes; the world checks whether this home has them.
 _NUMBERED = {f"{kind} {n}" for kind in (*RECEPTACLES, *ITEM_KINDS) for n in range(1, 10)} | {LAMP}
 _PLACES = _NUMBERED | set(ROOMS)
 
@@ -67,9 +67,9 @@ def task_sentence(kind: TaskKind, item: str, target: str) -> str:
 
 @lru_cache(maxsize=1 << 16)
 def parse(command: str) -> Command | str:
-    """A command taken apart, or what is wrong with it: "empty", or "unparsable" if it means nothing in any household.
+    """Parse a command, or return its problem: "empty", or "unparsable" if it is not a command in any household.
 
-    ``put`` takes "in", "on" or ALFWorld's "in/on", whichever the receptacle. The caller limits the length.
+    ``put`` accepts "in", "on" and ALFWorld's "in/on" for any receptacle. The caller limits the length.
     """
     text = tidy(command)
     match text.split():
@@ -91,5 +91,5 @@ def parse(command: str) -> Command | str:
 
 @cache
 def words_of_households() -> tuple[str, ...]:
-    """The vocabulary: every word of observations and commands."""
+    """The vocabulary: all words of observations and commands."""
     return vocabulary(ROOMS, RECEPTACLES, ITEM_KINDS, [LAMP], PHRASES, REFUSALS.values())

@@ -1,4 +1,4 @@
-"""What a household says in other words, and other verbs for its commands."""
+"""Paraphrases of a household's sentences, and synonyms of its verbs."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -7,7 +7,7 @@ from agentgym.envs.text.language import REWORDED_REFUSALS, Rewording
 
 __all__ = ["REWORDINGS", "SYNONYMS"]
 
-# Patterns are tried in this order: what is more special comes first.
+# Patterns are tried in this order, so more specific ones come first.
 REWORDINGS: tuple[Rewording, ...] = (
     Rewording(
         r"Your task: put (.+) and another (.+) (in|on) one (.+)\.",

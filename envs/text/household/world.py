@@ -1,4 +1,4 @@
-"""The rules of a household: what each command does, says and leaves as it was."""
+"""The rules of a household: the effects and observations of all commands."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -53,16 +53,16 @@ __all__ = ["HouseholdWorld"]
 
 
 class HouseholdWorld(World):
-    """One home at a time. The manual is the docstring of :class:`agentgym.envs.text.env.HouseholdEnv`.
+    """Implements :class:`agentgym.envs.text.env.HouseholdEnv`, whose docstring is the manual.
 
     Args:
         size: a name of :data:`agentgym.envs.text.presets.HOUSEHOLDS`.
-        tasks: the kinds of task to draw from; None stands for all six.
+        tasks: the kinds of task to draw from; None: all six.
         split: "train", "seen" or "unseen".
-        dials: fields of the size to change, e.g. ``items=12``.
+        dials: fields of the size to override, e.g. ``items=12``.
 
     Raises:
-        UnknownId: the size, a task or the split has no such name.
+        UnknownId: no such size, task or split.
         InvalidParameter: a dial is out of range, or no task is given.
     """
 
@@ -93,12 +93,12 @@ class HouseholdWorld(World):
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
-        """Every word that observations and understood commands are made of."""
+        """The words of observations and commands."""
         return words_of_households()
 
     @property
     def dials(self) -> Mapping[str, Any]:
-        """How large its homes are, see :class:`agentgym.envs.text.presets.Household`."""
+        """The size of its homes, see :class:`agentgym.envs.text.presets.Household`."""
         return asdict(self.size)
 
     @property
@@ -107,7 +107,7 @@ class HouseholdWorld(World):
         return repr((self.size, self.tasks, self.split))
 
     def begin(self, seed: int, episode: int) -> str:
-        """Enter the home of this seed and episode; returns the task and the first view."""
+        """Start an episode in its home and return the task and the first view."""
         self.home = build(self.size, self.tasks, self.split, seed, episode)
         self.state = self.home.start.copy()
         self._labels = self.home.items.copy()
@@ -117,8 +117,8 @@ class HouseholdWorld(World):
         return f"{TASK.format(self.task)} {self._room_text()}"
 
     def act(self, command: str) -> Answer:
-        """Do what the command says if it can be done."""
-        # Length first: what is remembered of the commands read so far must not be megabytes.
+        """Execute a command if it is possible."""
+        # The length is checked first, because the parser's cache should not store megabytes.
         read = parse(command) if len(command) <= self.max_command_length else "overlong"
         if isinstance(read, str):
             return Answer(refusal(read), read, 0.0, False, False)
@@ -130,7 +130,7 @@ class HouseholdWorld(World):
         return Answer(said, None, 0.0, False, False)
 
     def commands(self) -> list[str]:
-        """Every command that would be carried out now, in a fixed order; "look" comes first."""
+        """All possible commands in a fixed order, starting with "look"."""
         home, state = self.home, self.state
         found = self._walks(state.room, state.at).copy()
         at = state.at
@@ -154,7 +154,7 @@ class HouseholdWorld(World):
         return found
 
     def _walks(self, room: int, at: int) -> list[str]:
-        """ "look" and every way to go; the same whenever one is there again, and so made once."""
+        """Movement commands, preceded by "look". They depend only on the position, so they are cached."""
         walks = self._walks_from.get((room, at))
         if walks is None:
             home = self.home
@@ -168,15 +168,15 @@ class HouseholdWorld(World):
         return self.state.key()
 
     def plan(self) -> list[str]:
-        """The commands of a shortest plan from here."""
+        """The commands of a shortest plan from the current state."""
         return oracle.plan(self.home, self.state)
 
     def distance(self) -> int:
-        """The fewest turns to success from here."""
+        """The minimum number of turns to success."""
         return oracle.distance(self.home, self.state)
 
     def explorer(self) -> Explorer:
-        """An expert that looks for what it has not seen."""
+        """An expert that uses only what it has observed."""
         return Explorer(self.home, lambda: self.state)
 
     def state_values(self) -> dict[str, Any]:
@@ -188,7 +188,7 @@ class HouseholdWorld(World):
         }  # fmt: skip
 
     def set_state_values(self, values: dict[str, Any]) -> None:
-        """Put the state back to what :meth:`state_values` gave."""
+        """Restore a state that :meth:`state_values` returned."""
         home, last = self.home, len(self.home.receptacles) - 1
         if set(values) != set(State.__slots__):
             raise InvalidParameter(f"A snapshot of a household has the values {', '.join(State.__slots__)}.")
@@ -205,7 +205,7 @@ class HouseholdWorld(World):
         self.state = State(room, at, hand, where, condition, [bool(n) for n in opened], lit)
         self._labels = [ADJECTIVES[bits] + name for bits, name in zip(condition, home.items, strict=True)]
 
-    # What the commands do: each returns what is said, or None where it cannot be done and nothing changed.
+    # Effects of commands. Each returns the observation, or None if the command is not possible and changed nothing.
 
     def _go(self, command: Command) -> str | None:
         home, state = self.home, self.state
@@ -284,15 +284,15 @@ class HouseholdWorld(World):
             view = place + self._contents(state.at)
         return view + HANDS.format("nothing" if state.hand == NOWHERE else self._labels[state.hand])
 
-    # Where things are.
+    # Look-up of names
 
     def _here(self, name: str) -> int:
-        """The number of the receptacle at which the agent stands if it has this name, else NOWHERE."""
+        """The number of the receptacle with this name if the agent is at it, else NOWHERE."""
         at = self.state.at
         return at if at != NOWHERE and self.home.receptacles[at] == name else NOWHERE
 
     def _held(self, name: str) -> int:
-        """The number of the item in the hand if it has this name, else NOWHERE."""
+        """The number of the item with this name if the agent holds it, else NOWHERE."""
         hand = self.state.hand
         return hand if hand != NOWHERE and self.home.items[hand] == name else NOWHERE
 
@@ -333,7 +333,7 @@ def _checked(tasks: Sequence[TaskKind] | None) -> tuple[TaskKind, ...]:
 
 
 def _longest_text(size: Household) -> int:
-    """A bound in characters: every receptacle in one view, every item in one place with all its adjectives."""
+    """An upper bound in characters: all receptacles in one view, all items in one place with all adjectives."""
     receptacle = max(map(len, RECEPTACLES)) + 4
     item = max(map(len, ITEM_KINDS)) + len("clean cool ") + 4
     return 200 + 4 * max(map(len, ROOMS)) + size.receptacles * receptacle + (size.items + 1) * item

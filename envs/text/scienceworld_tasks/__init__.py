@@ -1,1 +1,1 @@
-"""ScienceWorld's experiments as text worlds."""
+"""ScienceWorld's tasks as text worlds."""

@@ -1,4 +1,4 @@
-"""ScienceWorld's experiments behind the interface of this family's worlds."""
+"""ScienceWorld's tasks with the interface of text worlds."""
 
 import os
 import shutil
@@ -15,31 +15,31 @@ from agentgym.seeding import stream
 
 __all__ = ["ScienceWorldWorld"]
 
-# Version 1.2 walks over sets of objects whose order hangs on Java's identity hashes, so that equal tasks come out
-# differently in every process. With all these hashes equal the order is that in which things were made.
+# Version 1.2 iterates over sets of objects in the order of Java's identity hashes, so equal tasks differ between
+# processes. If all hashes are equal, the order is that of creation.
 STEADY = "-XX:+UnlockExperimentalVMOptions -XX:hashCode=2"
 NOT_UNDERSTOOD = "No known action matches that input."
-# It would start the task anew within the episode.
+# These would restart the task within the episode.
 FORBIDDEN = "reset task"
 
 
 class ScienceWorldWorld(World):
-    """One experiment at a time, in a Java process of its own. The manual is the docstring of ``ScienceWorldEnv``.
+    """Implements ``ScienceWorldEnv``, whose docstring is the manual, with one Java process.
 
     Args:
-        tasks: names of ScienceWorld's tasks to draw from; None stands for all thirty.
-        simplifications: ScienceWorld's, joined by commas; "easy" is all of them.
+        tasks: names of ScienceWorld's tasks to draw from; None: all thirty.
+        simplifications: ScienceWorld's, separated by commas; "easy" includes all of them.
         split: "train", "seen" (ScienceWorld's development set) or "unseen" (its test set).
         max_turns: commands after which an episode is truncated.
-        gold: whether ScienceWorld works out its way to the goal at each reset, which takes up to half a minute.
+        gold: whether to compute ScienceWorld's solution at each reset, which takes up to half a minute.
 
     Raises:
         MissingExtra: scienceworld is not installed.
-        AskError: there is no Java.
-        UnknownId: there is no such task, simplification or split.
+        AskError: Java is not installed.
+        UnknownId: no such task, simplification or split.
     """
 
-    judges_commands = False  # the way to the goal is known from the start only
+    judges_commands = False  # the solution is known only from the start
     verbs = ("look", "go", "pick", "put", "open", "close", "focus", "move", "pour", "mix", "use", "wait", "inventory")
     characters = frozenset(string.printable)
 
@@ -52,12 +52,12 @@ class ScienceWorldWorld(World):
         gold: bool = False,
     ) -> None:
         super().__init__(split)
-        self._server: Any = None  # before anything can fail: close() asks for it
+        self._server: Any = None  # set before anything can fail, because close() uses it
         self.max_turns = whole_number("max_turns", max_turns, 1)
         if isinstance(tasks, str) or (tasks is not None and not tasks):
             raise InvalidParameter(f'tasks must be a list of at least one task, such as ["boil"], not {tasks!r}.')
         if not isinstance(simplifications, str):
-            raise InvalidParameter(f"simplifications must be a text, joined by commas, not {simplifications!r}.")
+            raise InvalidParameter(f"simplifications must be a string, separated by commas, not {simplifications!r}.")
         self.simplifications, self.gold = simplifications, flag("gold", gold)
         self._upstream = _started()
         self._server = self._upstream.server
@@ -73,7 +73,7 @@ class ScienceWorldWorld(World):
 
     @property
     def vocabulary(self) -> None:
-        """None: an experiment's words cannot be listed beforehand."""
+        """None: a task's words cannot be listed in advance."""
         return
 
     @property
@@ -82,7 +82,7 @@ class ScienceWorldWorld(World):
         return repr((self.tasks, self.simplifications, self.split))
 
     def begin(self, seed: int, episode: int) -> str:
-        """Load the task and variation that this seed and episode draw."""
+        """Load the task and variation drawn for this seed and episode."""
         draws = stream(seed, "scienceworld", self.split, episode)
         self.task_kind = self.tasks[draws.integers(len(self.tasks))]
         variations = self._variations_of(self.task_kind)
@@ -96,7 +96,7 @@ class ScienceWorldWorld(World):
         return _printable(f"{self.task}\n{first}")
 
     def act(self, command: str) -> Answer:
-        """Give one command."""
+        """Execute one command."""
         if len(command) > self.max_command_length:
             return Answer(refusal("overlong"), "overlong", 0.0, False, False)
         command = " ".join(command.split())
@@ -120,24 +120,24 @@ class ScienceWorldWorld(World):
         return sorted(set(self._server.getValidActionObjectCombinations()) - {FORBIDDEN})
 
     def anchor(self) -> tuple[str, str, int]:
-        """What one sees around, what one carries, and the score. States elsewhere may differ."""
+        """The agent's view, its inventory and the score. States may differ elsewhere."""
         return str(self._server.freeActionLook()), str(self._server.freeActionInventory()), self._score
 
     def plan(self) -> list[str]:
-        """The rest of ScienceWorld's way to the goal, as long as no other command has been given; else empty."""
+        """The rest of ScienceWorld's solution if no other command has been given, else empty."""
         done = len(self._given)
         return [] if self._over or self._given != self._plan[:done] else self._plan[done:]
 
     def distance(self) -> int:
-        """How many commands the plan has."""
+        """The number of commands in the plan."""
         return len(self.plan())
 
     def state_values(self) -> dict[str, Any]:
-        """The commands given, which lead back here."""
+        """The commands given, which reproduce the state."""
         return {"commands": self._given.copy()}
 
     def set_state_values(self, values: dict[str, Any]) -> None:
-        """Give the commands again."""
+        """Repeat the commands."""
         commands = values.get("commands")
         if not isinstance(commands, list) or not all(isinstance(command, str) for command in commands):
             raise InvalidParameter("A snapshot of a ScienceWorld experiment has a list of commands.")
@@ -168,15 +168,15 @@ def _started() -> Any:
     except ImportError as error:
         raise MissingExtra("scienceworld", "scienceworld") from error
     if shutil.which("java") is None:
-        raise AskError("ScienceWorld runs on Java 9 or newer, and there is no java on the PATH. Install one first.")
+        raise AskError("ScienceWorld needs Java 9 or newer, and there is no java on the PATH. Install it first.")
     with _steady_java():
-        # Upstream's step limit would end an episode as if it were done; the doors truncate.
+        # ScienceWorld's own step limit would terminate the episode; the environments truncate instead.
         return ScienceWorldEnv("", envStepLimit=10**9)
 
 
 @contextmanager
 def _steady_java() -> Iterator[None]:
-    """Upstream passes Java no options; this variable is where Java looks for them otherwise."""
+    """Pass options to Java through an environment variable, since ScienceWorld passes none."""
     name = "JDK_JAVA_OPTIONS"
     before = os.environ.get(name)
     os.environ[name] = f"{before} {STEADY}" if before else STEADY

@@ -1,1 +1,1 @@
-"""TextWorld's generated games and challenges as text worlds."""
+"""TextWorld's games as text worlds."""

@@ -1,4 +1,4 @@
-"""Making TextWorld's games: its challenges and its own generator, compiled for the z-machine."""
+"""Generation of TextWorld's games: its challenges and its own generator, compiled for the z-machine."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from agentgym.seeding import stream
 
 __all__ = ["checked_settings", "compiled", "load_textworld"]
 
-# TextWorld's cooking challenge has a split of its own over ingredients and their preparation.
+# TextWorld's cooking challenge has its own split over ingredients and their preparation.
 COOKING_SPLITS = {"train": "train", "seen": "valid", "unseen": "test"}
 
 
@@ -33,11 +33,11 @@ def load_textworld() -> Any:
 
 
 def checked_settings(game: str, settings: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The preset's settings with some of them changed.
+    """The preset's settings with some overridden.
 
     Raises:
-        UnknownId: there is no such game, or the game has no such setting.
-        InvalidParameter: a setting is of another type than the preset's.
+        UnknownId: no such game or setting.
+        InvalidParameter: a setting has another type than the preset's.
     """
     if not isinstance(game, str) or game not in TEXTWORLD:
         raise UnknownId("TextWorld game", str(game), TEXTWORLD)
@@ -54,16 +54,16 @@ def checked_settings(game: str, settings: Mapping[str, Any] | None) -> dict[str,
 
 
 def compiled(game: str, settings: Mapping[str, Any], split: str, number: int, folder: Path) -> Path:
-    """The file of one game, compiled into ``folder`` unless it is there already (one to two seconds).
+    """The file of one game. It is compiled into ``folder`` if it is not there yet, which takes one to two seconds.
 
     Equal arguments give the same game, byte for byte.
 
     Args:
         game: a key of :data:`agentgym.envs.text.presets.TEXTWORLD`.
-        settings: as :func:`checked_settings` gives them.
+        settings: returned by :func:`checked_settings`.
         split: "train", "seen" and "unseen" have different games.
         number: which game of the split.
-        folder: where games are kept.
+        folder: folder for compiled games.
 
     Raises:
         InvalidParameter: TextWorld refuses the settings.
@@ -71,14 +71,14 @@ def compiled(game: str, settings: Mapping[str, Any], split: str, number: int, fo
     textworld = load_textworld()
     said = json.dumps([textworld.version.__version__, game, dict(settings), split, number], sort_keys=True)
     path = folder / f"{game}-{hashlib.blake2b(said.encode(), digest_size=8).hexdigest()}.z8"
-    # The .json beside it is written first, so that the .z8 is the last to appear.
+    # The .json is written first, so that the .z8 is the last file to appear.
     if path.exists():
         return path
     options = textworld.GameOptions()
     options.seeds = int(stream(number, "textworld", split).integers(1, 2**16))
     options.path = str(path)
     with warnings.catch_warnings():
-        # Some challenges play the game once to record the way to win; see the world's begin.
+        # Some challenges play the game once to record the solution; see the world's begin.
         warnings.filterwarnings("ignore", message=".*is not fully supported")
         try:
             made = _made(textworld, game, settings, split, options)

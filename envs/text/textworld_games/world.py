@@ -1,4 +1,4 @@
-"""TextWorld's games behind the interface of this family's worlds."""
+"""TextWorld's games with the interface of text worlds."""
 
 import re
 import string
@@ -17,19 +17,19 @@ from agentgym.seeding import stream
 
 __all__ = ["TextWorldWorld"]
 
-# The large letters of the title, which every game prints first.
+# The banner of the title, which every game prints first
 _TITLE = re.compile(r"^[\s_|\\/$>-]*$")
 _BLANK_LINES = re.compile(r"\n{3,}")
-# All that games are asked with. A backslash, which the interpreter takes for an escape, can end the whole process.
+# All characters passed to games. A backslash, the interpreter's escape character, can end the whole process.
 _READABLE = re.compile(r"[A-Za-z0-9 ,.'-]+")
-# To the interpreter, not to the game: they would end it, begin it anew, or write files.
+# Commands to the interpreter instead of the game: they would end or restart it, or write files.
 _META = frozenset(("quit", "q", "restart", "save", "restore", "script", "transcript", "undo"))
-# What makes several commands of one, or one of several things. Of joined commands the interpreter carries out the
-# first, and the others before it reads the next turn's.
+# Words that join several commands or objects. Of joined commands the interpreter executes the first, and the others
+# before it reads the next turn's.
 _JOINED = re.compile(r"[.,]|\b(then|and)\b", re.IGNORECASE)
-# An action that was carried out, as Inform traces it; those in parentheses are parts of another one.
+# An executed action in Inform's trace; those in parentheses are parts of another one.
 _DONE = re.compile(r"\[([^][()]+) - succeeded\]")
-# Actions that change nothing, so that TextWorld need not follow them.
+# Actions that change nothing, so TextWorld need not track them
 _HARMLESS = (
     "looking", "examining", "searching", "taking inventory", "waiting", "jumping", "listening", "smelling", "tasting",
     "touching", "thinking", "printing the objective", "displaying help message", "requesting the score",
@@ -37,20 +37,20 @@ _HARMLESS = (
 
 
 class TextWorldWorld(World):
-    """One game at a time. The manual is the docstring of :class:`agentgym.envs.text.env.TextWorldEnv`.
+    """Implements :class:`agentgym.envs.text.env.TextWorldEnv`, whose docstring is the manual.
 
     Args:
         game: a name of :data:`agentgym.envs.text.presets.TEXTWORLD`.
-        settings: what to change of its settings.
+        settings: settings of the game to override.
         split: "train", "seen" or "unseen".
-        games: how many games there are; an episode plays one of them.
+        games: number of games; an episode plays one of them.
         max_turns: commands after which an episode is truncated.
-        folder: where compiled games are kept; None stands for a temporary one.
+        folder: folder for compiled games; None: a temporary one.
 
     Raises:
         MissingExtra: textworld is not installed.
-        UnknownId: there is no such game, setting or split.
-        InvalidParameter: a setting is refused.
+        UnknownId: no such game, setting or split.
+        InvalidParameter: a setting is not allowed.
     """
 
     verbs = ("look", "go", "take", "put", "open", "close", "examine", "inventory", "insert", "drop", "unlock", "lock")
@@ -85,7 +85,7 @@ class TextWorldWorld(World):
 
     @property
     def vocabulary(self) -> None:
-        """None: a game's words cannot be listed beforehand."""
+        """None: a game's words cannot be listed in advance."""
         return
 
     @property
@@ -94,13 +94,13 @@ class TextWorldWorld(World):
         return repr((self.game, self.settings, self.split, self.games))
 
     def begin(self, seed: int, episode: int) -> str:
-        """Start the game that this seed and episode draw."""
+        """Start the game drawn for this seed and episode."""
         number = int(stream(seed, "textworld game", self.split, episode).integers(self.games))
         path = compiled(self.game, self.settings, self.split, number, self.folder)
         if path != self._path:
             self.close_game()
             with warnings.catch_warnings():
-                # Jericho does not know the game's memory; TextWorld keeps its own account of score and facts.
+                # Jericho does not know the game's memory; TextWorld tracks score and facts itself.
                 warnings.filterwarnings("ignore", message=".*is not fully supported")
                 self._env = self._textworld.start(str(path), self._asked)
             self._path = path
@@ -111,7 +111,7 @@ class TextWorldWorld(World):
         return _clean(self._state.feedback)
 
     def act(self, command: str) -> Answer:
-        """Give the game one command; what it would take for several, or TextWorld cannot follow, it never gets."""
+        """Execute one command. Joined commands, and those that TextWorld cannot track, are not passed to the game."""
         if len(command) > self.max_command_length:
             return Answer(refusal("overlong"), "overlong", 0.0, False, False)
         command = " ".join(command.split()).removesuffix(".").rstrip()
@@ -124,15 +124,15 @@ class TextWorldWorld(World):
         self._state, score, over = self._env.step(command)
         self._given.append(command)
         reward, self._score = float(score - self._score), score
-        # The game takes further wordings ("n" for "go north"), so that a change counts as well.
+        # The game accepts further wordings ("n" for "go north"), so a change of facts counts as well.
         problem = None if known or self._state.facts != before.facts or over else "impossible"
         return Answer(_clean(self._state.feedback), problem, reward, bool(over), bool(self._state.won))
 
     def _is_one_command(self, command: str) -> bool:
-        """Whether the game would take it for one command, and TextWorld's own account of the facts would go along.
+        """Whether the game would execute it as one command whose effects TextWorld can track.
 
-        It is tried out and taken back. TextWorld follows what a game does by names of actions, and some wordings
-        ("get carrot" for "take carrot from fridge", "drop all") do things that it does not notice.
+        The command is tried and undone. TextWorld tracks a game by names of actions, and some wordings
+        ("get carrot" for "take carrot from fridge", "drop all") have effects that it does not notice.
         """
         if not _READABLE.fullmatch(command) or _META.intersection(re.findall(r"[a-z]+", command.lower())):
             return False
@@ -152,27 +152,27 @@ class TextWorldWorld(World):
         return list(self._state.admissible_commands)
 
     def anchor(self) -> frozenset[str]:
-        """The facts that hold."""
+        """The current facts."""
         return frozenset(self._state.facts)
 
     def plan(self) -> list[str]:
-        """TextWorld's own way to win from here; empty too when the game cannot be won any more."""
+        """TextWorld's own solution from the current state; empty if the game can no longer be won."""
         return list(self._state.policy_commands or [])
 
     def distance(self) -> int:
-        """How many commands the plan has."""
+        """The number of commands in the plan."""
         return len(self.plan())
 
     def shortens(self, command: str) -> bool:
-        """Whether it is the next of TextWorld's own way: to try it out, the game would have to be played again."""
+        """Whether it is the next command of TextWorld's solution. Trying others would need a replay of the game."""
         return self.plan()[:1] == [command]
 
     def state_values(self) -> dict[str, Any]:
-        """The commands given: a game is deterministic, and they lead back here."""
+        """The commands given. Games are deterministic, so they reproduce the state."""
         return {"commands": self._given.copy()}
 
     def set_state_values(self, values: dict[str, Any]) -> None:
-        """Give the commands again."""
+        """Repeat the commands."""
         commands = values.get("commands")
         if not isinstance(commands, list) or not all(isinstance(command, str) for command in commands):
             raise InvalidParameter("A snapshot of a TextWorld game has a list of commands.")
@@ -180,7 +180,7 @@ class TextWorldWorld(World):
             self.act(command)
 
     def close_game(self) -> None:
-        """End the interpreter of the game that is on."""
+        """End the interpreter of the current game."""
         if self._env is not None:
             self._env.close()
             self._env = None
@@ -194,7 +194,7 @@ class TextWorldWorld(World):
 
 
 def _clean(text: str) -> str:
-    """Without the title, the prompt with the status line behind it, and runs of blank lines."""
+    """Remove the title, the prompt with the status line after it, and repeated blank lines."""
     text = text[: text.rindex("\n>")] if "\n>" in text else text
     lines = [line for line in text.split("\n") if line == "" or not _TITLE.match(line)]
     text = _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip()

@@ -300,7 +300,7 @@ def test_bad_values_are_refused_and_change_nothing(values, error, says):
         ({"schedule": {"friction": "linear"}, "parameters": {"friction": 1.0}}, InvalidParameter, "drop one"),
         ({"parameters": {"friction": "1.0"}}, InvalidParameter, "friction .*finite number"),
         ({"parameters": {"friction": True}}, InvalidParameter, "friction .*finite number"),
-        ({"parameters": {"torso_mass": 1e31}, "check_range": False}, InvalidParameter, "the most is"),
+        ({"parameters": {"torso_mass": 1e31}, "check_range": False}, InvalidParameter, "the maximum is"),
         ({"check_range": "no"}, InvalidParameter, "check_range .*True or False"),
         ({"forces": {"torso": "3"}}, InvalidParameter, "torso .*finite number"),
         ({"forward_reward_weight": float("nan")}, InvalidParameter, "forward_reward_weight"),

@@ -198,7 +198,7 @@ def test_bad_actions_are_refused_before_any_world_moves(action, says):
 @pytest.mark.parametrize(
     ("values", "error", "says"),
     [
-        ({"torso_mass": [1.0, 2.0]}, InvalidParameter, r"shape \(3,\), one value a world, not of shape \(2,\)"),
+        ({"torso_mass": [1.0, 2.0]}, InvalidParameter, r"shape \(3,\), one value per world, not of shape \(2,\)"),
         ({"torso_mass": [1.0, 2.0, 9.0]}, InvalidParameter, "torso_mass=9 is outside"),
         ({"torso_mas": 1.0}, UnknownId, "Nearest: torso_mass"),
         (3.0, InvalidParameter, "dict of names"),

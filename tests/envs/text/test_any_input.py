@@ -210,7 +210,7 @@ def test_scienceworld_checks_its_arguments_before_java_starts():
 
     for arguments, says in (
         ({"tasks": "boil"}, "tasks must be a list"), ({"tasks": []}, "tasks must be a list"),
-        ({"max_turns": 0}, "max_turns is 0"), ({"simplifications": 3}, "simplifications must be a text"),
+        ({"max_turns": 0}, "max_turns is 0"), ({"simplifications": 3}, "simplifications must be a string"),
         ({"gold": "yes"}, "gold"),
     ):  # fmt: skip
         with pytest.raises(InvalidParameter, match=says):

@@ -73,7 +73,7 @@ def test_the_explorer_does_not_know_what_it_has_not_seen(task):
 def test_an_archive_has_an_oracle_only():
     env = ArchiveEnv("medium", failure_rate=0.3, max_turns=50)
     assert all(shown.won for shown in demonstrations(env, range(20)))
-    with pytest.raises(InvalidParameter, match="households only"):
+    with pytest.raises(InvalidParameter, match="only households"):
         demonstrations(env, range(2), "explorer")
 
 
