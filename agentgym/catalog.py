@@ -156,6 +156,15 @@ OURS: tuple[Entry, ...] = (
     ),
     Entry(
         "env",
+        "agentgym/Swarm-v0",
+        "agentgym.envs.swarm.env:SwarmEnv",
+        "a swarm that flows through a nozzle like a gas, scored against the exact flow",
+        "agentgym.envs.swarm",
+        vector_target="agentgym.envs.swarm.vector:SwarmVectorEnv",
+        parallel_target="agentgym.envs.swarm.parallel:SwarmParallelEnv",
+    ),
+    Entry(
+        "env",
         "agentgym/BernoulliBandit-v0",
         "agentgym.envs.bandit.env:BernoulliBanditEnv",
         "two-armed bandit with success probabilities 1 - p and p",
@@ -210,6 +219,7 @@ OURS: tuple[Entry, ...] = (
     _suite("stochasticity", "stochasticity:StochasticitySuite", "levels of noise in actions, transitions and rewards"),
     _suite("attacks", "attacks:Attacks", "adversarial attacks on observations"),
     _suite("convection", "convection:Convection", "convection with other fluids, sensors, heaters, starts and boxes"),
+    _suite("swarm", "swarm:SwarmSuite", "swarms with worse sensors, vehicles, members, air and ducts"),
     _suite("text", "text:TextSuite", "text environments with other words, commands, tools, instructions and worlds"),
     _suite("transfer", "transfer:Transfer", "train x test matrix over agents"),
     _perturbation("observation:ObservationNoise", "Gaussian noise on observations"),

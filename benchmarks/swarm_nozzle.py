@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--lead", type=float, default=0.0, help="in lags")
     parser.add_argument("--damping", type=float, default=0.0)
     parser.add_argument("--misjudged", type=float, default=1.0, help="what velocity-lagged vehicles take their lag for")
+    parser.add_argument("--step", type=float, default=0.1, help="time step in h / c0")
     parser.add_argument("--hold", type=int, default=1, help="steps of h / 10 c0 that a command is held")
     parser.add_argument("--switch", action="store_true")
     parser.add_argument("--quick", action="store_true")
@@ -67,7 +68,8 @@ def setting(options: argparse.Namespace, mode: str, energy: bool, ratio: float, 
     lag = ratio * 1.5 * np.sqrt(mass) / 5.0
     physics = Physics(
         gamma=options.gamma, mode=mode, energy=energy, vehicle=options.vehicle if ratio else "perfect", lag=lag,
-        lead=options.lead * lag, damping=options.damping, assumed_lag=options.misjudged * lag or None,
+        lead=options.lead * lag, damping=options.damping, step=options.step,
+        assumed_lag=options.misjudged * lag or None,
     )  # fmt: skip
     return Fluid(1, Arena(2, duct), mass, physics)
 
@@ -85,7 +87,7 @@ def run(options: argparse.Namespace, mode: str, case: str, ratio: float, seed: i
     start = time.process_time()
     row = {
         "case": case, "mode": mode, "agents": options.agents, "seed": seed, "seconds": seconds, "start": options.start,
-        "vehicle": options.vehicle, "ratio": ratio, "lead": options.lead, "hold": options.hold,
+        "vehicle": options.vehicle, "ratio": ratio, "lead": options.lead, "hold": options.hold, "step": options.step,
     }  # fmt: skip
     for step in range(steps):
         command = None if options.hold == 1 else fluid["push"] + fluid["drag"]

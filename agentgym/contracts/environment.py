@@ -119,6 +119,18 @@ class Convecting(Protocol):
 
 
 @runtime_checkable
+class Swarming(Protocol):
+    """An environment of a swarm in a duct."""
+
+    @property
+    def setting(self) -> Any:
+        """The swarm as it was asked for: ``agents``, ``regime``, ``lag`` and so on."""
+
+    def set_back_pressure(self, value: float) -> None:
+        """Change the back pressure, over the stagnation pressure, from now on."""
+
+
+@runtime_checkable
 class Adapter(Protocol):
     """A Stable-Baselines3 ``VecEnv`` around a Gymnasium ``VectorEnv``."""
 

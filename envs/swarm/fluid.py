@@ -29,7 +29,6 @@ __all__ = ["Arena", "Fluid", "Physics", "PoolTooSmall"]
 
 Array = NDArray[np.float64]
 COLUMNS = 64  # of jitter, used in turn
-STEP = 0.1  # time step in h / c0 at density 1
 
 
 class PoolTooSmall(InvalidParameter):
@@ -58,6 +57,8 @@ class Physics:
     damping: float = 0.0  # viscosity both ways
     lead: float = 0.0  # s, agents act on where positions will be; 1.25 lags is best
 
+    step: float = 0.1  # time step, for which commands are held at least, in h / c0 at density 1
+
     # Vehicles
     vehicle: Literal["perfect", "acceleration", "velocity", "second-order"] = "perfect"
     lag: float = 0.0  # s
@@ -78,7 +79,7 @@ class Physics:
 _RANGES = {
     "gamma": Range(1, above=True), "sound": Range(0, above=True), "eta": Range(0.5, 4), "alpha": Range(0),
     "beta": Range(0), "damping": Range(0), "lead": Range(0), "lag": Range(0), "assumed_lag": Range(0, above=True),
-    "damping_ratio": Range(0), "most": Range(0),
+    "step": Range(0, 0.25, above=True), "damping_ratio": Range(0), "most": Range(0),
 }  # fmt: skip
 
 
@@ -131,7 +132,7 @@ class Fluid:
         place: int8 [W, A], ABSENT, INSIDE, INLET or OUTLET.
         stations: float64 [W, columns], what the stations at the ends know, and counts.
         jitter: float64 [W, 64, M, D], of new columns of agents, in their spacings.
-        dt: time step, a tenth of h / c0 at density 1.
+        dt: time step.
 
     Raises:
         InvalidParameter: a number is out of range, or the duct is too narrow for agents of that mass.
@@ -156,7 +157,7 @@ class Fluid:
             given.damping_ratio, given.most,
         )  # fmt: skip
         self.h = given.eta * self.spacing
-        self.dt = STEP * self.h / given.sound
+        self.dt = given.step * self.h / given.sound
         self.walls, self.ends = arena.walls(), self._ends()
         self.grid = self._grid()
         self.pool = self._pool(pool)
@@ -271,21 +272,26 @@ class Fluid:
         x, column, place = -ends.zone_in, 0, 0
         while x < end:
             u, rho, entropy = flow_at(x)
-            area, half, between = float(duct.area(x)), float(duct.half(x)), (self.mass / rho) ** (1 / gas.dimensions)
+            half, between = float(duct.half(x)), (self.mass / rho) ** (1 / gas.dimensions)
+            area = 2 * half if gas.dimensions == 2 else math.pi * half**2
             count = max(round(area / between ** (gas.dimensions - 1)), 1)
             spacing = count * self.mass / (area * rho)
             if place + count > self.pool:
                 raise PoolTooSmall(f"The pool of {self.pool} agents cannot fill the duct: {self.needed} are needed.")
             rows = slice(place, place + count)
             self._column_at(world, rows, x + spacing / 2, half, column, spacing, random)
-            self._set_velocity(world, rows, duct, u)
+            self["velocities"][world, rows, 0] = u
             for name, value in (("entropy", entropy), ("injected", rho), ("rho", rho), ("h", gas.eta * between)):
                 self[name][world, rows] = value
             if column == 0:
                 self.stations[world, at.COLUMN] = x + spacing / 2
             x, column, place = x + spacing, column + 1, place + count
+        self._point_along(world, slice(0, place), duct)
         where = self["positions"][world, :place, 0]
         self.place[world, :place] = np.where(where < 0, at.INLET, np.where(where > duct.length, at.OUTLET, at.INSIDE))
+        for circle in np.asarray(self.arena.obstacles).reshape(-1, gas.dimensions + 1):
+            away = np.linalg.norm(self["positions"][world] - circle[:-1], axis=1)
+            self.place[world, away < circle[-1] + ends.clearance] = at.ABSENT
         if self.vehicle.kind == VEHICLES["velocity"]:
             self["memory"][world] = self["velocities"][world]
         self.stations[world, at.COLUMNS] = column
@@ -316,13 +322,12 @@ class Fluid:
             positions[:, 1] = r * np.cos(angle) + spacing * jitter[:, 1]
             positions[:, 2] = r * np.sin(angle) + spacing * jitter[:, 2]
 
-    def _set_velocity(self, world: int, rows: slice, duct: Duct, speed: float) -> None:
-        """Along the axis, and across it in proportion to the distance from it, so that walls are not crossed."""
-        x = self["positions"][world, rows, 0]
+    def _point_along(self, world: int, rows: slice, duct: Duct) -> None:
+        """Give agents a speed across the axis in proportion to their distance from it, so that walls are not crossed."""
+        positions, velocities = self["positions"][world, rows], self["velocities"][world, rows]
+        x = positions[:, 0]
         tilt = (duct.half(x + 1e-4) - duct.half(x - 1e-4)) / 2e-4 / duct.half(x)
-        velocities = self["velocities"][world, rows]
-        velocities[:, 0] = speed
-        velocities[:, 1:] = speed * tilt[:, None] * self["positions"][world, rows, 1:]
+        velocities[:, 1:] = (velocities[:, 0] * tilt)[:, None] * positions[:, 1:]
 
     def put(self, world: int, positions: Any, velocities: Any = 0.0) -> None:
         """Put agents into a world that has none: positions [n, D], velocities [n, D] or 0.
@@ -343,6 +348,16 @@ class Fluid:
         self["positions"][world, :count], self["velocities"][world, :count] = positions, velocities
         self["h"][world, :count], self["entropy"][world, :count] = self.h, 1.0
         self.place[world, :count] = at.INSIDE
+
+    def set_back_pressure(self, value: float, worlds: NDArray[np.bool_] | None = None) -> None:
+        """Change the back pressure, over the stagnation pressure, from now on, in the worlds [W] or in all.
+
+        Raises:
+            InvalidParameter: it is not above 0 and below 1.
+        """
+        if finite_number("back_pressure", value, 0, above=True) >= 1:
+            raise InvalidParameter(f"back_pressure is {value} times the stagnation pressure; it must be below 1.")
+        self.stations[slice(None) if worlds is None else worlds, at.BACK] = value
 
     # Time
 

@@ -22,6 +22,7 @@ Ints = NDArray[np.int64]
 
 NONE, DUCT, DISC = 0, 1, 2
 MIRROR_REACH = 2.3  # agents within so many h of a wall have a mirror image
+CLEARANCE = 0.05  # nearest that an agent is taken to be to a wall, in h
 
 
 class Walls(NamedTuple):
@@ -181,6 +182,11 @@ def sort_agents(agents: Array, place: NDArray[np.int8], lead: float, walls: Wall
                     distance, nx, ny, nz = nearest_wall(body[i, 0], body[i, 1], body[i, 2], reach, walls)
                 else:
                     distance, nx, ny, nz = nearest_obstacle(body[i, 0], body[i, 1], body[i, 2], walls)
+                if distance < CLEARANCE * body[i, 6]:  # predicted or sensed in the wall
+                    for d, along in ((0, nx), (1, ny), (2, nz)):
+                        body[i, d] += (CLEARANCE * body[i, 6] - distance) * along
+                        origin[i, d] = body[i, d]
+                    distance = CLEARANCE * body[i, 6]
                 if distance < reach:
                     _mirror(body, total, i, distance, (nx, ny, nz))
                     for d in range(3):

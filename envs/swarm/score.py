@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from agentgym.envs.swarm.columns import CONTACTS, PASSED
 from agentgym.envs.swarm.duct import Duct
@@ -15,10 +16,21 @@ from agentgym.envs.swarm.fluid import Fluid
 from agentgym.envs.swarm.nozzle import Flow
 from agentgym.settings import whole_number
 
-__all__ = ["FIELDS", "Profiles"]
+__all__ = ["FIELDS", "Profiles", "separations"]
 
 Array = NDArray[np.float64]
 FIELDS = ("u", "rho", "p", "T")
+
+
+def separations(fluid: Fluid, world: int) -> Array:
+    """Distance of each agent's nearest one [A], of where they are, which is not always where they are sensed."""
+    if not fluid.physics.lead and not fluid["blur"][world].any():
+        return fluid["nearest"][world]
+    found, present = np.full(fluid.pool, np.inf), fluid.present[world]
+    if present.sum() > 1:
+        x = fluid["positions"][world, present]
+        found[present] = cKDTree(x).query(x, 2)[0][:, 1]
+    return found
 
 
 class Profiles:
@@ -74,7 +86,7 @@ class Profiles:
             self.sums[name][world] += np.bincount(place, values, self.bins)
         accelerations = (fluid["push"] + fluid["drag"])[world, inside] if told is None else told[inside]
         square = (accelerations**2).sum(axis=-1)
-        self.nearest[world] = min(self.nearest[world], fluid["nearest"][world, inside].min())
+        self.nearest[world] = min(self.nearest[world], float(separations(fluid, world)[inside].min()))
         self.fastest[world] = max(self.fastest[world], float(np.sqrt(square.max())))
         self.effort[world] += square.mean()
 
@@ -89,6 +101,18 @@ class Profiles:
             return self.field("u", world) / (self.sound * np.sqrt(self.field("T", world)))
         with np.errstate(invalid="ignore"):
             return self.sums[name][world] / number
+
+    def get_state(self) -> dict[str, Any]:
+        """All sums, copied."""
+        own = {name: getattr(self, name).copy() for name in ("looks", "nearest", "fastest", "effort")}
+        return {**own, **{name: each.copy() for name, each in self.sums.items()}}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Put back what :meth:`get_state` gave."""
+        for name in ("looks", "nearest", "fastest", "effort"):
+            getattr(self, name)[...] = state[name]
+        for name, each in self.sums.items():
+            each[...] = state[name]
 
     def errors(self, flow: Flow, world: int) -> dict[str, float]:
         """Root mean square errors against a flow: ``u`` raw, ``u_range``, ``u_mean``, ``u_max``, and so on.
