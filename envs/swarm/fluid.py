@@ -323,7 +323,7 @@ class Fluid:
             positions[:, 2] = r * np.sin(angle) + spacing * jitter[:, 2]
 
     def _point_along(self, world: int, rows: slice, duct: Duct) -> None:
-        """Give agents a speed across the axis in proportion to their distance from it, so that walls are not crossed."""
+        """Give agents a speed across the axis in proportion to their distance from it: walls are not crossed."""
         positions, velocities = self["positions"][world, rows], self["velocities"][world, rows]
         x = positions[:, 0]
         tilt = (duct.half(x + 1e-4) - duct.half(x - 1e-4)) / 2e-4 / duct.half(x)
