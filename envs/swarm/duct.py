@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
+from agentgym.contracts.finite import is_finite
+from agentgym.contracts.settings import finite_number, whole_number
 from agentgym.envs.swarm.compiled import compiled, inner
 from agentgym.errors import InvalidParameter, NonFinite
-from agentgym.finite import is_finite
-from agentgym.settings import finite_number, whole_number
 
 __all__ = ["Duct", "profile_at", "wall_foot"]
 

@@ -6,8 +6,8 @@ from gymnasium.vector import AutoresetMode
 
 from agentgym.envs.swarm.controllers import Controller
 from agentgym.envs.swarm.vector import SwarmVectorEnv
-from agentgym.limits import OwnTimeLimit
-from agentgym.views import NativeEnv
+from agentgym.vector.views import NativeEnv
+from agentgym.wrappers.time_limit import OwnTimeLimit
 
 __all__ = ["SwarmEnv"]
 

@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from agentgym.contracts.settings import finite_number, whole_number
 from agentgym.envs.swarm.compiled import compiled, inner
 from agentgym.envs.swarm.duct import Duct
 from agentgym.envs.swarm.nozzle import quasi_1d
 from agentgym.envs.swarm.stations import inlet
 from agentgym.errors import InvalidParameter
-from agentgym.settings import finite_number, whole_number
 
 __all__ = ["Steady", "euler_2d", "shock_tube"]
 

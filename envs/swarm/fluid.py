@@ -13,6 +13,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from agentgym.contracts.finite import is_finite
+from agentgym.contracts.settings import Range, check_settings, finite_number, whole_number
 from agentgym.envs.swarm import columns as at
 from agentgym.envs.swarm.duct import Duct
 from agentgym.envs.swarm.kernels import KERNELS
@@ -22,8 +24,6 @@ from agentgym.envs.swarm.sph import Gas
 from agentgym.envs.swarm.stepping import GOLDEN, TURN, Ends, advance
 from agentgym.envs.swarm.vehicles import VEHICLES, Vehicle
 from agentgym.errors import InvalidParameter, NonFinite
-from agentgym.finite import is_finite
-from agentgym.settings import Range, check_settings, finite_number, whole_number
 
 __all__ = ["Arena", "Fluid", "Physics", "PoolTooSmall"]
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
+from agentgym.contracts.settings import finite_number
 from agentgym.envs.swarm.duct import Duct
 from agentgym.errors import InvalidParameter
-from agentgym.settings import finite_number
 
 __all__ = ["Flow", "Regime", "area_ratio", "back_pressures", "low_speed", "mach_of_area", "normal_shock", "quasi_1d"]
 

@@ -6,7 +6,7 @@ from gymnasium.vector import AutoresetMode
 
 from agentgym.envs.swarm.vector import SwarmVectorEnv
 from agentgym.errors import InvalidParameter
-from agentgym.views import NativeParallelEnv
+from agentgym.vector.views import NativeParallelEnv
 
 __all__ = ["SwarmParallelEnv"]
 

@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from agentgym.contracts.settings import Range, check_settings
 from agentgym.envs.swarm.duct import Duct
 from agentgym.envs.swarm.fluid import Arena, Physics
 from agentgym.envs.swarm.nozzle import Flow, quasi_1d
 from agentgym.errors import InvalidParameter, UnknownId
 from agentgym.seeding import stream
-from agentgym.settings import Range, check_settings
 
 __all__ = ["PRESETS", "REGIMES", "Swarm", "swarm"]
 

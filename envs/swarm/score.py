@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from agentgym.contracts.settings import whole_number
 from agentgym.envs.swarm.columns import CONTACTS, PASSED
 from agentgym.envs.swarm.duct import Duct
 from agentgym.envs.swarm.fluid import Fluid
 from agentgym.envs.swarm.nozzle import Flow
-from agentgym.settings import whole_number
 
 __all__ = ["FIELDS", "Profiles", "separations"]
 

@@ -7,15 +7,16 @@ from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from agentgym.batching import infos_of
+from agentgym.contracts.settings import whole_number
 from agentgym.envs.swarm.controllers import Controller, controllers
 from agentgym.envs.swarm.presets import REGIMES, Swarm, swarm
 from agentgym.envs.swarm.render import Painter
 from agentgym.envs.swarm.sensors import mirrored, observe, pooled, spread_over_bins, width
 from agentgym.envs.swarm.world import World
 from agentgym.errors import InvalidParameter, UnknownId
-from agentgym.settings import whole_number
-from agentgym.vector import NativeVectorEnv, Seeds, Step
+from agentgym.vector import NativeVectorEnv, Step
+from agentgym.vector.infos import infos_of
+from agentgym.vector.native import Seeds
 
 __all__ = ["SwarmVectorEnv"]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from agentgym.environment import Swarming
+from agentgym.contracts.environment import Swarming
 from agentgym.errors import AskError, UnknownId
 from agentgym.evaluation.conditions import Condition, Subject, Suite, require_once
 from agentgym.evaluation.table import Scene
