@@ -6,6 +6,7 @@
     python benchmarks/swarm_nozzle.py --cases sub --start rest
     python benchmarks/swarm_nozzle.py --vehicle acceleration --ratios 0 0.5 1 2 3 4 --lead 1.25    # the lag's curve
     python benchmarks/swarm_nozzle.py --switch              # all regimes by back pressure alone
+    python benchmarks/swarm_nozzle.py --quadcopters --step 0.05 --agents 500     # full quadcopters, commanded at 50 Hz
     python benchmarks/swarm_nozzle.py --quick
 
 Prints a JSON line a run: root mean square errors over the reference's mean (`u_mean`) and range (`u_range`) in 30 bins,
@@ -23,6 +24,7 @@ from agentgym.envs.swarm.columns import BACK
 from agentgym.envs.swarm.duct import Duct
 from agentgym.envs.swarm.fluid import Arena, Fluid, Physics
 from agentgym.envs.swarm.nozzle import Flow, quasi_1d
+from agentgym.envs.swarm.quadcopter import CRAZYFLIE, fly, lag_of, level
 from agentgym.envs.swarm.score import Profiles
 
 # Back pressure over stagnation pressure, whether shocks heat, simulated seconds
@@ -51,6 +53,7 @@ def main() -> None:
     parser.add_argument("--misjudged", type=float, default=1.0, help="what velocity-lagged vehicles take their lag for")
     parser.add_argument("--step", type=float, default=0.1, help="time step in h / c0")
     parser.add_argument("--hold", type=int, default=1, help="steps of h / 10 c0 that a command is held")
+    parser.add_argument("--quadcopters", action="store_true", help="instead of a vehicle")
     parser.add_argument("--switch", action="store_true")
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
@@ -65,13 +68,36 @@ def main() -> None:
 
 def setting(options: argparse.Namespace, mode: str, energy: bool, ratio: float, flow: Flow, duct: Duct) -> Fluid:
     mass = float(np.trapezoid(flow.rho * duct.area(flow.x), flow.x)) / options.agents
+    if options.quadcopters:  # commanded at 50 Hz, which fixes the swarm's scale
+        mass = (0.02 * 5.0 / options.step / 1.5) ** 2
+        ratio = lag_of() / (1.5 * np.sqrt(mass) / 5.0)
     lag = ratio * 1.5 * np.sqrt(mass) / 5.0
+    vehicle = options.vehicle if ratio and not options.quadcopters else "perfect"
     physics = Physics(
-        gamma=options.gamma, mode=mode, energy=energy, vehicle=options.vehicle if ratio else "perfect", lag=lag,
-        lead=options.lead * lag, damping=options.damping, step=options.step,
-        assumed_lag=options.misjudged * lag or None,
+        gamma=options.gamma, mode=mode, energy=energy, vehicle=vehicle, lag=lag, lead=options.lead * lag,
+        damping=options.damping, step=options.step, assumed_lag=options.misjudged * lag or None,
     )  # fmt: skip
     return Fluid(1, Arena(2, duct), mass, physics)
+
+
+class Drones:
+    """Full quadcopters under the agents: attitudes and rates, from level flight where they come into the duct."""
+
+    def __init__(self, fluid: Fluid) -> None:
+        self.state = level(np.zeros((fluid.pool, 3)))
+        self.frame = CRAZYFLIE._replace(height_gain=4.0, height_damping=3.0)
+
+    def flown(self, fluid: Fluid) -> np.ndarray:
+        """The mean accelerations [1, A, 2] that drones make of what they are told, over a time step."""
+        inside, before = fluid.inside[0], fluid["velocities"][0]
+        self.state[~inside] = level(np.zeros(((~inside).sum(), 3)))
+        self.state[:, :2], self.state[:, 3:5] = fluid["positions"][0], before
+        told = np.zeros((fluid.pool, 3))
+        told[inside, :2] = (fluid["push"] + fluid["drag"])[0, inside]
+        flying = self.state[inside]
+        fly(flying, told[inside], fluid.dt, self.frame, rate=round(240 * fluid.dt) / fluid.dt)
+        self.state[inside] = flying
+        return ((self.state[:, 3:5] - before) / fluid.dt)[None]
 
 
 def run(options: argparse.Namespace, mode: str, case: str, ratio: float, seed: int) -> dict[str, object]:
@@ -85,12 +111,17 @@ def run(options: argparse.Namespace, mode: str, case: str, ratio: float, seed: i
     steps = round(seconds / fluid.dt / options.hold)
     fluid.advance(1)
     start = time.process_time()
-    row = {
+    name = "quadcopter" if options.quadcopters else options.vehicle
+    row: dict[str, object] = {
         "case": case, "mode": mode, "agents": options.agents, "seed": seed, "seconds": seconds, "start": options.start,
-        "vehicle": options.vehicle, "ratio": ratio, "lead": options.lead, "hold": options.hold, "step": options.step,
+        "vehicle": name, "ratio": round(lag_of() * 5.0 / fluid.h, 3) if options.quadcopters else ratio,
+        "lead": options.lead, "hold": options.hold, "step": options.step,
     }  # fmt: skip
+    drones = Drones(fluid) if options.quadcopters else None
     for step in range(steps):
         command = None if options.hold == 1 else fluid["push"] + fluid["drag"]
+        if drones is not None:
+            command = drones.flown(fluid)
         try:
             fluid.advance(options.hold, command)
         except ValueError as error:  # a swarm that its vehicles cannot hold jams the duct
