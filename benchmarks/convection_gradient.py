@@ -25,7 +25,7 @@ from agentgym.envs.convection.presets import cell
 from agentgym.envs.convection.solver import State
 from agentgym.envs.convection.vector import ConvectionVectorEnv
 from agentgym.envs.convection.world import World
-from agentgym.evaluation.contestants import load_agent
+from agentgym.evaluation.entrants import load_agent
 
 ACTIONS = 200
 

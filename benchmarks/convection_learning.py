@@ -21,7 +21,7 @@ import numpy as np
 
 from agentgym.envs.convection.controllers import CONTROLLERS, controllers
 from agentgym.envs.convection.vector import ConvectionVectorEnv
-from agentgym.evaluation.contestants import load_agent
+from agentgym.evaluation.entrants import load_agent
 from agentgym.parallel import map_tasks
 from agentgym.runs.files import write_file
 from agentgym.runs.metrics import Table

@@ -27,7 +27,7 @@ from agentgym.agents import GRPO
 from agentgym.agents.common.denormals import flushing_denormals
 from agentgym.agents.language.loop.rollout import Rollout
 from agentgym.agents.language.policies.policy import Sampler
-from agentgym.evaluation.contestants import load_agent
+from agentgym.evaluation.entrants import load_agent
 from agentgym.parallel import map_tasks
 from agentgym.runs.files import write_file
 from agentgym.runs.metrics import Table

@@ -16,12 +16,12 @@ from agentgym.contracts.check_env import check_interface
 from agentgym.contracts.settings import from_settings, parse_settings, whole_number
 from agentgym.errors import AskError
 from agentgym.evaluation.conditions import Condition, Subject, Suite
-from agentgym.evaluation.contestants import (
-    Contestant,
+from agentgym.evaluation.entrants import (
+    Entrant,
     brought_along,
-    contestants_of,
     fitted,
     load_agent,
+    read_entrants,
     shared_environment,
 )
 from agentgym.evaluation.rollout import MAX_STEPS, SIDE_BY_SIDE, Job, message, play_batches, play_episodes
@@ -85,10 +85,10 @@ def evaluate(
     if workers == 0:
         raise AskError("workers is 0; it must be at least 1, or -1 for one per processor.")
     chosen = [load_suite(suite) for suite in ([suites] if isinstance(suites, str | Suite) else suites)]
-    contestants = contestants_of(agents)
-    if not contestants and not controllers:
+    entrants = read_entrants(agents)
+    if not entrants and not controllers:
         raise AskError("There is no agent to evaluate.")
-    env, env_kwargs, not_shared = shared_environment(contestants, env or None, env_kwargs)
+    env, env_kwargs, not_shared = shared_environment(entrants, env or None, env_kwargs)
     if not_shared:
         warnings.warn(
             f"The runs were trained with different {', '.join(not_shared)}, which therefore keep the default of {env}. "
@@ -99,20 +99,20 @@ def evaluate(
         connect_to_ray(ray)
     probe = make_env(env, env_kwargs)
     try:
-        contestants = fitted([*contestants, *brought_along(probe, env, controllers)], probe, env)
+        entrants = fitted([*entrants, *brought_along(probe, env, controllers)], probe, env)
         check_interface(env, env_kwargs)
         scale = None
         if any(suite.needs_scale for suite in chosen):
-            scale = _observation_scale(contestants, env, env_kwargs, probe, seed, max_steps)
-        trained_in = {contestant.record.name: contestant.trained_in for contestant in contestants}
+            scale = _observation_scale(entrants, env, env_kwargs, probe, seed, max_steps)
+        trained_in = {entrant.record.name: entrant.trained_in for entrant in entrants}
         subject = Subject(env, env_kwargs, probe, scale, trained_in)
         conditions = _conditions(chosen, subject)
         left_out = {name: reason for suite in chosen for name, reason in suite.left_out(subject).items()}
     finally:
         close(probe)
     if workers != 1 or ray is not None:
-        _ask_workers(contestants, conditions, workers, ray)
-    rows = _play(contestants, conditions, episodes, seed, max_steps, workers, ray, deterministic, progress)
+        _ask_workers(entrants, conditions, workers, ray)
+    rows = _play(entrants, conditions, episodes, seed, max_steps, workers, ray, deterministic, progress)
     meta = {
         **provenance(), "env": env, "env_kwargs": env_kwargs, "env_kwargs_not_shared": not_shared,
         "episodes": episodes, "seed": seed, "deterministic": deterministic,
@@ -121,7 +121,7 @@ def evaluate(
     }  # fmt: skip
     return Evaluation(
         suite=" + ".join(suite.name for suite in chosen) or "nominal",
-        agents=[contestant.record for contestant in contestants],
+        agents=[entrant.record for entrant in entrants],
         scenes={condition.name: condition.scene for condition in conditions},
         rows=rows,
         meta=meta,
@@ -145,7 +145,7 @@ def load_suite(suite: str | Suite) -> Suite:
 
 
 def _observation_scale(
-    contestants: list[Contestant],
+    entrants: list[Entrant],
     env: str,
     env_kwargs: Mapping[str, Any],
     probe: gymnasium.Env[Any, Any],
@@ -163,15 +163,15 @@ def _observation_scale(
     jobs = [Job(condition, e, episode_seed(seed, e), max_steps) for e in range(CALIBRATION_EPISODES)]
     seen: list[np.ndarray] = []
     errors: list[str] = []
-    for contestant in contestants:
+    for entrant in entrants:
         own: list[np.ndarray] = []
         playable = jobs
         while playable:  # repeated after failures, since observations before one depend on the agent's neighbours
             own = []
-            rows = list(_play_jobs(contestant.agent, contestant.record.name, playable, watch=own.append))
+            rows = list(_play_jobs(entrant.agent, entrant.record.name, playable, watch=own.append))
             if not any(row.error for row in rows):
                 break
-            errors += [f"{contestant.record.name} cannot play {env}: {row.error}" for row in rows if row.error]
+            errors += [f"{entrant.record.name} cannot play {env}: {row.error}" for row in rows if row.error]
             finished = {row.episode for row in rows if not row.error}
             playable = [job for job in playable if job.episode in finished]
         seen += own if playable else []
@@ -191,7 +191,7 @@ def _conditions(suites: list[Suite], subject: Subject) -> list[Condition]:
     return listed
 
 
-def _ask_workers(contestants: list[Contestant], conditions: list[Condition], workers: int, ray: str | None) -> None:
+def _ask_workers(entrants: list[Entrant], conditions: list[Condition], workers: int, ray: str | None) -> None:
     """Check before playing that workers can make every environment and receive every agent.
 
     Raises:
@@ -199,7 +199,7 @@ def _ask_workers(contestants: list[Contestant], conditions: list[Condition], wor
     """
     ids = list(dict.fromkeys(condition.env for condition in conditions))
     try:
-        (outcome,) = map_tasks(_unknown_ids, [(ids, [contestant.sent() for contestant in contestants])], workers, ray)
+        (outcome,) = map_tasks(_unknown_ids, [(ids, [entrant.sent() for entrant in entrants])], workers, ray)
     except (pickle.PicklingError, TypeError) as error:
         raise AskError(
             f"An agent cannot be sent to workers ({message(error)}). Use workers=1, or save it and name its folder."
@@ -233,23 +233,23 @@ class _Task:
 
 
 def _play(
-    contestants: list[Contestant], conditions: list[Condition], episodes: int, seed: int, max_steps: int,
+    entrants: list[Entrant], conditions: list[Condition], episodes: int, seed: int, max_steps: int,
     workers: int, ray: str | None, deterministic: bool, progress: bool,
 ) -> list[Row]:  # fmt: skip
     jobs = [Job(condition, e, episode_seed(seed, e), max_steps) for condition in conditions for e in range(episodes)]
     tasks = [
-        _Task(contestant.record.name, contestant.sent(), jobs[first : first + JOBS_PER_TASK], deterministic)
-        for contestant in contestants
+        _Task(entrant.record.name, entrant.sent(), jobs[first : first + JOBS_PER_TASK], deterministic)
+        for entrant in entrants
         for first in range(0, len(jobs), JOBS_PER_TASK)
     ]
     rows: dict[tuple[str, str, int], Row] = {}
-    with bar("evaluate", len(contestants) * len(jobs), shown=progress) as shown:
+    with bar("evaluate", len(entrants) * len(jobs), shown=progress) as shown:
         for outcome in map_tasks(_play_task, tasks, workers, ray):
             task = tasks[outcome.index]
             for row in outcome.value or [_lost(task.name, job, outcome.error) for job in task.jobs]:
                 rows[row.agent, row.condition, row.episode] = replace(row, note=outcome.note)
             shown.update(len(rows))
-    order = itertools.product((c.record.name for c in contestants), (c.name for c in conditions), range(episodes))
+    order = itertools.product((c.record.name for c in entrants), (c.name for c in conditions), range(episodes))
     return [rows[key] for key in order]
 
 

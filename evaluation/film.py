@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from agentgym.contracts.check_env import check_interface
 from agentgym.contracts.settings import whole_number
 from agentgym.errors import AskError, MissingExtra
-from agentgym.evaluation.contestants import brought_along, contestants_of, fitted
+from agentgym.evaluation.entrants import brought_along, fitted, read_entrants
 from agentgym.make import make_env
 from agentgym.play.player import Transition, Watcher, play
 from agentgym.play.worlds import Environments, Episode
@@ -104,7 +104,7 @@ def cast(
         return name, kwargs, {}
     world = make_env(name, kwargs)
     try:
-        players = [*brought_along(world, name, controllers), *contestants_of([] if run is None else [run])]
+        players = [*brought_along(world, name, controllers), *read_entrants([] if run is None else [run])]
         players = fitted(players, world, name)
     finally:
         world.close()

@@ -12,7 +12,7 @@ from gymnasium.vector import VectorEnv
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
-from agentgym.agents.common.arguments import require_savable
+from agentgym.agents.common.argument_codec import require_savable
 from agentgym.agents.common.constructor import resolved, saved_names, signature
 from agentgym.agents.common.environments import made, spaces_of
 from agentgym.agents.common.hyperparameters import Checked, checked

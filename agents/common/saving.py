@@ -18,7 +18,7 @@ from stable_baselines3.common.utils import get_system_info
 from torch import Tensor, nn
 
 from agentgym import catalog
-from agentgym.agents.common.arguments import decoded, encoded
+from agentgym.agents.common.argument_codec import decoded, encoded
 from agentgym.agents.common.inventory import Part, restore_optimizer
 from agentgym.contracts.agent import Agent
 from agentgym.contracts.spaces import space_from_json, space_to_json

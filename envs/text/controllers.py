@@ -2,17 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from gymnasium.spaces import Space
 
 from agentgym.contracts.agent import Traits
+from agentgym.envs.text.world import World
 from agentgym.errors import InvalidParameter
 from agentgym.seeding import stream
-
-if TYPE_CHECKING:
-    from agentgym.envs.text.door import TextEnv
 
 __all__ = ["Controller", "Player", "controllers"]
 
@@ -47,6 +45,19 @@ class Controller:
         return Player(self, worlds, getattr(env, "outward", lambda command, world: command))
 
 
+class PlayedEnv(Protocol):
+    """The parts of a text environment that players use."""
+
+    world: World
+
+    @property
+    def np_random_seed(self) -> int | None:
+        """The seed of the last seeded reset."""
+
+    def plan(self) -> list[str]:
+        """The commands of a plan from the current state to success."""
+
+
 class Player:
     """A controller attached to an environment.
 
@@ -56,7 +67,7 @@ class Player:
         outward: ``(command, world) -> command``, translates a world's own command for the wrappers around it.
     """
 
-    def __init__(self, controller: Controller, worlds: "list[TextEnv]", outward: Callable[[str, int], str]) -> None:
+    def __init__(self, controller: Controller, worlds: Sequence[PlayedEnv], outward: Callable[[str, int], str]) -> None:
         self.controller, self._worlds, self._outward = controller, worlds, outward
         self.observation_space, self.action_space = controller.observation_space, controller.action_space
         self._memories: list[Any] = [None] * len(worlds)
@@ -92,7 +103,7 @@ class Player:
         return self._outward(plan[0], world) if plan else ""
 
 
-def controllers(env: "TextEnv") -> dict[str, Controller]:
-    """All controllers that support an environment, by name."""
-    kinds = ("oracle", "explorer", "random") if env.world.can_explore else ("oracle", "random")
-    return {kind: Controller(kind, env.observation_space, env.action_space) for kind in kinds}
+def controllers(world: World, observation_space: Space[str], action_space: Space[str]) -> dict[str, Controller]:
+    """All controllers that support a world, by name."""
+    kinds = ("oracle", "explorer", "random") if world.can_explore else ("oracle", "random")
+    return {kind: Controller(kind, observation_space, action_space) for kind in kinds}

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from agentgym.envs.text.door import TextEnv
+from agentgym.envs.text.text_env import TextEnv
 from agentgym.errors import InvalidParameter
 from agentgym.seeding import stream
 

@@ -6,10 +6,10 @@ from typing import Any
 from gymnasium.utils import EzPickle
 
 from agentgym.envs.text.archive.world import ArchiveWorld
-from agentgym.envs.text.door import TextEnv
 from agentgym.envs.text.household.names import TaskKind
 from agentgym.envs.text.household.world import HouseholdWorld
 from agentgym.envs.text.scienceworld_tasks.world import ScienceWorldWorld
+from agentgym.envs.text.text_env import TextEnv
 from agentgym.envs.text.textworld_games.world import TextWorldWorld
 
 __all__ = ["ArchiveEnv", "HouseholdEnv", "ScienceWorldEnv", "TextWorldEnv"]
@@ -50,7 +50,7 @@ class HouseholdEnv(TextEnv, EzPickle):
     Upper case, extra spaces and a final period are ignored; "in", "on" and "in/on" are equivalent.
     ``info["admissible_commands"]`` lists all possible commands.
 
-    The rest (spaces, info, rewards, ends, seeds, snapshots) is as in :class:`agentgym.envs.text.door.TextEnv`. The
+    The rest (spaces, info, rewards, ends, seeds, snapshots) is as in :class:`agentgym.envs.text.text_env.TextEnv`. The
     anchor is the complete state of the home, and :meth:`plan` a shortest plan from it.
 
     ## Arguments
@@ -125,7 +125,7 @@ class ArchiveEnv(TextEnv, EzPickle):
     With ``failure_rate`` a search, opening or calculation sometimes fails: the observation reports it,
     ``info["problem"]`` is "failed", only the turn is lost, and the same command may be repeated.
 
-    The rest (spaces, info, rewards, ends, seeds, snapshots) is as in :class:`agentgym.envs.text.door.TextEnv`. The
+    The rest (spaces, info, rewards, ends, seeds, snapshots) is as in :class:`agentgym.envs.text.text_env.TextEnv`. The
     anchor is what has been shown, read and calculated. :meth:`plan` reads every article of the chain, calculates if
     required, and answers; it does not predict failures. (Guessing the answer would be shorter.)
 
@@ -182,8 +182,8 @@ class TextWorldEnv(TextEnv, EzPickle):
     period is ignored. ``info["problem"]`` is "impossible" for any other command that is not admissible and changed no
     fact; the observation is then the game's own.
 
-    The rest (info, ends, seeds, snapshots) is as in :class:`agentgym.envs.text.door.TextEnv`. The anchor is the set of
-    current facts. :meth:`plan` is TextWorld's own solution. A snapshot is the list of commands given, and restoring
+    The rest (info, ends, seeds, snapshots) is as in :class:`agentgym.envs.text.text_env.TextEnv`. The anchor is the set
+    of current facts. :meth:`plan` is TextWorld's own solution. A snapshot is the list of commands given, and restoring
     repeats them. Observations are printable ASCII, without the title and the prompt; there is no vocabulary.
 
     ## Arguments
@@ -239,11 +239,11 @@ class ScienceWorldEnv(TextEnv, EzPickle):
 
     ScienceWorld's actions. The question "which one do you mean?" is answered with a number. "reset task" is refused.
 
-    The rest (info, ends, seeds, snapshots) is as in :class:`agentgym.envs.text.door.TextEnv`, with these exceptions.
-    The anchor is the agent's view, its inventory and the score, so states that differ elsewhere share it. A reward is a
-    hundredth of the points gained by a command, -1 to 1 over an episode; a wrong ``focus`` ends the episode with a
-    total of -1. :meth:`plan` is ScienceWorld's own solution if ``gold=True`` and no other command has been given,
-    otherwise empty. A snapshot is the list of commands given. There is no vocabulary.
+    The rest (info, ends, seeds, snapshots) is as in :class:`agentgym.envs.text.text_env.TextEnv`, with these
+    exceptions. The anchor is the agent's view, its inventory and the score, so states that differ elsewhere share it. A
+    reward is a hundredth of the points gained by a command, -1 to 1 over an episode; a wrong ``focus`` ends the episode
+    with a total of -1. :meth:`plan` is ScienceWorld's own solution if ``gold=True`` and no other command has been
+    given, otherwise empty. A snapshot is the list of commands given. There is no vocabulary.
 
     ## Arguments
 

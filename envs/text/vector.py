@@ -9,8 +9,8 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from agentgym.contracts.settings import whole_number
-from agentgym.envs.text.door import Info, TextEnv
 from agentgym.envs.text.env import ArchiveEnv, HouseholdEnv, ScienceWorldEnv, TextWorldEnv
+from agentgym.envs.text.text_env import Info, TextEnv
 from agentgym.errors import InvalidAction
 from agentgym.vector import NativeVectorEnv, Step
 from agentgym.vector.infos import join_infos

@@ -10,7 +10,7 @@ import pytest
 from agentgym.agents.baselines.ppo import PPO
 from agentgym.cli.main import main
 from agentgym.errors import AskError
-from agentgym.evaluation.contestants import Contestant, shared_environment
+from agentgym.evaluation.entrants import Entrant, shared_environment
 from agentgym.evaluation.evaluate import evaluate
 from agentgym.evaluation.table import AgentRecord
 
@@ -18,7 +18,7 @@ A, B = "A-v0", "B-v0"
 
 
 def trained(*worlds):
-    return [Contestant(AgentRecord(str(i), "", "", ""), None, world) for i, world in enumerate(worlds)]
+    return [Entrant(AgentRecord(str(i), "", "", ""), None, world) for i, world in enumerate(worlds)]
 
 
 @pytest.mark.parametrize(

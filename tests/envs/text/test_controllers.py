@@ -7,8 +7,8 @@ import pytest
 
 import agentgym
 from agentgym.envs.text.controllers import Controller
-from agentgym.envs.text.door import TextEnv
 from agentgym.envs.text.household.world import HouseholdWorld
+from agentgym.envs.text.text_env import TextEnv
 from agentgym.errors import InvalidParameter
 
 assert agentgym

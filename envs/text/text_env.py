@@ -188,7 +188,7 @@ class TextEnv(OwnTimeLimit[str, str]):
     @property
     def controllers(self) -> dict[str, Controller]:
         """Hand-made players by name, as baselines for evaluations."""
-        return controllers(self)
+        return controllers(self.world, self.observation_space, self.action_space)
 
     def snapshot(self) -> dict[str, Any]:
         """The state of the episode, as plain JSON values that are independent of the environment.

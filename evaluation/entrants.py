@@ -20,13 +20,13 @@ from agentgym.runs.run import Run
 from agentgym.runs.state_files import MANIFEST
 from agentgym.wrappers.preprocessing import AsTrained, as_trained
 
-__all__ = ["Contestant", "Training", "brought_along", "contestants_of", "fitted", "load_agent", "shared_environment"]
+__all__ = ["Entrant", "Training", "brought_along", "fitted", "load_agent", "read_entrants", "shared_environment"]
 
 Training = tuple[str, Mapping[str, Any]]  # an environment's id and its keyword arguments
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Entrant:
     """An agent of an evaluation, as an object or a path to load it from."""
 
     record: AgentRecord
@@ -58,7 +58,7 @@ def _to_act(agent: Any) -> Any:
     return agent
 
 
-def contestants_of(agents: Any) -> list[Contestant]:
+def read_entrants(agents: Any) -> list[Entrant]:
     """Read the argument ``agents`` of :func:`agentgym.evaluation.evaluate.evaluate`.
 
     Raises:
@@ -70,26 +70,26 @@ def contestants_of(agents: Any) -> list[Contestant]:
     if not isinstance(agents, Mapping | Sequence):
         raise AskError(f"agents must be runs, agents or a dictionary of them by name, not {agents!r}.")
     named = agents.items() if isinstance(agents, Mapping) else ((None, agent) for agent in agents)
-    return [_contestant(name, agent) for name, agent in named]
+    return [_entrant(name, agent) for name, agent in named]
 
 
-def _contestant(name: str | None, agent: Any) -> Contestant:
+def _entrant(name: str | None, agent: Any) -> Entrant:
     if not isinstance(agent, str | Path):
         for needed in ("predict", "observation_space", "action_space"):
             if not hasattr(agent, needed):
                 raise AskError(f"{name or agent!r} is no agent: it has no {needed}. Add it, or name a run.")
         algorithm = type(agent).__name__
-        return Contestant(AgentRecord(name or algorithm.lower(), algorithm, "", ""), agent, None)
+        return Entrant(AgentRecord(name or algorithm.lower(), algorithm, "", ""), agent, None)
     path = Path(agent)
     if (path / MANIFEST).is_file():  # a saved agent outside a run
         model = _load(path)
-        return Contestant(AgentRecord(name or path.name, type(model).__name__, "", str(path)), model, None)
+        return Entrant(AgentRecord(name or path.name, type(model).__name__, "", str(path)), model, None)
     run = Run.open(path)
     if not run.final.is_dir():
         raise AskError(f"{path} has no trained agent yet (no final/). Finish its training first.")
     record = AgentRecord(name or run.name, run.config.agent, _described(run), str(run.final), run.config.steps)
     trained_in = (run.config.env, run.config.env_kwargs) if run.config.env else None
-    return Contestant(record, _load(run.final), trained_in)
+    return Entrant(record, _load(run.final), trained_in)
 
 
 def load_agent(path: Path | str) -> Any:
@@ -107,7 +107,7 @@ def _described(run: Run) -> str:
     return f"{run.config.env}({arguments})" if arguments else run.config.env
 
 
-def brought_along(probe: gymnasium.Env[Any, Any], env: str, names: Sequence[str]) -> list[Contestant]:
+def brought_along(probe: gymnasium.Env[Any, Any], env: str, names: Sequence[str]) -> list[Entrant]:
     """The environment's own controllers with these names.
 
     Raises:
@@ -117,16 +117,16 @@ def brought_along(probe: gymnasium.Env[Any, Any], env: str, names: Sequence[str]
     for name in names:
         if name not in known:
             raise UnknownId(f"controller of {env}", name, known)
-    return [Contestant(AgentRecord(name, "controller", "", ""), known[name], None) for name in names]
+    return [Entrant(AgentRecord(name, "controller", "", ""), known[name], None) for name in names]
 
 
 def shared_environment(
-    contestants: Sequence[Contestant], env: str | None, env_kwargs: Mapping[str, Any] | None
+    entrants: Sequence[Entrant], env: str | None, env_kwargs: Mapping[str, Any] | None
 ) -> tuple[str, dict[str, Any], list[str]]:
     """Find the environment for the evaluation.
 
     Args:
-        contestants: the agents.
+        entrants: the agents.
         env: the requested environment; None: the one that all runs were trained in.
         env_kwargs: its requested keyword arguments; None: those that all runs trained in this environment have in
             common, with equal values.
@@ -137,7 +137,7 @@ def shared_environment(
     Raises:
         AskError: no environment is given, and the runs do not share one.
     """
-    trained = [contestant.trained_in for contestant in contestants if contestant.trained_in]
+    trained = [entrant.trained_in for entrant in entrants if entrant.trained_in]
     ids = {trained_env for trained_env, _ in trained}
     if env is None and len(ids) > 1:
         raise AskError(
@@ -158,7 +158,7 @@ def shared_environment(
     return env, shared, [name for name in names if name not in shared]
 
 
-def fitted(contestants: Sequence[Contestant], probe: gymnasium.Env[Any, Any], env: str) -> list[Contestant]:
+def fitted(entrants: Sequence[Entrant], probe: gymnasium.Env[Any, Any], env: str) -> list[Entrant]:
     """The agents, ready for the environment's raw observations.
 
     Raises:
@@ -166,15 +166,15 @@ def fitted(contestants: Sequence[Contestant], probe: gymnasium.Env[Any, Any], en
         SpaceMismatch: an agent's spaces differ from the environment's, or no agent supports the latter.
         InvalidParameter: an agent was trained on normalised observations whose statistics are unknown.
     """
-    names = [contestant.record.name for contestant in contestants]
+    names = [entrant.record.name for entrant in entrants]
     if twice := {name for name in names if names.count(name) > 1}:
         raise AskError(
             f"Two agents have the name {twice.pop()!r}. Name them: evaluate({{'first': ..., 'second': ...}}, ...)."
         )
     _check_playable(probe.observation_space, env)
-    ready = [replace(each, agent=as_trained(each.agent, probe.observation_space)) for each in contestants]
-    for contestant in ready:
-        _check_spaces(contestant, probe, env)
+    ready = [replace(each, agent=as_trained(each.agent, probe.observation_space)) for each in entrants]
+    for entrant in ready:
+        _check_spaces(entrant, probe, env)
     return ready
 
 
@@ -191,29 +191,29 @@ def _check_playable(space: spaces.Space[Any], env: str) -> None:
             _check_playable(part, env)
 
 
-def _check_spaces(contestant: Contestant, probe: gymnasium.Env[Any, Any], env: str) -> None:
+def _check_spaces(entrant: Entrant, probe: gymnasium.Env[Any, Any], env: str) -> None:
     for kind in ("observation_space", "action_space"):
-        own, its = getattr(contestant.agent, kind), getattr(probe, kind)
+        own, its = getattr(entrant.agent, kind), getattr(probe, kind)
         if isinstance(own, spaces.Text) and isinstance(its, spaces.Text):
-            _check_readable(contestant, own, its, probe, env)
+            _check_readable(entrant, own, its, probe, env)
         elif own != its:
             raise SpaceMismatch(
-                f"{contestant.record.name} has the {kind.replace('_', ' ')} {own}, but {env} has {its}. "
+                f"{entrant.record.name} has the {kind.replace('_', ' ')} {own}, but {env} has {its}. "
                 "Evaluate it on an environment like the one it was trained in (--env ID)."
             )
 
 
 def _check_readable(
-    contestant: Contestant, own: spaces.Text, its: spaces.Text, probe: gymnasium.Env[Any, Any], env: str
+    entrant: Entrant, own: spaces.Text, its: spaces.Text, probe: gymnasium.Env[Any, Any], env: str
 ) -> None:
     """Check that an agent can read the environment's texts: all characters and, for a vocabulary of words, most words.
 
     Raises:
         SpaceMismatch: it cannot.
     """
-    name = contestant.record.name
+    name = entrant.record.name
     advice = "Evaluate it on an environment like the one it was trained in (--env ID)."
-    known, world = words_of(contestant.agent), probe.unwrapped
+    known, world = words_of(entrant.agent), probe.unwrapped
     words = world.vocabulary if isinstance(world, Worded) else None
     if known is not None:
         missing = sorted(set(words or ()) - set(known))
