@@ -168,7 +168,7 @@ def test_another_layout_or_class_is_refused(tmp_path):
     with pytest.raises(CorruptFile, match="shared-ppo"):
         SharedMDPO.load(tmp_path / "agent")
     catalog.load(catalog.find("agent", "ppo"))("MlpPolicy", "Pendulum-v1", device="cpu").save(tmp_path / "ppo")
-    with pytest.raises(CorruptFile, match="no joint environment"):
+    with pytest.raises(CorruptFile, match="class 'ppo', not 'shared-ppo'"):
         SharedPPO.load(tmp_path / "ppo")
 
 
