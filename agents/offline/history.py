@@ -32,13 +32,13 @@ class History(NamedTuple):
     memory: Any = None
 
     @classmethod
-    def blank(cls, lanes: int, steps: int, observation: int, action: int, device: torch.device) -> Self:
+    def blank(cls, count: int, steps: int, observation: int, action: int, device: torch.device) -> Self:
         """An empty history."""
-        zeros = torch.zeros(lanes, steps, device=device)
+        zeros = torch.zeros(count, steps, device=device)
         return cls(
             zeros[..., None].expand(-1, -1, observation), zeros[..., None].expand(-1, -1, action), zeros, zeros.bool(),
-            torch.zeros(lanes, dtype=torch.int64, device=device),
-            torch.zeros(lanes, dtype=torch.float64, device=device),
+            torch.zeros(count, dtype=torch.int64, device=device),
+            torch.zeros(count, dtype=torch.float64, device=device),
         )  # fmt: skip
 
     @property

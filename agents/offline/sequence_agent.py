@@ -157,7 +157,7 @@ class SequenceAgent(OfflineAgent):
             InvalidParameter: rewards are missing, or the state belongs to a batch of another size.
         """
         batch, single = self._batch(observation)
-        history, begins = self._lanes(state, len(batch), episode_start)
+        history, begins = self._history(state, len(batch), episode_start)
         rewards = self._heard(reward, begins)
         states = batch if self._one_hot else self.policy.normalizer(batch)  # type: ignore[operator]
         self.policy.set_training_mode(False)
@@ -168,17 +168,17 @@ class SequenceAgent(OfflineAgent):
         given = self._to_space(actions.cpu().numpy())
         return (given[0] if single else given), history
 
-    def _lanes(self, state: Any, lanes: int, episode_start: Any) -> tuple[History, Tensor]:
+    def _history(self, state: Any, count: int, episode_start: Any) -> tuple[History, Tensor]:
         """The history so far, and bool ``[B]``: True where an episode begins."""
         if state is None:
-            blank = History.blank(lanes, self.settings.context, self.observation_width, self.action_width, self.device)
-            return blank, torch.ones(lanes, dtype=torch.bool, device=self.device)
-        if not isinstance(state, History) or len(state.time) != lanes:
+            blank = History.blank(count, self.settings.context, self.observation_width, self.action_width, self.device)
+            return blank, torch.ones(count, dtype=torch.bool, device=self.device)
+        if not isinstance(state, History) or len(state.time) != count:
             raise InvalidParameter(
-                f"The state does not belong to {lanes} lanes of {self.catalog_name}: pass the state that predict() "
+                f"The state does not belong to {count} episodes of {self.catalog_name}: pass the state that predict() "
                 "returned for them, or None if all episodes begin."
             )
-        starts = np.zeros(lanes, bool) if episode_start is None else np.broadcast_to(episode_start, lanes)
+        starts = np.zeros(count, bool) if episode_start is None else np.broadcast_to(episode_start, count)
         return state, torch.as_tensor(np.array(starts, bool), device=self.device)
 
     def _heard(self, reward: Any, begins: Tensor) -> Tensor:
@@ -187,7 +187,7 @@ class SequenceAgent(OfflineAgent):
             if not bool(begins.all()):
                 raise InvalidParameter(
                     f"{self.catalog_name} needs the last step's rewards: predict(observation, state, episode_start, "
-                    "reward=...), one per lane."
+                    "reward=...), one per episode."
                 )
             return torch.zeros(len(begins), device=self.device)
         given = np.broadcast_to(np.asarray(reward, np.float32), len(begins))

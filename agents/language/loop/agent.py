@@ -1,4 +1,4 @@
-"""Language agents from the outside: Stable-Baselines3's shape around rollout and learner."""
+"""The base class of language agents, with Stable-Baselines3's interface."""
 
 import inspect
 from collections import deque
@@ -26,7 +26,7 @@ from agentgym.agents.language.loop.rollout import Rollout
 from agentgym.agents.language.loop.trajectory import Batch, Episode, collate
 from agentgym.agents.language.methods.plugin import make_plugins
 from agentgym.agents.language.policies.by_name import begin_like, make_policy, saved_policy
-from agentgym.agents.language.policies.conversation import Conversation, lanes_to_begin
+from agentgym.agents.language.policies.conversation import Conversation, episodes_to_begin
 from agentgym.agents.language.policies.policy import Policy, Sampler
 from agentgym.agents.language.policies.tiny import TinyPolicy
 from agentgym.contracts.agent import Traits
@@ -44,22 +44,22 @@ STATISTICS_OF = 100  # episodes
 
 
 class LanguageAgent(OwnLoop):
-    """Learns to act by text, from groups of episodes of one task each.
+    """Learns to act in text environments from groups of episodes of the same task.
 
-    An iteration plays ``tasks * group_size`` episodes to their ends and learns from them. ``num_timesteps`` counts
-    environment steps (turns); ``learn`` ends with the iteration that reaches its number.
+    An iteration plays ``tasks * group_size`` whole episodes and learns from them. ``num_timesteps`` counts environment
+    steps (turns); ``learn`` ends after the iteration that reaches the requested number.
 
     Args:
         policy: "tiny", "smollm2", or the folder of a Hugging Face causal language model.
-        env: a batch of text worlds (``gymnasium.make_vec``), a single one, or an id.
-        seed: of everything random; None draws one.
+        env: a batch of text environments (``gymnasium.make_vec``), a single one, or an id.
+        seed: of all random numbers; None draws one.
         device: "auto", "cpu" or "cuda".
-        preset: the name of settings that hold where ``settings`` says nothing else; see ``Config.presets``.
+        preset: the name of one of ``Config.presets``; ``settings`` override it.
         **settings: fields of :class:`LanguageConfig`.
 
     Raises:
-        SpaceMismatch: the environment is not one of texts.
-        InvalidParameter: settings, or number of worlds and groups, do not fit.
+        SpaceMismatch: the environment's spaces are not texts.
+        InvalidParameter: a setting is not valid, or the number of environments does not fit the groups.
         MissingExtra: the policy needs transformers, and it is not installed.
     """
 
@@ -85,14 +85,15 @@ class LanguageAgent(OwnLoop):
     ) -> None:
         self.device = get_device(device)
         if seed is None and processes.place()[1] > 1:
-            raise InvalidParameter("Several processes that learn as one need one seed: give one.")
+            raise InvalidParameter("Training with several processes needs a seed: pass the same one in all of them.")
         self.seed = entropy() if seed is None else whole_number("seed", seed, 0)
         self.generator = torch.Generator().manual_seed(episode_seed(self.seed, 0))
         self.policy: Policy
         if saved is None:
             assert env is not None
             self.observation_space, self.action_space = env.single_observation_space, env.single_action_space
-            with torch.random.fork_rng(devices=[]):  # initial weights of this seed, and nobody else's generator moved
+            # Initial weights depend on this seed only, and the global generator stays as it is.
+            with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(episode_seed(self.seed, 1))
                 self.policy = make_policy(self.settings, env)
             if self.settings.start:
@@ -126,7 +127,7 @@ class LanguageAgent(OwnLoop):
 
     @property
     def _own_episodes(self) -> int:
-        """How many episodes of an iteration this process plays."""
+        """The number of episodes of an iteration that this process plays."""
         _, count = processes.place()
         if self.settings.tasks % count:
             raise InvalidParameter(f"{self.settings.tasks} tasks cannot be shared evenly by {count} processes.")
@@ -140,18 +141,18 @@ class LanguageAgent(OwnLoop):
     # Environments
 
     def get_env(self) -> VecEnv | None:
-        """The worlds."""
+        """The batch of environments; None if there is none."""
         return self.env
 
     def set_env(self, env: Any, force_reset: bool = True) -> None:
-        """Go on in other worlds with the same spaces.
+        """Continue in another batch of environments with the same spaces.
 
         Raises:
-            SpaceMismatch, InvalidParameter: they do not fit.
+            SpaceMismatch, InvalidParameter: the environments do not fit.
         """
         batch = batch_of(env, self._own_episodes)
         if (batch.single_observation_space, batch.single_action_space) != (self.observation_space, self.action_space):
-            raise SpaceMismatch("The environment's texts may be longer, or of other characters, than the agent's.")
+            raise SpaceMismatch("The environment's text spaces differ from the agent's in length or characters.")
         self._take_env(batch)
 
     # Learning
@@ -190,7 +191,7 @@ class LanguageAgent(OwnLoop):
             self._learn_from(episodes, log_interval)
 
     def _play(self, heard: BaseCallback) -> list[Episode]:
-        """The iteration's episodes, as many at a time as there are worlds; each process plays its own tasks."""
+        """The episodes of an iteration, as many in parallel as there are environments; each process plays its tasks."""
         settings, groups = self.settings, self.n_envs // self.settings.group_size
         (number, count), before = processes.place(), self.num_timesteps
         share = settings.tasks // count
@@ -199,7 +200,7 @@ class LanguageAgent(OwnLoop):
             self.num_timesteps += took_part
             return heard.on_step()
 
-        # Several processes draw each from a stream of its own: the agent's generator stays the same in all of them.
+        # Each of several processes draws from its own stream, so that the agent's generator stays equal in all.
         own = torch.Generator().manual_seed(episode_seed(self.seed, 4, self.iteration, number))
         sampler = Sampler(self.generator if count == 1 else own)
         episodes: list[Episode] = []
@@ -237,7 +238,7 @@ class LanguageAgent(OwnLoop):
             self.logger.dump(self.num_timesteps)
 
     def _imitate(self, heard: CallbackList) -> None:
-        """Learn from demonstrations; seeds that training never uses. To callbacks a batch is a rollout of no steps."""
+        """Learn from demonstrations, whose seeds are not those of training. Callbacks see each batch as a rollout."""
         settings = self.settings
         for number in range(self.imitated_batches, settings.imitation_batches):
             heard.on_rollout_start()
@@ -250,7 +251,7 @@ class LanguageAgent(OwnLoop):
             if number % 10 == 9:
                 self.logger.dump(0)
             heard.on_rollout_end()
-        self.learner.optimizer.state.clear()  # what Adam remembers of imitation would misjudge the first updates
+        self.learner.optimizer.state.clear()  # Adam's moments from imitation would distort the first updates
         self.imitated = True
 
     def demonstrations(self, batches: int) -> Iterator[Batch]:
@@ -258,7 +259,7 @@ class LanguageAgent(OwnLoop):
         return map(self.demonstration, range(batches))
 
     def demonstration(self, number: int) -> Batch:
-        """Expert episodes of the environment, the batch of that number.
+        """Batch ``number`` of the environment's expert episodes.
 
         Raises:
             InvalidParameter: the environment has no ``demonstrations`` method.
@@ -283,23 +284,23 @@ class LanguageAgent(OwnLoop):
         deterministic: bool = False,
         commands: Any = None,
     ) -> tuple[Any, Conversation]:
-        """The next command in one episode, or in several side by side.
+        """The next command of one or several episodes.
 
         Args:
-            observation: what the environment said last; or a list of that, with None for episodes that wait.
-            state: what the last call gave back; None at an episode's start.
-            episode_start: true starts a new episode, whatever ``state`` is; for a list one a episode.
-            deterministic: the likeliest command (or words) instead of a sample.
-            commands: the admissible ones; needed where the agent chooses among them, or is told of them. For a list a
-                list of them.
+            observation: the latest observation, or a list of them with None for episodes that wait.
+            state: the state from the last call; None at an episode's start.
+            episode_start: True starts a new episode regardless of ``state``; for a list, one flag per episode.
+            deterministic: return the most likely command (or tokens) instead of a sample.
+            commands: the admissible commands, for a list one list per episode; required if the agent chooses among
+                them or lists them in its prompt.
 
         Returns:
-            The command, and the state for the next call. In a list, an episode that waits, or has outgrown the policy's
-            context, has the empty command.
+            The command, and the state for the next call. In a list, episodes that wait or no longer fit into the
+            policy's context get the empty command.
 
         Raises:
-            InvalidParameter: an observation is no string, commands are missing, or a single episode has become longer
-                than the policy's context.
+            InvalidParameter: an observation is not a string, commands are missing, or a single episode is longer than
+                the policy's context.
         """
         single = not isinstance(observation, list | tuple)
         seen: list[Any] = [observation] if single else list(observation)
@@ -312,7 +313,7 @@ class LanguageAgent(OwnLoop):
                     'This agent chooses among commands: predict(..., commands=info["admissible_commands"]).'
                 )
         conversation = state or Conversation.of(self.policy, len(seen))
-        if fresh := lanes_to_begin(state, len(seen), episode_start):
+        if fresh := episodes_to_begin(state, len(seen), episode_start):
             conversation.begin(fresh)
         sampler = Sampler(self.generator, deterministic)
         limit = self.settings.max_command_tokens
@@ -321,7 +322,7 @@ class LanguageAgent(OwnLoop):
 
     @property
     def words(self) -> tuple[str, ...] | None:
-        """The words that the policy tells apart; None where it reads any."""
+        """The words in the policy's vocabulary; None if it reads any text."""
         return self.policy.vocabulary.words if isinstance(self.policy, TinyPolicy) else None
 
     # Saving
@@ -331,7 +332,7 @@ class LanguageAgent(OwnLoop):
         return {"policy": self.policy, "optimizer": self.learner.optimizer}
 
     def inventory(self) -> Inventory:
-        """All that the rest of a run depends on."""
+        """Everything that the rest of a run depends on."""
         return Inventory(
             [
                 *learned(self.parts()),
@@ -361,5 +362,5 @@ class LanguageAgent(OwnLoop):
         agent = cls.__new__(cls)
         agent.settings = from_settings(cls.Config, settings, f"agent {cls.catalog_name}")
         agent._build(None if env is None else batch_of(env, agent._own_episodes), seed, device, saved)
-        saved.state.setdefault("imitated", saved.values.get("imitated", True))  # where it stood before it was an item
+        saved.state.setdefault("imitated", saved.values.get("imitated", True))  # where older files have it
         return agent

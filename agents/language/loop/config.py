@@ -1,4 +1,4 @@
-"""Hyperparameters of the language agents. Sources are in the card."""
+"""Settings that all language agents share. Sources are in the card."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -14,8 +14,8 @@ from agentgym.errors import InvalidParameter
 
 __all__ = ["OWN", "LanguageConfig"]
 
-# What a policy takes where nothing else is asked for. A pretrained one costs a thousand times as much a token, knows
-# the language already, and forgets it at the rates by which a tiny one learns it.
+# Defaults that depend on the policy. A token costs a thousand times more with a pretrained policy, which already knows
+# the language and would forget it at the learning rates of a tiny one.
 OWN: dict[str, dict[str, Any]] = {
     "tiny": {
         "tasks": 16, "epochs": 2, "learning_rate": 3e-4, "imitation_rate": 1e-3, "imitation_size": 64,
@@ -40,64 +40,64 @@ RANGES: dict[str, Range] = {
 
 @dataclass
 class LanguageConfig(AgentConfig):
-    """What all language agents are set by.
+    """Settings of all language agents.
 
-    Sizes and rates that are 0 become the policy's own, :data:`OWN`.
+    Sizes and rates that are 0 are replaced by the policy's defaults, :data:`OWN`.
     """
 
     # Policy
     # "tiny", from scratch; "smollm2", SmolLM2-135M-Instruct; or the folder of a Hugging Face causal language model
     policy: Annotated[str, tyro.conf.arg(prefix_name=False)] = "tiny"
-    actions: Literal["choose", "write"] = "choose"  # among the admissible commands, or freely
-    start: str = ""  # the folder of a saved language agent with whose weights to begin
+    actions: Literal["choose", "write"] = "choose"  # choose an admissible command, or write one
+    start: str = ""  # folder of a saved language agent whose weights to start with
     context: int = 2048  # the most tokens of an episode
-    max_command_tokens: int = 0  # of a written command, its end included; 0: 12, pretrained 24
-    temperature: float = 1.0  # of sampling and learning
-    # ... of the tiny one
+    max_command_tokens: int = 0  # of a written command, including its end; 0: 12, pretrained 24
+    temperature: float = 1.0  # in rollouts and in training
+    # ... tiny
     width: int = 64
     layers: int = 2
     heads: int = 4
-    # ... of pretrained ones
-    transcript: Transcript = "auto"  # "chat": the tokenizer's template; "plain": none; "auto": where there is one
-    list_commands: bool = False  # whether each observation is followed by the admissible commands
-    score: Literal["sum", "mean"] = "sum"  # choosing: of the log-probabilities of a command's tokens
-    trained_layers: int = 0  # only the last so many of the transformer's layers learn; 0: everything does
+    # ... pretrained
+    transcript: Transcript = "auto"  # "chat": the tokenizer's template; "plain": none; "auto": the template, if any
+    list_commands: bool = False  # append the admissible commands to each observation
+    score: Literal["sum", "mean"] = "sum"  # when choosing: over the log-probabilities of a command's tokens
+    trained_layers: int = 0  # train only the last N layers of the transformer; 0: train everything
 
     # Collection
-    tasks: int = 0  # an iteration; 0: 16, pretrained 4
-    group_size: int = 8  # episodes of each task, which are compared: at least 2
+    tasks: int = 0  # per iteration; 0: 16, pretrained 4
+    group_size: int = 8  # episodes of each task; at least 2
 
     # Advantages
     advantage: str = "grpo"  # an estimator: agentgym list estimators
     group_statistics: Over = "episodes"
-    gamma: float = 0.95  # GiGPO: discount a turn
-    step_weight: float = 1.0  # GiGPO: of the advantage within equal states
+    gamma: float = 0.95  # GiGPO: discount per turn
+    step_weight: float = 1.0  # GiGPO: weight of the advantage within equal states
 
     # Update
     learning_rate: float = 0.0  # 0: 3e-4, pretrained 1e-5
-    warmup_iterations: int = 3  # the learning rate rises from 0
-    decay_iterations: int = 0  # ... and falls along a cosine until this one; 0: it stays
-    final_rate: float = 0.2  # the factor to which it falls
+    warmup_iterations: int = 3  # of linear warm-up
+    decay_iterations: int = 0  # the learning rate follows a cosine until this iteration; 0: constant
+    final_rate: float = 0.2  # its final value as a fraction of learning_rate
     epochs: int = 0  # 0: 2, pretrained 1
     minibatches: int = 2
     clip_low: float = 0.2
     clip_high: float = 0.28
     clip_dual: float | None = None
     aggregation: Aggregation = "decisions"
-    fixed_length: int = 32  # divisor of the aggregation "fixed", decisions
+    fixed_length: int = 32  # divisor of the aggregation "fixed", in decisions
     max_grad_norm: float = 1.0
     weight_decay: float = 0.01
-    skip_dead: bool = True  # episodes whose advantages are all 0 cost no pass; bonuses then do not see them
+    skip_dead: bool = True  # leave out episodes whose advantages are all 0, also from bonuses
 
-    # Methods: NAME or NAME:KEY=VALUE,KEY=VALUE, in this order
+    # Plug-ins: NAME or NAME:KEY=VALUE,KEY=VALUE, applied in this order
     methods: tuple[str, ...] = ("entropy:weight=0.005",)
 
-    # Imitation before the first iteration, where the environment has demonstrations
+    # Imitation of the environment's demonstrations before the first iteration
     imitation_batches: int = 0
-    imitation_size: int = 0  # episodes a batch; 0: 64, pretrained 8
+    imitation_size: int = 0  # episodes per batch; 0: 64, pretrained 8
     imitation_rate: float = 0.0  # 0: 1e-3, pretrained 5e-5
     imitation_expert: Literal["explorer", "oracle"] = "explorer"
-    imitation_random: float = 0.3  # the share of turns in which another command than the expert's is given
+    imitation_random: float = 0.3  # share of turns with a random command instead of the expert's
 
     def __post_init__(self) -> None:
         own = OWN["tiny" if self.policy == "tiny" else "pretrained"]
@@ -109,21 +109,21 @@ class LanguageConfig(AgentConfig):
         if self.group_size < 2:
             raise InvalidParameter(
                 f"group_size must be at least 2, not {self.group_size}: {self.advantage} compares the episodes of one "
-                "task with each other, so that one alone teaches nothing. Try 8, with fewer tasks."
+                "task with each other, so a single one has no advantage. Try 8, with fewer tasks."
             )
         if self.imitation_random == 1:
-            raise InvalidParameter("imitation_random must be below 1: the expert has to give some of the commands.")
+            raise InvalidParameter("imitation_random must be below 1: some commands must be the expert's.")
         if self.minibatches > self.tasks * self.group_size:
             raise InvalidParameter(f"{self.minibatches} minibatches cannot be made of {self.episodes} episodes.")
 
     @property
     def episodes(self) -> int:
-        """Episodes an iteration; by default as many worlds are stepped side by side."""
+        """Episodes per iteration; by default there are as many parallel environments."""
         return self.tasks * self.group_size
 
     @property
     def worlds(self) -> int:
-        """How many environments a run takes where it is not told."""
+        """The default number of parallel environments."""
         return self.episodes
 
     def to_kwargs(self) -> dict[str, Any]:

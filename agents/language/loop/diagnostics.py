@@ -21,12 +21,12 @@ def _bucket_name(first: int, last: int) -> str:
 
 def _by_turn(name: str, values: Tensor, turn: Tensor, there: Tensor) -> dict[str, float]:
     """Means of ``values`` [B, U] over the decisions of each range of turns; ranges that nobody reached are left out."""
-    found = {}
+    metrics = {}
     for first, last in BUCKETS:
         chosen = there & (turn >= first) & (turn < last)
         if chosen.any():
-            found[f"{name}/turn_{_bucket_name(first, last)}"] = float(values[chosen].mean())
-    return found
+            metrics[f"{name}/turn_{_bucket_name(first, last)}"] = float(values[chosen].mean())
+    return metrics
 
 
 def measure_rollout(episodes: list[Episode], batch: Batch) -> dict[str, float]:
@@ -94,18 +94,18 @@ class UpdateMeasures:
     def metrics(self) -> dict[str, float]:
         """train/clip_fraction (and by turn), train/displacement_positive and _negative, train/logp_gap."""
         hits, counts = (sum(pair[index] for pair in self.clipped) for index in (0, 1))
-        found = {"train/clip_fraction": hits / max(1, counts), "train/logp_gap": self.gap or 0.0}
+        metrics = {"train/clip_fraction": hits / max(1, counts), "train/logp_gap": self.gap or 0.0}
         for (first, last), (hit, count) in zip(BUCKETS, self.clipped, strict=True):
             if count:
-                found[f"clip_fraction/turn_{_bucket_name(first, last)}"] = hit / count
+                metrics[f"clip_fraction/turn_{_bucket_name(first, last)}"] = hit / count
         for name, (total, count) in self.displacement.items():
-            found[f"train/displacement_{name}"] = total / max(1, count)
-        return found
+            metrics[f"train/displacement_{name}"] = total / max(1, count)
+        return metrics
 
 
 @dataclass
 class Alarms:
-    """Warns, once each, when a run looks as if it were collapsing; ``alarm/...`` in the log is 1 while it does.
+    """Warns once for each sign of collapse; ``alarm/...`` in the log is 1 while it lasts.
 
     Attributes:
         best: the highest running success.
@@ -123,17 +123,17 @@ class Alarms:
         self.running = success if self.running is None else 0.9 * self.running + 0.1 * success
         self.best = max(self.best, self.running)
         falling = self.running < 0.8 * self.best
-        found = {
+        metrics = {
             "alarm/entropy_collapse": measured["entropy/mean"] < 0.05 and falling,
             "alarm/void": measured["rollout/void_episodes"] > 0.5,
             "alarm/repetition": measured["rollout/repeated_commands"] > 0.5,
             "alarm/likelihood_displacement": measured.get("train/displacement_positive", 0.0) < -0.1,
             "alarm/logp_gap": measured.get("train/logp_gap", 0.0) > 0.01,
         }
-        for name in [name for name, heard in found.items() if heard and name not in self.warned]:
+        for name in [name for name, heard in metrics.items() if heard and name not in self.warned]:
             self.warned.append(name)
             warnings.warn(f"{name}: {_ADVICE[name]}", stacklevel=2)
-        return {name: float(heard) for name, heard in found.items()}
+        return {name: float(heard) for name, heard in metrics.items()}
 
     def state(self) -> dict[str, Any]:
         """All three."""

@@ -1,8 +1,8 @@
-"""Several processes that learn as one: each plays its share of the tasks and passes its share of every batch.
+"""Training with several processes: each plays its share of the tasks and processes its share of every batch.
 
-They are those of ``torch.distributed``, once somebody has started it (``accelerate.PartialState()``, or
-``torch.distributed.init_process_group``); otherwise this process is alone. All hold the same weights and plug-ins, see
-all episodes, and take the same steps: only passes through the model are divided, so no method needs to know.
+Processes are those of ``torch.distributed``, if it was initialised (``accelerate.PartialState()`` or
+``torch.distributed.init_process_group``). All hold the same weights and plug-ins, get all episodes and take the same
+steps. Only forward and backward passes are divided, so methods work unchanged.
 """
 
 from typing import TypeVar
@@ -20,14 +20,14 @@ Value = TypeVar("Value")
 
 
 def place() -> tuple[int, int]:
-    """This process's number, and how many there are."""
+    """The rank of this process and the number of processes."""
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
 
 
 def gathered(values: list[Value]) -> list[Value]:
-    """All processes' lists in one, in order of processes. They reach each other as pickles, from nobody else."""
+    """The lists of all processes joined in order of rank. ``torch.distributed`` sends them as pickles."""
     _, count = place()
     if count == 1:
         return values
@@ -46,11 +46,11 @@ def evaluate_decisions(policy: Policy, batch: Batch) -> tuple[Tensor, Tensor]:
         return policy.evaluate_decisions(batch)
     rows = torch.arange(len(batch), device=batch.ids.device)
     own = rows % count == number
-    # Without a row of its own a process passes the first one all the same: its gradient is then 0, not missing.
+    # A process without rows computes the first one, so that its gradient is 0 rather than missing.
     index = rows[own] if own.any() else rows[:1]
-    found = policy.evaluate_decisions(batch.rows(index))
+    outputs = policy.evaluate_decisions(batch.rows(index))
     whole = []
-    for values in found:
+    for values in outputs:
         padded = functional.pad(values, (0, batch.at.shape[1] - values.shape[1]))
         mine = torch.zeros(batch.at.shape, device=values.device).index_copy(0, index, padded) * own[:, None]
         everybodys = mine.detach().clone()

@@ -1,4 +1,4 @@
-"""Batches of text worlds from whatever a user gives."""
+"""Batches of text environments."""
 
 from typing import Any
 
@@ -15,15 +15,15 @@ __all__ = ["batch_of"]
 
 
 def batch_of(env: Any, count: int) -> VectorEnv:
-    """A batch of text worlds.
+    """A batch of text environments.
 
     Args:
-        env: a batch, which is taken as it is; a single environment or an id, of which ``count`` are made.
-        count: how many worlds where they are to be made.
+        env: a batch, which is returned as it is, or a single environment or an id, of which ``count`` are made.
+        count: number of environments to make.
 
     Raises:
-        SpaceMismatch: its observations or actions are no texts.
-        InvalidParameter: a single environment cannot be copied as it is.
+        SpaceMismatch: its observations or actions are not texts.
+        InvalidParameter: a single environment cannot be copied.
         UnknownId: no environment has that id.
     """
     if isinstance(env, VecEnv):
@@ -32,7 +32,7 @@ def batch_of(env: Any, count: int) -> VectorEnv:
         spec = env.spec
         if spec is None or spec.additional_wrappers or spec.max_episode_steps not in _its_own_limits(env, spec.id):
             raise InvalidParameter(
-                "A wrapped environment, or one that was not made by its id, cannot be copied: give a batch."
+                "An environment that is wrapped or was not made from an id cannot be copied: pass a batch."
             )
         env = _made(spec.id, count, dict(spec.kwargs))
     elif isinstance(env, str):
@@ -46,7 +46,7 @@ def batch_of(env: Any, count: int) -> VectorEnv:
 
 
 def _its_own_limits(env: gymnasium.Env[Any, Any], env_id: str) -> set[int | None]:
-    """The time limits that a copy has as well: the registry's, or the environment's own."""
+    """Time limits that a copy would also have: the registry's or the environment's own."""
     own = env.unwrapped.spec
     return {_registered(env_id).max_episode_steps, own.max_episode_steps if own is not None else None}
 

@@ -1,4 +1,4 @@
-"""One iteration's learning: rewards, filters, advantages, gradient steps, replay. It knows no environment."""
+"""The update of an iteration: rewards, filters, advantages, gradient steps, replay."""
 
 import math
 from collections.abc import Mapping
@@ -24,13 +24,13 @@ class Learner:
     """Updates a policy from batches of episodes.
 
     Args:
-        policy: what learns.
-        settings: of the update.
-        plugins: the methods, in order.
-        generator: on the CPU; decides minibatches and what plug-ins draw.
+        policy: the policy to train.
+        settings: the agent's settings.
+        plugins: the plug-ins by name, in order.
+        generator: for minibatches and the plug-ins' random choices; on the CPU.
 
     Attributes:
-        steps: how many gradient steps the last iteration took.
+        steps: gradient steps of the last iteration.
     """
 
     def __init__(
@@ -47,22 +47,22 @@ class Learner:
         self.begin()
 
     def begin(self) -> None:
-        """Show the plug-ins the policy, which is about to start its first iteration."""
+        """Call the plug-ins' ``begin`` before the first iteration."""
         for plugin in self.plugins.values():
             plugin.begin(self.policy)
 
     def update(self, batch: Batch, iteration: int) -> dict[str, float]:
-        """One iteration: the order is SPEAR's, which leaves out what no plug-in asks for.
+        """One iteration, in SPEAR's order.
 
         Args:
-            batch: is changed: rewards, mask and advantages.
+            batch: its rewards, mask and advantages are changed.
             iteration: from 0.
 
         Returns:
             Numbers for the log.
 
         Raises:
-            InvalidParameter: an episode is alone in its group, with nothing to compare it with.
+            InvalidParameter: a group has a single episode.
             NonFinite: a loss is not finite.
         """
         _check_groups(batch)
@@ -96,7 +96,7 @@ class Learner:
         if settings.skip_dead:
             useful = useful & (batch.advantages != 0).any(1)
         rows = useful.nonzero()[:, 0].cpu()
-        full = -(-len(batch) // settings.minibatches)  # episodes of a minibatch if none is left out
+        full = -(-len(batch) // settings.minibatches)  # episodes per minibatch if none is left out
         losses, norms = [], []
         for epoch in range(settings.epochs):
             order = rows[torch.randperm(len(rows), generator=self.generator)]
@@ -128,13 +128,13 @@ class Learner:
         return loss
 
     def _learn_from_old(self, replay: Replay, iteration: int) -> None:
-        """Steps of their own on replayed episodes: the same surrogate, ratios against those who acted then."""
+        """Gradient steps on replayed episodes: the same surrogate, with ratios to the policies that played them."""
         settings, batch = self.settings, replay.batch.to(next(self.policy.parameters()).device)
         order = torch.randperm(len(batch), generator=self.generator)
         for part in order.chunk(settings.minibatches):
             small = batch.rows(part.to(batch.ids.device))
             logp, _ = processes.evaluate_decisions(self.policy, small)
-            # No dual clip here: it bounds the losses of negative advantages, and replay has none.
+            # No dual clip: it bounds the losses of negative advantages, which replay does not have.
             each, clipped = clipped_surrogate(
                 logp, small.old_logp, small.advantages, settings.clip_low, settings.clip_high, None
             )
@@ -164,8 +164,8 @@ class Learner:
         norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.settings.max_grad_norm)
         if not math.isfinite(float(norm)):
             raise NonFinite(
-                f"The loss or its gradient is not finite ({float(loss.detach())}). Try a smaller learning_rate; the "
-                "weights before this step are kept."
+                f"The loss or its gradient is not finite ({float(loss.detach())}). Try a smaller learning_rate. The "
+                "weights are those before this step."
             )
         self.optimizer.step()
         self.steps += 1
@@ -179,11 +179,11 @@ class Learner:
         return settings.learning_rate * factor
 
     def plugin_states(self) -> dict[str, Any]:
-        """What the methods remember, by name."""
+        """The states of the plug-ins by name."""
         return {name: plugin.state() for name, plugin in self.plugins.items()}
 
     def restore_plugins(self, states: Mapping[str, Any]) -> None:
-        """Put back what :meth:`plugin_states` gave."""
+        """Restore what :meth:`plugin_states` returned."""
         for name, plugin in self.plugins.items():
             plugin.restore(states[name])
 
@@ -192,6 +192,6 @@ def _check_groups(batch: Batch) -> None:
     numbers, sizes = batch.group.unique(return_counts=True)
     if int(sizes.min()) < 2:
         raise InvalidParameter(
-            f"Group {int(numbers[sizes.argmin()])} has one episode: advantages compare the episodes of a group, so one "
-            "alone teaches nothing. Play at least two episodes of each task."
+            f"Group {int(numbers[sizes.argmin()])} has one episode. Advantages compare the episodes of a group: play "
+            "at least two episodes of each task."
         )

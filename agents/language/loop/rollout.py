@@ -1,4 +1,4 @@
-"""Episodes in groups: worlds that begin alike are played side by side, and what was read and said is kept as tokens."""
+"""Rollouts: groups of episodes played in parallel and kept as tokens."""
 
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
@@ -18,11 +18,11 @@ class Rollout:
     """Plays episodes of a text environment with a policy.
 
     Args:
-        env: a batch of text worlds that takes one seed a world in ``reset``, and starts ended worlds again by itself.
-        policy: who acts.
-        group_size: how many worlds begin alike; the number of worlds is a multiple of it.
-        choosing: choose among ``info["admissible_commands"]``; otherwise write commands freely.
-        limit: the most tokens of a written command, its closing token included.
+        env: a batch of text environments that takes a list of seeds in ``reset`` and resets automatically.
+        policy: the policy that acts.
+        group_size: number of environments with the same seed; the number of environments is a multiple of it.
+        choosing: choose from ``info["admissible_commands"]`` instead of writing commands.
+        limit: the most tokens of a written command, including the closing token.
         stop_at_void: whether a turn without any command ends the episode (SimpleTIR).
 
     Raises:
@@ -34,34 +34,34 @@ class Rollout:
     ) -> None:
         if env.num_envs % group_size:
             raise InvalidParameter(
-                f"{env.num_envs} worlds are no whole number of groups of {group_size}: choose a multiple of it "
+                f"{env.num_envs} worlds cannot be divided into groups of {group_size}: choose a multiple of it "
                 "(--num-envs)."
             )
         mode = AutoresetMode(env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP))
         if mode is AutoresetMode.DISABLED:
-            raise InvalidParameter("The worlds must start again by themselves: take AutoresetMode.SAME_STEP.")
+            raise InvalidParameter("The environment must reset automatically: use AutoresetMode.SAME_STEP.")
         self.env, self.policy, self.group_size = env, policy, group_size
         self.choosing, self.limit, self.stop_at_void = choosing, limit, stop_at_void
 
     def play(
         self, seeds: Sequence[int], sampler: Sampler, first_group: int = 0, on_step: Callable[[int], bool] | None = None
     ) -> list[Episode]:
-        """One episode in every world; world i belongs to group i // group_size.
+        """Play one episode in every environment; environment i belongs to group i // group_size.
 
         Args:
-            seeds: one a group, of its task.
-            sampler: draws what is said.
+            seeds: the seed of each group's task.
+            sampler: draws commands or tokens.
             first_group: number of the first group.
-            on_step: told after each step of the batch how many episodes took part; False stops everything.
+            on_step: called after each step with the number of episodes that took part; False stops the rollout.
 
         Returns:
-            The episodes in order of worlds; none if ``on_step`` said stop.
+            The episodes in order of environments; an empty list if ``on_step`` returned False.
 
         Raises:
-            InvalidParameter: worlds with equal seeds began differently, there are no commands to choose from, or a
-                first observation is longer than the context.
-            NonFinite: a reward, or what the policy makes of the texts, is not finite.
-            SpaceMismatch: an observation is no string.
+            InvalidParameter: environments with equal seeds started differently, there are no commands to choose from,
+                or a first observation is longer than the context.
+            NonFinite: a reward or the policy's output is not finite.
+            SpaceMismatch: an observation is not a string.
         """
         count = self.env.num_envs
         each: Any = [seed for seed in seeds for _ in range(self.group_size)]
@@ -69,37 +69,37 @@ class Rollout:
         infos = split_infos(batched, count)
         self._check_groups(texts, infos)
         session = self.policy.session(count)
-        lanes = []
+        episodes = []
         for number in range(count):
             group = number // self.group_size
-            lanes.append(_Lane(number, Episode(first_group + group, seeds[group]), self.policy, session))
-            lanes[-1].see(texts[number], infos[number])
-        active, turn = lanes, 0
-        while active := [lane for lane in active if not self._full(lane)]:
-            commands = [""] * count  # worlds whose episode is over get an empty command, and play on unseen
-            for lane, decision, options in self._decide(active, session, sampler):
-                commands[lane.number] = lane.say(decision, options)
+            episodes.append(_RunningEpisode(number, Episode(first_group + group, seeds[group]), self.policy, session))
+            episodes[-1].see(texts[number], infos[number])
+        active, turn = episodes, 0
+        while active := [running for running in active if not self._full(running)]:
+            commands = [""] * count  # after its episode an environment gets empty commands, unseen by the agent
+            for running, decision, options in self._decide(active, session, sampler):
+                commands[running.number] = running.say(decision, options)
             texts, rewards, terminated, truncated, batched = self.env.step(tuple(commands))
             turn += 1
             require_finite("a reward of the environment", rewards, f"in turn {turn} (entry: the world's number)")
             infos = split_infos(batched, count)
-            for lane in active:
-                number = lane.number
+            for running in active:
+                number = running.number
                 over = bool(terminated[number] or truncated[number])
                 info = infos[number].get("final_info", infos[number]) if over else infos[number]
-                lane.take(float(rewards[number]), info, bool(terminated[number]), bool(truncated[number]))
+                running.take(float(rewards[number]), info, bool(terminated[number]), bool(truncated[number]))
                 if not over and self.stop_at_void and info.get("problem") in VOID:
-                    lane.episode.ended = "stopped"
-                if not lane.episode.ended:
-                    lane.see(texts[number], info)
+                    running.episode.ended = "stopped"
+                if not running.episode.ended:
+                    running.see(texts[number], info)
             if on_step is not None and not on_step(len(active)):
                 return []
-            active = [lane for lane in active if not lane.episode.ended]
-        _number_anchors(lanes, self.group_size)
-        return [lane.episode for lane in lanes]
+            active = [running for running in active if not running.episode.ended]
+        _number_anchors(episodes, self.group_size)
+        return [running.episode for running in episodes]
 
     def _check_groups(self, texts: Sequence[str], infos: Sequence[dict[str, Any]]) -> None:
-        """A world that ignores its seed would give every group different tasks, and training would go on as if not."""
+        """Refuse environments that ignore their seed: episodes of a group would then have different tasks."""
         for number, text in enumerate(texts):
             first = number - number % self.group_size
             if text != texts[first] or infos[number].get("anchor") != infos[first].get("anchor"):
@@ -108,33 +108,33 @@ class Rollout:
                     "environment whose reset(seed=...) fixes the task."
                 )
 
-    def _full(self, lane: "_Lane") -> bool:
-        """Whether a command may not fit into the context any more; the episode then ends with its last command."""
-        need = max(map(len, lane.options())) + 1 if self.choosing else self.limit
-        if len(lane.episode.ids) + need <= self.policy.context:
+    def _full(self, running: "_RunningEpisode") -> bool:
+        """Whether the context may be too short for another command; the episode then ends with its last command."""
+        need = max(map(len, running.options())) + 1 if self.choosing else self.limit
+        if len(running.episode.ids) + need <= self.policy.context:
             return False
-        if not lane.episode.turns:
+        if not running.episode.turns:
             raise InvalidParameter(
-                f"The first observation has {len(lane.episode.ids)} tokens, and the context {self.policy.context}: "
+                f"The first observation has {len(running.episode.ids)} tokens, and the context {self.policy.context}: "
                 "choose a larger context."
             )
-        lane.end_overlong()
+        running.end_overlong()
         return True
 
     def _decide(
-        self, active: "list[_Lane]", session: Session, sampler: Sampler
-    ) -> "list[tuple[_Lane, Decision, list[list[int]] | None]]":
-        numbers = [lane.number for lane in active]
+        self, active: "list[_RunningEpisode]", session: Session, sampler: Sampler
+    ) -> "list[tuple[_RunningEpisode, Decision, list[list[int]] | None]]":
+        numbers = [running.number for running in active]
         if not self.choosing:
             decisions = session.generate(numbers, self.limit, sampler)
-            return [(lane, decision, None) for lane, decision in zip(active, decisions, strict=True)]
-        options = [lane.options() for lane in active]
+            return [(running, decision, None) for running, decision in zip(active, decisions, strict=True)]
+        options = [running.options() for running in active]
         decisions = session.choose(numbers, options, sampler)
         return list(zip(active, decisions, options, strict=True))
 
 
-class _Lane:
-    """One world's episode as it is played."""
+class _RunningEpisode:
+    """The episode of one environment while it is played."""
 
     def __init__(self, number: int, episode: Episode, policy: Policy, session: Session) -> None:
         self.number, self.episode, self.policy, self.session = number, episode, policy, session
@@ -142,7 +142,7 @@ class _Lane:
         self.anchors: list[Hashable] = []
 
     def see(self, text: str, info: dict[str, Any]) -> None:
-        """An observation, after which a command is due."""
+        """Add an observation, which a command will follow."""
         if not isinstance(text, str):
             raise SpaceMismatch(f"An observation is a string, not {text!r} (world {self.number}).")
         first = not self.episode.turns
@@ -154,7 +154,7 @@ class _Lane:
         """The admissible commands' tokens.
 
         Raises:
-            InvalidParameter: the environment lists none, or what is no command.
+            InvalidParameter: the environment lists none, or an empty one.
         """
         commands = self.info.get("admissible_commands")
         if not commands:
@@ -164,7 +164,7 @@ class _Lane:
         return self.policy.encoded(commands)
 
     def say(self, decision: Decision, options: list[list[int]] | None) -> str:
-        """Keep what was decided; the command for the environment."""
+        """Record a decision; returns the command for the environment."""
         first = len(self.episode.ids)
         self.episode.ids += decision.ids
         self.episode.sampled += [True] * len(decision.ids)
@@ -172,7 +172,7 @@ class _Lane:
         if options is None:
             positions = list(range(first, first + len(decision.ids)))
             command = self.policy.decode(spoken)
-            if spoken is decision.ids:  # cut off: the next observation begins behind a closing mark all the same
+            if spoken is decision.ids:  # cut off: the next observation still follows a closing token
                 self._put([self.policy.closing], own=False)
         else:
             positions = [first]
@@ -182,14 +182,14 @@ class _Lane:
         return command
 
     def take(self, reward: float, info: dict[str, Any], terminated: bool, truncated: bool) -> None:
-        """What the environment answered to the command."""
+        """Record the outcome of the command."""
         turn, episode = self.episode.turns[-1], self.episode
         turn.reward, turn.valid, turn.problem = reward, bool(info.get("valid", True)), info.get("problem")
         episode.won = bool(info.get("won", terminated and reward > 0))
         episode.ended = "terminated" if terminated else "truncated" if truncated else ""
 
     def end_overlong(self) -> None:
-        """Forget the observation to which there is no room for an answer."""
+        """Drop the last observation, for whose command there is no room."""
         last = self.episode.turns[-1].positions[-1] + 1
         end = self.episode.ids.index(self.policy.closing, last - 1) + 1
         del self.episode.ids[end:], self.episode.sampled[end:]
@@ -201,10 +201,10 @@ class _Lane:
         self.episode.sampled += [own] * len(ids)
 
 
-def _number_anchors(lanes: Sequence[_Lane], group_size: int) -> None:
+def _number_anchors(episodes: Sequence[_RunningEpisode], group_size: int) -> None:
     """Give equal states of one group equal numbers, in order of appearance (hashes differ from process to process)."""
-    for first in range(0, len(lanes), group_size):
+    for first in range(0, len(episodes), group_size):
         known: dict[Hashable, int] = {}
-        for lane in lanes[first : first + group_size]:
-            for turn, anchor in zip(lane.episode.turns, lane.anchors, strict=False):
+        for running in episodes[first : first + group_size]:
+            for turn, anchor in zip(running.episode.turns, running.anchors, strict=False):
                 turn.anchor = known.setdefault(anchor, len(known))

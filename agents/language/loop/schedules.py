@@ -1,4 +1,4 @@
-"""What changes over training: numbers as functions of the iteration, without memory, so that nothing needs saving."""
+"""Schedules as functions of the iteration. They have no state to save."""
 
 import math
 
@@ -6,22 +6,22 @@ __all__ = ["fade_in", "fade_out", "learning_rate_factor"]
 
 
 def fade_out(iteration: int, length: int) -> float:
-    """(1 + cos(pi t / T)) / 2 for t <= T, then 0: from 1 down to 0. SPEAR's tool-use bonus."""
+    """(1 + cos(pi t / T)) / 2 for t <= T, then 0, as for SPEAR's bonus."""
     return 0.0 if iteration > length else (1 + math.cos(math.pi * iteration / length)) / 2
 
 
 def fade_in(iteration: int, length: int) -> float:
-    """(1 - cos(pi t / T)) / 2 for t <= T, then 1: from 0 up to 1. SPEAR's self-imitation."""
+    """(1 - cos(pi t / T)) / 2 for t <= T, then 1, as for SPEAR's replay."""
     return 1.0 if iteration > length else (1 - math.cos(math.pi * iteration / length)) / 2
 
 
 def learning_rate_factor(iteration: int, warmup: int, decay: int, final: float) -> float:
-    """What the learning rate is multiplied by.
+    """The factor of the learning rate.
 
     Args:
         iteration: from 0.
-        warmup: iterations over which it rises linearly; 0: none.
-        decay: iterations after which it has fallen to ``final`` along a cosine; 0: it stays.
+        warmup: iterations of linear rise; 0: none.
+        decay: iteration at which a cosine reaches ``final``; 0: constant.
         final: the factor at the end.
     """
     if iteration < warmup:

@@ -1,4 +1,4 @@
-"""The clipped surrogate loss of each decision, and how the losses of many become one number."""
+"""The clipped surrogate loss of decisions and its aggregation."""
 
 from typing import Literal
 
@@ -17,11 +17,11 @@ def clipped_surrogate(
 
     Args:
         logp, old_logp, advantages: [B, U].
-        low, high: how far the ratio may fall and rise.
-        dual: where A < 0 the loss is at most -dual A (dual clip, Ye et al., arXiv 1912.09729); None: no bound.
+        low, high: clip range of the ratio below and above 1.
+        dual: for A < 0 the loss is at most -dual A (dual clip, Ye et al., arXiv 1912.09729); None: no bound.
 
     Returns:
-        The loss of each decision, and where clipping has taken its gradient away; both [B, U].
+        The loss of each decision, and which decisions have no gradient because of clipping; both [B, U].
     """
     ratio = (logp - old_logp).clamp(-20, 20).exp()
     plain, cut = -ratio * advantages, -ratio.clamp(1 - low, 1 + high) * advantages
@@ -41,17 +41,16 @@ def covariances(logp: Tensor, advantages: Tensor, mask: Tensor) -> Tensor:
 
 
 def aggregate(loss: Tensor, mask: Tensor, how: Aggregation, length: int, episodes: int | None = None) -> Tensor:
-    """One number from losses [B, U].
+    """The loss of a minibatch from losses [B, U].
 
     Args:
         loss: of each decision.
         mask: bool [B, U], which of them count.
-        how: "decisions": their mean, so that long episodes weigh more. "episodes": the mean of episodes' means (GRPO).
-            "fixed": each episode's sum divided by ``length``, mean over episodes, so that a decision weighs the same in
-            long and short ones (Dr.GRPO).
-        length: of "fixed".
-        episodes: of "fixed": by how many to divide; None: B. Where episodes with nothing to learn from were left out
-            it is how many there were with them, so that those that remain do not weigh more.
+        how: "decisions": the mean over decisions. "episodes": the mean of the episodes' means (GRPO). "fixed": the mean
+            over episodes of each episode's sum divided by ``length`` (Dr.GRPO).
+        length: divisor of "fixed".
+        episodes: number of episodes that "fixed" divides by; None: B. If episodes without signal were left out of the
+            minibatch, this is the number with them, so that the others do not weigh more.
     """
     counted = torch.where(mask, loss, 0.0)
     if how == "decisions":

@@ -1,4 +1,4 @@
-"""What a rollout leaves behind: tokens as they were read and sampled, kept once and never made from text again."""
+"""The data of a rollout: tokens as they were read and sampled, never encoded again from text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -10,25 +10,24 @@ from torch import Tensor
 
 __all__ = ["VOID", "Batch", "Episode", "Turn", "collate"]
 
-# What ``info["problem"]`` says of a turn in which there was no command at all, possible or not.
+# Values of ``info["problem"]`` for a turn without any command, valid or not.
 VOID = ("empty", "overlong", "unparsable")
 
 
 @dataclass
 class Turn:
-    """One turn: an observation was read, a command was given.
+    """One turn: an observation and the command that followed.
 
     Attributes:
         anchor: a number that is equal for equal states within a group of episodes.
-        positions: of a decision each: the place in the episode's tokens of the token that was sampled; for a chosen
-            command the place of its first token.
-        logps, entropies: of each decision, under the policy that made it (in nats).
-        choices: the tokens of the commands that there were to choose from; None for free generation.
-        choice: which of them was chosen.
-        command: as the environment got it.
-        reward: what it brought.
-        valid: whether the environment could carry it out.
-        problem: why not, in the environment's word; None where it could.
+        positions: index in the episode's tokens of each sampled token; of a chosen command, of its first token.
+        logps, entropies: of each decision under the policy that made it, in nats.
+        choices: the tokens of the commands to choose from; None for written commands.
+        choice: index of the chosen one.
+        command: the text passed to the environment.
+        reward: the reward of the turn.
+        valid: whether the environment could carry out the command.
+        problem: why not, in the environment's words; None if it could.
     """
 
     anchor: int
@@ -45,16 +44,16 @@ class Turn:
 
 @dataclass
 class Episode:
-    """One episode, as a single sequence of tokens.
+    """One episode as a single sequence of tokens.
 
     Attributes:
-        group: which task of the iteration it plays; the episodes of a group began in the same state.
-        seed: of that task.
+        group: number of its task in the iteration; the episodes of a group start in the same state.
+        seed: seed of the task.
         ids: all tokens, read and sampled.
-        sampled: for each token whether the policy put it there.
-        turns: in order.
-        won: whether the task was done.
-        ended: "terminated", "truncated" by the environment, "overlong" (the context was full), "stopped" by a filter.
+        sampled: whether each token was sampled by the policy.
+        turns: the turns in order.
+        won: whether the task was completed.
+        ended: "terminated" or "truncated" by the environment, "overlong" (the context is full), "stopped" by a filter.
     """
 
     group: int
@@ -68,30 +67,30 @@ class Episode:
 
 @dataclass
 class Batch:
-    """Episodes side by side: B episodes, L tokens, T turns, U decisions (sampled tokens, or chosen commands).
+    """A batch of episodes: B episodes, L tokens, T turns, U decisions (sampled tokens, or chosen commands).
 
-    Rows are padded at their ends; masks and counts say what is real.
+    Rows are padded at their ends; masks and counts tell what is padding.
 
     Attributes:
         ids: int64 [B, L].
         lengths: int64 [B], tokens.
-        sampled: bool [B, L], tokens that the policy put there.
-        at: int64 [B, U], the place of the token from whose state the decision was made.
-        targets: int64 [B, U], the token that was sampled, or the number of the command that was chosen.
-        choices: int64 [B, U, C, W] tokens of the commands there were, -1 where there is none; None: free generation.
+        sampled: bool [B, L], tokens sampled by the policy.
+        at: int64 [B, U], index of the token from whose state the decision was made; -1 is padding.
+        targets: int64 [B, U], the sampled token, or the index of the chosen command.
+        choices: int64 [B, U, C, W], tokens of the admissible commands, padded with -1; None for written commands.
         turn: int64 [B, U], the turn (which is the environment's step) of each decision.
-        mask: bool [B, U], decisions that are there and are to be learned from.
+        mask: bool [B, U], decisions to learn from.
         old_logp, old_entropy: float32 [B, U], under the policy that acted.
         rewards: float32 [B, T].
-        anchors: int64 [B, T], -1 behind the last turn.
+        anchors: int64 [B, T], -1 after the last turn.
         valid: bool [B, T].
         turns: int64 [B].
         group: int64 [B].
         won: bool [B].
-        whole: bool [B], whether the episode ended by itself or by the environment's turn limit.
-        void: bool [B], whether a turn held nothing that could be read as a command.
-        repeated: int64 [B], how often the episode's most frequent 20-gram of sampled tokens occurs.
-        advantages: float32 [B, U], filled in by the learner.
+        whole: bool [B], whether the environment ended the episode.
+        void: bool [B], whether a turn had no command at all.
+        repeated: int64 [B], count of the most frequent 20-gram of sampled tokens.
+        advantages: float32 [B, U], set by the learner.
     """
 
     ids: Tensor
@@ -119,12 +118,12 @@ class Batch:
         return len(self.ids)
 
     def rows(self, index: Tensor) -> "Batch":
-        """Some episodes, with the padding that they need."""
+        """The episodes at ``index``, with no more padding than they need."""
         picked = {name: None if value is None else value[index] for name, value in self._parts()}
         return Batch(**picked).trimmed()  # type: ignore[arg-type]
 
     def trimmed(self) -> "Batch":
-        """Without columns that are padding in every row."""
+        """The batch without columns that are padding in every row."""
         tokens, turns = int(self.lengths.max()), int(self.turns.max())
         there = self.at >= 0
         decisions = int(there.sum(1).max())
@@ -137,7 +136,7 @@ class Batch:
         return Batch(**parts)  # type: ignore[arg-type]
 
     def to(self, device: torch.device | str) -> "Batch":
-        """On another device."""
+        """A copy on another device."""
         return Batch(**{name: None if value is None else value.to(device) for name, value in self._parts()})  # type: ignore[arg-type]
 
     def returns(self) -> Tensor:
@@ -154,7 +153,7 @@ class Batch:
         return values[:, None].expand_as(self.turn) if values.dim() == 1 else values.gather(1, self.turn)
 
     def turn_means(self, values: Tensor) -> Tensor:
-        """[B, T]: the mean over each turn's decisions of ``values`` [B, U]; 0 where a turn has none."""
+        """[B, T]: the mean of ``values`` [B, U] over each turn's decisions; 0 for turns without any."""
         there = (self.at >= 0).to(values.dtype)
         shape = self.rewards.shape
         sums = torch.zeros(shape, device=values.device).scatter_add_(1, self.turn, values * there)
@@ -162,12 +161,12 @@ class Batch:
         return sums / counts.clamp(min=1)
 
     def state(self) -> dict[str, Any]:
-        """As arrays by name, for checkpoints."""
+        """Arrays by name, for checkpoints."""
         return {name: None if value is None else value.cpu().numpy() for name, value in self._parts()}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Batch":
-        """What :meth:`state` gave."""
+        """The batch whose :meth:`state` this is."""
         arrays = {name: None if value is None else np.array(value) for name, value in state.items()}
         parts: dict[str, Any] = {
             name: None if value is None else torch.as_tensor(value) for name, value in arrays.items()
@@ -203,11 +202,11 @@ def _padded(values: Sequence[Tensor], fill: int) -> Tensor:
 
 
 def collate(episodes: Sequence[Episode], choosing: bool) -> Batch:
-    """Episodes as one batch.
+    """Join episodes into a batch.
 
     Args:
         episodes: of any lengths; at least one.
-        choosing: whether commands were chosen from lists; otherwise their tokens were sampled one by one.
+        choosing: whether commands were chosen from lists instead of written token by token.
     """
     count = len(episodes)
     tokens = max(len(episode.ids) for episode in episodes)
@@ -262,7 +261,7 @@ def collate(episodes: Sequence[Episode], choosing: bool) -> Batch:
 
 
 def _most_repeated(episode: Episode, length: int = 20) -> int:
-    """How often the most frequent run of ``length`` sampled tokens occurs; for Dr.BoT's filter."""
+    """Count of the most frequent run of ``length`` sampled tokens, for Dr.BoT's filter."""
     written = [number for number, own in zip(episode.ids, episode.sampled, strict=True) if own]
     runs: dict[tuple[int, ...], int] = {}
     for start in range(len(written) - length + 1):

@@ -1,4 +1,4 @@
-"""Episodes of a pretrained policy in play: a cache of keys and values that grows with them."""
+"""Running episodes of a pretrained policy, with a growing cache of keys and values."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -14,13 +14,13 @@ __all__ = ["PretrainedSession", "additive"]
 
 
 def additive(visible: Tensor) -> Tensor:
-    """float32 [B, 1, Q, K], to be added to attention's logits, from bool [B, Q, K]."""
+    """An additive attention mask, float32 [B, 1, Q, K], from bool [B, Q, K]."""
     hidden = torch.zeros(visible.shape, device=visible.device).masked_fill_(~visible, torch.finfo(torch.float32).min)
     return hidden[:, None]
 
 
 class CachingPolicy(Protocol):
-    """What a session needs of its policy.
+    """What a session needs from its policy.
 
     Attributes:
         model: a Hugging Face causal language model.
@@ -41,82 +41,82 @@ class CachingPolicy(Protocol):
 
 
 class PretrainedSession(Session):
-    """Episodes of a pretrained policy, all lanes in one batch.
+    """Running episodes of a pretrained policy, all in one batch.
 
-    The cache only ever grows at its end: a lane that has less to read than others gets slots that nobody sees, and
-    counts its positions itself. What all lanes begin with is read once. Lanes that are no longer asked for leave the
-    batch; if one of them comes back, all read their episodes anew.
+    The cache grows only at its end: an episode with fewer new tokens than others gets masked slots and its own position
+    numbers. A common beginning is read once. Episodes that are no longer asked for leave the batch; if one of them
+    returns, all episodes are read again.
 
     Args:
-        policy: whose model it is.
-        lanes: how many episodes.
+        policy: the policy.
+        count: number of episodes.
     """
 
-    def __init__(self, policy: CachingPolicy, lanes: int) -> None:
+    def __init__(self, policy: CachingPolicy, count: int) -> None:
         self.policy = policy
-        self.cached: list[list[int]] = [[] for _ in range(lanes)]  # tokens of which there are keys and values
-        self.waiting: list[list[int]] = [[] for _ in range(lanes)]
+        self.cached: list[list[int]] = [[] for _ in range(count)]  # tokens whose keys and values are in the cache
+        self.waiting: list[list[int]] = [[] for _ in range(count)]  # tokens still to be read
         self._empty()
 
     def _empty(self) -> None:
-        self.rows: list[int] = []  # the lanes in the cache
+        self.rows: list[int] = []  # the episodes in the cache
         self.cache: Any = None
         self.real = torch.zeros(0, 0, dtype=torch.bool, device=self.policy.model.device)  # [rows, slots]
 
-    def read(self, lane: int, ids: Sequence[int]) -> None:
-        """Tokens are read together with the next command's first step."""
-        self.waiting[lane].extend(ids)
+    def read(self, episode: int, ids: Sequence[int]) -> None:
+        """Add tokens to an episode; they are read with the first token of the next command."""
+        self.waiting[episode].extend(ids)
 
     @torch.no_grad()
-    def generate(self, lanes: Sequence[int], limit: int, sampler: Sampler) -> list[Decision]:
-        """Sample commands, all lanes together, one token a step."""
+    def generate(self, episodes: Sequence[int], limit: int, sampler: Sampler) -> list[Decision]:
+        """Sample commands, one token per step for all episodes."""
         policy = self.policy
-        said = {lane: Decision([], [], []) for lane in lanes}
-        states, _ = self._advance(lanes)
+        said = {episode: Decision([], [], []) for episode in episodes}
+        states, _ = self._advance(episodes)
         for step in range(limit):
             tokens, logps, entropies = sampler.draw(policy.head(states) / policy.temperature)
-            for lane, token, logp, entropy in zip(lanes, tokens, logps, entropies, strict=True):
-                decision = said[lane]
+            for episode, token, logp, entropy in zip(episodes, tokens, logps, entropies, strict=True):
+                decision = said[episode]
                 if policy.closing not in decision.ids[-1:]:
                     decision.ids.append(token)
                     decision.logps.append(logp)
                     decision.entropies.append(entropy)
-                    self.waiting[lane].append(token)
-            going = [policy.closing not in said[lane].ids[-1:] for lane in lanes]
+                    self.waiting[episode].append(token)
+            going = [policy.closing not in said[episode].ids[-1:] for episode in episodes]
             if step + 1 == limit or not any(going):
                 break
-            states, _ = self._advance(lanes, going)
+            states, _ = self._advance(episodes, going)
         return list(said.values())
 
     @torch.no_grad()
     def choose(
-        self, lanes: Sequence[int], options: Sequence[Sequence[Sequence[int]]], sampler: Sampler
+        self, episodes: Sequence[int], options: Sequence[Sequence[Sequence[int]]], sampler: Sampler
     ) -> list[Decision]:
-        """Score all commands of all lanes in the step that reads the last observation."""
+        """Score all commands of all episodes in the pass that reads the last observation."""
         policy = self.policy
         forest = Forest([[commands] for commands in options], policy.closing, policy.model.device)
-        states, nodes = self._advance(lanes, forest=forest)
+        states, nodes = self._advance(episodes, forest=forest)
         scores = forest.scores(policy.head, states[:, None], nodes, policy.options.score == "mean")[:, 0]
         chosen, logps, entropies = sampler.draw(scores / policy.temperature)
         decisions = []
-        for lane, mine, choice, logp, entropy in zip(lanes, options, chosen, logps, entropies, strict=True):
+        for episode, mine, choice, logp, entropy in zip(episodes, options, chosen, logps, entropies, strict=True):
             ids = [*mine[choice], policy.closing]
-            self.waiting[lane].extend(ids)
+            self.waiting[episode].extend(ids)
             decisions.append(Decision(ids, [logp], [entropy], choice))
         return decisions
 
     def _advance(
-        self, lanes: Sequence[int], going: Sequence[bool] | None = None, forest: Forest | None = None
+        self, episodes: Sequence[int], going: Sequence[bool] | None = None, forest: Forest | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Read what waits, except in lanes that are not ``going``, and look at a forest of commands behind it.
+        """Read the waiting tokens, except of episodes that are not ``going``, followed by a forest of commands.
 
         Returns:
-            The states of each lane's last token [n, D], and those of the forest's nodes [n, Q, D], which leave no
-            trace in the cache.
+            The states of each episode's last token [n, D], and those of the forest's nodes [n, Q, D], which are not
+            kept in the cache.
         """
-        self._select(lanes)
+        self._select(episodes)
         device = self.real.device
-        parts = [self.waiting[lane] if going is None or going[row] else [] for row, lane in enumerate(lanes)]
+        parts = [self.waiting[episode] if going is None or going[row] else [] for row, episode in enumerate(episodes)]
         counts = torch.tensor([len(part) for part in parts], device=device)
         wide = int(counts.max())
         fed = torch.tensor([[*part, *[0] * (wide - len(part))] for part in parts], device=device)
@@ -135,15 +135,15 @@ class PretrainedSession(Session):
                                  torch.cat([below, forest.ancestry], 2)], 1)  # fmt: skip
         states = self._forward(fed, positions, visible, wide)
         self.real = torch.cat([self.real, there], 1)
-        for lane, part in zip(lanes, parts, strict=True):
-            self.cached[lane] += part
+        for episode, part in zip(episodes, parts, strict=True):
+            self.cached[episode] += part
             if part:
-                self.waiting[lane] = []
+                self.waiting[episode] = []
         last = (counts - 1).clamp(min=0)
-        return states[torch.arange(len(lanes), device=device), last], states[:, wide:]
+        return states[torch.arange(len(episodes), device=device), last], states[:, wide:]
 
     def _forward(self, fed: Tensor, positions: Tensor, visible: Tensor, kept: int) -> Tensor:
-        """States [n, W, D]; the first ``kept`` of the fed tokens stay in the cache."""
+        """States [n, W, D] of the fed tokens, of which the first ``kept`` stay in the cache."""
         slots = self.real.shape[1] + kept
         out = self.policy.model.base_model(
             input_ids=fed, position_ids=positions, attention_mask=additive(visible),
@@ -156,28 +156,28 @@ class PretrainedSession(Session):
         states: Tensor = out.last_hidden_state
         return states
 
-    def _select(self, lanes: Sequence[int]) -> None:
-        """Make the cache that of these lanes, in this order."""
-        if list(lanes) == self.rows:
+    def _select(self, episodes: Sequence[int]) -> None:
+        """Let the cache hold these episodes, in this order."""
+        if list(episodes) == self.rows:
             return
-        if set(lanes) <= set(self.rows):
-            index = torch.tensor([self.rows.index(lane) for lane in lanes], device=self.real.device)
+        if set(episodes) <= set(self.rows):
+            index = torch.tensor([self.rows.index(episode) for episode in episodes], device=self.real.device)
             self.cache.batch_select_indices(index)
-            self.real, self.rows = self.real[index], list(lanes)
+            self.real, self.rows = self.real[index], list(episodes)
             return
         self._empty()
-        for lane, cached in enumerate(self.cached):
-            self.waiting[lane] = [*cached, *self.waiting[lane]]
-            self.cached[lane] = []
-        self.rows = list(lanes)
-        self.real = torch.zeros(len(lanes), 0, dtype=torch.bool, device=self.real.device)
-        self._read_common(lanes)
+        for episode, cached in enumerate(self.cached):
+            self.waiting[episode] = [*cached, *self.waiting[episode]]
+            self.cached[episode] = []
+        self.rows = list(episodes)
+        self.real = torch.zeros(len(episodes), 0, dtype=torch.bool, device=self.real.device)
+        self._read_common(episodes)
 
-    def _read_common(self, lanes: Sequence[int]) -> None:
-        """What all lanes begin with, such as a chat's system message, is read by one and given to all."""
-        first, *others = (self.waiting[lane] for lane in lanes)
+    def _read_common(self, episodes: Sequence[int]) -> None:
+        """Read the common beginning of all episodes, such as a chat's system message, once and copy it to all."""
+        first, *others = (self.waiting[episode] for episode in episodes)
         common = 0
-        limit = min(len(self.waiting[lane]) for lane in lanes) - 1  # every lane needs a token of its own to go on from
+        limit = min(len(self.waiting[episode]) for episode in episodes) - 1  # each episode keeps a token to go on from
         while common < limit and all(other[common] == first[common] for other in others):
             common += 1
         if not others or not common:
@@ -188,7 +188,7 @@ class PretrainedSession(Session):
         self._forward(
             torch.tensor([first[:common]], device=device), places, (places <= places[0][:, None])[None], common
         )
-        self.cache.batch_repeat_interleave(len(lanes))
-        self.real = torch.ones(len(lanes), common, dtype=torch.bool, device=device)
-        for lane in lanes:
-            self.cached[lane], self.waiting[lane] = self.waiting[lane][:common], self.waiting[lane][common:]
+        self.cache.batch_repeat_interleave(len(episodes))
+        self.real = torch.ones(len(episodes), common, dtype=torch.bool, device=device)
+        for episode in episodes:
+            self.cached[episode], self.waiting[episode] = self.waiting[episode][:common], self.waiting[episode][common:]

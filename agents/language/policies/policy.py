@@ -1,4 +1,4 @@
-"""What a policy offers to the core, whichever model is behind it: token ids in, token ids out."""
+"""The interface of a policy: token ids in, token ids out."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ IMPOSSIBLE = -1e9
 
 @dataclass
 class Decision:
-    """What a policy did in one turn.
+    """The decisions of one turn.
 
     Attributes:
         ids: the tokens that it put down.
@@ -34,7 +34,7 @@ class Decision:
 
 
 class Sampler:
-    """Draws from logits with a generator of its own.
+    """Draws from logits with its own generator.
 
     Args:
         generator: on the CPU, so that a run draws the same on every device.
@@ -70,28 +70,28 @@ def judged(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Session(ABC):
-    """Episodes in play: what each lane has read and said. Made by :meth:`Policy.session`."""
+    """Running episodes, by number: what each has read and said. Made by :meth:`Policy.session`."""
 
     @abstractmethod
-    def read(self, lane: int, ids: Sequence[int]) -> None:
-        """Tokens that a lane gets to see before it acts next."""
+    def read(self, episode: int, ids: Sequence[int]) -> None:
+        """Add tokens for an episode to read before its next command."""
 
     @abstractmethod
-    def generate(self, lanes: Sequence[int], limit: int, sampler: Sampler) -> list[Decision]:
-        """Sample a command for each lane, token by token, up to the closing token or ``limit`` tokens.
+    def generate(self, episodes: Sequence[int], limit: int, sampler: Sampler) -> list[Decision]:
+        """Sample a command for each episode, token by token, up to the closing token or ``limit`` tokens.
 
-        What is sampled is part of what the lane has seen.
+        The sampled tokens are added to the episode.
         """
 
     @abstractmethod
     def choose(
-        self, lanes: Sequence[int], options: Sequence[Sequence[Sequence[int]]], sampler: Sampler
+        self, episodes: Sequence[int], options: Sequence[Sequence[Sequence[int]]], sampler: Sampler
     ) -> list[Decision]:
-        """Choose one of each lane's commands, given as tokens, none of them empty. What is chosen is then seen."""
+        """Choose one of each episode's commands, given as non-empty tokens. It is added to the episode."""
 
 
 class Policy(nn.Module, ABC):
-    """A model of what to say next, and how texts are its tokens.
+    """A model of the next tokens, and the encoding of texts as tokens.
 
     Attributes:
         opening: tokens before an episode's first observation.
@@ -121,13 +121,13 @@ class Policy(nn.Module, ABC):
         """
         if not isinstance(commands, list | tuple) or not all(isinstance(command, str) for command in commands):
             raise InvalidParameter(f"Commands to choose from are a list of strings, not {commands!r}.")
-        found = [self.encode(command) for command in commands]
-        if not any(found):
+        encoded = [self.encode(command) for command in commands]
+        if not any(encoded):
             raise InvalidParameter(f"None of the commands to choose from has a word: {commands!r}.")
-        return found
+        return encoded
 
     def observed(self, observation: str, commands: Sequence[str] | None, first: bool) -> list[int]:
-        """What an observation adds to an episode's tokens, up to where its command is due.
+        """The tokens that an observation adds to an episode, up to the start of the command.
 
         Args:
             observation: the text.
@@ -141,12 +141,12 @@ class Policy(nn.Module, ABC):
         """The text of tokens."""
 
     @abstractmethod
-    def session(self, lanes: int) -> Session:
-        """Begin ``lanes`` episodes side by side."""
+    def session(self, count: int) -> Session:
+        """Start ``count`` episodes."""
 
     @abstractmethod
     def description(self) -> dict[str, Any]:
-        """What the policy is beside settings and weights, as JSON values, for saving."""
+        """What else defines the policy besides settings and weights, as JSON values, for saving."""
 
     @abstractmethod
     def evaluate_decisions(self, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Any Hugging Face causal language model as a policy that writes or chooses commands. Needs the extra ``language``."""
+"""Hugging Face causal language models as policies that write or choose commands. Needs the extra ``language``."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -37,7 +37,7 @@ class Options:
 
 
 class PretrainedPolicy(Policy):
-    """A causal language model that continues a transcript of observations and commands, framed as a chat or plainly.
+    """A causal language model that continues a transcript of observations and commands, as a chat or as plain text.
 
     The transcript is one sequence of tokens: each part is made of tokens once, where it is read or sampled, and never
     again, so no chat template can render it differently later. What the environment says is never read as a special
@@ -70,7 +70,7 @@ class PretrainedPolicy(Policy):
         self.model.eval()
 
     def _freeze(self, trained_layers: int) -> None:
-        """Leave only the last layers and the last norm to learn; 0: everything learns."""
+        """Freeze all but the last ``layers`` layers and the final norm; 0: freeze nothing."""
         if not trained_layers:
             return
         layers = getattr(self.model.base_model, "layers", None)
@@ -83,7 +83,7 @@ class PretrainedPolicy(Policy):
 
     @classmethod
     def read(cls, path: str, options: Options, instructions: str = "") -> Self:
-        """From a folder; nothing is downloaded, and no code that it may hold is run.
+        """Load from a folder. Nothing is downloaded, and no code in the folder is run.
 
         Args:
             path: a folder with a Hugging Face causal language model and a tokenizer.
@@ -131,15 +131,15 @@ class PretrainedPolicy(Policy):
         }
 
     def train(self, mode: bool = True) -> Self:
-        """The model stays as it acts: without dropout."""
+        """Keep the model in evaluation mode, without dropout, so that training and acting agree."""
         return self
 
     def encode(self, text: str) -> list[int]:
-        """The text's tokens, and no special ones, whatever the text says."""
+        """The text's tokens; special tokens in the text are encoded as ordinary text."""
         return list(self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The tokens' text, without what does not belong in a command: special tokens and outer blanks."""
+        """The tokens' text, without special tokens and surrounding blanks."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
 
     def observed(self, observation: str, commands: Sequence[str] | None, first: bool) -> list[int]:
@@ -156,9 +156,9 @@ class PretrainedPolicy(Policy):
             observation = f"{observation} Commands now: {'; '.join(commands)}."
         return super().observed(observation, commands, first)
 
-    def session(self, lanes: int) -> PretrainedSession:
-        """Begin episodes."""
-        return PretrainedSession(self, lanes)
+    def session(self, count: int) -> PretrainedSession:
+        """Start ``count`` episodes."""
+        return PretrainedSession(self, count)
 
     def head(self, states: Tensor) -> Tensor:
         """Logits [..., V] of the next token from last states [..., D]."""
@@ -166,7 +166,7 @@ class PretrainedPolicy(Policy):
         return logits
 
     def evaluate_decisions(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """As :meth:`Policy.evaluate_decisions`; logits are computed where something was decided only.
+        """As :meth:`Policy.evaluate_decisions`; logits are computed at decisions only.
 
         Large batches are worked through in parts, whose activations are computed anew in the backward pass: a third
         more work for memory that does not grow.
@@ -174,13 +174,13 @@ class PretrainedPolicy(Policy):
         parts = list(_parts(batch))
         evaluate = self._evaluate_choices if batch.choices is not None else self._evaluate_tokens
         if len(parts) == 1 or not torch.is_grad_enabled():
-            found = [evaluate(part) for part in parts]
+            outputs = [evaluate(part) for part in parts]
         else:
-            found = [checkpoint(evaluate, part, use_reentrant=False) for part in parts]
+            outputs = [checkpoint(evaluate, part, use_reentrant=False) for part in parts]
         wide = batch.at.shape[1]
         logp, entropy = (
             torch.cat([functional.pad(values, (0, wide - values.shape[1])) for values in column])
-            for column in zip(*found, strict=True)
+            for column in zip(*outputs, strict=True)
         )
         return logp, entropy
 

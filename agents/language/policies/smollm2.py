@@ -54,16 +54,16 @@ def smollm2(options: Options, instructions: str = "") -> PretrainedPolicy:
     load_transformers()
     folder = cache_folder()
     try:
-        found = state_files.read(folder)
+        converted = state_files.read(folder)
     except FileNotFoundError:
-        found = _converted(folder)
+        converted = _converted(folder)
     except CorruptFile as error:
         _log.warning("%s It is made anew.", error)
-        found = _converted(folder)
-    model, tokenizer = model_of(found.values), tokenizer_of(found.values)
-    model.load_state_dict(found.tensors, strict=False)  # the tied output embeddings are not stored twice
+        converted = _converted(folder)
+    model, tokenizer = model_of(converted.values), tokenizer_of(converted.values)
+    model.load_state_dict(converted.tensors, strict=False)  # the tied output embeddings are not stored twice
     model.tie_weights()
-    tokenizer.chat_template = found.values["chat_template"]
+    tokenizer.chat_template = converted.values["chat_template"]
     return PretrainedPolicy(model, tokenizer, frame_of(tokenizer, options.transcript, instructions), options)
 
 

@@ -1,4 +1,4 @@
-"""The policy that learns from scratch: a small transformer over words, which writes commands or chooses among them."""
+"""A small transformer over words, trained from scratch, that writes commands or chooses among them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -55,9 +55,9 @@ class TinyPolicy(Policy):
         """Words with spaces between them."""
         return self.vocabulary.decode(ids)
 
-    def session(self, lanes: int) -> "TinySession":
-        """Begin episodes."""
-        return TinySession(self, lanes)
+    def session(self, count: int) -> "TinySession":
+        """Start ``count`` episodes."""
+        return TinySession(self, count)
 
     def description(self) -> dict[str, Any]:
         """The words."""
@@ -143,10 +143,10 @@ class Chooser(nn.Module):
         key, value = self._split(self.key(states)), self._split(self.value(states))
         places = torch.arange(states.shape[1], device=states.device)
         seen = (places <= at[..., None]).repeat_interleave(many, dim=1)[:, None]  # [B, 1, T * C, L]
-        found = functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
-        found = found.transpose(1, 2).reshape(batch, turns, many, -1)
-        here = states.gather(1, at[..., None].expand(-1, -1, states.shape[-1]))[:, :, None].expand_as(found)
-        logits = self.score(torch.cat([vectors, found, here], -1))[..., 0]
+        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
+        attended = attended.transpose(1, 2).reshape(batch, turns, many, -1)
+        here = states.gather(1, at[..., None].expand(-1, -1, states.shape[-1]))[:, :, None].expand_as(attended)
+        logits = self.score(torch.cat([vectors, attended, here], -1))[..., 0]
         return logits.masked_fill(commands[..., 0] < 0, IMPOSSIBLE)
 
     def _split(self, values: Tensor) -> Tensor:
@@ -154,69 +154,69 @@ class Chooser(nn.Module):
 
 
 class TinySession(Session):
-    """Episodes of a tiny policy, with a cache that grows by doubling."""
+    """Running episodes of a tiny policy, with a cache that grows by doubling."""
 
-    def __init__(self, policy: TinyPolicy, lanes: int) -> None:
+    def __init__(self, policy: TinyPolicy, count: int) -> None:
         self.policy = policy
         self.device = policy.never.device
-        self.waiting: list[list[int]] = [[] for _ in range(lanes)]
-        self.cache = Cache(policy.model, lanes, min(128, policy.context), self.device)
+        self.waiting: list[list[int]] = [[] for _ in range(count)]
+        self.cache = Cache(policy.model, count, min(128, policy.context), self.device)
 
-    def read(self, lane: int, ids: Sequence[int]) -> None:
-        """Tokens are read together with the next command's first step."""
-        self.waiting[lane].extend(ids)
+    def read(self, episode: int, ids: Sequence[int]) -> None:
+        """Add tokens to an episode; they are read with the first token of the next command."""
+        self.waiting[episode].extend(ids)
 
     @torch.no_grad()
-    def generate(self, lanes: Sequence[int], limit: int, sampler: Sampler) -> list[Decision]:
-        """Sample commands, all lanes together, one token a step."""
-        said = {lane: Decision([], [], []) for lane in lanes}
-        active = list(lanes)
+    def generate(self, episodes: Sequence[int], limit: int, sampler: Sampler) -> list[Decision]:
+        """Sample commands, one token per step for all episodes."""
+        said = {episode: Decision([], [], []) for episode in episodes}
+        active = list(episodes)
         for _ in range(limit):
             states = self._advance(active)
             tokens, logps, entropies = sampler.draw(self.policy.token_logits(states) / self.policy.temperature)
-            for lane, token, logp, entropy in zip(active, tokens, logps, entropies, strict=True):
-                decision = said[lane]
+            for episode, token, logp, entropy in zip(active, tokens, logps, entropies, strict=True):
+                decision = said[episode]
                 decision.ids.append(token)
                 decision.logps.append(logp)
                 decision.entropies.append(entropy)
-                self.waiting[lane].append(token)
-            active = [lane for lane in active if said[lane].ids[-1] != END]
+                self.waiting[episode].append(token)
+            active = [episode for episode in active if said[episode].ids[-1] != END]
             if not active:
                 break
         return list(said.values())
 
     @torch.no_grad()
     def choose(
-        self, lanes: Sequence[int], options: Sequence[Sequence[Sequence[int]]], sampler: Sampler
+        self, episodes: Sequence[int], options: Sequence[Sequence[Sequence[int]]], sampler: Sampler
     ) -> list[Decision]:
-        """Score all commands of all lanes in one step."""
-        self._advance(lanes)
-        rows = self._rows(lanes)
+        """Score all commands of all episodes in one step."""
+        self._advance(episodes)
+        rows = self._rows(episodes)
         lengths = self.cache.lengths[rows]
         longest = int(lengths.max())
         hidden = self.cache.hidden[:, :longest]
-        hidden = hidden if len(lanes) == len(self.waiting) else hidden[rows]
+        hidden = hidden if len(episodes) == len(self.waiting) else hidden[rows]
         commands = _commands(options, self.device)
         logits = self.policy.chooser(hidden, lengths[:, None] - 1, commands[:, None])[:, 0]
         chosen, logps, entropies = sampler.draw(logits / self.policy.temperature)
         decisions = []
-        for lane, mine, choice, logp, entropy in zip(lanes, options, chosen, logps, entropies, strict=True):
+        for episode, mine, choice, logp, entropy in zip(episodes, options, chosen, logps, entropies, strict=True):
             ids = [*mine[choice], END]
-            self.waiting[lane].extend(ids)
+            self.waiting[episode].extend(ids)
             decisions.append(Decision(ids, [logp], [entropy], choice))
         return decisions
 
-    def _rows(self, lanes: Sequence[int]) -> Tensor:
-        return torch.as_tensor(lanes, device=self.device)
+    def _rows(self, episodes: Sequence[int]) -> Tensor:
+        return torch.as_tensor(episodes, device=self.device)
 
-    def _advance(self, lanes: Sequence[int]) -> Tensor:
-        """Read what waits; the state of each lane's last token, [n, D]."""
-        counts = [len(self.waiting[lane]) for lane in lanes]
-        ids = torch.zeros(len(lanes), max(counts), dtype=torch.int64)
-        for row, lane in enumerate(lanes):
-            ids[row, : counts[row]] = torch.as_tensor(self.waiting[lane])
-            self.waiting[lane] = []
-        rows = self._rows(lanes)
+    def _advance(self, episodes: Sequence[int]) -> Tensor:
+        """Read the waiting tokens; the state of each episode's last token, [n, D]."""
+        counts = [len(self.waiting[episode]) for episode in episodes]
+        ids = torch.zeros(len(episodes), max(counts), dtype=torch.int64)
+        for row, episode in enumerate(episodes):
+            ids[row, : counts[row]] = torch.as_tensor(self.waiting[episode])
+            self.waiting[episode] = []
+        rows = self._rows(episodes)
         self._reserve(int(self.cache.lengths[rows].max()) + ids.shape[1])
         return self.policy.model.extend(self.cache, rows, ids.to(self.device), counts)
 

@@ -1,4 +1,4 @@
-"""Commands to choose among as trees of tokens: what several begin with is computed once."""
+"""The commands of a choice as trees of tokens, so that common prefixes are computed once."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""A small causal transformer, from scratch: whole sequences for learning, step by step with a cache for acting."""
+"""A small causal transformer: whole sequences for training, step by step with a cache for acting."""
 
 import math
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ __all__ = ["Cache", "Transformer"]
 
 
 class Cache:
-    """Keys, values and last hidden states of everything read so far, a row a lane.
+    """Keys, values and last hidden states of all tokens read so far, one row for each episode.
 
-    What lies behind a lane's length is left over from padding or from other lanes' longer chunks; it is written over
+    Entries beyond a row's length come from padding or from other rows' longer chunks; they are overwritten
     before anything may look at it.
 
     Attributes:
@@ -24,12 +24,12 @@ class Cache:
         lengths: int64 [N].
     """
 
-    def __init__(self, model: "Transformer", lanes: int, size: int, device: torch.device) -> None:
-        shape = (lanes, size, model.heads, model.width // model.heads)
+    def __init__(self, model: "Transformer", rows: int, size: int, device: torch.device) -> None:
+        shape = (rows, size, model.heads, model.width // model.heads)
         self.keys = [torch.zeros(shape, device=device) for _ in model.blocks]
         self.values = [torch.zeros(shape, device=device) for _ in model.blocks]
-        self.hidden = torch.zeros(lanes, size, model.width, device=device)
-        self.lengths = torch.zeros(lanes, dtype=torch.int64, device=device)
+        self.hidden = torch.zeros(rows, size, model.width, device=device)
+        self.lengths = torch.zeros(rows, dtype=torch.int64, device=device)
 
 
 class Transformer(nn.Module):
@@ -70,43 +70,43 @@ class Transformer(nn.Module):
             states = block.finish(states, mixed.transpose(1, 2))
         return self.norm(states)
 
-    def extend(self, cache: Cache, lanes: Tensor, ids: Tensor, counts: Sequence[int]) -> Tensor:
+    def extend(self, cache: Cache, rows: Tensor, ids: Tensor, counts: Sequence[int]) -> Tensor:
         """Read a chunk of further tokens.
 
         Args:
-            cache: is written to.
-            lanes: int64 [n], whose chunks these are; ascending.
+            cache: updated in place.
+            rows: int64 [n], the rows that read, ascending.
             ids: [n, S], padded at the end.
-            counts: how many of each row are tokens.
+            counts: number of tokens in each chunk.
 
         Returns:
             [n, D]: the state of each row's last token.
         """
-        start = cache.lengths[lanes]
+        start = cache.lengths[rows]
         positions = start[:, None] + torch.arange(ids.shape[1], device=ids.device)
         added = torch.as_tensor(counts, device=ids.device)
         reach = int((start + ids.shape[1]).max())
-        every = len(lanes) == len(cache.lengths)
+        every = len(rows) == len(cache.lengths)
         # [n, 1, S, reach]: a token sees what stands at its own position and before.
         seen = (torch.arange(reach, device=ids.device) <= positions[..., None])[:, None]
         states = self.embedding(ids)
         turn = rotation(positions, self.width // self.heads)
-        rows = lanes[:, None]
+        places = rows[:, None]
         for layer, block in enumerate(self.layers()):
             query, key, value = block.project(states, turn)
-            cache.keys[layer][rows, positions] = key
-            cache.values[layer][rows, positions] = value
+            cache.keys[layer][places, positions] = key
+            cache.values[layer][places, positions] = value
             keys, values = cache.keys[layer][:, :reach], cache.values[layer][:, :reach]
             if not every:
-                keys, values = keys[lanes], values[lanes]
+                keys, values = keys[rows], values[rows]
             mixed = functional.scaled_dot_product_attention(
                 query.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2), attn_mask=seen
             )
             states = block.finish(states, mixed.transpose(1, 2))
         states = self.norm(states)
-        cache.hidden[rows, positions] = states
-        cache.lengths[lanes] = start + added
-        return states[torch.arange(len(lanes), device=ids.device), added - 1]
+        cache.hidden[places, positions] = states
+        cache.lengths[rows] = start + added
+        return states[torch.arange(len(rows), device=ids.device), added - 1]
 
     def logits(self, states: Tensor) -> Tensor:
         """[..., tokens] from states [..., D], by the input embeddings."""

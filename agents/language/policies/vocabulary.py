@@ -1,4 +1,4 @@
-"""Texts as token ids and back, by words: what a tiny policy reads and writes."""
+"""Words as token ids, for the tiny policy."""
 
 import re
 from collections.abc import Sequence
@@ -40,12 +40,12 @@ class Vocabulary:
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text's words; a word that is not listed is ``<unknown>``."""
-        found = self._known.get(text)
-        if found is None:
-            found = tuple(self._ids.get(word, UNKNOWN) for word in _WORD.findall(text.lower()))
+        ids = self._known.get(text)
+        if ids is None:
+            ids = tuple(self._ids.get(word, UNKNOWN) for word in _WORD.findall(text.lower()))
             if len(self._known) < 100_000:  # commands and short observations come again and again
-                self._known[text] = found
-        return list(found)
+                self._known[text] = ids
+        return list(ids)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Words with spaces between them; digits side by side are one number.

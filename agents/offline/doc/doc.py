@@ -214,7 +214,7 @@ class DoC(SequenceAgent):
         return torch.multinomial(outputs.softmax(1), 1, generator=self.generator).squeeze(1), plan
 
     def _planned(self, history: History, begins: Tensor, deterministic: bool) -> Plan:
-        """The plan of each lane: a new one if an episode begins or the old one has been held long enough."""
+        """The plan of each episode: a new one if an episode begins or the old one has been held long enough."""
         hold, old = self.settings.hold, history.memory
         renewed = begins if hold == 0 else begins | (history.time % hold == 0)
         if old is not None and not bool(renewed.any()):

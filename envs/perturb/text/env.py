@@ -9,7 +9,7 @@ from gymnasium.utils import RecordConstructorArgs
 
 from agentgym.envs.perturb.base import Perturbation
 from agentgym.envs.perturb.layers import Layer, as_perturbations, dynamics_edits, types_inside
-from agentgym.envs.perturb.text.lane import Lane, checked_effects, widened
+from agentgym.envs.perturb.text.stack import EffectStack, checked_effects, widened
 
 __all__ = ["PerturbedTextEnv"]
 
@@ -29,7 +29,7 @@ class PerturbedTextEnv(gymnasium.Wrapper[str, str, str, str], RecordConstructorA
         InvalidParameter: an effect does not apply to this environment.
     """
 
-    lane: Lane
+    stack: EffectStack
 
     def __init__(
         self,
@@ -46,14 +46,14 @@ class PerturbedTextEnv(gymnasium.Wrapper[str, str, str, str], RecordConstructorA
         self._edits = dynamics_edits(self, env, ())
         self.observation_space = widened(env.observation_space, effects)
         self.action_space = widened(env.action_space, effects)
-        under = env.lane.all_processes if isinstance(env, PerturbedTextEnv) else ()
-        self.lane = Lane(effects, types_inside(env), env.unwrapped, under, true_observation)
+        under = env.stack.all_processes if isinstance(env, PerturbedTextEnv) else ()
+        self.stack = EffectStack(effects, types_inside(env), env.unwrapped, under, true_observation)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Start an episode. ``seed`` seeds every effect's stream; without it the streams continue."""
         text, info = self.env.reset(seed=seed, options=options)
-        self.lane.reseed(seed)
-        return self.lane.begin(text, info)
+        self.stack.reseed(seed)
+        return self.stack.begin(text, info)
 
     def step(self, action: str) -> tuple[str, Any, bool, bool, dict[str, Any]]:
         """Step the environment with the perturbed command.
@@ -62,13 +62,13 @@ class PerturbedTextEnv(gymnasium.Wrapper[str, str, str, str], RecordConstructorA
             InvalidAction: the action is not a string.
             ResetNeeded: there has been no reset.
         """
-        if not self.lane.seeded:
+        if not self.stack.seeded:
             raise ResetNeeded("Call reset() before step().")
-        text, reward, terminated, truncated, info = self.env.step(self.lane.act(action))
-        text, info = self.lane.see(text, info, terminated or truncated)
+        text, reward, terminated, truncated, info = self.env.step(self.stack.act(action))
+        text, info = self.stack.see(text, info, terminated or truncated)
         return text, reward, terminated, truncated, info
 
     def outward(self, command: str, world: int = 0) -> str:
         """The agent's wording of the environment's ``command``."""
         inner = getattr(self.env, "outward", None)
-        return self.lane.outward(command if inner is None else inner(command, world))
+        return self.stack.outward(command if inner is None else inner(command, world))

@@ -10,7 +10,7 @@ from gymnasium.vector.utils import batch_space
 
 from agentgym.envs.perturb.base import Perturbation
 from agentgym.envs.perturb.layers import Layer, as_perturbations, dynamics_edits, types_inside
-from agentgym.envs.perturb.text.lane import Lane, check_command, checked_effects, widened
+from agentgym.envs.perturb.text.stack import EffectStack, check_command, checked_effects, widened
 from agentgym.envs.perturb.vector import autoreset_mode
 from agentgym.errors import InvalidAction, InvalidParameter
 from agentgym.vector.infos import join_infos, split_infos
@@ -38,7 +38,7 @@ class PerturbedTextVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
             be accessed (another process).
     """
 
-    lanes: list[Lane]
+    stacks: list[EffectStack]
 
     def __init__(
         self,
@@ -57,9 +57,9 @@ class PerturbedTextVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
         self.action_space = batch_space(self.single_action_space, env.num_envs)
         under: Sequence[Any] = [()] * env.num_envs
         if isinstance(env, PerturbedTextVectorEnv):
-            under = [lane.all_processes for lane in env.lanes]
-        self.lanes = [
-            Lane(effects, types_inside(env), world, inner, true_observation)
+            under = [stack.all_processes for stack in env.stacks]
+        self.stacks = [
+            EffectStack(effects, types_inside(env), world, inner, true_observation)
             for world, inner in zip(_worlds(env), under, strict=True)
         ]
         self._texts = [""] * env.num_envs
@@ -78,8 +78,8 @@ class PerturbedTextVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
             if mask is not None and not mask[n]:
                 split[n] = None
                 continue
-            self.lanes[n].reseed(seeds[n])
-            self._texts[n], split[n] = self.lanes[n].begin(texts[n], split[n] or {})
+            self.stacks[n].reseed(seeds[n])
+            self._texts[n], split[n] = self.stacks[n].begin(texts[n], split[n] or {})
             self._resets_next[n] = False
         return tuple(self._texts), join_infos(split)
 
@@ -90,30 +90,30 @@ class PerturbedTextVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
             InvalidAction: there are not N actions, or one is not a string; then no world is stepped.
             ResetNeeded: there has been no reset.
         """
-        if not all(lane.seeded for lane in self.lanes):
+        if not all(stack.seeded for stack in self.stacks):
             raise ResetNeeded("Call reset() for every world before step().")
         if isinstance(actions, str) or not hasattr(actions, "__len__") or len(actions) != self.num_envs:
             raise InvalidAction(f"{self.num_envs} worlds need as many commands, one string each, not {actions!r}.")
         for action in actions:
             check_command(action)
         commands = tuple(
-            action if resets else lane.act(action)
-            for lane, action, resets in zip(self.lanes, actions, self._resets_next, strict=True)
+            action if resets else stack.act(action)
+            for stack, action, resets in zip(self.stacks, actions, self._resets_next, strict=True)
         )
         texts, rewards, terminated, truncated, infos = self.env.step(commands)
         over = np.asarray(terminated) | np.asarray(truncated)
         restarted = over if self._mode is AutoresetMode.SAME_STEP else np.zeros_like(over)
         split = split_infos(infos, self.num_envs)
-        for n, lane in enumerate(self.lanes):
+        for n, stack in enumerate(self.stacks):
             info = split[n]
             if restarted[n]:
-                last, final = lane.see(info.pop("final_obs"), info.pop("final_info"), over=True)
-                self._texts[n], info = lane.begin(texts[n], info)
+                last, final = stack.see(info.pop("final_obs"), info.pop("final_info"), over=True)
+                self._texts[n], info = stack.begin(texts[n], info)
                 info |= {"final_obs": last, "final_info": final}
             elif self._resets_next[n]:
-                self._texts[n], info = lane.begin(texts[n], info)
+                self._texts[n], info = stack.begin(texts[n], info)
             else:
-                self._texts[n], info = lane.see(texts[n], info, bool(over[n]))
+                self._texts[n], info = stack.see(texts[n], info, bool(over[n]))
             split[n] = info
         if self._mode is AutoresetMode.NEXT_STEP:
             self._resets_next = over
@@ -122,7 +122,7 @@ class PerturbedTextVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
     def outward(self, command: str, world: int = 0) -> str:
         """The agent's wording of a world's ``command``."""
         inner = getattr(self.env, "outward", None)
-        return self.lanes[world].outward(command if inner is None else inner(command, world))
+        return self.stacks[world].outward(command if inner is None else inner(command, world))
 
 
 def _worlds(env: VectorEnv[Any, Any, Any]) -> list[Any]:

@@ -68,7 +68,7 @@ def test_a_missing_reward_and_a_foreign_state_say_what_to_do(
     agent.predict(pendulum.observations[:2], state, [True, True])
     with pytest.raises(NonFinite, match="not finite"):
         agent.predict(pendulum.observations[:2], state, reward=[0.0, np.nan])
-    with pytest.raises(InvalidParameter, match="3 lanes"):
+    with pytest.raises(InvalidParameter, match="3 episodes"):
         agent.predict(pendulum.observations[:3], state, reward=np.zeros(3))
 
 

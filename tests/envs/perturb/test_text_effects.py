@@ -159,7 +159,7 @@ def test_renaming_and_back_is_what_was():
     env = house(RenamedVerbs(rate=0.5))
     for seed in range(5):
         env.reset(seed=seed)
-        process = env.lane.processes[0]
+        process = env.stack.processes[0]
         for command in ("take mug 1 from bin 1", "look", "go to hall", "nonsense 3", "", "Grab it"):
             assert process.inward(process.outward(command)).lower() == command.lower()
 
@@ -169,7 +169,7 @@ def test_what_is_renamed_is_drawn_and_told():
     seen = set()
     for seed in range(20):
         text, info = env.reset(seed=seed)
-        pairs = env.lane.processes[0].pairs
+        pairs = env.stack.processes[0].pairs
         seen.add(tuple(pairs))
         assert [f"Say {new} for {old}." in text for old, new in pairs] == [True] * len(pairs)
         assert text.count("Say ") == len(pairs)
@@ -275,7 +275,7 @@ def test_injections_name_what_may_be_said_and_does_not_help():
                 assert command in info["admissible_commands"]
                 before, twin = env.unwrapped.distance(), gymnasium.make(HOUSE).unwrapped
                 twin.restore(env.unwrapped.snapshot())
-                twin.step(env.lane.processes[0].inward(command))
+                twin.step(env.stack.processes[0].inward(command))
                 assert twin.distance() >= before
             oracle = env.unwrapped.controllers["oracle"].acting_in(env)
             text, _, _, _, info = env.step(oracle.predict(text)[0])

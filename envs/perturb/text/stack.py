@@ -11,10 +11,10 @@ from agentgym.envs.perturb.text.base import TextPerturbation, TextProcess, View
 from agentgym.errors import InvalidAction, InvalidParameter
 from agentgym.seeding import entropy, stream
 
-__all__ = ["Lane", "check_command", "checked_effects", "widened"]
+__all__ = ["EffectStack", "check_command", "checked_effects", "widened"]
 
 
-class Lane:
+class EffectStack:
     """The effects between one world and its agent.
 
     Args:
