@@ -10,8 +10,8 @@ from agentgym.agents.language.policies.vocabulary import UNKNOWN, Vocabulary
 from agentgym.envs.text.language import words
 from agentgym.errors import InvalidParameter
 
-from .batches import close
-from .worlds import homes
+from ..batches import close
+from ..worlds import homes
 
 WORDS = Vocabulary(["a", "cup", "take", "from", *"0123456789", "."])
 

@@ -10,7 +10,7 @@ from agentgym.agents.language.loop.config import LanguageConfig
 from agentgym.agents.language.methods.gigpo import discounted
 from agentgym.agents.language.methods.plugin import find_estimator
 
-from .batches import batch, close, episode
+from ..batches import batch, close, episode
 
 
 def advantages(name, made, **settings):

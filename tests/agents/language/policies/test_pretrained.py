@@ -15,8 +15,8 @@ from agentgym.agents.language.policies import pretrained
 from agentgym.agents.language.policies.policy import Sampler
 from agentgym.errors import InvalidParameter, MissingExtra
 
-from .batches import close
-from .worlds import SMALL, homes
+from ..batches import close
+from ..worlds import SMALL, homes
 
 HUGE = {**SMALL, "context": 500, "actions": "write", "max_command_tokens": 6}
 CHATML = (

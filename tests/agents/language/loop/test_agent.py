@@ -16,7 +16,7 @@ from agentgym.agents.language.loop.config import LanguageConfig
 from agentgym.agents.language.loop.diagnostics import Alarms
 from agentgym.errors import CorruptFile, InvalidParameter, NonFinite, SpaceMismatch, UnknownId
 
-from .worlds import SMALL, homes, small
+from ..worlds import SMALL, homes, small
 
 AGENTS = ("grpo", "dr-grpo", "rloo", "gigpo", "spear", "epo")
 

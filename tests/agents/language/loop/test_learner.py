@@ -11,8 +11,8 @@ from agentgym.agents.language.methods.plugin import Plugin, Replay
 from agentgym.agents.language.policies.policy import Sampler
 from agentgym.errors import InvalidParameter, NonFinite
 
-from .batches import batch, close, episode
-from .worlds import small
+from ..batches import batch, close, episode
+from ..worlds import small
 
 
 def played(agent, seed=0):

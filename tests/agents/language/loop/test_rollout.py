@@ -13,8 +13,8 @@ from agentgym.agents.language.policies.tiny import TinySession
 from agentgym.agents.language.policies.vocabulary import ACT, BEGIN, END
 from agentgym.errors import InvalidParameter, NonFinite, SpaceMismatch
 
-from .batches import batch, close, episode
-from .worlds import homes, small
+from ..batches import batch, close, episode
+from ..worlds import homes, small
 
 MODES = ("choose", "write")
 
@@ -125,7 +125,7 @@ class Forgetful(gymnasium.vector.VectorWrapper):
 def test_worlds_that_ignore_their_seed_are_refused():
     agent = small()
     rollout = Rollout(Forgetful(homes()), agent.policy, 4, True, 8)
-    with pytest.raises(InvalidParameter, match="same seed and began differently"):
+    with pytest.raises(InvalidParameter, match="same seed and started differently"):
         rollout.play([5, 6], Sampler(None, deterministic=True))
 
 
@@ -146,7 +146,7 @@ def test_gymnasiums_own_batch_does_as_well():
 
 
 def test_worlds_that_wait_to_be_started_are_refused():
-    with pytest.raises(InvalidParameter, match="start again"):
+    with pytest.raises(InvalidParameter, match="reset automatically"):
         small(env=homes(mode=AutoresetMode.DISABLED))
 
 
@@ -229,7 +229,7 @@ def test_a_reward_that_is_not_finite_is_named_before_anything_is_learned(actions
 @pytest.mark.parametrize("text", [None, 3, b"a mug", np.array(["a mug"])], ids=repr)
 def test_an_observation_that_is_no_string_is_named(text, turn):
     agent = small(env=Spoilt(homes(), turn, text=(text,)))
-    with pytest.raises((SpaceMismatch, InvalidParameter), match=r"is a string|began differently"):
+    with pytest.raises((SpaceMismatch, InvalidParameter), match=r"is a string|started differently"):
         agent.learn(100)
 
 

@@ -13,14 +13,14 @@ from agentgym.agents.language.loop.trajectory import collate
 from agentgym.agents.language.policies.policy import Sampler
 from agentgym.cli.main import main
 
-from .batches import close
-from .worlds import homes, small
+from ..batches import close
+from ..worlds import homes, small
 
 # Each process learns from the same batch, then plays and learns by itself; process 0 says what came out.
 SCRIPT = """
 import sys, torch
 from torch import distributed
-from tests.agents.language.test_processes import learned, played
+from tests.agents.language.loop.test_processes import learned, played
 
 batch = played()
 distributed.init_process_group("gloo")
@@ -71,7 +71,7 @@ def test_two_processes_learn_what_one_does(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    root = Path(__file__).parents[3]
+    root = Path(__file__).parents[4]
     ours = [
         subprocess.Popen(
             [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "out.pt")], cwd=root, text=True,
