@@ -104,7 +104,7 @@ class Rollout:
             first = number - number % self.group_size
             if text != texts[first] or infos[number].get("anchor") != infos[first].get("anchor"):
                 raise InvalidParameter(
-                    f"Worlds {first} and {number} were reset with the same seed and started differently: groups need an "
+                    f"Worlds {first} and {number} were reset with equal seeds and started differently. Groups need an "
                     "environment whose reset(seed=...) fixes the task."
                 )
 

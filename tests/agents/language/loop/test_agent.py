@@ -15,8 +15,7 @@ from agentgym.agents.common.saving import load_agent
 from agentgym.agents.language.loop.config import LanguageConfig
 from agentgym.agents.language.loop.diagnostics import Alarms
 from agentgym.errors import CorruptFile, InvalidParameter, NonFinite, SpaceMismatch, UnknownId
-
-from ..worlds import SMALL, homes, small
+from tests.agents.language.worlds import SMALL, homes, small
 
 AGENTS = ("grpo", "dr-grpo", "rloo", "gigpo", "spear", "epo")
 

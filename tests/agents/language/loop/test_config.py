@@ -16,8 +16,7 @@ from agentgym.agents import GRPO
 from agentgym.agents.language.loop.config import OWN, LanguageConfig
 from agentgym.agents.language.methods.plugin import make_plugins
 from agentgym.errors import AskError, InvalidParameter, NonFinite, UnknownId
-
-from ..worlds import small
+from tests.agents.language.worlds import small
 
 AGENTS = ("grpo", "dr-grpo", "rloo", "gigpo", "spear", "epo")
 FIELDS = {field.name: get_type_hints(LanguageConfig)[field.name] for field in dataclasses.fields(LanguageConfig)}

@@ -10,9 +10,8 @@ from agentgym.agents.language.methods.kl_to_reference import KLToReference
 from agentgym.agents.language.methods.plugin import Plugin, Replay
 from agentgym.agents.language.policies.policy import Sampler
 from agentgym.errors import InvalidParameter, NonFinite
-
-from ..batches import batch, close, episode
-from ..worlds import small
+from tests.agents.language.batches import batch, close, episode
+from tests.agents.language.worlds import small
 
 
 def played(agent, seed=0):

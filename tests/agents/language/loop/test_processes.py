@@ -12,9 +12,8 @@ import torch
 from agentgym.agents.language.loop.trajectory import collate
 from agentgym.agents.language.policies.policy import Sampler
 from agentgym.cli.main import main
-
-from ..batches import close
-from ..worlds import homes, small
+from tests.agents.language.batches import close
+from tests.agents.language.worlds import homes, small
 
 # Each process learns from the same batch, then plays and learns by itself; process 0 says what came out.
 SCRIPT = """

@@ -12,9 +12,8 @@ from agentgym.agents.language.policies.policy import Decision, Sampler
 from agentgym.agents.language.policies.tiny import TinySession
 from agentgym.agents.language.policies.vocabulary import ACT, BEGIN, END
 from agentgym.errors import InvalidParameter, NonFinite, SpaceMismatch
-
-from ..batches import batch, close, episode
-from ..worlds import homes, small
+from tests.agents.language.batches import batch, close, episode
+from tests.agents.language.worlds import homes, small
 
 MODES = ("choose", "write")
 
@@ -125,7 +124,7 @@ class Forgetful(gymnasium.vector.VectorWrapper):
 def test_worlds_that_ignore_their_seed_are_refused():
     agent = small()
     rollout = Rollout(Forgetful(homes()), agent.policy, 4, True, 8)
-    with pytest.raises(InvalidParameter, match="same seed and started differently"):
+    with pytest.raises(InvalidParameter, match="equal seeds and started differently"):
         rollout.play([5, 6], Sampler(None, deterministic=True))
 
 

@@ -9,8 +9,7 @@ from agentgym.agents.language.loop.surrogate import aggregate, clipped_surrogate
 from agentgym.agents.language.methods.clip_cov import ClipCov
 from agentgym.agents.language.methods.kl_cov import KLCov
 from agentgym.agents.language.methods.plugin import Terms
-
-from ..batches import close
+from tests.agents.language.batches import close
 
 
 def surrogate(ratio, advantage, dual=None):

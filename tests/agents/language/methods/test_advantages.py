@@ -9,8 +9,7 @@ from agentgym import catalog
 from agentgym.agents.language.loop.config import LanguageConfig
 from agentgym.agents.language.methods.gigpo import discounted
 from agentgym.agents.language.methods.plugin import find_estimator
-
-from ..batches import batch, close, episode
+from tests.agents.language.batches import batch, close, episode
 
 
 def advantages(name, made, **settings):

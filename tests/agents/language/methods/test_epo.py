@@ -7,8 +7,7 @@ import torch
 
 from agentgym.agents.language.methods.epo import RELEASED_LIMIT, EPOPlugin
 from agentgym.agents.language.methods.plugin import make_plugins
-
-from ..batches import batch, close, episode
+from tests.agents.language.batches import batch, close, episode
 
 
 def loss_and_gradient(method, made, values, iteration=0):

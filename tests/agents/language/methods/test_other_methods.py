@@ -15,8 +15,7 @@ from agentgym.agents.language.methods.llds import LLDS
 from agentgym.agents.language.methods.plugin import make_plugins
 from agentgym.agents.language.methods.simpletir import SimpleTIR
 from agentgym.errors import UnknownId
-
-from ..batches import batch, close, episode
+from tests.agents.language.batches import batch, close, episode
 
 
 def test_empg():

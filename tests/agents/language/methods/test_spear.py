@@ -7,8 +7,7 @@ import torch
 
 from agentgym.agents.language.methods.plugin import make_plugins
 from agentgym.agents.language.methods.spear import SPEARPlugin
-
-from ..batches import batch, close, episode
+from tests.agents.language.batches import batch, close, episode
 
 
 def generator():

@@ -9,9 +9,8 @@ from agentgym.agents.language.policies.transformer import Cache, Transformer
 from agentgym.agents.language.policies.vocabulary import UNKNOWN, Vocabulary
 from agentgym.envs.text.language import words
 from agentgym.errors import InvalidParameter
-
-from ..batches import close
-from ..worlds import homes
+from tests.agents.language.batches import close
+from tests.agents.language.worlds import homes
 
 WORDS = Vocabulary(["a", "cup", "take", "from", *"0123456789", "."])
 

@@ -14,9 +14,8 @@ from agentgym.agents.language.loop.trajectory import collate
 from agentgym.agents.language.policies import pretrained
 from agentgym.agents.language.policies.policy import Sampler
 from agentgym.errors import InvalidParameter, MissingExtra
-
-from ..batches import close
-from ..worlds import SMALL, homes
+from tests.agents.language.batches import close
+from tests.agents.language.worlds import SMALL, homes
 
 HUGE = {**SMALL, "context": 500, "actions": "write", "max_command_tokens": 6}
 CHATML = (
