@@ -1,8 +1,8 @@
-"""Several agents that are not alike: groups with spaces of their own, agents that leave early, a global state.
+"""Multi-agent environments: groups of agents with different spaces, agents that leave early, and a global state.
 
-:class:`ParallelEnvBatch` steps PettingZoo environments side by side and gives what happened as arrays by group,
-:class:`JointStep` and :class:`JointObservation`. Agents that are all alike and stay until the end have a simpler form
-on stacked spaces, :class:`JointEnv`.
+:class:`ParallelEnvBatch` steps several PettingZoo environments and returns arrays by group of agents, in
+:class:`JointObservation` and :class:`JointStep`. If all agents have equal spaces and stay until the end,
+:class:`JointEnv` is simpler: a Gymnasium environment with stacked spaces.
 """
 
 from agentgym.multi_agent.batch import ParallelEnvBatch

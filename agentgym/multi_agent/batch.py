@@ -1,4 +1,4 @@
-"""PettingZoo environments side by side, whatever their agents' spaces and whenever they leave."""
+"""Batches of PettingZoo environments whose agents may differ in their spaces and may leave early."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,27 +19,27 @@ __all__ = ["ParallelEnvBatch"]
 
 
 class ParallelEnvBatch:
-    """B PettingZoo ``ParallelEnv``s that are stepped side by side.
+    """B PettingZoo ``ParallelEnv``s that are stepped together.
 
-    A world's episode goes on until its last agent left; the world then starts anew in the same step. Episode e of world
-    i is reset with ``episode_seed(seed, i, e)`` of :mod:`agentgym.seeding`, so a world's episodes do not depend on the
-    others, and a batch can be put back to where it was by replay.
+    An episode lasts until its last agent has left; the environment is then reset in the same step. Episode e of
+    environment i is reset with ``episode_seed(seed, i, e)`` of :mod:`agentgym.seeding`, so the episodes of an
+    environment do not depend on the others, and the state of a batch can be restored by replay.
 
     Args:
-        envs: one environment or B of them, with the same ``possible_agents`` and spaces. Each is deterministic for a
-            given reset seed, and is reset once here, to learn the size of its state.
-        groups: the agents of each group by name; by default those with equal spaces.
-        max_episode_steps: truncates the agents that are still alive; None where episodes end by themselves.
+        envs: one or B environments with the same ``possible_agents`` and spaces. They must be deterministic given the
+            reset seed. The constructor resets each once to determine the size of its state.
+        groups: agents of each group by name; by default, agents with equal spaces form a group.
+        max_episode_steps: time limit that truncates all remaining agents; None for no limit.
 
     Attributes:
-        agents: the A agents' ids, in the order of ``possible_agents``.
-        groups: by name.
-        state_size: S.
-        replayed_exactly: whether the last :meth:`set_state` gave the same observations, rewards and ends bit for bit.
+        agents: ids of the A agents, in the order of ``possible_agents``.
+        groups: groups by name.
+        state_size: size S of the global state.
+        replayed_exactly: whether the last :meth:`set_state` reproduced all observations, rewards and ends bit for bit.
 
     Raises:
-        InvalidParameter: the environments differ or one stands there twice, an agent's space is of another kind, or the
-            groups do not fit (see :func:`agentgym.multi_agent.group_agents`).
+        InvalidParameter: the environments differ, one is given twice, a space is of an unsupported kind, or the groups
+            are invalid (see :func:`agentgym.multi_agent.group_agents`).
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class ParallelEnvBatch:
     ) -> None:
         self.envs = list(envs) if isinstance(envs, Sequence) else [envs]
         if not self.envs or len({id(env) for env in self.envs}) < len(self.envs):
-            raise InvalidParameter("A batch needs at least one environment, and each world its own.")
+            raise InvalidParameter("A batch needs at least one environment, and no environment may be given twice.")
         if max_episode_steps is not None:
             whole_number("max_episode_steps", max_episode_steps, 1)
         self.groups: dict[str, AgentGroup] = group_agents(self.envs[0], groups)
@@ -62,39 +62,41 @@ class ParallelEnvBatch:
         ]
         self.state_size = self._worlds[0].state_size
         if others := [world.number for world in self._worlds if world.state_size != self.state_size]:
-            raise InvalidParameter(f"Worlds {others} have states of another size than world 0.")
+            raise InvalidParameter(f"The state size of environments {others} differs from that of environment 0.")
         self.replayed_exactly = True
         self._seed: int | None = None
         self._episodes = [-1] * len(self.envs)
 
     def _require_alike(self, number: int, env: ParallelEnv) -> None:
         if list(env.possible_agents) != self.agents:
-            raise InvalidParameter(f"World {number} has the agents {env.possible_agents}, world 0 {self.agents}.")
+            raise InvalidParameter(
+                f"Environment {number} has the agents {env.possible_agents}, environment 0 {self.agents}."
+            )
         for group in self.groups.values():
             for agent in group.agents:
                 if (env.observation_space(agent), env.action_space(agent)) != (
                     group.observation_space, group.action_space,
                 ):  # fmt: skip
-                    raise InvalidParameter(f"Agent {agent!r} has other spaces in world {number} than in world 0.")
+                    raise InvalidParameter(f"The spaces of agent {agent!r} differ in environments {number} and 0.")
 
     @property
     def num_envs(self) -> int:
-        """B."""
+        """Number of environments B."""
         return len(self.envs)
 
     @property
     def elapsed(self) -> NDArray[np.int64]:
-        """Steps since each world's episode began, [B]."""
+        """Steps since the episode of each environment began, [B]."""
         return np.array([world.elapsed for world in self._worlds], np.int64)
 
     def reset(self, seed: int | None = None) -> JointObservation:
-        """Start the first episode of every world.
+        """Start the first episode of every environment.
 
         Args:
-            seed: a whole number from 0 up; None takes a fresh one from the operating system.
+            seed: a whole number of at least 0; None takes a fresh seed from the operating system.
 
         Raises:
-            InvalidParameter: the seed is no such number.
+            InvalidParameter: the seed is invalid.
         """
         self._seed = entropy() if seed is None else seed_of_one(seed)
         self._episodes = [-1] * self.num_envs
@@ -112,25 +114,26 @@ class ParallelEnvBatch:
 
     @property
     def current(self) -> JointObservation:
-        """What the agents act on next.
+        """The observation for the next actions.
 
         Raises:
-            ResetNeeded: there was no reset yet.
+            ResetNeeded: the batch was never reset.
         """
         self._require_started()
         return self._joint([world.current for world in self._worlds])
 
     def step(self, actions: Mapping[str, Any]) -> JointStep:
-        """Step every world; those whose last agent left start anew.
+        """Step every environment; reset those whose last agent has left.
 
         Args:
-            actions: by group [B, G, ...]. Entries of agents that are not alive are not read.
+            actions: actions by group [B, G, ...]. Entries of agents that are not alive are ignored.
 
         Raises:
-            ResetNeeded: there was no reset yet.
-            InvalidAction: a group is missing or unknown, or an action is not of its space. No world was stepped.
-            InvalidParameter: an environment left out what an agent should get, or an agent left without an end.
-            SpaceMismatch: an observation is not of its space.
+            ResetNeeded: the batch was never reset.
+            InvalidAction: a group is missing or unknown, or an action is not in its space; nothing was stepped.
+            InvalidParameter: an environment did not return a value for an agent, or an agent left without being
+                terminated or truncated.
+            SpaceMismatch: an observation is not in its space.
             NonFinite: an observation, a reward or a state is not finite.
         """
         self._require_started()
@@ -151,7 +154,7 @@ class ParallelEnvBatch:
     def _checked(self, actions: Mapping[str, Any], alive: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
         if not isinstance(actions, Mapping) or set(actions) != set(self.groups):
             given = sorted(actions) if isinstance(actions, Mapping) else type(actions).__name__
-            raise InvalidAction(f"Actions are given by group, for each of {sorted(self.groups)}, not {given}.")
+            raise InvalidAction(f"Actions must be given for each of the groups {sorted(self.groups)}, not {given}.")
         return {
             name: group.checked_actions(actions[name], alive[:, group.index]) for name, group in self.groups.items()
         }
@@ -174,34 +177,34 @@ class ParallelEnvBatch:
             raise ResetNeeded("Call reset() first.")
 
     def get_state(self) -> dict[str, Any]:
-        """Where the worlds are: seed, episodes and actions since, as nested dictionaries of arrays and JSON values."""
+        """The state for replay: seed, episodes and actions, as nested dictionaries of arrays and JSON values."""
         self._require_started()
         worlds = [world.record() for world in self._worlds]
         return {"seed": self._seed, "episodes": list(self._episodes), "worlds": worlds}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Play the episodes again up to where :meth:`get_state` found them, also in another batch made the same way.
+        """Restore a state from :meth:`get_state` by replay, also of another batch made with the same arguments.
 
-        :attr:`current` then is what the agents act on, and :attr:`replayed_exactly` tells whether all answers were the
-        same.
+        Afterwards, :attr:`current` is the observation for the next actions, and :attr:`replayed_exactly` tells whether
+        the replay was exact.
 
         Raises:
-            InvalidParameter: it is the state of another number of worlds or of other groups.
+            InvalidParameter: the state has another number of environments or other groups.
         """
         try:
             seed, episodes, worlds = seed_of_one(state["seed"]), list(state["episodes"]), list(state["worlds"])
             fits = len(episodes) == len(worlds) == self.num_envs
             fits = fits and all(set(world["actions"]) == set(self.groups) for world in worlds)
         except (KeyError, TypeError) as error:
-            raise InvalidParameter(f"This is no state of {type(self).__name__} ({error!r}).") from error
+            raise InvalidParameter(f"This is not a state of {type(self).__name__} ({error!r}).") from error
         if not fits:
-            raise InvalidParameter(f"The state is of other groups than these, or not of {self.num_envs} worlds.")
+            raise InvalidParameter(f"The state has other groups, or does not have {self.num_envs} environments.")
         self._seed, self._episodes = seed, [int(episode) for episode in episodes]
         exact = [world.replay(self._episode_seed(i), worlds[i]) for i, world in enumerate(self._worlds)]
         self.replayed_exactly = all(exact)
 
     def render(self) -> list[Any]:
-        """What each environment draws."""
+        """Render each environment."""
         return [env.render() for env in self.envs]
 
     def close(self) -> None:

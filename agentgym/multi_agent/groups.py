@@ -1,4 +1,4 @@
-"""Groups of agents with equal spaces: what shares an array, and may share a network."""
+"""Groups of agents with equal spaces, which share arrays and may share a network."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -20,14 +20,14 @@ _KINDS = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 @dataclass(frozen=True, eq=False)
 class AgentGroup:
-    """Agents with equal spaces.
+    """A group of agents with equal spaces.
 
     Attributes:
-        name: unique among the groups of an environment.
-        agents: their ids, in the order of ``possible_agents``.
-        index: int64 [G]; their places among all agents, so that ``rewards[:, group.index]`` are theirs.
-        observation_space: of each of them.
-        action_space: of each of them.
+        name: name of the group, unique in its environment.
+        agents: ids of the G agents, in the order of ``possible_agents``.
+        index: positions of the agents among all agents, int64 [G]; ``rewards[:, group.index]`` are their rewards.
+        observation_space: observation space of each agent.
+        action_space: action space of each agent.
     """
 
     name: str
@@ -37,36 +37,38 @@ class AgentGroup:
     action_space: spaces.Space[Any]
 
     def checked_actions(self, actions: Any, alive: NDArray[np.bool_]) -> NDArray[Any]:
-        """Actions [B, G, ...] in the action space's type, zero where no agent is alive; [B, G] says who is.
+        """Convert actions [B, G, ...] to the dtype of the action space, with zeros for agents outside ``alive`` [B, G].
 
         Raises:
-            InvalidAction: another shape; or an agent that is alive has an action that is not finite or, if the space
-                holds whole numbers, not one of them.
+            InvalidAction: the shape is wrong, or the action of a living agent is not finite or not in a discrete space.
         """
         space = self.action_space
         shape = (*alive.shape, *(space.shape or ()))
         try:
             given = np.asarray(actions)
         except ValueError as error:
-            raise InvalidAction(f"Actions of group {self.name!r} are no array {list(shape)}: {error}.") from error
+            raise InvalidAction(
+                f"Actions of group {self.name!r} must be an array of shape {list(shape)}: {error}."
+            ) from error
         if given.shape != shape or given.dtype.kind not in "fiub":
             raise InvalidAction(
-                f"Actions of group {self.name!r} are numbers {list(shape)}, not {given.dtype} {list(given.shape)}."
+                f"Actions of group {self.name!r} must be numbers of shape {list(shape)}, not {given.dtype} "
+                f"{list(given.shape)}."
             )
         checked = np.zeros(shape, space.dtype)
         rows = given[alive]
-        if wrong := _refused(space, rows):
+        if wrong := _invalid_rows(space, rows):
             world, place = np.argwhere(alive)[wrong[0]].tolist()
             action = rows[wrong[0]].tolist()
             raise InvalidAction(
-                f"The action of {self.agents[place]!r} in world {world} is {action}, not one of {space}."
+                f"The action of {self.agents[place]!r} in environment {world} is {action}, which is not in {space}."
             )
         checked[alive] = rows
         return checked
 
 
-def _refused(space: spaces.Space[Any], rows: NDArray[Any]) -> list[int]:
-    """The rows that are not finite or, in a space of whole numbers, not in it."""
+def _invalid_rows(space: spaces.Space[Any], rows: NDArray[Any]) -> list[int]:
+    """Indices of rows that are not finite or, for an integer space, not in the space."""
     if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
         good = np.isfinite(rows)
     elif rows.dtype.kind == "f":
@@ -89,16 +91,16 @@ def _ends(space: Any) -> tuple[Any, Any]:
 
 
 def group_agents(env: ParallelEnv, groups: Mapping[str, Sequence[Any]] | None = None) -> dict[str, AgentGroup]:
-    """The groups of an environment's ``possible_agents``.
+    """Divide the ``possible_agents`` of an environment into groups.
 
     Args:
-        env: its agents have Box, Discrete, MultiDiscrete or MultiBinary spaces.
-        groups: the agents of each group by name, every agent in one. By default agents with equal spaces are a group,
-            named as they are without their numbers ("adversary" for adversary_0 and adversary_1).
+        env: an environment whose agents have Box, Discrete, MultiDiscrete or MultiBinary spaces.
+        groups: agents of each group by name; every agent belongs to exactly one. By default, agents with equal spaces
+            form a group, named after the agents without their numbers ("adversary" for adversary_0 and adversary_1).
 
     Raises:
-        InvalidParameter: there are no ``possible_agents``; a space is of another kind; or ``groups`` misses an agent,
-            has one twice, names one that does not exist, or joins agents whose spaces differ.
+        InvalidParameter: there are no ``possible_agents``, a space is of another kind, or ``groups`` omits or repeats
+            an agent, names an unknown one, or joins agents whose spaces differ.
     """
     agents = list(getattr(env, "possible_agents", ()))
     if not agents:
@@ -148,13 +150,13 @@ def _given(groups: Mapping[str, Sequence[Any]], own: dict[Any, tuple[Any, Any]])
 
 
 def groups_to_json(groups: Mapping[str, AgentGroup]) -> list[dict[str, Any]]:
-    """Plain JSON values, which :func:`groups_from_json` reads: so a saved agent knows its groups.
+    """Convert groups to plain JSON values, for saved agents. :func:`groups_from_json` is the inverse.
 
     Raises:
-        InvalidParameter: an agent's id is neither text nor a whole number.
+        InvalidParameter: the id of an agent is neither a string nor an int.
     """
     if strange := [agent for group in groups.values() for agent in group.agents if type(agent) not in (str, int)]:
-        raise InvalidParameter(f"Agents {strange} cannot be saved by name: an id is text or a whole number.")
+        raise InvalidParameter(f"Agents {strange} cannot be saved: an id must be a string or a whole number.")
     return [
         {
             "name": group.name, "agents": list(group.agents), "index": group.index.tolist(),
@@ -166,10 +168,10 @@ def groups_to_json(groups: Mapping[str, AgentGroup]) -> list[dict[str, Any]]:
 
 
 def groups_from_json(values: Any) -> dict[str, AgentGroup]:
-    """The groups that :func:`groups_to_json` wrote.
+    """The inverse of :func:`groups_to_json`.
 
     Raises:
-        CorruptFile: the values describe none.
+        CorruptFile: the values do not describe groups.
     """
     try:
         groups = [
@@ -189,10 +191,10 @@ def groups_from_json(values: Any) -> dict[str, AgentGroup]:
 
 
 def check_same_groups(own: Mapping[str, AgentGroup], environment: Mapping[str, AgentGroup]) -> None:
-    """Compare an agent's groups with those of the environment that it is to act in.
+    """Compare the groups of an agent with those of an environment.
 
     Raises:
-        SpaceMismatch: names, agents or spaces differ; the message says where.
+        SpaceMismatch: names, agents or spaces differ; the message says which.
     """
     if list(own) != list(environment):
         raise SpaceMismatch(f"The agent knows the groups {list(own)}, the environment has {list(environment)}.")
@@ -203,4 +205,6 @@ def check_same_groups(own: Mapping[str, AgentGroup], environment: Mapping[str, A
             ("action space", ours.action_space, its.action_space),
         ):
             if one != other:
-                raise SpaceMismatch(f"Group {ours.name!r} has the {what} {one} in the agent, {other} here.")
+                raise SpaceMismatch(
+                    f"The {what} of group {ours.name!r} is {one} in the agent, {other} in the environment."
+                )

@@ -1,4 +1,4 @@
-"""Several agents as one: a PettingZoo environment as a Gymnasium environment on joint spaces."""
+"""A PettingZoo environment as a Gymnasium environment with joint observations and actions."""
 
 from typing import Any
 
@@ -16,25 +16,24 @@ __all__ = ["JointEnv"]
 
 
 class JointEnv(gymnasium.Env[np.ndarray, np.ndarray]):
-    """A PettingZoo ``ParallelEnv`` whose agents are always the same A, as one environment: one group that stays.
+    """A PettingZoo ``ParallelEnv`` with A agents that stay until the end, as a single Gymnasium environment.
 
-    Observation and action hold the agents' own, stacked in the order of ``possible_agents``; the reward is their mean.
-    It ends when all agents end: truncated if any of them was cut off, terminated otherwise.
+    Observations and actions are stacked in the order of ``possible_agents``; the reward is the mean over agents. An
+    episode ends when all agents end: truncated if any agent was truncated, otherwise terminated. After a step,
+    ``info["agent_rewards"]`` is float64 [A], and ``info["agent_infos"]`` holds the info of each agent by id if any is
+    not empty.
 
     Args:
-        parallel_env: its agents have equal Box spaces, and all stay until the end.
+        parallel_env: an environment whose agents have equal Box spaces and stay until the end.
 
     Attributes:
         observation_space, action_space: Box [A, ...].
-        agent_windows: int64 [A, F]; the entries of the flattened observation that are agent k's.
-        agent_mirror: that of ``parallel_env``, where it has one: indices and signs of an agent's own observation.
-
-    ``info["agent_rewards"]`` after a step: float64 [A]; ``info["agent_infos"]``: each agent's own info by its id, where
-    any tells something.
+        agent_windows: indices of each agent's entries in the flattened observation, int64 [A, F].
+        agent_mirror: that of ``parallel_env``, if it has one: indices and signs that mirror an agent's observation.
 
     Raises:
-        InvalidParameter: there is no agent, spaces differ or are no Boxes (on construction), or agents are missing
-            before the end (in ``reset`` and ``step``); the message names them.
+        InvalidParameter: there is no agent, or spaces differ or are not Boxes (in the constructor); or agents leave
+            before the end (in ``reset`` and ``step``).
     """
 
     def __init__(self, parallel_env: ParallelEnv) -> None:
@@ -44,8 +43,8 @@ class JointEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self._group = next(group for group in groups.values() if self.agents[0] in group.agents)
         if others := [agent for agent in self.agents if agent not in self._group.agents]:
             raise InvalidParameter(
-                f"Agents {others} have other spaces than {self.agents[0]!r}. Make them equal, in a wrapper, or take "
-                "agentgym.multi_agent.ParallelEnvBatch, which knows groups."
+                f"Agents {others} have other spaces than {self.agents[0]!r}. Make them equal with a wrapper, or use "
+                "agentgym.multi_agent.ParallelEnvBatch, which supports groups."
             )
         self.observation_space = self._stacked("observation", self._group.observation_space)
         self.action_space = self._stacked("action", self._group.action_space)
@@ -66,21 +65,21 @@ class JointEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start an episode; ``seed`` and ``options`` are the environment's."""
+        """Start an episode; ``seed`` and ``options`` are passed to the environment."""
         super().reset(seed=seed)
         self._world.begin(seed, options)
-        return self._joint(self._world.current), self._told(self._world.current)
+        return self._joint(self._world.current), self._infos(self._world.current)
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """One step of all agents; ``action`` [A, ...].
+        """Step all agents with a joint action [A, ...].
 
         Raises:
-            InvalidAction: another shape, or entries that are not finite.
-            ResetNeeded: there was no reset yet, or the episode is over.
+            InvalidAction: the shape is wrong, or an entry is not finite.
+            ResetNeeded: the environment was never reset, or the episode is over.
             InvalidParameter: some agents ended and others did not.
         """
         if np.shape(action) != self.action_space.shape or not np.isfinite(action).all():
-            raise InvalidAction(f"A joint action is {self.action_space.shape} finite numbers, not {action!r}.")
+            raise InvalidAction(f"A joint action must be finite, of shape {self.action_space.shape}, not {action!r}.")
         if not self._world.alive.any():
             raise ResetNeeded("No agent has an episode: call reset() first.")
         step = self._world.step({self._group.name: np.asarray(action)})
@@ -88,7 +87,7 @@ class JointEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         over = bool(ended.all())
         self._require_none(ended & (not over))
         cut = over and bool((step.truncated & ~step.terminated).any())
-        info = {"agent_rewards": step.rewards, **self._told(step.reached)}
+        info = {"agent_rewards": step.rewards, **self._infos(step.reached)}
         return observation, float(step.rewards.mean()), over and not cut, cut, info
 
     def _joint(self, seen: Seen) -> np.ndarray:
@@ -97,19 +96,19 @@ class JointEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             self._require_none(np.array([each is None for each in seen.observations]))
         return np.stack(shown)
 
-    def _told(self, seen: Seen) -> dict[str, Any]:
+    def _infos(self, seen: Seen) -> dict[str, Any]:
         return {"agent_infos": seen.infos} if any(seen.infos.values()) else {}
 
     def _require_none(self, gone: np.ndarray) -> None:
         if gone.any():
             raise InvalidParameter(
-                f"Agents {[self.agents[k] for k in np.flatnonzero(gone)]} left before the others. JointEnv takes "
-                "environments whose agents all stay until the end: keep them in the game, with zero reward, in a "
-                "wrapper, or take agentgym.multi_agent.ParallelEnvBatch."
+                f"Agents {[self.agents[k] for k in np.flatnonzero(gone)]} left before the others. JointEnv needs "
+                "agents that stay until the end: keep them in the game with zero reward, in a wrapper, or use "
+                "agentgym.multi_agent.ParallelEnvBatch."
             )
 
     def render(self) -> Any:
-        """What the environment draws."""
+        """Render the environment."""
         return self.parallel_env.render()
 
     def close(self) -> None:

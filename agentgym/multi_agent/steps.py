@@ -1,4 +1,4 @@
-"""What several agents saw and what a step gave them, as arrays over B worlds and A agents."""
+"""Observations and steps of several agents, as arrays over B environments and A agents."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +11,14 @@ __all__ = ["JointObservation", "JointStep"]
 
 @dataclass(frozen=True, eq=False)
 class JointObservation:
-    """What the agents of B worlds see. Entries of agents that see nothing are zero.
+    """Observations of the agents in B environments. Entries of agents without an observation are zero.
 
     Attributes:
-        observations: by group [B, G, ...], in the type of the group's observation space.
-        alive: bool [B, A]; who acts next. Agents stand in the order of ``possible_agents``.
-        states: float32 [B, S]; the environment's ``state()`` where it gives one. Otherwise all agents' observations one
-            after another, flattened as by :func:`gymnasium.spaces.flatten`, zero for agents that see nothing.
-        infos: one dictionary a world: the info of every agent that sees something.
+        observations: observations by group [B, G, ...], in the dtype of the group's observation space.
+        alive: the agents that act next, bool [B, A], in the order of ``possible_agents``.
+        states: global states, float32 [B, S]: ``state()`` of the environment if implemented; otherwise the concatenated
+            observations of all agents, flattened by :func:`gymnasium.spaces.flatten`.
+        infos: one dictionary per environment with the info of every agent that has an observation.
     """
 
     observations: dict[str, NDArray[Any]]
@@ -29,20 +29,20 @@ class JointObservation:
 
 @dataclass(frozen=True, eq=False)
 class JointStep:
-    """A step of B worlds. Entries of agents that did not act are zero and belong in no loss.
+    """A step of B environments. Entries of agents that did not act are zero and must not enter a loss.
 
-    The value of an agent's last observation, ``reached``, continues its return unless it ``terminated``: an agent that
-    a time limit cut off did not die.
+    Bootstrap an agent's return from its observation in ``reached`` unless it is ``terminated``; truncated agents are
+    bootstrapped.
 
     Attributes:
-        acted: bool [B, A]; the agents that were alive before the step.
+        acted: the agents that were alive before the step, bool [B, A].
         rewards: float64 [B, A].
         terminated: bool [B, A].
-        truncated: bool [B, A]; an agent's episode is over when it terminated or was truncated.
-        over: bool [B]; the worlds whose last agents left in this step.
-        reached: what the step led to. An agent that left in this step has its final observation here.
-        current: what the agents act on next: new episodes in the worlds that are over, nothing for those who left. The
-            same object as ``reached`` where nobody left.
+        truncated: bool [B, A]; the episode of an agent ends if it is terminated or truncated.
+        over: the environments whose last agent left in this step, bool [B].
+        reached: observations after the step, including the final ones of agents that left in this step.
+        current: observations for the next actions: those of new episodes if an environment is over, and none of agents
+            that have left. The same object as ``reached`` if no agent left.
     """
 
     acted: NDArray[np.bool_]

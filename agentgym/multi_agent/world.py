@@ -1,4 +1,4 @@
-"""One PettingZoo environment: its episode, checked; and in a batch recorded and replayed."""
+"""A PettingZoo environment with validated episodes, and a version that can be recorded and replayed."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -18,12 +18,12 @@ __all__ = ["RecordedWorld", "Seen", "World", "WorldStep"]
 
 @dataclass
 class Seen:
-    """What one world shows.
+    """Observations of the agents of one environment.
 
     Attributes:
-        observations: [A]; None for agents that see nothing.
-        infos: by agent, of those that see something.
-        state: float32 [S]; empty where it is not recorded.
+        observations: one per agent, [A]; None for agents without an observation.
+        infos: infos by agent, for agents with an observation.
+        state: global state, float32 [S]; empty if it is not recorded.
     """
 
     observations: list[NDArray[Any] | None]
@@ -33,7 +33,7 @@ class Seen:
 
 @dataclass
 class WorldStep:
-    """Rewards float64 [A], terminated and truncated bool [A], and what the step led to."""
+    """A step of one environment: rewards float64 [A], terminated and truncated bool [A], and the next observations."""
 
     rewards: NDArray[np.float64]
     terminated: NDArray[np.bool_]
@@ -42,18 +42,18 @@ class WorldStep:
 
 
 class World:
-    """A ``ParallelEnv`` and its episode; what it answers is checked.
+    """A ``ParallelEnv`` and its current episode. All return values of the environment are validated.
 
     Args:
         env: the environment.
-        groups: its agents.
-        number: which world of a batch it is, for messages.
-        max_episode_steps: the time limit; None where episodes end by themselves.
+        groups: groups of its agents.
+        number: index of the environment in a batch, for messages.
+        max_episode_steps: time limit in steps; None for no limit.
 
     Attributes:
-        alive: bool [A]; who acts next.
+        alive: the agents that act next, bool [A].
         elapsed: steps since the episode began.
-        current: what the agents act on next.
+        current: observations for the next actions.
     """
 
     current: Seen
@@ -75,7 +75,7 @@ class World:
         """Start an episode.
 
         Raises:
-            InvalidParameter: nobody is alive, or an agent is not one of ``possible_agents``.
+            InvalidParameter: no agent is alive, or an agent is not one of ``possible_agents``.
         """
         observations, infos = self.env.reset(seed=seed, **({"options": options} if options else {}))
         self.elapsed = 0
@@ -86,11 +86,12 @@ class World:
         self.current = self._see(observations, infos, self.alive)
 
     def step(self, actions: dict[str, NDArray[Any]]) -> WorldStep:
-        """Step the agents that are alive; actions by group [G, ...], not read for the others.
+        """Step the living agents; ``actions`` by group [G, ...], ignored for the others.
 
         Raises:
-            InvalidParameter: the environment left out what an agent should get, or an agent left without an end.
-            SpaceMismatch: an observation is not of the agent's space.
+            InvalidParameter: the environment did not return a value for an agent, or an agent left without being
+                terminated or truncated.
+            SpaceMismatch: an observation is not in the agent's space.
             NonFinite: an observation, a reward or the state is not finite.
         """
         acted = self.alive
@@ -121,15 +122,15 @@ class World:
         return np.array([agent in living for agent in self.agents])
 
     def _by_agent(self, actions: dict[str, NDArray[Any]]) -> dict[Any, Any]:
-        told: dict[Any, Any] = {}
+        by_agent: dict[Any, Any] = {}
         for k in np.flatnonzero(self.alive).tolist():  # in the order of possible_agents
             name, place = self._places[k]
             action = actions[name][place]
-            told[self.agents[k]] = action.copy() if action.ndim else action.item()
-        return told
+            by_agent[self.agents[k]] = action.copy() if action.ndim else action.item()
+        return by_agent
 
     def _of_all(self, acted: NDArray[np.bool_], what: str, given: dict[Any, Any], kind: Any) -> NDArray[Any]:
-        """One value an agent as an array [A], zero for those that did not act."""
+        """One value per agent as an array [A], zero for agents that did not act."""
         values = np.zeros(len(self.agents), kind)
         for k in np.flatnonzero(acted).tolist():
             value = given.get(self.agents[k])
@@ -147,8 +148,8 @@ class World:
         seen: list[NDArray[Any] | None] = [None] * len(self.agents)
         for k in np.flatnonzero(seeing).tolist():
             seen[k] = self._observation(k, observations)
-        told = {agent: infos.get(agent, {}) for k, agent in enumerate(self.agents) if seeing[k]}
-        return Seen(seen, told, self._state(seen))
+        own = {agent: infos.get(agent, {}) for k, agent in enumerate(self.agents) if seeing[k]}
+        return Seen(seen, own, self._state(seen))
 
     def _observation(self, k: int, observations: dict[Any, Any]) -> NDArray[Any]:
         agent, space = self.agents[k], self.spaces[k]
@@ -162,7 +163,7 @@ class World:
             )
         if not is_finite(given):
             require_finite(f"{self._where()} the observation of agent {agent!r}", given)
-        converted = given.astype(space.dtype)  # a copy: environments write over what they gave
+        converted = given.astype(space.dtype)  # a copy: environments may reuse the array
         if not isinstance(space, spaces.Box) and not space.contains(converted):
             raise SpaceMismatch(f"{self._where()} agent {agent!r} observes {converted}, but its space is {space}.")
         return converted
@@ -176,17 +177,17 @@ class World:
         return Seen(kept, infos, seen.state)
 
     def _where(self) -> str:
-        return f"World {self.number}, step {self.elapsed}:"
+        return f"Environment {self.number}, step {self.elapsed}:"
 
 
 class RecordedWorld(World):
-    """A world of a batch, whose states are shown and whose episode can be played again.
+    """A :class:`World` with global states, whose episode is recorded and can be replayed.
 
-    The environment is reset once here, to learn the size of its state.
+    The constructor resets the environment once to determine the size of its state.
 
     Attributes:
-        state_size: S.
-        gives_state: whether the environment has a ``state()``.
+        state_size: size S of the global state.
+        gives_state: whether the environment implements ``state()``.
     """
 
     def __init__(
@@ -242,7 +243,7 @@ class RecordedWorld(World):
         self._digest.update(seen.state.tobytes())
 
     def record(self) -> dict[str, Any]:
-        """The episode so far: actions by group [steps, G, ...], and a digest of all that the environment answered."""
+        """The episode so far: actions by group [steps, G, ...], and a digest of all return values."""
         actions = {
             name: np.array([each[name] for each in self._actions], group.action_space.dtype).reshape(
                 -1, len(group.agents), *(group.action_space.shape or ())
@@ -252,7 +253,7 @@ class RecordedWorld(World):
         return {"actions": actions, "digest": self._digest.hexdigest()}
 
     def replay(self, seed: int, record: dict[str, Any]) -> bool:
-        """Play an episode again up to where it was recorded, and say whether every answer was the same bit for bit."""
+        """Replay a recorded episode; return whether all return values were equal bit for bit."""
         self.begin(seed)
         for t in range(len(next(iter(record["actions"].values())))):
             self.step({name: actions[t] for name, actions in record["actions"].items()})

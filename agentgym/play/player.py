@@ -1,7 +1,7 @@
-"""The one player of episodes: an agent acts in worlds side by side, and watchers see every step.
+"""Play episodes: an agent acts in several environments at once, and watchers observe every step.
 
-Evaluation, scores while training, films, transcripts and recorded datasets all play their episodes here. What they
-differ in is which worlds they step (:mod:`agentgym.play.worlds`) and what their watchers keep.
+Evaluation, scores during training, videos, transcripts and recorded datasets all use this module. They differ in the
+environments that they step (:mod:`agentgym.play.worlds`) and in their watchers.
 """
 
 import math
@@ -21,17 +21,17 @@ __all__ = ["Shown", "Transition", "Watcher", "play", "play_rounds"]
 
 
 class Transition(NamedTuple):
-    """One step of one episode.
+    """One step of an episode.
 
     Attributes:
-        episode: its ``length`` counts this step.
-        observation: what the agent was shown, after attacks.
-        action: the agent's.
-        reward: as the agent is told it, after perturbations.
-        true_reward: as it counts.
-        next_observation: the world's; the episode's last one where it ends.
-        terminated, truncated: whether it ends.
-        info: of the step.
+        episode: the episode; its ``length`` includes this step.
+        observation: observation passed to the agent, after attacks.
+        action: action of the agent.
+        reward: observed reward, after perturbations.
+        true_reward: reward before perturbations, used for the return.
+        next_observation: next observation; the final one if the episode ends.
+        terminated, truncated: whether and how the episode ends.
+        info: info of the step.
     """
 
     episode: Episode
@@ -47,13 +47,13 @@ class Transition(NamedTuple):
 
 @dataclass
 class Shown:
-    """What the agent is about to be asked.
+    """The input of the agent's next ``predict`` call.
 
     Attributes:
-        observations: of all worlds, ``[B, ...]``, a dictionary of such arrays, or a list of texts. A watcher may put
-            others in their place; it does not write into them.
-        episodes: those that are played now, by world.
-        failures: worlds that a watcher fails at together, each time with the error; they are not played on.
+        observations: observations of all environments, ``[B, ...]``, a dictionary of such arrays, or a list of texts.
+            A watcher may replace them but must not modify them in place.
+        episodes: running episodes by environment index.
+        failures: environments that failed together in a watcher, with the error; their episodes are abandoned.
     """
 
     observations: Any
@@ -62,16 +62,16 @@ class Shown:
 
 
 class Watcher:
-    """Sees episodes while they are played; a subclass has the methods that it needs."""
+    """Observes episodes while they are played; subclasses override the methods that they need."""
 
     def begun(self, episode: Episode, observation: Any, info: dict[str, Any]) -> None:
-        """An episode was reset."""
+        """Called after the reset of an episode."""
 
     def shown(self, shown: Shown) -> None:
-        """The agent is about to be asked; called once a round for all worlds."""
+        """Called before each ``predict``, once for all environments."""
 
     def stepped(self, transition: Transition) -> None:
-        """A world was stepped."""
+        """Called after each step of each environment."""
 
 
 def play(
@@ -81,17 +81,17 @@ def play(
     deterministic: bool = True,
     watchers: Sequence[Watcher] = (),
 ) -> Iterator[Episode]:
-    """Play episodes to their ends, and give each as soon as it is over or has failed.
+    """Play episodes to their end, and yield each episode as soon as it has ended or failed.
 
-    What an environment or the agent fails at is kept in ``Episode.error``, and the other episodes go on.
+    An exception of an environment or of the agent is stored in ``Episode.error``; the other episodes continue.
 
     Args:
-        agent: a :class:`agentgym.contracts.agent.Player`; it is always asked for all worlds at once, those that wait
-            included.
-        worlds: where. They are not closed.
-        episodes: begun in this order, as worlds become free.
-        deterministic: the policy's mode instead of a sample.
-        watchers: called in this order.
+        agent: a :class:`agentgym.contracts.agent.Player`. Every ``predict`` call covers all environments, including
+            idle ones.
+        worlds: the environments; they are not closed.
+        episodes: episodes to play, started in this order as environments become free.
+        deterministic: whether to use the mode of the policy instead of a sample.
+        watchers: watchers, called in this order.
     """
     for over in play_rounds(agent, worlds, episodes, deterministic, watchers):
         yield from over
@@ -104,9 +104,9 @@ def play_rounds(
     deterministic: bool = True,
     watchers: Sequence[Watcher] = (),
 ) -> Iterator[list[Episode]]:
-    """As :func:`play`, but give after every step of the worlds the episodes that are over, if only an empty list.
+    """Like :func:`play`, but yield after every step the list of episodes that are over, which may be empty.
 
-    A caller that has seen enough just stops.
+    The caller may stop iterating at any time.
     """
     game = _Game(agent, worlds, deterministic, watchers)
     waiting = iter(episodes)
@@ -121,20 +121,20 @@ def play_rounds(
 
 
 class _Game:
-    """The episodes that are being played, and what the agent remembers of them."""
+    """The running episodes and the agent's state."""
 
     def __init__(self, agent: Any, worlds: Worlds, deterministic: bool, watchers: Sequence[Watcher]) -> None:
         self.agent, self.worlds, self.deterministic = agent, worlds, deterministic
         self.on_begun = [watcher for watcher in watchers if type(watcher).begun is not Watcher.begun]
         self.on_shown = [watcher for watcher in watchers if type(watcher).shown is not Watcher.shown]
         self.on_stepped = [watcher for watcher in watchers if type(watcher).stepped is not Watcher.stepped]
-        self.playing: dict[int, Episode] = {}  # by world, in the worlds' order
+        self.playing: dict[int, Episode] = {}  # by environment index, in ascending order
         self.over: list[Episode] = []
         self.state: Any = None
         self.rewards = np.zeros(worlds.count)
 
     def begin(self, waiting: Iterator[Episode]) -> None:
-        """Begin episodes in the worlds that are free."""
+        """Start episodes in idle environments."""
         free = [world for world in range(self.worlds.count) if world not in self.playing]
         for world in free:
             while world not in self.playing and (episode := next(waiting, None)) is not None:
@@ -148,11 +148,11 @@ class _Game:
             self.playing = dict(sorted(self.playing.items()))
 
     def step(self) -> None:
-        """Ask the agent once and step the worlds once."""
-        shown = self._seen()
-        if shown is None or (answer := self._ask(shown)) is None:
+        """Call ``predict`` once and step the environments once."""
+        shown = self._observe()
+        if shown is None or (prediction := self._predict(shown)) is None:
             return
-        actions, promised = answer
+        actions, promised = prediction
         finite = is_finite(actions)
         for world, episode in list(self.playing.items()):
             try:
@@ -176,12 +176,12 @@ class _Game:
                 result = results[world]
                 if isinstance(result, Exception):
                     raise result
-                self._take(episode, result, shown, actions[world])
+                self._record(episode, result, shown, actions[world])
             except Exception as error:
                 self._fail([episode], error)
 
-    def _seen(self) -> Shown | None:
-        """What the worlds show; None where nobody is left to be asked for it."""
+    def _observe(self) -> Shown | None:
+        """Observations of the running episodes; None if the agent must not be called in this round."""
         try:
             observations = self.worlds.observe(list(self.playing))
         except Exception as error:
@@ -193,7 +193,7 @@ class _Game:
                     require_finite("the observation", row(observations, world), episode.at(episode.length))
                 except Exception as error:
                     self._fail([episode], error)
-            return None  # the next round asks without them
+            return None  # the next round continues without them
         for world, episode in self.playing.items() if self.on_begun else ():
             if not episode.length:
                 for watcher in self.on_begun:
@@ -205,11 +205,11 @@ class _Game:
             self._fail([self.playing[world] for world in failed], reason)
         return shown if self.playing else None
 
-    def _ask(self, shown: Shown) -> tuple[Any, np.ndarray | None] | None:
-        """Actions ``[B, ...]`` and promised returns ``[B]`` of episodes that begin; None where the agent fails."""
+    def _predict(self, shown: Shown) -> tuple[Any, np.ndarray | None] | None:
+        """Actions ``[B, ...]`` and promised returns ``[B]`` of starting episodes; None if the agent fails."""
         count, commands = self.worlds.count, self.worlds.commands(list(self.playing))
         fresh = [world for world, episode in self.playing.items() if not episode.length]
-        starts = np.full(count, commands is None)  # an episode that waits always begins, but of texts it stays as it is
+        starts = np.full(count, commands is None)  # idle environments count as starting, except text environments
         starts[list(self.playing)] = False
         starts[fresh] = True
         try:
@@ -222,8 +222,8 @@ class _Game:
             self._fail(list(self.playing.values()), error)
             return None
 
-    def _take(self, episode: Episode, result: Result, shown: Shown, action: Any) -> None:
-        """Take in what a step gave."""
+    def _record(self, episode: Episode, result: Result, shown: Shown, action: Any) -> None:
+        """Add the result of a step to its episode and call the watchers."""
         world = episode.world
         episode.length += 1
         self.rewards[world] = result.reward
@@ -260,23 +260,24 @@ class _Game:
 
 
 def _require_count(actions: Any, count: int) -> None:
-    """Refuse a prediction that is not one action a world.
+    """Refuse a prediction without exactly one action per environment.
 
     Raises:
-        InvalidAction: there are more or fewer.
+        InvalidAction: there are more or fewer actions.
     """
-    found = len(actions) if hasattr(actions, "__len__") and np.ndim(actions) else 0
-    if found != count:
-        raise InvalidAction(f"predict() gave {found} actions for {count} observations; it must give one for each.")
+    given = len(actions) if hasattr(actions, "__len__") and np.ndim(actions) else 0
+    if given != count:
+        raise InvalidAction(f"predict() returned {given} actions for {count} observations; it must return one each.")
 
 
 def _require_action(space: gymnasium.Space[Any], action: Any, episode: Episode) -> None:
-    """Refuse an action that no environment of this action space can take.
+    """Refuse an action of the wrong shape or outside a discrete space.
 
-    A Box's bounds are left to the environment: many cut what lies outside, some take it. Texts are left to it, too.
+    The bounds of a Box are left to the environment: many clip actions, others accept values outside. Texts are left to
+    the environment as well.
 
     Raises:
-        InvalidAction: it has another shape, or is none of those to choose from.
+        InvalidAction: the shape is wrong, or the action is not in the space.
     """
     if isinstance(space, gymnasium.spaces.Box):
         if np.shape(action) != space.shape:
@@ -287,7 +288,7 @@ def _require_action(space: gymnasium.Space[Any], action: Any, episode: Episode) 
 
 
 def _is_choice(space: gymnasium.Space[Any], action: Any) -> bool:
-    """What ``contains`` finds of NumPy's integers, in a tenth of the time."""
+    """Equivalent to ``contains`` for NumPy integers, ten times as fast."""
     if not isinstance(space, gymnasium.spaces.Discrete) or not isinstance(action, np.integer):
         return False
     return bool(space.start <= action < space.start + space.n)

@@ -1,6 +1,6 @@
-"""The worlds that the player of episodes steps: single environments side by side, or the worlds of a batch.
+"""The environments that episodes are played in: a list of single environments, or the sub-environments of a batch.
 
-Both answer alike, world by world, so that whoever plays does not know which it is.
+Both have the same interface, :class:`Worlds`. A *world* is one single environment or one sub-environment of a batch.
 """
 
 import warnings
@@ -24,26 +24,26 @@ MAX_STEPS = 30_000  # more than the 27,000 decisions of the longest of the usual
 
 @dataclass(eq=False)
 class Episode:
-    """An episode to play, and what came of it.
+    """An episode to play, and its results.
 
     Args:
-        seed: of its reset.
-        options: of its reset.
-        max_steps: it fails after so many steps where its environment declares no longer time limit.
-        cut_after: it ends after so many steps, without having failed; None: by itself only.
-        of: what it belongs to, for messages: " of the evaluation with seed 3".
-        job: what the caller knows it by.
+        seed: seed of the reset.
+        options: options of the reset.
+        max_steps: the episode fails after this many steps unless its environment declares a longer time limit.
+        cut_after: the episode is cut after this many steps without failing; None for no cut.
+        of: context for messages, e.g. " of the evaluation with seed 3".
+        job: an identifier for the caller.
 
     Attributes:
-        world: index of the world that it is played in.
+        world: index of the world that the episode is played in.
         length: steps so far.
-        episode_return: undiscounted sum of the true rewards (``info["true_reward"]`` where the reward is perturbed).
-        promised: the return that the agent promised at its start; None where it promises none.
-        terminated, truncated: how it ended; both are false while it goes on, and where it was cut or failed.
-        info: of its last step; a batch's ``final_info`` included.
-        state: the agent's state (of all worlds) after its last action.
-        error: why it failed; None where it did not.
-        shared: the error struck several episodes at once: played alone, those that are not to blame may succeed.
+        episode_return: undiscounted sum of the true rewards (``info["true_reward"]`` if rewards are perturbed).
+        promised: return that the agent promised at the start; None if it makes no promise.
+        terminated, truncated: how the episode ended; both False while it runs, and if it was cut or failed.
+        info: info of the last step, including ``final_info`` of a batch.
+        state: the agent's state (for all worlds) after the last action.
+        error: why the episode failed; None if it did not fail.
+        shared: whether the error affected several episodes at once; some of them may succeed if played alone.
     """
 
     seed: int
@@ -64,14 +64,14 @@ class Episode:
     shared: bool = field(default=False, init=False)
 
     def at(self, step: int) -> str:
-        """Where in the episode something is wrong, for messages."""
+        """The position in the episode, for messages."""
         return f"at step {step}{self.of}" if step else f"at reset{self.of}"
 
     def require_end(self, limit: int | None) -> None:
-        """Refuse to go on where the episode should be over.
+        """Refuse to continue an episode that should be over.
 
         Raises:
-            EpisodeTooLong: it has had ``max_steps``, and the environment's time limit (None: it has none) is no longer.
+            EpisodeTooLong: the episode reached ``max_steps``, and the environment has no longer time limit.
         """
         if self.length >= self.max_steps and (limit is None or self.length >= limit):
             raise EpisodeTooLong(
@@ -81,13 +81,13 @@ class Episode:
 
 
 class Result(NamedTuple):
-    """What a step gave one world.
+    """The result of a step in one world.
 
     Attributes:
-        observation: the episode's last one where it ends, also where the world has begun another.
-        reward: as the agent is told it.
-        true_reward: as it counts.
-        terminated, truncated: whether the episode ends.
+        observation: next observation; the final one if the episode ends, even if the world has restarted.
+        reward: observed reward.
+        true_reward: reward before perturbations.
+        terminated, truncated: whether and how the episode ends.
     """
 
     observation: Any
@@ -98,45 +98,45 @@ class Result(NamedTuple):
 
 
 class Worlds(Protocol):
-    """Worlds side by side, each with one episode after the other, or none: then it waits.
+    """Several worlds, each idle or playing one episode after another.
 
     Attributes:
-        count: how many there are; the agent is always asked for all of them.
+        count: number of worlds; every ``predict`` call covers all of them.
     """
 
     count: int
 
     def start(self, world: int, episode: Episode) -> None:
-        """Begin an episode; an error is this episode's."""
+        """Start an episode. An exception fails this episode only."""
 
     def observe(self, playing: Sequence[int]) -> Any:
-        """Observations of all worlds as the agent is asked about them; of worlds that wait something harmless."""
+        """Observations of all worlds for ``predict``, with placeholders for idle ones."""
 
     def commands(self, playing: Sequence[int]) -> list[Any] | None:
-        """The admissible commands of each world of texts; None where the worlds are none."""
+        """Admissible commands of each text environment; None for other environments."""
 
     def step(self, actions: Any, playing: Sequence[int]) -> Mapping[int, Result | Exception]:
-        """Step the worlds that are played; an error that is raised is all episodes'."""
+        """Step the worlds in ``playing``. A raised exception fails all episodes."""
 
     def info(self, world: int) -> dict[str, Any]:
-        """What the world told in its last step, or at its reset."""
+        """Info of the last step or reset of a world."""
 
     def action_space(self, world: int) -> spaces.Space[Any]:
-        """Of one world."""
+        """Action space of a world."""
 
     def time_limit(self, world: int) -> int | None:
-        """Steps after which the environment itself ends an episode; None if it does not say."""
+        """Declared time limit of a world in steps; None if there is none."""
 
     def drop(self, world: int) -> None:
-        """The episode in this world has failed."""
+        """Called if the episode in this world has failed."""
 
 
 class Environments:
-    """Single environments side by side.
+    """A list of single environments.
 
     Args:
-        envs: the environments; they stay the caller's to close.
-        observation_space: of each.
+        envs: the environments; the caller closes them.
+        observation_space: observation space of each.
     """
 
     def __init__(self, envs: Sequence[gymnasium.Env[Any, Any] | None], observation_space: spaces.Space[Any]) -> None:
@@ -148,16 +148,16 @@ class Environments:
         self.episodes: list[Any] = [None] * self.count
 
     def enter(self, world: int, episode: Episode) -> gymnasium.Env[Any, Any]:
-        """The environment for an episode."""
+        """Return the environment for an episode."""
         env = self.envs[world]
         assert env is not None
         return env
 
     def start(self, world: int, episode: Episode) -> None:
-        """Begin an episode.
+        """Start an episode.
 
         Raises:
-            SpaceMismatch: the observation has another shape than the observation space.
+            SpaceMismatch: the shape of the observation differs from that of the observation space.
         """
         env = self.envs[world] = self.enter(world, episode)
         observation, self.infos[world] = env.reset(seed=episode.seed, options=dict(episode.options) or None)
@@ -166,26 +166,26 @@ class Environments:
         self.episodes[world] = episode
 
     def observe(self, playing: Sequence[int]) -> Any:
-        """Observations of all worlds, stacked, or a list of texts; of worlds that wait a blank one."""
+        """Stacked observations, or a list of texts, with placeholders for idle environments."""
         for world in set(range(self.count)) - set(playing):
             self.observations[world] = self.blank
         return list(self.observations) if self.blank is None else _stacked(self.observations)
 
     def commands(self, playing: Sequence[int]) -> list[Any] | None:
-        """What each world of texts admits; None where the worlds are none."""
+        """Admissible commands of each text environment; None for other environments."""
         return None if self.blank is not None else [info.get("admissible_commands") for info in self.infos]
 
     def step(self, actions: Any, playing: Sequence[int]) -> dict[int, Result | Exception]:
-        """Step the worlds that are played, one after the other."""
+        """Step the environments in ``playing`` one after another."""
         results: dict[int, Result | Exception] = {}
         for world in playing:
             try:
-                observation, told, terminated, truncated, info = self.envs[world].step(actions[world])  # type: ignore[union-attr]
+                observation, value, terminated, truncated, info = self.envs[world].step(actions[world])  # type: ignore[union-attr]
                 if self.shape is None or np.shape(observation) != self.shape:
                     episode = self.episodes[world]
                     _require_shape(self.blank, observation, episode.at(episode.length + 1))
                 self.observations[world], self.infos[world] = observation, info
-                reward = number(told)
+                reward = number(value)
                 true = number(info["true_reward"]) if "true_reward" in info else reward
                 results[world] = Result(observation, reward, true, bool(terminated), bool(truncated))
             except Exception as error:
@@ -193,33 +193,33 @@ class Environments:
         return results
 
     def info(self, world: int) -> dict[str, Any]:
-        """What the environment told last."""
+        """Info of the last step or reset."""
         return self.infos[world]
 
     def action_space(self, world: int) -> spaces.Space[Any]:
-        """Of the environment, with its wrappers."""
+        """Action space of the environment with its wrappers."""
         space: spaces.Space[Any] = self.action_spaces[world]
         return space
 
     def time_limit(self, world: int) -> int | None:
-        """What the environment's spec declares."""
+        """The time limit in the environment's spec."""
         env = self.envs[world]
         return None if env is None or env.spec is None else env.spec.max_episode_steps
 
     def drop(self, world: int) -> None:
-        """Nothing is to be done: the next episode resets the environment."""
+        """Do nothing: the next episode resets the environment."""
 
 
 class Batch:
-    """The worlds of a batch, with perturbations around it or none.
+    """The sub-environments of a batch, with or without perturbations.
 
-    Where worlds start over only when they are reset (``AutoresetMode.DISABLED``, of an exact :class:`NativeVectorEnv`),
-    each takes one episode after the other, and those without one rest. Otherwise they are all reset at once, and there
-    are as many episodes as worlds, with equal options.
+    With ``AutoresetMode.DISABLED`` (an exact :class:`NativeVectorEnv`), each sub-environment plays one episode after
+    another, and idle ones rest. In other modes they are all reset at once, and there must be as many episodes as
+    sub-environments, with equal options.
 
     Args:
-        env: the batch; it stays the caller's to close.
-        count: how many worlds the agent is asked for, at least those of the batch.
+        env: the batch; the caller closes it.
+        count: batch size of ``predict`` calls, at least that of ``env``.
     """
 
     def __init__(self, env: Any, count: int | None = None) -> None:
@@ -234,22 +234,22 @@ class Batch:
         self._infos: list[dict[str, Any]] = [{}] * self.count
 
     def start(self, world: int, episode: Episode) -> None:
-        """Begin an episode."""
+        """Start an episode."""
         self._episodes[world] = episode
         if not self.one_by_one:
             self._waiting.append(episode)
             return
         options, mask = dict(episode.options), np.arange(self.size) == world
         if "parameters" in self.env.reset_options:
-            options.setdefault("parameters", {})  # takes back what an earlier episode was given
+            options.setdefault("parameters", {})  # undo parameters of an earlier episode
         seeds = [episode.seed if chosen else None for chosen in mask.tolist()]
         self._observations, self._infos[world] = self.env.reset(seed=seeds, options={**options, "reset_mask": mask})
 
     def observe(self, playing: Sequence[int]) -> Any:
-        """Observations of all worlds; of those that wait a blank one.
+        """Observations of all sub-environments, with placeholders for idle ones.
 
         Raises:
-            SpaceMismatch: they have another shape than their space.
+            SpaceMismatch: the shape of the observations differs from that of the observation space.
         """
         if self._waiting:
             begun, self._waiting = self._waiting, []
@@ -269,13 +269,13 @@ class Batch:
         return _only(self._observations, list(playing), self.blank, self.count)
 
     def commands(self, playing: Sequence[int]) -> list[Any] | None:
-        """What each world of texts admits; None where the worlds are none."""
+        """Admissible commands of each text environment; None for other environments."""
         if self.blank is not None:
             return None
         return [self.info(world).get("admissible_commands") if world in playing else None for world in range(self.size)]
 
     def step(self, actions: Any, playing: Sequence[int]) -> dict[int, Result | Exception]:
-        """Step the worlds together; those that are not played rest, or take an action of no meaning."""
+        """Step the batch. Idle sub-environments rest, or take a placeholder action."""
         if not playing:
             return {}
         if self.blank is None:
@@ -300,36 +300,36 @@ class Batch:
         return {world: Result(row(last, world), *(column[world] for column in columns)) for world in playing}
 
     def info(self, world: int) -> dict[str, Any]:
-        """What the batch told of the world last; at an episode's end what it told of this episode."""
+        """Info of the last step or reset of a sub-environment; at the end of an episode, including its final info."""
         info = info_of(self._infos[world], world)
         return {**info, **info.get("final_info", {})}
 
     def action_space(self, world: int) -> spaces.Space[Any]:
-        """Of one world."""
+        """Action space of one sub-environment."""
         space: spaces.Space[Any] = self.env.single_action_space
         return space
 
     def time_limit(self, world: int) -> int | None:
-        """The batch's own, or what its spec declares."""
+        """The time limit of the batch, or the one in its spec."""
         batch = self.env.unwrapped
         if isinstance(batch, NativeVectorEnv) and batch.max_episode_steps is not None:
             return batch.max_episode_steps
         return self.env.spec and self.env.spec.max_episode_steps
 
     def drop(self, world: int) -> None:
-        """Nothing is to be done: the world waits from now on."""
+        """Do nothing: the sub-environment is idle from now on."""
 
 
 def _true(rewards: Any, infos: Mapping[str, Any]) -> Any:
-    """The true rewards [N]; those of an episode's last step stand in ``final_info``."""
-    for told in (infos, infos.get("final_info", {})):
-        if "true_reward" in told:
-            rewards = np.where(told.get("_true_reward", True), told["true_reward"], rewards)
+    """The true rewards [N]. ``final_info`` holds those of the last step of an episode."""
+    for part in (infos, infos.get("final_info", {})):
+        if "true_reward" in part:
+            rewards = np.where(part.get("_true_reward", True), part["true_reward"], rewards)
     return rewards
 
 
 def row(observations: Any, world: int) -> Any:
-    """One world's part of the observations of all."""
+    """The observation of one world."""
     if isinstance(observations, dict):
         return {key: row(part, world) for key, part in observations.items()}
     return observations[world]
@@ -337,12 +337,12 @@ def row(observations: Any, world: int) -> Any:
 
 def _stacked(observations: Sequence[Any]) -> Any:
     if isinstance(observations[0], dict):
-        return {key: _stacked([one[key] for one in observations]) for key in observations[0]}
+        return {key: _stacked([each[key] for each in observations]) for key in observations[0]}
     return np.stack(observations)
 
 
 def _only(observations: Any, playing: list[int], blank: Any, count: int) -> Any:
-    """The observations of the worlds that are played; blank ones of the rest, ``count`` in all."""
+    """Observations [count, ...] of the worlds in ``playing``, with placeholders for the rest."""
     if isinstance(observations, dict):
         return {key: _only(part, playing, blank[key], count) for key, part in observations.items()}
     filled = np.empty((count, *blank.shape), observations.dtype)
@@ -352,7 +352,7 @@ def _only(observations: Any, playing: list[int], blank: Any, count: int) -> Any:
 
 
 def blank_of(space: spaces.Space[Any]) -> Any:
-    """A harmless member of a space, for worlds that wait; None of texts."""
+    """A placeholder from a space, for idle worlds; None for texts."""
     if isinstance(space, spaces.Text):
         return None
     if isinstance(space, spaces.Dict):
@@ -364,32 +364,32 @@ def blank_of(space: spaces.Space[Any]) -> Any:
 
 
 def number(value: Any) -> float:
-    """A number, also from an array of one entry, as some environments give."""
+    """Convert a number, or an array with one entry as some environments return, to a float."""
     return float(value.item() if isinstance(value, np.ndarray) else value)
 
 
 def _require_shape(blank: Any, observation: Any, where: str) -> None:
-    """Refuse an observation of another shape than ``blank``, None of texts.
+    """Refuse an observation whose shape differs from ``blank`` (None for texts).
 
     Raises:
-        SpaceMismatch: shapes, or a dictionary's keys, are others, or it is no text.
+        SpaceMismatch: the shape or the keys of a dictionary differ, or a text is expected.
     """
     if blank is None:
-        if not isinstance(observation, str):  # None would be read as an episode that waits
-            raise SpaceMismatch(f"An observation of a world of texts is a string, not {observation!r}.")
+        if not isinstance(observation, str):  # None would mark an idle environment
+            raise SpaceMismatch(f"An observation of a text environment must be a string, not {observation!r}.")
     elif isinstance(blank, dict):
         if not isinstance(observation, dict) or observation.keys() != blank.keys():
-            raise SpaceMismatch(f"the observation {where} is no dictionary of {', '.join(map(str, blank))}.")
+            raise SpaceMismatch(f"the observation {where} is not a dictionary of {', '.join(map(str, blank))}.")
         for key, part in blank.items():
             _require_shape(part, observation[key], where)
     elif np.shape(observation) != blank.shape:
         raise SpaceMismatch(
-            f"the observation {where} has the shape {np.shape(observation)}, and its space {blank.shape}."
+            f"the observation {where} has the shape {np.shape(observation)}, but its space has {blank.shape}."
         )
 
 
 def close(env: Any) -> None:
-    """Close an environment; one that cannot be closed takes no result with it."""
+    """Close an environment. An error causes a warning only, so that no results are lost."""
     try:
         env.close()
     except Exception as error:

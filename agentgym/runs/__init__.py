@@ -1,1 +1,1 @@
-"""Runs: training, a run's folder, checkpoints, and exact resume."""
+"""Training runs: the run folder, training, checkpoints, and exact resume."""

@@ -1,8 +1,8 @@
-"""A run's checkpoints: the newest ones, whole or not at all, and the rows that they share.
+"""Checkpoints of a run: atomic, with segments of rows (of a replay buffer, for example) that they share.
 
 runs/NAME/checkpoints/
-    0000005000/            everything but the rows
-    rows/replay-000000000000-000000005000/    new rows since the checkpoint before
+    0000005000/            everything except the rows
+    rows/replay-000000000000-000000005000/    rows added since the previous checkpoint
 """
 
 import hashlib
@@ -23,11 +23,11 @@ __all__ = ["Checkpoints", "Saved"]
 
 _STEP = re.compile(r"\d{10}|[1-9]\d{10,}")
 _ROWS = re.compile(r"[^.].*-\d{12,}-\d{12,}")
-_LEFT = re.compile(r"\..*\.(new|old)")  # of a write that was killed
+_LEFT = re.compile(r"\..*\.(new|old)")  # left over from a killed write
 
 
 class Segment(NamedTuple):
-    """Rows ``first`` to ``last`` (exclusive), and the SHA-256 of the manifest of the folder that holds them."""
+    """Rows ``first`` to ``last`` (exclusive), and the SHA-256 of the manifest of their folder."""
 
     first: int
     last: int
@@ -36,12 +36,12 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True)
 class Saved:
-    """One checkpoint, read and checked.
+    """A validated checkpoint.
 
     Attributes:
-        step: environment steps at which it was made.
-        state: the items by name.
-        segments: for each :class:`Rows` where its segments are, in order.
+        step: number of environment steps at which it was written.
+        state: items by name.
+        segments: segments of each :class:`Rows` with their folders, in order.
     """
 
     step: int
@@ -49,40 +49,40 @@ class Saved:
     segments: dict[str, list[tuple[Segment, Path]]]
 
     def restore_rows(self, rows: Sequence[Rows]) -> None:
-        """Put the rows back, one segment at a time: all of them together may not fit into memory twice."""
+        """Restore the rows one segment at a time, because memory may not hold all of them twice."""
         for part in rows:
             for segment, folder in self.segments.get(part.name, []):
                 part.write(segment.first, segment.last, state_files.read(folder).arrays)
 
 
 class Checkpoints:
-    """The checkpoints in one folder.
+    """The checkpoints of a run.
 
     Args:
-        folder: where they are; made when the first is written.
-        keep: how many are kept; 0 keeps all.
+        folder: their folder; created with the first checkpoint.
+        keep: number of newest checkpoints to keep; 0 keeps all.
     """
 
     def __init__(self, folder: Path | str, keep: int = 2) -> None:
         self.folder, self.keep = Path(folder), keep
-        self._segments: dict[str, list[Segment]] = {}  # of the run as it is now
-        self._whole: dict[int, set[Path]] = {}  # by step: the segments of a checkpoint known to be whole
+        self._segments: dict[str, list[Segment]] = {}  # segments of the current run
+        self._whole: dict[int, set[Path]] = {}  # segments of checkpoints known to be intact, by step
 
     def steps(self) -> list[int]:
-        """At which steps there are checkpoints, oldest first."""
+        """The steps of all checkpoints in ascending order."""
         return sorted(int(path.name) for path in self._folders(_STEP) if state_files.own_files(path))
 
     def _folders(self, names: re.Pattern[str], within: str = ".") -> list[Path]:
-        """Folders with names of ours; what else lies there is not looked at."""
+        """Folders whose names match ``names``."""
         place = self.folder / within
-        found = [path for path in place.iterdir() if names.fullmatch(path.name)] if place.is_dir() else []
-        return [path for path in found if path.is_dir() and not path.is_symlink()]
+        matches = [path for path in place.iterdir() if names.fullmatch(path.name)] if place.is_dir() else []
+        return [path for path in matches if path.is_dir() and not path.is_symlink()]
 
     def write(self, step: int, inventory: Inventory) -> Path:
-        """Write one checkpoint: new rows first, then the folder that names them; then drop what is no longer needed.
+        """Write a checkpoint: first the new rows, then the folder that refers to them. Then delete old checkpoints.
 
         Raises:
-            OSError: the disk is full or not writable; the checkpoints written before are untouched.
+            OSError: the disk is full or not writable; earlier checkpoints are not affected.
         """
         for rows in inventory.rows:
             self._write_rows(rows)
@@ -94,7 +94,7 @@ class Checkpoints:
         return path
 
     def _write_rows(self, rows: Rows) -> None:
-        """Write the rows that no segment holds; forget segments whose rows have all been overwritten."""
+        """Write the rows that are in no segment yet; forget segments whose rows have all been overwritten."""
         count = rows.count()
         alive = max(0, count - rows.capacity)
         known = [segment for segment in self._segments.get(rows.name, []) if segment.last > alive]
@@ -106,10 +106,10 @@ class Checkpoints:
         self._segments[rows.name] = known
 
     def newest(self) -> Saved | None:
-        """The newest checkpoint that is whole; a broken one is named in a warning and passed over.
+        """The newest intact checkpoint; damaged ones are skipped with a warning. None if there is no checkpoint.
 
         Raises:
-            CorruptFile: there are checkpoints, and all are broken.
+            CorruptFile: all checkpoints are damaged.
         """
         state_files.recover(self.folder)
         broken = []
@@ -117,7 +117,7 @@ class Checkpoints:
             try:
                 saved = self.read(step)
             except (CorruptFile, FileNotFoundError) as error:
-                warnings.warn(f"checkpoint {step} is broken and passed over: {error}", stacklevel=2)
+                warnings.warn(f"checkpoint {step} is damaged and skipped: {error}", stacklevel=2)
                 broken.append(f"{step}: {error}")
                 continue
             self._segments = {name: [part for part, _ in parts] for name, parts in saved.segments.items()}
@@ -125,42 +125,42 @@ class Checkpoints:
                 self._whole[known.step] = {path for parts in known.segments.values() for _, path in parts}
             return saved
         if broken:
-            raise CorruptFile(f"No checkpoint in {self.folder} is whole ({'; '.join(broken)}). Train the run again.")
+            raise CorruptFile(f"All checkpoints in {self.folder} are damaged ({'; '.join(broken)}). Train again.")
         return None
 
     def _older(self, step: int) -> list[Saved]:
-        """Those before ``step``, where all are kept."""
+        """The checkpoints before ``step`` if all are kept."""
         return [] if self.keep else [self.read(older) for older in self.steps() if older < step]
 
     def read(self, step: int) -> Saved:
-        """The checkpoint of that step.
+        """Read the checkpoint of a step.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: there is no such checkpoint.
             CorruptFile: it is damaged.
         """
         contents = state_files.read(self.folder / f"{step:010d}")
         try:
             if contents.values["step"] != step:
-                raise CorruptFile(f"it was made at step {contents.values['step']}")
+                raise CorruptFile(f"it was written at step {contents.values['step']}")
             named = {
                 name: [Segment(*part) for part in parts] for name, parts in contents.values.pop("segments").items()
             }
             state = unpack(contents)["items"]
         except (KeyError, TypeError, AttributeError) as error:
-            raise CorruptFile(f"it is no checkpoint of a run ({error!r})") from error
+            raise CorruptFile(f"it is not a checkpoint of a run ({error!r})") from error
         segments = {name: [(part, self._path(name, part)) for part in parts] for name, parts in named.items()}
         for part, path in (pair for parts in segments.values() for pair in parts):
-            state_files.read(path)  # is it whole?
+            state_files.read(path)  # raises if it is damaged
             if _digest(path) != part.digest:
-                raise CorruptFile(f"{path.name} holds other rows than when the checkpoint was made")
+                raise CorruptFile(f"the rows in {path.name} have changed since the checkpoint was written")
         return Saved(step, state, segments)
 
     def _path(self, name: str, segment: Segment) -> Path:
         return self.folder / "rows" / f"{name}-{segment.first:012d}-{segment.last:012d}"
 
     def _prune(self) -> None:
-        """Keep the newest checkpoints and the segments that they name; drop the rest, and what a killed write left."""
+        """Keep the newest checkpoints and their segments; delete the rest, including leftovers of killed writes."""
         kept = sorted(self._whole)[-self.keep :]
         self._whole = {step: self._whole[step] for step in kept}
         for step in self.steps():
@@ -172,7 +172,7 @@ class Checkpoints:
                 state_files.remove(path)
 
     def clear(self) -> None:
-        """Delete all checkpoints; the folder too, unless it holds something else."""
+        """Delete all checkpoints, and the folder unless it holds other files."""
         self._whole = {}
         self._prune()
         for folder in (self.folder / "rows", self.folder):

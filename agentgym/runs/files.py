@@ -1,4 +1,4 @@
-"""Files that are whole or not there, also after a power cut."""
+"""Atomic and durable writing of files."""
 
 import itertools
 import os
@@ -10,28 +10,28 @@ __all__ = ["flush_folder", "require_writable", "unused", "write_file", "write_fl
 
 
 def unused(path: Path) -> Path:
-    """``path``, or the first of NAME-2, NAME-3, ... that is not there."""
+    """``path``, or the first of NAME-2, NAME-3, ... that does not exist."""
     numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2))
-    return next(one for one in itertools.chain([path], numbered) if not os.path.lexists(one))
+    return next(candidate for candidate in itertools.chain([path], numbered) if not os.path.lexists(candidate))
 
 
 def require_writable(path: Path) -> None:
-    """Refuse a file that cannot be written, before the work is done; folders on the way need not be there yet.
+    """Refuse a file that cannot be written, before the work is done. Parent folders need not exist.
 
     Raises:
-        InvalidParameter: it is a folder, a file stands where a folder should, or it may not be written.
+        InvalidParameter: it is a folder, a parent is a file, or it is not writable.
     """
     if path.is_dir():
         raise InvalidParameter(f"{path} is a folder. Name a file.")
     there = path if path.exists() else next(folder for folder in path.parents if folder.exists())
     if there != path and not there.is_dir():
-        raise InvalidParameter(f"{path} cannot be written: {there} is no folder.")
+        raise InvalidParameter(f"{path} cannot be written: {there} is not a folder.")
     if not os.access(there, os.W_OK):
         raise InvalidParameter(f"{path} cannot be written: {there} is read-only.")
 
 
 def write_file(path: Path | str, data: str | bytes) -> None:
-    """Replace one file whole: a reader sees the old or the new text, never a part."""
+    """Replace a file atomically: a reader sees either the old or the new contents."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
@@ -45,7 +45,7 @@ def write_file(path: Path | str, data: str | bytes) -> None:
 
 
 def write_flushed(path: Path, data: bytes) -> None:
-    """Write a file and see it on the disk."""
+    """Write a file and flush it to the disk."""
     with path.open("wb") as file:
         file.write(data)
         file.flush()
@@ -53,7 +53,7 @@ def write_flushed(path: Path, data: bytes) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Make names in a folder survive a power cut (POSIX; elsewhere a folder cannot be opened)."""
+    """Flush the entries of a folder to the disk (POSIX only; elsewhere folders cannot be opened)."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -1,7 +1,7 @@
-"""One process at a time writes a run or makes a dataset; who else wants to is told which process that is.
+"""Locks that let only one process at a time write a run or make a dataset.
 
-The operating system's file lock decides wherever it can: it ends with its process, however that ends. Where a file
-system keeps such locks to one machine, ``running.json`` decides: its owner touches it while it lives.
+The lock is a file lock of the operating system, which is released when its process ends for any reason. On file systems
+whose locks work on one machine only, ``running.json`` serves as the lock: its owner touches it regularly.
 """
 
 import errno
@@ -26,11 +26,11 @@ __all__ = ["FILES", "RunLock", "locked"]
 HOLDER = "running.json"
 FILES = (HOLDER, ".lock")
 TOUCHED_EVERY = 10.0  # seconds
-DEAD_AFTER = 60.0  # seconds without a touch, on another machine
+DEAD_AFTER = 60.0  # seconds without a touch after which a process on another machine counts as dead
 
 
 class RunLock:
-    """The right to write one run, as :func:`locked` gives it."""
+    """The lock of a run, made by :func:`locked`."""
 
     def __init__(self, folder: Path, command: str) -> None:
         self.folder = folder
@@ -41,14 +41,14 @@ class RunLock:
         self._over = threading.Event()
 
     def require(self) -> None:
-        """Go on only if no other process has taken the run, having found this one dead (asleep, cut off).
+        """Check that no other process has taken over the run because this one was suspended or disconnected.
 
         Raises:
-            RunInUse: one has.
+            RunInUse: another process has taken over.
         """
         held = _read(self.folder / HOLDER)
         if held is not None and held.get("token") != self._about["token"]:
-            raise RunInUse(f"{self.folder} was taken over while this process stood still: {_named(held)}.")
+            raise RunInUse(f"{self.folder} was taken over while this process was suspended: {_named(held)}.")
 
     def _hold(self) -> None:
         write_file(self.folder / HOLDER, json.dumps(self._about, indent=1))
@@ -59,25 +59,25 @@ class RunLock:
             with suppress(OSError):
                 os.utime(self.folder / HOLDER)
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self._over.set()
         held = _read(self.folder / HOLDER)
         if held is not None and held.get("token") == self._about["token"]:
-            for name in FILES:  # the lock's file while it is still held: nobody can be waiting on the one removed
+            for name in FILES:  # remove the lock file while it is held, so that no process waits on a removed file
                 (self.folder / name).unlink(missing_ok=True)
 
 
 @contextmanager
 def locked(folder: Path, command: str) -> Iterator[RunLock]:
-    """Within, no other process writes the run in ``folder``, which is made where it is missing.
+    """Lock the run in ``folder``, which is created if necessary.
 
     Args:
-        folder: the run's.
-        command: what this process is doing, for others to read.
+        folder: folder of the run.
+        command: command of this process, for the messages of other processes.
 
     Raises:
-        RunInUse: another process, or thread, is at it; the message names it.
-        NotWritable: nothing can be written there.
+        RunInUse: another process or thread holds the lock; the message names it.
+        NotWritable: the folder is not writable.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     lock, held = FileLock(folder / ".lock", timeout=0), RunLock(folder, command)
@@ -87,15 +87,15 @@ def locked(folder: Path, command: str) -> Iterator[RunLock]:
         held._hold()
         yield held
     finally:
-        held._let_go()
+        held._release()
         lock.release()
-        for path in made:  # if nothing was put there
+        for path in made:  # removed if still empty
             with suppress(OSError):
                 path.rmdir()
 
 
 def _acquire(lock: FileLock, folder: Path) -> bool:
-    """Whether the operating system now keeps other processes away; False where its file system has no locks."""
+    """Acquire the file lock; return False if the file system has no locks."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -112,33 +112,33 @@ _ADVICE = "Let it end, or stop it, and try again."
 
 
 def _require_dead(folder: Path, alone: bool) -> None:
-    """Who held the run before is dead if the operating system, on the same machine, gave the lock.
+    """Check that the previous owner is dead, which is certain if the file lock was acquired on the same machine.
 
     Raises:
-        RunInUse: another machine's process (or any, where there are no locks) showed a sign of life not long ago.
+        RunInUse: the owner is on another machine (or there are no file locks) and has touched its file recently.
     """
     file = folder / HOLDER
     held = _read(file)
     if held is None or (alone and held.get("machine") == _machine()):
         return
-    probe = folder / f".{secrets.token_hex(4)}.new"  # what time it is by the clock that dates the files
+    probe = folder / f".{secrets.token_hex(4)}.new"  # gives the time of the file system's clock
     write_file(probe, "")
     quiet = probe.stat().st_mtime - file.stat().st_mtime
     probe.unlink()
     if quiet < DEAD_AFTER:
         raise RunInUse(
-            f"{folder} is in use: {_named(held)}, {quiet:.0f} s ago still running. If that process was killed, try "
-            f"again in {DEAD_AFTER - quiet:.0f} s."
+            f"{folder} is in use: {_named(held)}, last seen {quiet:.0f} s ago. If that process was killed, try again "
+            f"in {DEAD_AFTER - quiet:.0f} s."
         )
 
 
 def _read(file: Path) -> dict[str, Any] | None:
-    """Who holds the lock; None where nobody, or nobody legible, does."""
+    """The owner of the lock; None if there is none or the file is damaged."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        owner = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return owner if isinstance(owner, dict) else None
 
 
 def _named(held: dict[str, Any] | None) -> str:
@@ -148,7 +148,7 @@ def _named(held: dict[str, Any] | None) -> str:
 
 
 def _machine() -> str:
-    """What is the same for all processes that one kernel's locks keep apart, containers included."""
+    """An identifier shared by all processes under the same kernel, including containers."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""metrics.csv and timing.csv: what a run logs, as tables that any tool reads."""
+"""The tables metrics.csv and timing.csv of a run."""
 
 import csv
 import io
@@ -17,11 +17,11 @@ WALL_CLOCK = ("time/fps", "time/time_elapsed", "time/seconds")
 
 
 class Table:
-    """A CSV file to which rows are appended; a key that appears later adds a column to the rows already there.
+    """A CSV file for appending rows. A new key adds a column, which is empty in earlier rows.
 
     Attributes:
-        path: the file.
-        columns: their names; empty before the first row.
+        path: path of the file.
+        columns: names of the columns; empty before the first row.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -29,7 +29,7 @@ class Table:
         self.columns: list[str] = _parsed(self._text())[0]
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add one row; the folder is made where it is missing."""
+        """Append a row; create the folder if necessary."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if new := [key for key in row if key not in self.columns]:
             rows = self.rows()
@@ -47,16 +47,16 @@ class Table:
         return np.frombuffer(zlib.compress(self._text().encode(), 1), np.uint8)
 
     def restore(self, content: np.ndarray) -> bool:
-        """Put back what :meth:`content` gave.
+        """Restore the contents from :meth:`content`.
 
         Returns:
-            Whether all of its rows were still there; rows and columns may have come after them.
+            Whether the file still had all restored rows; additional rows and columns do not matter.
         """
-        text, found = zlib.decompress(content.tobytes()).decode(), self._text()
-        (columns, rows), (its_columns, its_rows) = _parsed(text), _parsed(found)
+        text, current = zlib.decompress(content.tobytes()).decode(), self._text()
+        (columns, rows), (its_columns, its_rows) = _parsed(text), _parsed(current)
         known = [row[: len(columns)] for row in [its_columns, *its_rows[: len(rows)]]]
         self.columns = columns
-        if text and text != found:
+        if text and text != current:
             write_file(self.path, text)
         elif not text:
             self.path.unlink(missing_ok=True)
@@ -79,7 +79,7 @@ class Table:
 
 
 def _parsed(text: str) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows; none of what is no table."""
+    """Columns and rows; empty if the text is not a table."""
     try:
         columns, *rows = csv.reader(io.StringIO(text, newline=""))
     except (ValueError, csv.Error):
@@ -88,15 +88,15 @@ def _parsed(text: str) -> tuple[list[str], list[list[str]]]:
 
 
 class MetricsFile:
-    """A run's log: what follows from configuration and seed in metrics.csv, what the clock says in timing.csv.
+    """The log of a run: reproducible values in metrics.csv, wall-clock values in timing.csv.
 
-    It has the two methods of Stable-Baselines3's ``KVWriter``, so that it can stand in its logger.
+    It has the methods of Stable-Baselines3's ``KVWriter`` and can be used in its ``Logger``.
 
     Args:
-        folder: the run's.
+        folder: folder of the run.
 
     Attributes:
-        damaged: whether rows were missing, or others, when metrics.csv was restored.
+        damaged: whether rows of metrics.csv were missing or changed when it was restored.
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -105,7 +105,7 @@ class MetricsFile:
         self.damaged = False
 
     def write(self, key_values: Mapping[str, Any], key_excluded: Mapping[str, tuple[str, ...]], step: int = 0) -> None:
-        """Append one row; keys excluded from "csv" and values that are not numbers or text are left out."""
+        """Append a row without keys excluded from "csv" and without values other than numbers and strings."""
         plain: dict[str, Any] = {"step": step}
         for key, value in sorted(key_values.items()):
             value = value.item() if hasattr(value, "item") else value
@@ -115,14 +115,14 @@ class MetricsFile:
         self.timing.append({key: value for key, value in plain.items() if key in ("step", *WALL_CLOCK)})
 
     def restore(self, content: np.ndarray) -> None:
-        """Make metrics.csv again what it was, given its :meth:`Table.content`."""
+        """Restore metrics.csv from its :meth:`Table.content`."""
         self.damaged = not self.metrics.restore(content)
 
     def close(self) -> None:
-        """Nothing is held open between rows."""
+        """Do nothing: files are not kept open."""
 
     def clear(self) -> None:
-        """Drop all rows: the run starts over."""
+        """Delete all rows, for a run that starts over."""
         for table in (self.metrics, self.timing):
             table.path.unlink(missing_ok=True)
             table.columns = []

@@ -1,8 +1,8 @@
-"""Runs that survive: what a run's state is beside its agent's, when it is written, how it is put back.
+"""Checkpointing and exact resume of runs: the state besides that of the agent, and when it is saved and restored.
 
-Stable-Baselines3's state is consistent at one place only, the start of a rollout: ``on_step`` comes before the
-transition is stored, ``on_rollout_end`` before the update. Checkpoints are made there, and what ``learn()`` disturbs on
-its way there (the random generators) is put back there too.
+The state of a Stable-Baselines3 agent is consistent only at the start of a rollout: ``on_step`` is called before the
+transition is stored, ``on_rollout_end`` before the update. Checkpoints are written at this point, and state that
+``learn()`` changes before it (random generators) is restored there.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ __all__ = ["Checkpointer", "fingerprint", "run_inventory"]
 
 
 def run_inventory(agent: Any, metrics: MetricsFile) -> Inventory:
-    """Everything that a run's future depends on."""
+    """The complete state of a run."""
     own: Inventory = agent.inventory()
     items = [*_generators(agent), *_environments(agent.get_env()), *_log(agent, metrics)]
     return own + Inventory(items)
@@ -89,10 +89,10 @@ def _set_numpy_state(state: Mapping[str, Any]) -> None:
 
 
 def _environments(env: VecEnv | None) -> Iterator[Item]:
-    """The stack of VecEnvs from the outside in; nothing of an agent that learns in none.
+    """State of the stack of VecEnvs, outermost first; empty for an agent without environments.
 
     Raises:
-        InvalidParameter: a layer whose state is not known here.
+        InvalidParameter: the state of a wrapper is not known.
     """
     while isinstance(env, VecEnvWrapper):
         if isinstance(env, VecNormalize):
@@ -108,11 +108,11 @@ def _environments(env: VecEnv | None) -> Iterator[Item]:
     if isinstance(batch, RecordedBatch):
         yield Item("env.batch", batch.state, batch.restore)
         return
-    if not isinstance(env, DummyVecEnv) or not all(isinstance(one, RecordedEnv) for one in env.envs):
+    if not isinstance(env, DummyVecEnv) or not all(isinstance(each, RecordedEnv) for each in env.envs):
         raise InvalidParameter(f"A run in {type(env).__name__} cannot be resumed: its environments are not recorded.")
-    for one in env.envs:
-        assert isinstance(one, RecordedEnv)
-        yield Item(f"env.{one.index}", one.state, one.restore)
+    for recorded in env.envs:
+        assert isinstance(recorded, RecordedEnv)
+        yield Item(f"env.{recorded.index}", recorded.state, recorded.restore)
 
 
 def _fields(name: str, owner: object, fields: tuple[str, ...]) -> Item:
@@ -141,7 +141,7 @@ def _log(agent: Any, metrics: MetricsFile) -> Iterator[Item]:
     logger = agent.logger
 
     def read() -> dict[str, Any]:
-        agent.logger  # noqa: B018  (some agents put the latest losses into the logger when it is looked at)
+        agent.logger  # noqa: B018  (some agents log their latest losses when this property is read)
         return {
             "values": dict(logger.name_to_value),
             "counts": dict(logger.name_to_count),
@@ -157,26 +157,26 @@ def _log(agent: Any, metrics: MetricsFile) -> Iterator[Item]:
     yield Item("log.metrics", metrics.metrics.content, metrics.restore)
 
 
-# When it is written and put back
+# Saving and restoring
 
 
 class Checkpointer(BaseCallback):
-    """Writes checkpoints at the start of rollouts, and puts one back at the start of the first.
+    """Writes checkpoints at the start of rollouts, and restores one at the start of the first rollout.
 
-    Where rollouts are long, or their updates, there is a checkpoint at the start of each, so that a signal can stop the
-    run within one and lose no more than what was done in it.
+    If rollouts or updates take long, every rollout starts with a checkpoint, so that a signal can stop the run within a
+    rollout and only that rollout is lost.
 
     Args:
-        checkpoints: where they go.
-        inventory: the run's state.
-        every: environment steps between two of them; 0 writes none but on a signal and at the end.
-        saved: the checkpoint that the run goes on from; its static part has been put back already.
-        lock: of the run; asked before anything is written.
+        checkpoints: the checkpoints of the run.
+        inventory: the state of the run.
+        every: environment steps between checkpoints; 0 writes them on a signal and at the end only.
+        saved: the checkpoint to resume from; items restored before ``learn()`` are restored already.
+        lock: the lock of the run, checked before every write.
     """
 
-    LONG = 5.0  # seconds: a rollout, with its update, that takes longer is not waited for
-    LONGEST = 60.0  # seconds between two checkpoints, however few steps are taken in them
-    COST = 0.05  # of the time at most for those that ``every`` did not ask for
+    LONG = 5.0  # seconds; on a signal, a rollout with its update that takes longer is stopped midway
+    LONGEST = 60.0  # maximum seconds between checkpoints, however few steps are taken
+    COST = 0.05  # maximum share of the time for checkpoints in addition to those of ``every``
 
     def __init__(
         self, checkpoints: Checkpoints, inventory: Inventory, every: int, saved: Saved | None = None,
@@ -191,7 +191,7 @@ class Checkpointer(BaseCallback):
         self._began = self._written = time.monotonic()
         self._cost = 0.0  # seconds that the last write took
         self._first = True
-        self._kept: int | None = saved.step if saved else 0  # the step of this rollout's start, if resume gets there
+        self._kept: int | None = saved.step if saved else 0  # step of the rollout's start if it has a checkpoint
 
     def _on_rollout_start(self) -> None:
         if self.saved is not None:
@@ -212,9 +212,9 @@ class Checkpointer(BaseCallback):
             self._kept = None
 
     def _is_time(self, now: float, lasted: float) -> bool:
-        """Whether there shall be a checkpoint that the number of steps does not ask for.
+        """Whether to write a checkpoint because of the elapsed time.
 
-        Where all are kept they are policies for later, one every so many steps, and no others.
+        Not if all checkpoints are kept, because these are meant to be policies at regular steps.
         """
         since = now - self._written
         worth = self.checkpoints.keep > 0 and self._cost <= self.COST * since
@@ -233,11 +233,11 @@ class Checkpointer(BaseCallback):
         return Stopped(self.signal_number, step, str(self.checkpoints.folder.parent))
 
     def write(self) -> None:
-        """Write a checkpoint of the run as it is now.
+        """Write a checkpoint of the current state.
 
         Raises:
-            OSError: the disk is full; the message names the last checkpoint that is whole.
-            RunInUse: another process has taken the run.
+            OSError: the disk is full; the message names the last intact checkpoint.
+            RunInUse: another process has taken over the run.
         """
         began = time.monotonic()
         if self.lock is not None:
@@ -246,11 +246,11 @@ class Checkpointer(BaseCallback):
             self.checkpoints.write(self.model.num_timesteps, self.inventory)
         except OSError as error:
             steps = self.checkpoints.steps()
-            last = f"the last whole one is of step {steps[-1]}" if steps else "there is none yet"
+            last = f"the last intact one is of step {steps[-1]}" if steps else "there is none yet"
             raise OSError(
                 error.errno,
                 f"The checkpoint of step {self.model.num_timesteps} could not be written ({error.strerror or error}); "
-                f"{last}. Make room and go on with agentgym resume",
+                f"{last}. Free disk space and continue with agentgym resume",
             ) from error
         self._written = time.monotonic()
         self._cost = self._written - began
@@ -258,22 +258,22 @@ class Checkpointer(BaseCallback):
 
     @contextmanager
     def stopping_on_signals(self) -> Iterator[None]:
-        """Within, SIGTERM and SIGINT stop the run at the next rollout's start, or within one that is long.
+        """Stop the run on SIGTERM and SIGINT at the start of the next rollout, or within a rollout that takes long.
 
-        A second one stops it at once. Python hears of signals in the main thread only: elsewhere nothing is changed.
+        A second signal stops it at once. Signals can be handled in the main thread only; in others, nothing changes.
         """
 
         def handle(number: int, frame: FrameType | None) -> None:
             if self.signal_number:
                 raise KeyboardInterrupt
             self.signal_number, self._signalled = number, time.monotonic()
-            print("\nStopping with a checkpoint; once more stops at once, without one.", file=sys.stderr)
+            print("\nStopping with a checkpoint. A second signal stops at once, without a checkpoint.", file=sys.stderr)
 
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
-        updates = register_optimizer_step_post_hook(self._stop_within_rollout)  # an update may take minutes, too
+        updates = register_optimizer_step_post_hook(self._stop_within_rollout)  # updates may take minutes as well
         try:
             yield
         finally:
@@ -283,7 +283,7 @@ class Checkpointer(BaseCallback):
 
 
 def fingerprint() -> dict[str, Any]:
-    """What arithmetic depends on: equal fingerprints resume bit for bit."""
+    """Everything that floating-point results depend on: runs with equal fingerprints resume bit for bit."""
     return {
         "versions": {name: installed_version(name) for name in PACKAGES},
         "source": _source(),
@@ -297,7 +297,7 @@ def fingerprint() -> dict[str, Any]:
 
 @cache
 def _source() -> str:
-    """A hash of the code that training runs on: a version number says little while one works on it."""
+    """A hash of the source code that training uses, because version numbers do not change during development."""
     digest = hashlib.blake2b(digest_size=8)
     for folder, folders, files in os.walk(Path(__file__).parents[1], followlinks=True):
         folders[:] = sorted({*folders} - {"evaluation", "cli"})

@@ -1,13 +1,13 @@
-"""A run's folder: what was asked, what was measured, what was learned.
+"""The configuration and the folder of a training run.
 
 runs/NAME/
     config.json          every setting, versions, git revision, the command
-    record.json          seconds used, when and how it was resumed, whether it is finished
-    metrics.csv          one row a log, one column a key; TensorBoard's event file beside it
-    timing.csv           the clock's part of those rows, which a resumed run cannot repeat
-    checkpoints/         what agentgym resume goes on from
-    final/               the trained agent (safetensors + json)
-    running.json         who is writing the run just now
+    record.json          training time, resumes, and whether the run is finished
+    metrics.csv          one row per log, one column per key; also as a TensorBoard event file
+    timing.csv           wall-clock values of these rows, which a resumed run cannot reproduce
+    checkpoints/         checkpoints for agentgym resume
+    final/               the trained agent (safetensors and json)
+    running.json         the process that is writing the run
 """
 
 import json
@@ -34,7 +34,7 @@ __all__ = ["PACKAGES", "Run", "RunConfig", "command_line", "installed_version", 
 
 PACKAGES = ("agentgym", "torch", "numpy", "gymnasium", "mujoco", "stable-baselines3")
 
-WHOLE_NUMBERS = {  # least and most
+WHOLE_NUMBERS = {  # lower and upper bounds
     "num_envs": (1, 2**63 - 1),
     "steps": (1, 2**63 - 1),
     "seed": (0, LARGEST_SEED),
@@ -42,32 +42,33 @@ WHOLE_NUMBERS = {  # least and most
     "checkpoint_every": (0, 2**63 - 1),
     "keep_checkpoints": (0, 2**63 - 1),
 }
-LONGEST_NAME = 200  # bytes; the file system takes 255, and a folder is written under a longer name first
+LONGEST_NAME = 200  # bytes; file systems allow 255, and temporary names are longer
 KINDS = {"agent": str, "env": str, "device": str, "dataset": str, "dataset_sha256": str, "preset": str,
          "env_kwargs": dict, "perturbations": list, "config": dict}  # fmt: skip
 
 
 @dataclass
 class RunConfig:
-    """Everything that decides what a run does.
+    """The complete configuration of a run.
 
     Attributes:
-        agent: the agent's name in the catalog.
-        env: the Gymnasium id it trains in; of an offline agent, the one it is evaluated in while it learns.
-        env_kwargs: what the id's environment is made with.
-        perturbations: configurations of the perturbations around it, from the inside out.
-        num_envs: environments stepped side by side.
-        steps: environment steps to train for; of an offline agent, gradient steps.
-        seed: of everything random in the run, from 0 to 2**32 - 1.
+        agent: name of the agent in the catalog.
+        env: Gymnasium id of the training environment; for an offline agent, of the environment for evaluations during
+            training.
+        env_kwargs: keyword arguments of the environment.
+        perturbations: configurations of the perturbations, innermost first.
+        num_envs: number of environments that are stepped in parallel.
+        steps: number of environment steps, or of gradient steps for an offline agent.
+        seed: seed of the run, from 0 to 2**32 - 1.
         device: "auto", "cpu" or "cuda".
-        checkpoint_every: steps between checkpoints, which slow runs make about once a minute too unless all are kept;
-            0 makes one on a signal and at the end only.
-        keep_checkpoints: how many of the newest are kept; 0 keeps all.
-        threads: numerics threads; 0 leaves torch's own choice.
-        config: the agent's hyperparameters; once the agent is made, all of them.
-        preset: the name of those settings of the agent that hold where ``config`` says nothing else.
-        dataset: what an offline agent learns from, a Minari id or the name of a recipe.
-        dataset_sha256: of its arrays.
+        checkpoint_every: steps between checkpoints; 0 writes them on a signal and at the end only. Slow runs also write
+            one about every minute, unless all checkpoints are kept.
+        keep_checkpoints: number of newest checkpoints to keep; 0 keeps all.
+        threads: number of CPU threads for PyTorch; 0 uses the default of PyTorch.
+        config: hyperparameters of the agent; complete once the agent is made.
+        preset: preset for hyperparameters that ``config`` does not set.
+        dataset: dataset of an offline agent, a Minari id or a recipe.
+        dataset_sha256: SHA-256 of the dataset's arrays.
     """
 
     agent: str
@@ -88,14 +89,14 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         held = vars(self)
-        for name in ("env_kwargs", "perturbations", "config"):  # as config.json gives them back
+        for name in ("env_kwargs", "perturbations", "config"):  # equal to what config.json will contain
             held[name] = _without_tuples(held[name])
 
     def check(self) -> "RunConfig":
-        """Refuse what no run can have; NumPy's numbers become Python's own.
+        """Validate the configuration; convert NumPy numbers to Python numbers.
 
         Raises:
-            InvalidParameter: a field is of another type, out of its range, or nothing that JSON can hold.
+            InvalidParameter: a field has the wrong type, is out of range, or cannot be stored as JSON.
             NonFinite: a setting is NaN or infinite.
         """
         held = vars(self)
@@ -108,41 +109,41 @@ class RunConfig:
             if not isinstance(value, kind):
                 raise InvalidParameter(f"{name} is {value!r}; it must be a {kind.__name__}.")
             held[name] = value
-        if not all(isinstance(one, dict) and isinstance(one.get("type"), str) for one in self.perturbations):
+        if not all(isinstance(each, dict) and isinstance(each.get("type"), str) for each in self.perturbations):
             raise InvalidParameter(f"perturbations is {self.perturbations}; each must be a dict with a type.")
         for name in ("env_kwargs", "perturbations", "config"):
             value = held[name]
-            if found := non_finite_settings({name: value}):
-                raise NonFinite(f"{found[0]} is not a finite number.")
+            if bad := non_finite_settings({name: value}):
+                raise NonFinite(f"{bad[0]} is not a finite number.")
             try:
                 json.dumps(value)
             except (TypeError, ValueError, RecursionError) as error:
-                raise InvalidParameter(f"{name} cannot be kept in config.json: {error}.") from None
+                raise InvalidParameter(f"{name} cannot be stored in config.json: {error}.") from None
         return self
 
 
 def run_folder(root: Path | str, name: str) -> Path:
-    """The folder of a run that is to be made; nothing is made yet.
+    """The path of a new run, without creating it.
 
     Raises:
-        InvalidParameter: no folder can have the name, or ``root`` cannot be written to.
+        InvalidParameter: the name is not a valid folder name, or ``root`` is not writable.
     """
     root = Path(root).expanduser()
     if name in ("", ".", "..") or "/" in name or "\\" in name or not name.isprintable():
-        raise InvalidParameter(f"A run cannot have the name {name!r}. Choose a name of one folder (--name, --root).")
+        raise InvalidParameter(f"{name!r} is not a valid run name. Choose the name of one folder (--name, --root).")
     if len(os.fsencode(name)) > LONGEST_NAME:
         raise InvalidParameter(f"The run's name has more than {LONGEST_NAME} bytes. Choose a shorter --name.")
     there = next(folder for folder in (root, *root.parents) if folder.exists())
     if not there.is_dir():
-        raise InvalidParameter(f"{there} is no folder, so no run can be kept under {root}. Choose another --root.")
+        raise InvalidParameter(f"{there} is not a folder, so runs cannot be stored in {root}. Choose another --root.")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise InvalidParameter(f"{there} cannot be written to, so no run can be kept there. Choose another --root.")
+        raise InvalidParameter(f"{there} is not writable, so runs cannot be stored there. Choose another --root.")
     return root / name
 
 
 @dataclass
 class Run:
-    """One folder under ``runs/``."""
+    """A run and its folder."""
 
     path: Path
     config: RunConfig
@@ -150,12 +151,10 @@ class Run:
 
     @classmethod
     def create(cls, path: Path | str, config: RunConfig, overwrite: bool = False) -> "Run":
-        """Make the folder and write config.json.
-
-        Of a run that is replaced its own files are deleted; others stay in the folder.
+        """Create the folder and write config.json. The files of a replaced run are deleted; other files stay.
 
         Raises:
-            AskError: the folder is there already and ``overwrite`` is not set, or it is not a run's.
+            AskError: the folder exists and ``overwrite`` is not set, or it does not hold a run.
         """
         path = Path(path)
         cls.require_free(path, overwrite)
@@ -166,25 +165,25 @@ class Run:
 
     @staticmethod
     def require_free(path: Path, overwrite: bool = False) -> None:
-        """Refuse a folder in which no run can be made.
+        """Refuse a folder in which a run cannot be created.
 
         Raises:
-            AskError: it holds a run and ``overwrite`` is not set, or other things, or is a file.
+            AskError: it holds a run and ``overwrite`` is not set, it holds other files, or it is a file.
         """
         if path.exists() and not path.is_dir():
             raise NotWritable(f"{path} is a file. Choose another --name.")
-        others = [one for one in path.iterdir() if not one.name.startswith(".")] if path.exists() else []
-        if not others or {one.name for one in others} <= {*locks.FILES}:
+        others = [entry for entry in path.iterdir() if not entry.name.startswith(".")] if path.exists() else []
+        if not others or {entry.name for entry in others} <= {*locks.FILES}:
             return
         if not overwrite:
-            raise AskError(f"{path} exists already. Choose another --name, or replace it with --overwrite.")
+            raise AskError(f"{path} already exists. Choose another --name, or replace it with --overwrite.")
         if not (path / "config.json").is_file():
             raise AskError(
                 f"{path} is not a run (it has no config.json), so it is not overwritten. Choose another --name."
             )
 
     def discard(self) -> None:
-        """Delete all files of the run. What else lies in its folder stays there."""
+        """Delete all files of the run; other files in the folder stay."""
         from agentgym.runs import state_files  # imports torch
         from agentgym.runs.checkpoints import Checkpoints
 
@@ -220,10 +219,10 @@ class Run:
         write_file(self.path / "config.json", json.dumps(text, indent=1))
 
     def record(self) -> dict[str, Any]:
-        """What became of the run so far: ``seconds`` used, ``resumes``, ``finished_steps``, ``learned_steps``.
+        """The contents of record.json: ``seconds``, ``resumes``, ``finished_steps`` and ``learned_steps``.
 
-        Both numbers of steps are None until the run is finished: those it was asked for, and those it learned, which
-        are more where the last rollout went beyond.
+        Both numbers of steps are None until the run is finished: the requested steps, and the steps actually trained,
+        which may be more because the last rollout is completed.
 
         Raises:
             CorruptFile: record.json is damaged.
@@ -232,49 +231,49 @@ class Run:
         if not file.is_file():
             return {"seconds": 0.0, "resumes": [], "finished_steps": None, "learned_steps": None}
         try:
-            found = dict(json.loads(file.read_text(encoding="utf-8")))
-            if not (found["seconds"] >= 0 and isinstance(found["finished_steps"], int | None)):
-                raise ValueError("its numbers cannot be")
-            if not all(isinstance(one["exact"], bool) for one in found["resumes"]):
-                raise ValueError("its resumes are none")
+            record = dict(json.loads(file.read_text(encoding="utf-8")))
+            if not (record["seconds"] >= 0 and isinstance(record["finished_steps"], int | None)):
+                raise ValueError("seconds or finished_steps is invalid")
+            if not all(isinstance(each["exact"], bool) for each in record["resumes"]):
+                raise ValueError("resumes is invalid")
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise CorruptFile(
-                f"{file} is damaged ({error!r}). Remove it: agentgym resume puts back what the newest checkpoint knows."
+                f"{file} is damaged ({error!r}). Remove it: agentgym resume restores it from the newest checkpoint."
             ) from error
-        return found
+        return record
 
     def write_record(self, record: dict[str, Any]) -> None:
         """Replace record.json."""
         write_file(self.path / "record.json", json.dumps(record, indent=1))
 
     def has_learned(self) -> bool:
-        """Whether there is anything that training it again would have to make again."""
+        """Whether the run has any training results."""
         return any((self.path / name).exists() for name in ("checkpoints", "final", "metrics.csv"))
 
     @property
     def name(self) -> str:
-        """The folder's own name."""
+        """Name of the folder."""
         return self.path.name
 
     @property
     def final(self) -> Path:
-        """Where the trained agent lies once the run is done."""
+        """Folder of the trained agent after the run."""
         return self.path / "final"
 
 
 def command_line() -> str:
-    """What this process was started by."""
+    """The command that started this process."""
     program = "agentgym" if Path(sys.argv[0]).name == "agentgym" else sys.argv[0]
     return shlex.join([program, *sys.argv[1:]])
 
 
 def provenance() -> dict[str, Any]:
-    """What made a result: the command, when, on which versions, at which git revision."""
+    """The origin of a result: command, time, versions and git revision."""
     return {
         "command": command_line(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
-        "versions": {name: found for name in PACKAGES if (found := installed_version(name))},
+        "versions": {name: installed for name in PACKAGES if (installed := installed_version(name))},
         "git": _git_revision(),
     }
 
@@ -286,7 +285,7 @@ def _without_tuples(value: Any) -> Any:
 
 
 def installed_version(package: str) -> str | None:
-    """The version of an installed package, None where it is not installed."""
+    """The version of an installed package; None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""State as a list of named items: whoever owns some says how to read it and how to put it back, and no more."""
+"""The state of a run as a list of named items, each with a function to read it and a function to restore it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,15 +15,15 @@ __all__ = ["Inventory", "Item", "Rows", "pack", "unpack"]
 
 @dataclass(frozen=True)
 class Item:
-    """One piece of a run's state.
+    """An item of a run's state.
 
     Attributes:
-        name: unique in the run.
-        read: gives it as nested dictionaries and lists of tensors, arrays, NumPy scalars and plain JSON values.
-        write: puts back what ``read`` gave.
-        when: "before" learning goes on; or at the "first rollout", for what ``learn()`` itself changes on its way there
-            (random generators, action noise).
-        saved: whether a saved agent holds it, too; otherwise only a run's checkpoint does.
+        name: name of the item, unique in the run.
+        read: returns the item as nested dictionaries and lists of tensors, arrays, NumPy scalars and JSON values.
+        write: restores the item from the result of ``read``.
+        when: when to restore it: "before" ``learn()``, or at the start of the "first rollout" if ``learn()`` changes it
+            before (random generators, action noise).
+        saved: whether it is part of a saved agent; otherwise it is part of checkpoints only.
     """
 
     name: str
@@ -35,16 +35,16 @@ class Item:
 
 @dataclass(frozen=True)
 class Rows:
-    """State that only grows at its end, such as a replay buffer: a checkpoint writes what is new.
+    """State that only grows at its end, such as a replay buffer; checkpoints write new rows only.
 
-    Rows are counted from the run's start; of a ring of ``capacity`` rows the last ``capacity`` are alive.
+    Rows are counted from the start of the run. A ring buffer holds the last ``capacity`` of them.
 
     Attributes:
-        name: unique in the run.
-        capacity: rows kept.
-        count: rows written so far.
-        read: arrays of rows ``first`` to ``last`` (exclusive), each with the row as first axis.
-        write: puts such arrays back; called in order of rows, after :attr:`count` was restored.
+        name: name of the rows, unique in the run.
+        capacity: maximum number of rows.
+        count: returns the number of rows written so far.
+        read: returns arrays of rows ``first`` to ``last`` (exclusive), with rows along the first axis.
+        write: restores such arrays; called in order, after :attr:`count` was restored.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Inventory:
-    """Everything that one part of a run owns."""
+    """The state of a part of a run."""
 
     items: Sequence[Item] = ()
     rows: Sequence[Rows] = ()
@@ -66,7 +66,7 @@ class Inventory:
 
     @property
     def of_saved_agent(self) -> "Inventory":
-        """The items that a saved agent holds."""
+        """The items of a saved agent."""
         return Inventory([item for item in self.items if item.saved])
 
     def read(self) -> dict[str, Any]:
@@ -74,23 +74,23 @@ class Inventory:
         return {item.name: item.read() for item in self.items}
 
     def write(self, state: Mapping[str, Any], when: str) -> None:
-        """Put back the items whose time it is.
+        """Restore the items with the given ``when``.
 
         Raises:
-            CorruptFile: an item is missing, and then none is put back; or one does not fit.
+            CorruptFile: an item is missing (then none is restored), or an item does not fit.
         """
         due = [item for item in self.items if item.when == when]
         if missing := [item.name for item in due if item.name not in state]:
             raise CorruptFile(
-                f"what was saved has no {', '.join(missing)}: it was damaged, or written by another agentgym. Install "
-                "that one, or train again."
+                f"the saved state has no {', '.join(missing)}: it is damaged, or was written by another version of "
+                "agentgym. Install that version, or train again."
             )
         for item in due:
             try:
                 item.write(state[item.name])
             except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
                 raise CorruptFile(
-                    f"what was saved of {item.name} does not fit this run or agent ({error!r})"
+                    f"the saved state of {item.name} does not fit this run or agent ({error!r})"
                 ) from error
 
 
@@ -99,7 +99,7 @@ class _Packing:
     contents: Contents = field(default_factory=Contents)
 
     def pack(self, value: Any, path: str) -> Any:
-        """Plain JSON in place of ``value``; tensors and arrays go under ``path``."""
+        """Convert ``value`` to plain JSON; move tensors and arrays to ``contents`` under ``path``."""
         match value:
             case torch.Tensor():
                 self.contents.tensors[path] = value.detach().clone()
@@ -113,21 +113,21 @@ class _Packing:
                 return value
             case Iterable():
                 return [self.pack(item, f"{path}/{index}") for index, item in enumerate(value)]
-        raise TypeError(f"{path} holds a {type(value).__name__}, which a checkpoint cannot")
+        raise TypeError(f"{path} is a {type(value).__name__}, which cannot be stored in a checkpoint")
 
 
 def pack(state: Mapping[str, Any]) -> Contents:
-    """Nested state as the contents of a checkpoint folder; tuples come back as lists."""
+    """Convert nested state to the contents of a checkpoint folder; tuples become lists."""
     packing = _Packing()
     packing.contents.values = {name: packing.pack(value, name) for name, value in state.items()}
     return packing.contents
 
 
 def unpack(contents: Contents) -> dict[str, Any]:
-    """What :func:`pack` was given.
+    """The inverse of :func:`pack`.
 
     Raises:
-        CorruptFile: the values refer to a tensor or array that is not there.
+        CorruptFile: a tensor or array is missing.
     """
 
     def restore(value: Any) -> Any:
@@ -147,4 +147,4 @@ def unpack(contents: Contents) -> dict[str, Any]:
     try:
         return {name: restore(value) for name, value in contents.values.items()}
     except KeyError as error:
-        raise CorruptFile(f"the checkpoint refers to {error}, which it does not hold") from error
+        raise CorruptFile(f"the checkpoint refers to {error}, which is missing") from error

@@ -1,8 +1,8 @@
-"""What is kept on disk: a folder of tensors (safetensors), arrays (npz) and plain values (json), with a manifest.
+"""The file format of saved agents and checkpoints: a folder of tensors, arrays and JSON values with a manifest.
 
-A folder is written under a temporary name, every file is flushed to the disk, and then it is renamed: a reader
-finds the whole folder or none. The manifest holds each file's size and SHA-256. Reading executes nothing: no
-pickle is involved on either side.
+A folder is written under a temporary name, flushed to the disk and then renamed, so a reader finds either the complete
+folder or none. The manifest holds the size and SHA-256 of each file. Tensors are stored as safetensors and arrays as
+npz; pickle is not used, so reading executes no code.
 """
 
 import hashlib
@@ -29,18 +29,18 @@ from agentgym.runs.files import flush_folder, write_flushed
 __all__ = ["Contents", "own_files", "read", "recover", "remove", "require_replaceable", "write"]
 
 MANIFEST = "manifest.json"
-OWN = (MANIFEST, "tensors.safetensors", "values.json", "arrays.npz")  # all that a folder of ours may consist of
+OWN = (MANIFEST, "tensors.safetensors", "values.json", "arrays.npz")  # all files that :func:`write` writes
 FORMAT = 1
 
 
 @dataclass
 class Contents:
-    """What one folder holds.
+    """Contents of a folder.
 
     Attributes:
-        tensors: by name; none may be a view that shares another's memory.
-        arrays: by name; numeric, boolean or fixed-width string dtypes (never object).
-        values: anything JSON can hold.
+        tensors: tensors by name, which must not share memory.
+        arrays: arrays by name, with numeric, boolean or fixed-width string dtypes (not object).
+        values: JSON values.
     """
 
     tensors: dict[str, torch.Tensor] = field(default_factory=dict)
@@ -49,20 +49,20 @@ class Contents:
 
 
 def write(folder: Path | str, contents: Contents) -> Path:
-    """Write ``contents`` as ``folder``, replacing an older one only once the new one is whole on disk.
+    """Write ``contents`` to ``folder``. An existing folder is replaced only after the new one is complete on disk.
 
-    Files in an older one that are not ours stay in the folder.
+    Other files in an existing folder are kept.
 
     Args:
-        folder: made where it is missing, with its parents; ``~`` is the home folder, a link leads to its target.
-        contents: what it shall hold.
+        folder: path of the folder, created with its parents if necessary; ``~`` and links are resolved.
+        contents: contents to write.
 
     Returns:
-        The folder.
+        The path of the folder.
 
     Raises:
-        NotWritable: there is a file of that name, or a folder that holds other things; or nothing can be written there.
-        OSError: the disk is full; what stood there before is untouched.
+        NotWritable: the path is a file, is a folder with other contents, or is not writable.
+        OSError: the disk is full; the existing folder is not affected.
     """
     place = require_replaceable(folder)
     fresh = _beside(place, "new")
@@ -82,45 +82,45 @@ def write(folder: Path | str, contents: Contents) -> Path:
 
 
 def require_replaceable(folder: Path | str) -> Path:
-    """The place of ``folder`` on the disk, where nothing stands, an empty folder, or one that :func:`write` wrote.
+    """Resolve ``folder`` and check that it does not exist, is empty, or was written by :func:`write`.
 
     Raises:
-        NotWritable: something else stands there.
+        NotWritable: it holds something else.
     """
     try:
         place = Path(folder).expanduser().resolve()
-    except (OSError, RuntimeError) as error:  # a loop of links, or the home of nobody
+    except (OSError, RuntimeError) as error:  # a loop of links, or an unknown home folder
         raise NotWritable(f"{folder} cannot be written: {error}.") from error
     if not place.exists():
         return place
     if not place.is_dir():
-        raise NotWritable(f"{folder} is a file, and what is saved is a folder. Choose another name.")
-    with suppress(FileNotFoundError):  # a current folder that was removed
+        raise NotWritable(f"{folder} is a file, but a folder is needed. Choose another name.")
+    with suppress(FileNotFoundError):  # the working directory was removed
         if Path.cwd().is_relative_to(place):
-            raise NotWritable(f"{folder} is, or holds, the current folder. Give the name of a folder in it.")
+            raise NotWritable(f"{folder} is or contains the current folder. Give the name of a folder in it.")
     names = sorted(name for name in os.listdir(place) if not name.startswith("."))  # file managers leave hidden ones
     if names and not _was_written(place):
         raise NotWritable(
-            f"{folder} holds {names[0]!r}{' and more' if names[1:] else ''}, which agentgym did not save there. "
+            f"{folder} holds {names[0]!r}{' and more' if names[1:] else ''}, which agentgym did not write. "
             "Choose another name, or empty the folder."
         )
     return place
 
 
 def _was_written(folder: Path) -> bool:
-    """Whether an agentgym wrote the folder, be it damaged since."""
+    """Whether agentgym wrote the folder, even if it is damaged."""
     with suppress(CorruptFile):
         return bool(_manifest(folder))
     return own_files(folder) >= {"tensors.safetensors", "values.json"}
 
 
 def own_files(folder: Path) -> set[str]:
-    """Those of the files in ``folder`` that have a name which :func:`write` gives."""
+    """Names of the files in ``folder`` that :func:`write` uses."""
     return {name for name in OWN if (folder / name).is_file()}
 
 
 def remove(folder: Path) -> None:
-    """Delete what :func:`write` wrote; the folder too, unless it holds something else."""
+    """Delete the files of :func:`write`, and the folder unless it holds other files."""
     for name in OWN:
         if (path := folder / name).is_file():
             path.unlink()
@@ -154,7 +154,7 @@ def _npz(arrays: dict[str, np.ndarray]) -> bytes:
 
 
 def _replace(fresh: Path, folder: Path) -> None:
-    """Put the fresh folder in the old one's place; a folder cannot be renamed over a filled one in one call."""
+    """Replace the old folder by the new one in two renames, because one cannot replace a folder with contents."""
     if not folder.exists():
         fresh.rename(folder)
         return flush_folder(folder.parent)
@@ -177,7 +177,7 @@ def _replace(fresh: Path, folder: Path) -> None:
 
 
 def recover(folder: Path) -> None:
-    """Put back what a write was about to replace when it was killed between its two renames."""
+    """Restore old folders of writes that were killed between their two renames."""
     for old in folder.glob(".*.old"):
         place = folder / old.name[1:].rsplit(".", 2)[0]
         if not place.exists() and old.is_dir() and own_files(old):
@@ -185,11 +185,11 @@ def recover(folder: Path) -> None:
 
 
 def read(folder: Path | str) -> Contents:
-    """Read a folder back after checking every file against the manifest.
+    """Read a folder after checking every file against the manifest.
 
     Raises:
         FileNotFoundError: there is no such folder.
-        CorruptFile: a file is missing, truncated, altered, or the folder is not ours.
+        CorruptFile: a file is missing, truncated or altered, or agentgym did not write the folder.
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
@@ -218,7 +218,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
         if manifest["format"] != FORMAT:
             raise CorruptFile(
                 f"{folder} has format {manifest['format']!r}; this version reads {FORMAT}. "
-                "Install the agentgym that wrote it."
+                "Install the version of agentgym that wrote it."
             )
         files = {str(name): (int(entry["bytes"]), str(entry["sha256"])) for name, entry in manifest["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -234,7 +234,7 @@ def _checked(path: Path, entry: dict[str, Any]) -> bytes:
     except OSError:
         raise CorruptFile(f"{path} is missing. {_ADVICE}") from None
     if not stat.S_ISREG(found.st_mode):  # reading a pipe or a device might never end
-        raise CorruptFile(f"{path} is no regular file. {_ADVICE}")
+        raise CorruptFile(f"{path} is not a regular file. {_ADVICE}")
     if found.st_size != entry["bytes"]:
         raise CorruptFile(f"{path} has {found.st_size} bytes instead of {entry['bytes']}: it is truncated. {_ADVICE}")
     data = path.read_bytes()

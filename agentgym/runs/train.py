@@ -1,4 +1,4 @@
-"""Training by name: an agent of the catalog learns in an environment, and the run's folder tells how."""
+"""Train agents of the catalog by name, and resume their runs."""
 
 import threading
 import time
@@ -46,25 +46,25 @@ def train(
     """Train one agent and write ``root/name``.
 
     Args:
-        config: what to train, in what, for how long.
-        name: the run's folder; by default agent, environment and seed.
-        root: where runs are kept.
-        overwrite: replace a run of that name.
+        config: configuration of the run.
+        name: name of the run's folder; by default made of agent, environment and seed.
+        root: folder of the runs.
+        overwrite: replace an existing run of the same name.
         progress: show a progress bar.
 
     Raises:
-        UnknownId: no such agent, environment, perturbation or hyperparameter.
-        InvalidParameter: a value of the configuration cannot be, or no folder can have the name.
-        AskError: the run exists, or the environment refuses its arguments.
-        RunInUse: another process is writing a run of that name.
-        NotWritable: nothing can be written there.
-        Stopped: a signal stopped it; a checkpoint was written.
+        UnknownId: there is no such agent, environment, perturbation or hyperparameter.
+        InvalidParameter: a value of the configuration or the name is invalid.
+        AskError: the run exists, or the environment rejects its arguments.
+        RunInUse: another process is writing a run of this name.
+        NotWritable: the folder is not writable.
+        Stopped: a signal stopped the run after a checkpoint was written.
     """
     config.check()
-    path = run_folder(root, "run" if name is None else name)  # the name by default is known once the dataset is loaded
+    path = run_folder(root, "run" if name is None else name)  # the default name needs the dataset, loaded below
     if name is not None:
         Run.require_free(path, overwrite)
-    agent = build(config)  # refuses what cannot be before anything is written
+    agent = build(config)  # raises errors before anything is written
     path = run_folder(root, _default_name(config) if name is None else name)
     with locked(path, command_line()) as lock:
         run = Run.create(path, config, overwrite)
@@ -77,30 +77,30 @@ def train(
 
 
 def resume(path: Path | str, more: int = 0, progress: bool = True) -> Run:
-    """Go on with a run that was stopped, as if it never was; or train a finished one for longer.
+    """Continue a stopped run, or train a finished run for longer.
 
-    The run ends with the weights and metrics of one that was never stopped, bit for bit, where versions, processor and
-    number of threads are those of before. Otherwise it goes on all the same, with a warning, and record.json says so.
+    With the same versions, processor and number of threads, the weights and metrics equal those of an uninterrupted run
+    bit for bit. Otherwise the run continues with a warning, which is noted in record.json.
 
     Args:
-        path: the run's folder.
-        more: steps to learn beyond the run's end: beyond what it was asked for, or beyond what it learned where that is
-            more, since rollouts are whole. A schedule over the run's length (a learning rate that falls to zero) then
-            has seen the shorter length first.
+        path: folder of the run.
+        more: steps to train beyond the original end of the run: beyond the requested steps, or beyond the trained
+            steps if the last rollout made them more. Schedules over the length of the run (a decaying learning rate)
+            have used the shorter length until then.
         progress: show a progress bar.
 
     Raises:
         FileNotFoundError: there is no run.
-        AskError: the run is finished and no more is asked for, or its configuration is not the checkpoint's.
-        CorruptFile: all its checkpoints, or its records, are broken.
-        RunInUse: another process is writing it.
-        Stopped: a signal stopped it; a checkpoint was written.
+        AskError: the run is finished and ``more`` is 0, or its configuration differs from that of the checkpoint.
+        CorruptFile: all checkpoints or the records are damaged.
+        RunInUse: another process is writing the run.
+        Stopped: a signal stopped the run after a checkpoint was written.
     """
     more = whole_number("steps (to add)", more, 0)
     run = Run.open(path)
     with locked(run.path, command_line()) as lock:
-        run = Run.open(path)  # as it is now that nobody else writes it
-        finished = run.record()["finished_steps"]  # a damaged record is said before anything is written
+        run = Run.open(path)  # read again now that no other process writes it
+        finished = run.record()["finished_steps"]  # a damaged record is reported before anything is written
         if not more and finished == run.config.steps:
             raise AskError(f"{run.path} is finished ({run.config.steps} steps). Train it for longer with --steps MORE.")
         checkpoints = Checkpoints(run.path / "checkpoints", run.config.keep_checkpoints)
@@ -111,14 +111,14 @@ def resume(path: Path | str, more: int = 0, progress: bool = True) -> Run:
             learned = 0 if saved is None else saved.step
             run.config.steps = max(run.config.steps, learned) + more
         session = _Session(run, build(run.config), progress, lock, checkpoints, saved)
-        session.go_on()
+        session.restore()
         if more:
             run.write_config()
         return session.finish()
 
 
 def build(config: RunConfig) -> Any:
-    """The untrained agent in its environments; environment ``i`` of ``num_envs`` has its own seeds.
+    """Make the untrained agent with its environments, each with its own seeds.
 
     Raises:
         as :func:`train`.
@@ -141,7 +141,7 @@ def build(config: RunConfig) -> Any:
 
 
 def _settings(config: RunConfig, config_class: type[AgentConfig]) -> Any:
-    """The agent's hyperparameters; from now on the run's configuration has all of them."""
+    """The hyperparameters of the agent; also completes ``config.config``."""
     given = config_class.with_preset(config.preset, config.config)
     settings = from_settings(config_class, given, f"agent {config.agent}")
     config.config = asdict(settings)
@@ -150,10 +150,10 @@ def _settings(config: RunConfig, config_class: type[AgentConfig]) -> Any:
 
 
 def _check_device(name: str) -> None:
-    """Refuse a device that is not there.
+    """Refuse a device that is not available.
 
     Raises:
-        InvalidParameter: it is none, or CUDA is not available.
+        InvalidParameter: the name is invalid, or CUDA is not available.
     """
     try:
         device = torch.device("cpu" if name == "auto" else name)
@@ -166,10 +166,10 @@ def _check_device(name: str) -> None:
 
 
 def _check_source(config: RunConfig, source: str) -> str:
-    """An agent learns either from a dataset or in an environment.
+    """Check that the configuration has what the agent learns from: a dataset or an environment.
 
     Raises:
-        AskError: the configuration has the other one.
+        AskError: it has not.
     """
     if source == "dataset" and not config.dataset:
         raise AskError(f"{config.agent} learns from a dataset: give --dataset NAME. See: agentgym list recipes")
@@ -181,18 +181,18 @@ def _check_source(config: RunConfig, source: str) -> str:
 
 
 def _build_offline(config: RunConfig, agent_class: Any, settings: Any) -> Any:
-    """The untrained agent with its dataset; by default it is evaluated in the world that the data come from."""
+    """Make the untrained agent with its dataset. The default for evaluations is the environment of the dataset."""
     from agentgym.data.recorded_env import check_world
     from agentgym.data.storage import load_dataset
 
     dataset = load_dataset(config.dataset)
     about = dataset.description
-    config.dataset = about.name  # of a recipe, what it made
+    config.dataset = about.name  # replaces a recipe by its dataset
     if not config.env:
         if about.env:
             check_world(about)
         config.env, config.env_kwargs = about.env, {**about.env_kwargs, **config.env_kwargs}
-        config.perturbations = config.perturbations or [dict(one) for one in about.perturbations]
+        config.perturbations = config.perturbations or [dict(each) for each in about.perturbations]
     config.dataset_sha256 = dataset.digest
     if config.env:
         check_interface(config.env, config.env_kwargs)
@@ -201,10 +201,10 @@ def _build_offline(config: RunConfig, agent_class: Any, settings: Any) -> Any:
 
 
 def training_environments(config: RunConfig) -> VecEnv | RecordedBatch:
-    """The environments of a run: one native batch where it can be put back to where it was, else one after the other.
+    """Make the environments of a run: a native batch if its state can be restored, else a list of single environments.
 
-    Of perturbed environments only exact batches are taken, and only where the perturbations leave the simulator alone.
-    One world of an exact batch is a single environment too, and steps quicker as one.
+    Perturbed environments use exact batches only, and only if the perturbations preserve the dynamics. A batch of one
+    is replaced by a single environment if it is exact, because single environments are faster.
     """
     exact = has_exact_batch(config.env, config.env_kwargs)
     fits = config.num_envs > 1 and preserve_dynamics(config.perturbations) if exact else not config.perturbations
@@ -221,7 +221,7 @@ def training_environments(config: RunConfig) -> VecEnv | RecordedBatch:
 
 
 class _Session:
-    """One stretch of a run: from its beginning or a checkpoint to its end or a signal."""
+    """One session of a run: from its start or a checkpoint to its end or a signal."""
 
     def __init__(
         self, run: Run, agent: Any, progress: bool, lock: RunLock, checkpoints: Checkpoints | None = None,
@@ -244,8 +244,8 @@ class _Session:
         run.write_record(self.record)
 
     def _about(self) -> dict[str, Any]:
-        """What a checkpoint says of the run beside its state; part of it the clock's."""
-        self.tensorboard.writer.flush()  # so that a killed run's events reach as far as what it goes on from
+        """Information on the run that is stored in checkpoints in addition to its state."""
+        self.tensorboard.writer.flush()  # so that the events of a killed run reach as far as its checkpoint
         return {
             "config": asdict(self.run.config), "fingerprint": fingerprint(), "record": self._record_now(),
             "timing": self.metrics.timing.content(),
@@ -254,8 +254,8 @@ class _Session:
     def _record_now(self) -> dict[str, Any]:
         return {**self.record, "seconds": self.record["seconds"] + time.monotonic() - self.began}
 
-    def go_on(self) -> None:
-        """Put the checkpoint back, as far as that is done before ``learn()``, and note how exactly that can be."""
+    def restore(self) -> None:
+        """Restore the part of the checkpoint that comes before ``learn()``, and record whether the resume is exact."""
         reasons, restored = [], []
         if self.saved is not None:
             about = self.saved.state["run"]
@@ -264,9 +264,9 @@ class _Session:
             reasons = [*_differences(about["fingerprint"], fingerprint()), *self._inexact_replays()]
             restored = self._restore_records(about)
         for reason in reasons:
-            warnings.warn(f"{self.run.name} goes on, but not bit for bit: {reason}", stacklevel=3)
+            warnings.warn(f"{self.run.name} is resumed, but not bit for bit: {reason}", stacklevel=3)
         for what in restored:
-            warnings.warn(f"{self.run.name}: {what} not as the run had left it, and was restored", stacklevel=3)
+            warnings.warn(f"{self.run.name}: {what} changed since the checkpoint and restored", stacklevel=3)
         self.record["resumes"].append(
             {
                 "step": self.agent.num_timesteps,
@@ -279,10 +279,10 @@ class _Session:
         self.run.write_record(self.record)
 
     def _restore_records(self, about: dict[str, Any]) -> list[str]:
-        """Put back what somebody has taken from the run's tables; metrics.csv was restored with the state.
+        """Restore the run's tables if they were changed. (metrics.csv is restored with the state.)
 
         Returns:
-            What was not as it should be.
+            The files that had changed.
         """
         before, now = about["record"], self.record
         whole = {
@@ -293,7 +293,7 @@ class _Session:
         }
         if not whole["record.json was"]:
             now["resumes"] = before["resumes"]
-        now["seconds"] = max(now["seconds"], before["seconds"])  # a killed process could not add its own
+        now["seconds"] = max(now["seconds"], before["seconds"])  # a killed process has not recorded its time
         if not whole["TensorBoard's events were"]:
             for row in self.metrics.metrics.rows():
                 self.tensorboard.write_row(row)
@@ -303,13 +303,13 @@ class _Session:
         env = self.agent.get_env()
         base = env and env.unwrapped
         replayed: list[Any] = base.envs if isinstance(base, DummyVecEnv) else []  # a native batch needs no replay
-        return [f"environment {env.index} did not answer as it had" for env in replayed if not env.replayed_exactly]
+        return [f"the replay of environment {env.index} differs" for env in replayed if not env.replayed_exactly]
 
     def finish(self) -> Run:
-        """Learn up to the run's number of steps and write what was learned."""
+        """Train up to the run's number of steps and save the agent."""
         agent, run = self.agent, self.run
         try:
-            with self.checkpointer.stopping_on_signals(), _alone():
+            with self.checkpointer.stopping_on_signals(), _warn_of_parallel_training():
                 self._learn()
             self.checkpointer.write()
         finally:
@@ -339,13 +339,13 @@ _LEARNING = threading.Lock()
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Within, this process learns; it is said if another of its threads does so already."""
+def _warn_of_parallel_training() -> Iterator[None]:
+    """Warn if another thread of this process is training already."""
     first = _LEARNING.acquire(blocking=False)
     if not first:
         warnings.warn(
-            "Another run is learning in this process. Both draw from the same global generators, so neither can be "
-            "made again from its seed, nor be resumed exactly. Use a process for each.",
+            "Another run is training in this process. Both use the same global random generators, so neither can be "
+            "reproduced from its seed or resumed exactly. Use one process per run.",
             stacklevel=4,
         )
     try:
@@ -356,25 +356,25 @@ def _alone() -> Iterator[None]:
 
 
 def _refuse_other_configuration(run: Run, saved: Saved) -> None:
-    """Only the number of steps may have been changed."""
+    """Refuse a configuration that differs from that of the checkpoint in more than the number of steps."""
     now, before = asdict(run.config), asdict(RunConfig(**saved.state["run"]["config"]))
     if differences := _differences({**before, "steps": 0}, {**now, "steps": 0}):
         raise AskError(
             f"{run.path / 'config.json'} is not what the checkpoint of step {saved.step} was trained with: "
-            f"{'; '.join(differences)}. Put it back, or train a new run."
+            f"{'; '.join(differences)}. Restore it, or train a new run."
         )
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any], path: str = "") -> list[str]:
-    """What differs between two nested dictionaries, as "key was x, is y"."""
-    found = []
+    """The differences between two nested dictionaries, as "key was x, is y"."""
+    differences = []
     for key in sorted({*before, *now}):
         old, new = before.get(key), now.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
-            found += _differences(old, new, f"{path}{key}.")
+            differences += _differences(old, new, f"{path}{key}.")
         elif _plain(old) != _plain(new):
-            found.append(f"{path}{key} was {old}, is {new}")
-    return found
+            differences.append(f"{path}{key} was {old}, is {new}")
+    return differences
 
 
 def _plain(value: Any) -> Any:
@@ -387,18 +387,18 @@ def _default_name(config: RunConfig) -> str:
 
 
 class _Metrics(MetricsFile, KVWriter):
-    """metrics.csv as one of Stable-Baselines3's log formats."""
+    """metrics.csv as a log format of Stable-Baselines3."""
 
 
 class _TensorBoard(TensorBoardOutputFormat):
-    """Events from ``purge_step`` on, in place of those that an earlier stretch of the run wrote."""
+    """Writes TensorBoard events, replacing those of an earlier session from ``purge_step`` on."""
 
     def __init__(self, folder: str, purge_step: int | None) -> None:
         self.writer = SummaryWriter(log_dir=folder, purge_step=purge_step)
         self._is_closed = False
 
     def write_row(self, row: dict[str, str]) -> None:
-        """One row of metrics.csv as events."""
+        """Write one row of metrics.csv as events."""
         for key in row.keys() - {"step"}:
-            with suppress(ValueError):  # text, or nothing
+            with suppress(ValueError):  # texts and empty cells
                 self.writer.add_scalar(key, float(row[key]), int(row["step"]))

@@ -73,7 +73,7 @@ def test_a_folder_of_something_else_is_left_alone(work, more, capsys):
     (work / "thesis").mkdir()
     (work / "thesis/rows.csv").write_text("mine")
     (work / "file").write_text("mine")
-    for out, said in (("thesis", "not an evaluation"), ("file", "not an evaluation"), ("file/below", "no folder")):
+    for out, said in (("thesis", "not an evaluation"), ("file", "not an evaluation"), ("file/below", "not a folder")):
         assert said in refused(capsys, "--out", out, *more)
     assert (work / "thesis/rows.csv").read_text() == (work / "file").read_text() == "mine"
     assert "--suite" in refused(capsys, "--suite")
@@ -125,7 +125,7 @@ def test_report_keeps_files_that_are_no_report(work, capsys):
     assert "--overwrite" in refused(capsys, "--out", "index.html", verb=report)
     assert "my site" in (work / "index.html").read_text()
     assert "is a folder" in refused(capsys, "--out", "reports", verb=report)
-    assert "no folder" in refused(capsys, "--out", "index.html/page.html", verb=report)
+    assert "not a folder" in refused(capsys, "--out", "index.html/page.html", verb=report)
     report()  # a report is made again where it was
     report("--out", "index.html", "--overwrite")
     report("--out", "index.html")

@@ -27,7 +27,7 @@ BREAKS = {
     "true_reward": "NonFinite: the reward is not finite at step 3: entry 1 is nan.",
     "measure": "NonFinite: the measure is not finite: entry 'speed' is inf.",
     "sum": "NonFinite: the return is not finite: it is inf.",
-    "shape": "SpaceMismatch: the observation at step 3 has the shape (3,), and its space (2,).",
+    "shape": "SpaceMismatch: the observation at step 3 has the shape (3,), but its space has (2,).",
     "text": "ValueError: could not convert string to float: 'fast'",
     "raises": "RuntimeError: the gearbox broke",
 }
@@ -161,7 +161,7 @@ ANSWERS = {
 def test_an_agent_that_fails_at_some_observations_loses_their_episodes(answer):
     (error,) = odd_rows(played(Still(ANSWERS[answer])))
     expected = {"not to choose": "not in Discrete(2)", "raises": "ZeroDivisionError"}
-    assert expected.get(answer, "must give one for each") in error
+    assert expected.get(answer, "must return one each") in error
 
 
 def test_a_prediction_that_is_not_finite_is_named():

@@ -187,15 +187,15 @@ def test_states_of_other_worlds_are_refused(state):
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("red", np.array([[1, 5], [1, 1]]), r"'red_1' in world 0 is 5, not one of Discrete"),
-        ("red", np.array([[1, 1], [0, 1]]), r"'red_0' in world 1 is 0"),
-        ("red", np.ones((2, 2)), r"'red_0' in world 0 is 1.0"),
-        ("red", np.ones((2, 1), int), r"numbers \[2, 2\], not int64 \[2, 1\]"),
-        ("red", [[1, 2], [1]], "no array"),
+        ("red", np.array([[1, 5], [1, 1]]), r"'red_1' in environment 0 is 5, which is not in Discrete"),
+        ("red", np.array([[1, 1], [0, 1]]), r"'red_0' in environment 1 is 0"),
+        ("red", np.ones((2, 2)), r"'red_0' in environment 0 is 1.0"),
+        ("red", np.ones((2, 1), int), r"numbers of shape \[2, 2\], not int64 \[2, 1\]"),
+        ("red", [[1, 2], [1]], "must be an array"),
         ("red", [["up", "up"]] * 2, "numbers"),
-        ("blue", np.full((2, 1, 2), np.nan), "'blue_0' in world 0 is .*nan"),
-        ("scout", np.array([[[0, 0]], [[1, 3]]]), r"'scout' in world 1 is \[1, 3\]"),
-        ("green", np.zeros(2), "by group, for each of"),
+        ("blue", np.full((2, 1, 2), np.nan), "'blue_0' in environment 0 is .*nan"),
+        ("scout", np.array([[[0, 0]], [[1, 3]]]), r"'scout' in environment 1 is \[1, 3\]"),
+        ("green", np.zeros(2), "for each of the groups"),
     ],
 )
 def test_actions_that_cannot_be_are_refused_before_any_world_moves(name, value, said):
@@ -204,7 +204,7 @@ def test_actions_that_cannot_be_are_refused_before_any_world_moves(name, value, 
     actions = random_actions(batch, np.random.default_rng(0))
     with pytest.raises(InvalidAction, match=said):
         batch.step({**actions, name: value})
-    with pytest.raises(InvalidAction, match="by group"):
+    with pytest.raises(InvalidAction, match="the groups"):
         batch.step(actions["red"])
     assert batch.elapsed.tolist() == [0, 0]
     assert batch.envs[0].given == []
@@ -225,7 +225,7 @@ class Broken(LeavingEnv):
 @pytest.mark.parametrize(
     ("change", "error", "said"),
     [
-        (lambda env, o, r, *_: r.pop("red_0"), InvalidParameter, "World 1, step 2: agent 'red_0' got no reward"),
+        (lambda env, o, r, *_: r.pop("red_0"), InvalidParameter, "Environment 1, step 2: agent 'red_0' got no reward"),
         (lambda env, o, r, *_: o.pop("red_0"), InvalidParameter, "'red_0' got no observation"),
         (lambda env, o, r, t, *_: t.pop("red_0"), InvalidParameter, "'red_0' got no termination"),
         (lambda env, o, r, *_: r.update(red_0=np.ones(2)), InvalidParameter, "'red_0' got the reward"),
@@ -275,17 +275,17 @@ def test_batches_that_cannot_be_are_refused():
     with pytest.raises(ResetNeeded):
         ParallelEnvBatch(env).step({})
     for envs in ([], [env, env]):
-        with pytest.raises(InvalidParameter, match="each world its own"):
+        with pytest.raises(InvalidParameter, match="given twice"):
             ParallelEnvBatch(envs)
     fewer = LeavingEnv()
     fewer.possible_agents = fewer.possible_agents[:2]
-    with pytest.raises(InvalidParameter, match="World 1 has the agents"):
+    with pytest.raises(InvalidParameter, match="Environment 1 has the agents"):
         ParallelEnvBatch([env, fewer])
     other = LeavingEnv()
     other.action_space = lambda agent: LeavingEnv.action_space(other, "scout")
-    with pytest.raises(InvalidParameter, match="other spaces in world 1"):
+    with pytest.raises(InvalidParameter, match="spaces of agent"):
         ParallelEnvBatch([env, other])
-    with pytest.raises(InvalidParameter, match="another size"):
+    with pytest.raises(InvalidParameter, match="state size"):
         ParallelEnvBatch([env, LeavingEnv(gives_state=False)])
     with pytest.raises(InvalidParameter, match="no agent is alive"):
         ParallelEnvBatch(LeavingEnv(late=AGENTS)).reset(seed=0)

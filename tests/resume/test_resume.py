@@ -170,7 +170,7 @@ def test_an_environment_that_answers_otherwise_is_noticed(interrupted, monkeypat
     monkeypatch.setattr(
         recording.RecordedEnv, "__init__", lambda self, env, root, index: original(self, Drifts(env), root, index)
     )
-    with pytest.warns(UserWarning, match="did not answer as it had"):
+    with pytest.warns(UserWarning, match="replay of environment"):
         run = resume(interrupted, progress=False)
     assert run.record()["resumes"][0]["exact"] is False
 
@@ -185,7 +185,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_says_so(small_run, finished,
         return write(folder, contents)
 
     monkeypatch.setattr(state_files, "write", fill_up)
-    with pytest.raises(OSError, match=r"step 200 could not be written.*last whole one is of step 100"):
+    with pytest.raises(OSError, match=r"step 200 could not be written.*last intact one is of step 100"):
         train(small_run("sac", steps=200, every=100), "run", tmp_path, progress=False)
     monkeypatch.undo()
     with warnings.catch_warnings():
@@ -200,7 +200,7 @@ def test_a_broken_checkpoint_is_passed_over_for_the_one_before(finished, tmp_pat
     (folder / "record.json").unlink()
     tensors = folder / "checkpoints/0000000200/tensors.safetensors"
     tensors.write_bytes(tensors.read_bytes()[:-1])
-    with pytest.warns(UserWarning, match="checkpoint 200 is broken"):
+    with pytest.warns(UserWarning, match="checkpoint 200 is damaged"):
         resume(folder, progress=False)
     assert differing(everything(finished.path), everything(folder)) == []
 
@@ -211,7 +211,7 @@ def test_no_whole_checkpoint_is_an_error(finished, tmp_path):
     (folder / "record.json").unlink()
     for path in folder.glob("checkpoints/0*/manifest.json"):
         path.unlink()
-    with pytest.warns(UserWarning, match="broken"), pytest.raises(CorruptFile, match="No checkpoint"):
+    with pytest.warns(UserWarning, match="damaged"), pytest.raises(CorruptFile, match="All checkpoints"):
         resume(folder, progress=False)
 
 
@@ -230,7 +230,7 @@ def test_tables_that_were_damaged_are_put_back_and_that_is_said(finished, interr
     assert len((interrupted / "metrics.csv").read_text().splitlines()) > 3
     for name in ("metrics.csv", "timing.csv"):
         damage(interrupted / name, kind)
-    with pytest.warns(UserWarning, match="not as the run had left it") as warned:
+    with pytest.warns(UserWarning, match="changed since the checkpoint") as warned:
         run = resume(interrupted, progress=False)
     assert len([one for one in warned if "restored" in str(one.message)]) == 2
     (resumed,) = run.record()["resumes"]
@@ -339,7 +339,7 @@ def test_two_runs_at_once_in_one_process_are_warned_of(small_run, tmp_path):
         def reset(self, **keywords):
             inside.append(True)
             if len(inside) == 2:  # the first is of the look before anything is made
-                with pytest.warns(UserWarning, match="Another run is learning"):
+                with pytest.warns(UserWarning, match="Another run is training"):
                     train(small_run("ppo", steps=32), "inner", tmp_path, progress=False)
             return self.env.reset(**keywords)
 
@@ -453,6 +453,6 @@ def test_a_checkpoint_of_another_version_is_refused_and_the_run_stays_as_it_was(
     del contents.values["items"]["num_timesteps"]
     state_files.write(newest, contents)
     before = (run.path / "config.json").read_text()
-    with pytest.raises(CorruptFile, match=r"has no num_timesteps.*another agentgym"):
+    with pytest.raises(CorruptFile, match=r"has no num_timesteps.*another version of agentgym"):
         resume(run.path, 100, progress=False)
     assert (run.path / "config.json").read_text() == before

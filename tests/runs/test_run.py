@@ -157,10 +157,10 @@ def test_names_that_are_no_folders(name, tmp_path):
 def test_a_root_that_cannot_hold_runs(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     for root in (tmp_path / "file", tmp_path / "file" / "deeper"):
-        with pytest.raises(InvalidParameter, match="no folder"):
+        with pytest.raises(InvalidParameter, match="not a folder"):
             run_folder(root, "run")
     monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
-    with pytest.raises(InvalidParameter, match="cannot be written to"):
+    with pytest.raises(InvalidParameter, match="is not writable"):
         run_folder(tmp_path / "new" / "er", "run")
 
 

@@ -57,7 +57,7 @@ def test_a_save_is_replaced_and_what_else_lies_in_it_stays(tmp_path, stray):
 def test_a_folder_that_is_not_ours_is_refused(tmp_path, held):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / held).write_text('{"name": "a web page"}')
-    with pytest.raises(NotWritable, match="did not save there"):
+    with pytest.raises(NotWritable, match="did not write"):
         state_files.write(tmp_path / "thesis", contents())
     assert (tmp_path / "thesis" / held).read_text() == '{"name": "a web page"}'
     assert [path.name for path in tmp_path.rglob("*")] == ["thesis", held]

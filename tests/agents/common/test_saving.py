@@ -96,6 +96,6 @@ def test_what_was_saved_by_another_version_is_refused_before_anything_is_changed
     state = agent.inventory().read()
     state["policy"] = {name: torch.zeros_like(tensor) for name, tensor in before.items()}
     del state["num_timesteps"]
-    with pytest.raises(CorruptFile, match=r"has no num_timesteps.*another agentgym"):
+    with pytest.raises(CorruptFile, match=r"has no num_timesteps.*another version of agentgym"):
         agent.inventory().write(state, "before")
     assert all(torch.equal(tensor, before[name]) for name, tensor in agent.parts()["policy"].state_dict().items())
