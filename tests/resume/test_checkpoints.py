@@ -205,7 +205,7 @@ def test_a_hostile_pickle_in_a_checkpoint_is_not_executed(tmp_path):
         path.write_bytes(bomb)
         forged = {"bytes": len(bomb), "sha256": hashlib.sha256(bomb).hexdigest()}
         manifest.write_text(json.dumps({**entries, "files": {**entries["files"], path.name: forged}}))
-        with pytest.warns(UserWarning, match="broken"), pytest.raises(CorruptFile):
+        with pytest.warns(UserWarning, match="damaged"), pytest.raises(CorruptFile):
             Checkpoints(tmp_path / "c").newest()
         path.write_bytes(content)
         manifest.write_text(json.dumps(entries))

@@ -29,7 +29,7 @@ TRAIN = """
 import os, warnings
 os.environ.update(environment)
 os.dup2(os.open(root + "/errors.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
-warnings.filterwarnings("error", message=".*(bit for bit|was restored|is broken|Another run).*")
+warnings.filterwarnings("error", message=".*(bit for bit|and restored|is damaged|Another run).*")
 from agentgym.runs.run import RunConfig
 from agentgym.runs.train import resume, train
 if config is None:

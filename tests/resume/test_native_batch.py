@@ -48,7 +48,7 @@ def test_stopped_and_resumed_is_never_stopped(agent, changes, small_run, tmp_pat
     shutil.rmtree(half / "checkpoints" / "0000000384")
     (half / "record.json").unlink()
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # "goes on, but not bit for bit"
+        warnings.simplefilter("error")  # "is resumed, but not bit for bit"
         run = resume(half, progress=False)
     assert run.record()["resumes"][0]["exact"] is True
     assert differing(everything(whole.path), everything(half)) == []

@@ -252,7 +252,7 @@ def test_a_record_that_was_damaged(finished, interrupted):
     assert run.record()["seconds"] > 0
     shutil.rmtree(interrupted / "final")
     (interrupted / "record.json").unlink()
-    with pytest.warns(UserWarning, match=r"record\.json was not as"):  # that it was resumed is known to the checkpoint
+    with pytest.warns(UserWarning, match=r"record\.json was changed"):  # the checkpoint knows that it was resumed
         run = resume(interrupted, progress=False)
     assert [resumed["step"] for resumed in run.record()["resumes"]] == [100, 200]
 
