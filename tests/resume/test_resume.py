@@ -262,7 +262,7 @@ def test_events_that_were_deleted_are_made_again_from_metrics(interrupted):
 
     for file in interrupted.glob("events*"):
         file.unlink()
-    with pytest.warns(UserWarning, match="TensorBoard's events were not as"):
+    with pytest.warns(UserWarning, match="TensorBoard's events were changed"):
         resume(interrupted, progress=False)
     events = EventAccumulator(str(interrupted)).Reload()
     assert min(event.step for event in events.Scalars("rollout/ep_rew_mean")) < 100
