@@ -1,1 +1,1 @@
-"""Offline datasets: arrays in memory, Minari's format on disk, recipes that make them, and a linter."""
+"""Offline datasets: arrays in memory, storage in Minari's format, recipes, and checks."""

@@ -1,4 +1,4 @@
-"""All episodes of a Minari dataset as contiguous arrays, refused where they do not fit together."""
+"""Read all episodes of a Minari dataset into contiguous arrays and check their consistency."""
 
 from collections.abc import Iterator
 from typing import Any

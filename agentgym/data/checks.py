@@ -1,4 +1,4 @@
-"""The linter: what is wrong, or suspicious, with any Minari dataset. Nothing that its files name is executed."""
+"""Checks for errors and suspicious data in any Minari dataset. No code named in its files is executed."""
 
 import json
 from collections.abc import Iterator

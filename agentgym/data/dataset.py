@@ -1,4 +1,4 @@
-"""A dataset of episodes as contiguous arrays, one a field, with the episodes' offsets."""
+"""A dataset of episodes as contiguous arrays, one per field, with episode offsets."""
 
 import hashlib
 import itertools
@@ -35,7 +35,7 @@ class Transitions(NamedTuple):
 
 @dataclass(frozen=True)
 class Description:
-    """What is known of a dataset beside its arrays.
+    """Metadata of a dataset.
 
     Attributes:
         name: its Minari id, or what the program that made it calls it.
@@ -125,7 +125,7 @@ class OfflineDataset:
 
     @property
     def episodes(self) -> int:
-        """E."""
+        """Number of episodes E."""
         return len(self.starts) - 1
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What can be wrong with episodes: one rule for the linter, which tells all of it, and for learning, which refuses."""
+"""Checks of episodes, shared by ``agentgym data check`` (lists all findings) and training (refuses errors)."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a dataset of ours says of its making."""
+"""The record of how a dataset was made."""
 
 from typing import Any
 

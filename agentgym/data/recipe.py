@@ -1,4 +1,4 @@
-"""Recipes: names with settings, ``hopper-medium:noise=0.5,size=200000``, that stand for datasets one can make again."""
+"""Recipes: names with settings, such as ``hopper-medium:noise=0.5,size=200000``, of reproducible datasets."""
 
 import dataclasses
 import json
@@ -52,7 +52,7 @@ class Recipe:
 
     @property
     def dial(self) -> Stochasticity:
-        """How random its world is."""
+        """The level of stochasticity of the environment."""
         return Stochasticity.of(self.settings)
 
     @property
@@ -61,7 +61,7 @@ class Recipe:
         return {name: value for name, value in self.settings.items() if value != self.default(name)}
 
     def default(self, setting: str) -> Any:
-        """What a setting is where nobody says."""
+        """The default of a setting."""
         return {field.name: field.default for field in dataclasses.fields(self)}[setting]
 
     @property
@@ -90,7 +90,7 @@ class Recipe:
 
     @property
     def command(self) -> str:
-        """What makes it."""
+        """The command that makes the dataset."""
         return shlex.join(["agentgym", "data", "make", self.text])
 
 

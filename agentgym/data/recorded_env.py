@@ -1,7 +1,7 @@
-"""The world that a dataset was recorded in, from what its file says: time limit, arguments and Gymnasium's wrappers.
+"""The environment that a dataset was recorded in: id, arguments, time limit and Gymnasium wrappers.
 
-A file is a stranger's: it may name any module and any function. Nothing that it names is imported or called. The
-environment is looked up by its id in the registry here, and wrappers in :data:`agentgym.make.WRAPPERS`.
+Dataset files are not trusted: no module or function that they name is imported or called. The environment is looked up
+by id in Gymnasium's registry, and wrappers in :data:`agentgym.make.WRAPPERS`.
 """
 
 import json

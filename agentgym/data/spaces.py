@@ -1,4 +1,4 @@
-"""Whether arrays are in a space: what the linter tells and what learning refuses."""
+"""Tests whether arrays belong to a space."""
 
 from typing import Any
 

@@ -1,11 +1,11 @@
-"""Datasets on disk: Minari's format, so that its tools read them, and beside it the arrays as they lie in memory.
+"""Datasets on disk: Minari's format, and next to it a copy as memory-mapped arrays.
 
 ROOT/agentgym/hopper/medium-v0/data/
-    main_data.hdf5, metadata.json      Minari's
-    agentgym/                          one .npy file an array, memory-mapped when read; made at the first reading
+    main_data.hdf5, metadata.json      files of Minari
+    agentgym/                          one .npy file per array, written on first use
 
-Minari reads an episode at a time, which takes minutes for a million steps; the arrays are there at once. They are made
-again when Minari's files have changed.
+Minari reads single episodes, taking minutes for a million steps; the arrays load immediately. They are rebuilt when
+the files of Minari change.
 """
 
 import errno

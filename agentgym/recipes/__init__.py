@@ -1,1 +1,1 @@
-"""Recipes: datasets that anyone can make again, by agents that play in environments."""
+"""Recipes for reproducible offline datasets."""

@@ -1,4 +1,4 @@
-"""The recipe ``bernoulli-bandit``: pulls of a two-armed bandit by who prefers the worse arm."""
+"""The recipe ``bernoulli-bandit``: a two-armed bandit whose worse arm is pulled more often."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""Behaviours: ordinary runs of SAC that keep all their checkpoints, and what is read from them.
+"""Behaviour policies for datasets: runs of SAC that keep all checkpoints, and access to their policies and data.
 
-runs/behaviours/NAME is a run like any other (``agentgym resume``, ``evaluate``, ``play`` take it). Policies are read
-from its checkpoints, the replay buffer from the rows that they share: nothing is recorded while it trains.
+runs/behaviours/NAME is an ordinary run (for ``agentgym resume``, ``evaluate`` and ``play``). Policies are read from its
+checkpoints and the replay buffer from their rows; nothing else is recorded during training.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ __all__ = ["BEHAVIOURS", "Behaviour", "Trained", "trained"]
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What is trained; everything else is SAC's default.
+    """Settings of a behaviour run; everything else is SAC's default.
 
     Attributes:
         env: the Gymnasium id.

@@ -1,6 +1,6 @@
-"""The recipes of continuous control: random, medium, medium-replay, expert and medium-expert data of four tasks.
+"""Recipes for continuous control: random, medium, medium-replay, expert and medium-expert data of four tasks.
 
-D4RL's kinds of data (Fu et al., arXiv 2004.07219), from behaviours trained here.
+The kinds of data follow D4RL (Fu et al., arXiv 2004.07219); the behaviour policies are trained by agentgym.
 """
 
 from collections.abc import Callable
@@ -84,7 +84,7 @@ class Control(Recipe):
             whole(self, "size", 2)
 
     def default(self, setting: str) -> Any:
-        """What a setting is where nobody says."""
+        """The default of a setting."""
         if setting == "size" and self.quality != "medium-replay":
             return SIZES[self.task]
         return super().default(setting)
@@ -102,7 +102,7 @@ class Control(Recipe):
 
 
 class _Making:
-    """One dataset on its way from a trained behaviour."""
+    """Makes one dataset from a trained behaviour policy."""
 
     def __init__(self, recipe: Control, behaviour: "Trained", progress: bool) -> None:
         self.recipe, self.behaviour, self.progress = recipe, behaviour, progress
@@ -131,7 +131,7 @@ class _Making:
         ))  # fmt: skip
 
     def _recorded(self) -> tuple[Recording, dict[str, Any]]:
-        """The data, and who made them."""
+        """The recorded data and a description of the behaviour policy."""
         size, final = self.recipe.size or 0, self.behaviour.final
         match self.recipe.quality:
             case "random":
@@ -156,7 +156,7 @@ class _Making:
 
     @cached_property
     def medium(self) -> int:
-        """The first checkpoint a third of the way from random to expert, in the world as it is."""
+        """The first checkpoint a third of the way from random to expert in the unperturbed environment."""
         from agentgym.progress import bar  # imports torch
 
         random, expert = self.nominal_references
@@ -177,7 +177,7 @@ class _Making:
 
     @cached_property
     def nominal_references(self) -> tuple[float, float]:
-        """In the world as it is."""
+        """Reference returns in the unperturbed environment."""
         return self._references(self.nominal)
 
     def _references(self, world: Callable[[], gymnasium.Env[Any, Any]]) -> tuple[float, float]:

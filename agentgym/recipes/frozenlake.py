@@ -1,4 +1,4 @@
-"""The recipe ``frozenlake``: a good but imperfect walk over ice of any slipperiness, without training."""
+"""The recipe ``frozenlake``: a good policy mixed with random actions at any slip probability, without training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""From a recipe to a dataset on disk."""
+"""Make the dataset of a recipe and store it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Recording: a behaviour plays many episodes side by side, and what it saw, did and got is kept as arrays."""
+"""Record episodes of a behaviour policy in parallel environments as arrays."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -41,7 +41,7 @@ class Recording(NamedTuple):
     returns: np.ndarray
 
     def dataset(self, env: gymnasium.Env[Any, Any], description: Description) -> OfflineDataset:
-        """As a dataset of that environment."""
+        """Convert the recording to a dataset of the environment."""
         return OfflineDataset(
             *self[:-1], observation_space=env.observation_space, action_space=env.action_space, description=description
         )
@@ -206,7 +206,7 @@ def _compact(values: Any) -> np.ndarray:
 
 
 def joined(recordings: Sequence[Recording]) -> Recording:
-    """One after the other."""
+    """Concatenate recordings."""
     whole = Recording(*(np.concatenate(parts) for parts in zip(*recordings, strict=True)))
     lengths = np.concatenate([np.diff(recording.starts) for recording in recordings])
     return whole._replace(starts=np.cumsum([0, *lengths]))
