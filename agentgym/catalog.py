@@ -214,6 +214,8 @@ OURS: tuple[Entry, ...] = (
     _language("epo", "epo:EPO", "GRPO with entropy kept near its running average"),
     _solver("robust-value-iteration", "solvers:RobustValueIteration", "finite robust processes, with proved bounds"),
     _solver("robust-policy-iteration", "solvers:RobustPolicyIteration", "the same by policies, fewer inner problems"),
+    _solver("iwocs", "iwocs:IWOCS", "a family of processes as a sequence of ordinary ones, with the remaining gap"),
+    _solver("point-based-planner", "pomdp:PointBasedPlanner", "finite processes whose state is measured with error"),
     _suite("parameter-grid", "parameter_grid:ParameterGrid", "every cell of a grid over the uncertainty set"),
     _suite("perturbations", "perturbations:Perturbations", "perturbed observations, actions, rewards and dynamics"),
     _suite("stochasticity", "stochasticity:StochasticitySuite", "levels of noise in actions, transitions and rewards"),

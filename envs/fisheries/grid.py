@@ -9,7 +9,7 @@ from agentgym.contracts.settings import finite_number, whole_number
 from agentgym.envs.fisheries.growth import growth
 from agentgym.errors import UnknownId
 
-__all__ = ["grid_process", "grid_stocks"]
+__all__ = ["grid_observations", "grid_process", "grid_stocks"]
 
 Floats = NDArray[np.float64]
 
@@ -54,6 +54,17 @@ def grid_process(
         rows[place.reshape(left.shape)], np.minimum(stocks[:, None], stocks), discount,
         start=_neighbours(np.array([first]), stocks)[0], terminal=[0],
     )  # fmt: skip
+
+
+def grid_observations(points: int = 101, top: float = 2.0, measurement_sigma: float = 0.0) -> Floats:
+    """The probability [S, O] of measuring each stock: the true one times 1 + measurement_sigma N, at least 0."""
+    stocks, error = grid_stocks(points, top), finite_number("measurement_sigma", measurement_sigma, 0.0)
+    if error == 0.0:
+        return np.eye(len(stocks))
+    edges = 0.5 * (stocks[1:] + stocks[:-1])
+    with np.errstate(divide="ignore"):
+        reached = ndtr((edges - stocks[:, None]) / (error * stocks[:, None]))
+    return np.diff(np.hstack([np.zeros((len(stocks), 1)), reached, np.ones((len(stocks), 1))]), axis=1)
 
 
 def _spread(after: Floats, left: Floats, stocks: Floats, sigma: float, noise: str) -> Floats:
