@@ -92,10 +92,10 @@ class BeliefPlayer:
 class PointBasedPlanner:
     """Point-based value iteration (Pineau, Gordon and Thrun 2003), updated as in Perseus (Spaan and Vlassis 2005).
 
-    The state is observed, then an action is chosen. Beliefs are collected by simulating the plan so far with some random
-    actions; every backup adds the linear function that is best at one belief, until no belief is worth less than
-    before. Functions start from policies that do one action for ever, so each is what some plan gets: their maximum
-    is a proved lower bound at every belief, however few beliefs were collected.
+    The state is observed, then an action is chosen. Beliefs are collected by simulating the plan so far with some
+    random actions; every backup adds the linear function that is best at one belief, until no belief is worth less
+    than before. Functions start from policies that do one action for ever, so each is what some plan gets: their
+    maximum is a proved lower bound at every belief, however few beliefs were collected.
 
     Args:
         mdp: the process, with its start as the first belief.
