@@ -16,7 +16,7 @@ Settings = TypeVar("Settings", bound=Checked)
 
 # Arguments of Stable-Baselines3's base classes that this library's own algorithms accept besides their Config's fields.
 BASE = ("policy_kwargs", "stats_window_size", "tensorboard_log", "verbose", "seed", "device")
-MACHINE = ("compile", "cuda_graphs")  # these choose how to compute, not what, so they are not saved
+MACHINE = ("compile", "cuda_graphs", "update_by")  # these choose how to compute, not what, so they are not saved
 
 
 def signature(algorithm: Any, config: type[Checked], own: bool) -> inspect.Signature:

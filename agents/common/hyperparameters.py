@@ -151,6 +151,8 @@ RULES: dict[str, Rule] = {
     "n_critics": whole(1),
     "initial_std": real(0, beyond=True),
     "policy_kwargs": networks,
+    # Speed
+    "update_by": lambda value: "" if value in ("auto", "stack", "autograd") else "'auto', 'stack' or 'autograd'",
     # Flags
     **dict.fromkeys(
         ("anneal_learning_rate", "normalize", "normalize_advantage", "normalize_rewards", "bootstrap_time_limits",

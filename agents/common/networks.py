@@ -12,6 +12,8 @@ from stable_baselines3.sac.policies import Actor
 from torch import Tensor, nn
 
 from agentgym.agents.common.mlp import stacked_mlp
+from agentgym.agents.common.optim import FusedAdam
+from agentgym.agents.common.stack.stack import Scratch, Stack
 from agentgym.agents.common.tanh_gaussian import LOG_STD_MAX, LOG_STD_MIN, squashed_sample
 from agentgym.errors import InvalidParameter
 
@@ -65,7 +67,7 @@ class TanhGaussianActor(Actor):
         Args:
             features: flattened float observations, ``[B, D]``.
         """
-        return squashed_sample(self.gaussian(features), self._noise(features))
+        return squashed_sample(self.gaussian(features), self.noise(features))
 
     def sample_now_and_next(
         self, features: Tensor, next_features: Tensor
@@ -77,16 +79,24 @@ class TanhGaussianActor(Actor):
         """
         both = self.gaussian(torch.cat([features, next_features]), graded=len(features))
         now, after = both.split(len(features))
-        sampled = squashed_sample(now, self._noise(features))
+        sampled = squashed_sample(now, self.noise(features))
         with torch.no_grad():
-            return sampled, squashed_sample(after, self._noise(next_features))
+            return sampled, squashed_sample(after, self.noise(next_features))
 
-    def _noise(self, features: Tensor) -> Tensor:
+    def noise(self, features: Tensor) -> Tensor:
+        """What a sample for each row is made from, standard normal, ``[B, A]``."""
         return torch.randn(len(features), self.mu.out_features, device=features.device)
 
     def action_log_prob(self, obs: PyTorchObs) -> tuple[Tensor, Tensor]:
         """:meth:`sample` for unprocessed observations, under Stable-Baselines3's name."""
         return self.sample(self.extract_features(obs, self.features_extractor))
+
+    def stack(self, scratch: Scratch, optimizer: FusedAdam | None = None) -> Stack:
+        """:meth:`gaussian` as a stack of one network with these parameters."""
+        parameters = [tensor for layer in self._trunk for tensor in (layer.weight, layer.bias)]
+        heads = [self.mu.weight, self.log_std.weight, self.mu.bias, self.log_std.bias]
+        sizes = [self._trunk[0].in_features, *(layer.out_features for layer in self._trunk), 2 * self.mu.out_features]
+        return Stack(1, sizes, [*parameters, *heads], scratch, optimizer)
 
     def act(self, features: Tensor, deterministic: bool) -> Tensor:
         """An action in [-1, 1], ``[B, A]``, without its log-probability, for collection and evaluation."""
@@ -140,6 +150,12 @@ class StackedCritic(ContinuousCritic):
         if members != slice(None):
             weights, biases = [weight[members] for weight in weights], [bias[members] for bias in biases]
         return stacked_mlp((features, actions), weights, biases, self.activation_fn).squeeze(2)
+
+    def stack(self, scratch: Scratch, optimizer: FusedAdam | None = None) -> Stack:
+        """:meth:`q_values` of features and actions side by side, ``[B, D + A]``, as a stack with these parameters."""
+        parameters = [tensor for layer in zip(self.weights, self.biases, strict=True) for tensor in layer]
+        sizes = [self.weights[0].shape[2], *(weight.shape[1] for weight in self.weights)]
+        return Stack(self.n_critics, sizes, parameters, scratch, optimizer)
 
     def forward(self, obs: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
         """One ``[B, 1]`` per network for unprocessed observations, as in Stable-Baselines3."""

@@ -45,6 +45,10 @@ class FusedAdam(torch.optim.Adam):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As in :class:`torch.optim.Adam`."""
         super().load_state_dict(state_dict)
+        self.forget_lists()
+
+    def forget_lists(self) -> None:
+        """Look the moments up again at the next step: others were put in their place."""
         self._lists = []
 
     @torch.no_grad()

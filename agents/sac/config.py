@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from agentgym.agents.common.activations import ACTIVATIONS, Activation
 from agentgym.agents.common.hyperparameters import RULES, Checked, Rule, entropy_target, temperature
+from agentgym.agents.common.stack.choice import UpdateBy
 from agentgym.contracts.settings import Preset
 
 __all__ = ["SACConfig"]
@@ -38,6 +39,9 @@ class SACConfig(Checked):
     critic_layers: tuple[int, ...] = (256, 256)
     n_critics: int = 2  # the minimum of their values is used
     activation: Activation = "relu"
+
+    # Speed on a CPU
+    update_by: UpdateBy = "auto"  # stack: passes written out, for ReLU and Adam; autograd; auto: the first where it can
 
     # Speed on a GPU (on a CPU both are slower or impossible)
     compile: bool = False  # apply torch.compile to the networks

@@ -14,6 +14,9 @@ from agentgym.agents.common.networks import StackedCritic, TanhGaussianActor
 from agentgym.agents.common.off_policy import OffPolicyAgent
 from agentgym.agents.common.optim import FusedAdam, polyak_update, set_gradients
 from agentgym.agents.common.replay import FastReplayBuffer
+from agentgym.agents.common.stack.choice import on_stacks
+from agentgym.agents.common.stack.stack import Scratch, Stack
+from agentgym.agents.common.tanh_gaussian import squashed_gradients, squashed_sample
 from agentgym.agents.sac import sb3_zip
 from agentgym.agents.sac.config import SACConfig
 from agentgym.agents.sac.policies import MlpPolicy
@@ -55,6 +58,7 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
 
     compile: bool
     cuda_graphs: bool
+    update_by: str
     policy: MlpPolicy
     actor: TanhGaussianActor
     critic: StackedCritic
@@ -76,6 +80,20 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
             for critic in (self.critic, self.critic_target):
                 critic.q_values = torch.compile(critic.q_values)  # type: ignore[method-assign]
         self._fast_update = graphed(self._update, self._optimizers()) if self.cuda_graphs else self._update
+        self._stacks = self._make_stacks()
+
+    def _make_stacks(self) -> tuple[Stack, Stack, Stack] | None:
+        """Actor, critics and target critics for :meth:`_update_on_stacks`, where that is how updates are made."""
+        actor, critic = self.actor.optimizer, self.critic.optimizer
+        if not on_stacks(
+            self.catalog_name, self.update_by, self.device, [self.actor.net_arch, self.critic.weights[1:]],
+            [self.actor.activation_fn, self.critic.activation_fn], [actor, critic], self.compile or self.cuda_graphs,
+        ):  # fmt: skip
+            return None
+        scratch = Scratch()
+        return (
+            self.actor.stack(scratch, actor), self.critic.stack(scratch, critic), self.critic_target.stack(scratch)
+        )  # fmt: skip
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         optimizers = [self.actor.optimizer, self.critic.optimizer]
@@ -85,21 +103,26 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
         """Sample batches and update temperature, critics, actor and target critics on each."""
         self.policy.set_training_mode(True)
         self._update_learning_rate(self._optimizers())
+        for stack in self._stacks or ():
+            stack.bind()
         metrics = []
 
         for gradient_step in range(gradient_steps):
             batch = self.replay_buffer.sample(batch_size, env=self._vec_normalize_env)  # type: ignore[union-attr]
             discounts = self.gamma if batch.discounts is None else batch.discounts.squeeze(1)  # gamma^n with n_steps
-            metrics.append(
-                self._fast_update(
-                    self.policy.features(batch.observations),
-                    batch.actions,
-                    batch.rewards.squeeze(1),
-                    self.policy.features(batch.next_observations),
-                    (1 - batch.dones.squeeze(1)) * discounts,
-                )
+            transitions = (
+                self.policy.features(batch.observations),
+                batch.actions,
+                batch.rewards.squeeze(1),
+                self.policy.features(batch.next_observations),
+                (1 - batch.dones.squeeze(1)) * discounts,
             )
-            if gradient_step % self.target_update_interval == 0:
+            moves = gradient_step % self.target_update_interval == 0
+            if self._stacks is not None:
+                metrics.append(self._update_on_stacks(*self._stacks, *transitions, tau=self.tau if moves else 0.0))
+                continue
+            metrics.append(self._fast_update(*transitions))
+            if moves:
                 polyak_update(self._critic_parameters, self._target_parameters, self.tau)
 
         self._n_updates += gradient_steps
@@ -121,16 +144,7 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
         """
         (new_actions, log_prob), (next_actions, next_log_prob) = self.actor.sample_now_and_next(states, next_states)
 
-        # Temperature, equation 18, on log(alpha); the steps below use alpha from before this one
-        if self.ent_coef_optimizer is not None:
-            assert self.log_ent_coef is not None
-            alpha = self.log_ent_coef.detach().exp().squeeze()
-            slope = -(log_prob.detach().mean(0, keepdim=True) + float(self.target_entropy))
-            temperature_loss = (self.log_ent_coef.detach() * slope).squeeze()
-            self.log_ent_coef.grad = slope  # the loss is linear in log(alpha)
-            self.ent_coef_optimizer.step()
-        else:
-            alpha = self.ent_coef_tensor
+        alpha, *temperature_loss = self._temperature_step(log_prob.detach())
 
         # Critics, equation 5: r + gamma (min_i Q_i'(s', a') - alpha log pi(a'|s')) with a' from the current policy
         with torch.no_grad():
@@ -147,8 +161,53 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
         set_gradients(actor_loss, self._actor_parameters)
         self.actor.optimizer.step()
 
-        losses = (critic_loss.detach(), actor_loss.detach())
-        return (alpha, *losses) if self.ent_coef_optimizer is None else (alpha, *losses, temperature_loss)
+        return alpha, critic_loss.detach(), actor_loss.detach(), *temperature_loss
+
+    @torch.no_grad()
+    def _update_on_stacks(
+        self, actor: Stack, critic: Stack, target: Stack, states: Tensor, actions: Tensor, rewards: Tensor,
+        next_states: Tensor, discounts: Tensor, tau: float,
+    ) -> tuple[Tensor, ...]:  # fmt: skip
+        """:meth:`_update` without autograd, and the share ``tau`` of the critics into their targets."""
+        share = 1 / len(states)  # of a transition in a batch mean
+        gaussian = actor.outputs(states, keep=True)[0]
+        noise = self.actor.noise(states)
+        new_actions, log_prob = squashed_sample(gaussian, noise)
+        next_gaussian = actor.outputs(next_states)[0]
+        next_actions, next_log_prob = squashed_sample(next_gaussian, self.actor.noise(next_states))
+        alpha, *temperature_loss = self._temperature_step(log_prob)
+
+        # Critics, equation 5
+        next_values = target.values(torch.cat([next_states, next_actions], 1)).min(0).values
+        targets = rewards + discounts * (next_values - alpha * next_log_prob)
+        _, squares = critic.regress(torch.cat([states, actions], 1), targets, share)
+        critic.adam(target if tau else None, tau)
+
+        # Actor, equation 7: the loss falls by share * dQ/da, and rises by share * alpha * dlog pi
+        values = critic.values(torch.cat([states, new_actions], 1), keep=True)
+        of_actions, value = critic.smallest_to_inputs(values, -share, new_actions.shape[1])
+        of_gaussian = squashed_gradients(gaussian, noise, new_actions, of_actions, share * alpha)
+        actor.output_gradients(of_gaussian.unsqueeze(0))
+        actor.adam()
+
+        critic_loss, actor_loss = torch.tensor(0.5 * share * squares), alpha * log_prob.mean() - share * value
+        return alpha, critic_loss, actor_loss, *temperature_loss
+
+    def _temperature_step(self, log_prob: Tensor) -> tuple[Tensor, ...]:
+        """Equation 18, on log(alpha): alpha from before the step, which the rest of the update uses, and the loss.
+
+        A constant alpha has no loss.
+        """
+        if self.ent_coef_optimizer is None:
+            return (self.ent_coef_tensor,)
+        assert self.log_ent_coef is not None
+        log_alpha = self.log_ent_coef.detach()
+        alpha = log_alpha.exp().squeeze()
+        slope = -(log_prob.mean(0, keepdim=True) + float(self.target_entropy))
+        loss = (log_alpha * slope).squeeze()
+        self.log_ent_coef.grad = slope  # the loss is linear in log(alpha)
+        self.ent_coef_optimizer.step()
+        return alpha, loss
 
     def parts(self) -> dict[str, Part]:
         """The policy, including targets, its optimisers, and the temperature, learned or constant."""

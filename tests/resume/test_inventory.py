@@ -94,7 +94,7 @@ ACCOUNTED = {
         "n_epochs", "clip_range", "clip_range_vf", "normalize_advantage", "target_kl", "action_noise", "_custom_logger",
         "normalize_rewards", "bootstrap_time_limits", "step_size", "tsallis_q", "snapshot_interval", "regularization",
         "deterministic_collection", "divergence", "policy_steps", "value_epochs", "value_batch_size", "observations",
-        "actions", "anneal_learning_rate",
+        "actions", "anneal_learning_rate", "update_by",
     },
     "not state": {
         "env", "_logger", "start_time", "_vec_normalize_env", "_num_timesteps_at_start", "actor", "critic",
@@ -102,7 +102,7 @@ ACCOUNTED = {
         "rollout_buffer", "policy", "_fast_update", "_actor_parameters", "_critic_parameters", "_target_parameters",
         "replay_buffer", "log_ent_coef", "ent_coef_optimizer",
         "return_moments", "_old_actor_parameters", "_value_parameters", "value_net", "value_target",
-        "layout", "learner", "caller",
+        "layout", "learner", "caller", "_stacks",
     },
 }  # fmt: skip
 

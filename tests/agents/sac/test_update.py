@@ -13,6 +13,7 @@ from stable_baselines3.common.logger import configure
 from torch import nn
 
 from agentgym.agents.sac.sac import SAC
+from agentgym.errors import InvalidParameter
 
 
 class Blank(gymnasium.Env):
@@ -36,6 +37,7 @@ CASES: dict[str, dict[str, Any]] = {
     "one critic": {"policy_kwargs": {"n_critics": 1}},
     "three critics": {"policy_kwargs": {"n_critics": 3}},
     "two shapes, tanh": {"policy_kwargs": {"net_arch": {"pi": [48, 32], "qf": [64, 40, 16]}, "activation_fn": nn.Tanh}},
+    "five critics, two shapes": {"policy_kwargs": {"net_arch": {"pi": [128], "qf": [64, 48, 32]}, "n_critics": 5}},
     "no hidden layer": {"policy_kwargs": {"net_arch": []}},
     "n-step returns": {"n_steps": 3},
     "odd batch": {"batch_size": 37},
@@ -73,8 +75,8 @@ def _train(agent: Any, steps: int, batch_size: int) -> list[dict[str, torch.Tens
     if agent.ent_coef_optimizer is not None:
         optimizers["temperature"] = agent.ent_coef_optimizer
 
-    def watch(name: str, optimizer: Any) -> None:
-        step = optimizer.step
+    def watch(name: str, owner: Any, method: str) -> None:
+        step = getattr(owner, method)
 
         def watched(*arguments: Any) -> None:
             if name == "temperature":
@@ -88,10 +90,11 @@ def _train(agent: Any, steps: int, batch_size: int) -> list[dict[str, torch.Tens
                 seen.append({n: p.grad.clone() for n, p in getattr(agent, name).named_parameters()})
             step(*arguments)
 
-        optimizer.step = watched
+        setattr(owner, method, watched)
 
+    stacks = dict(zip(("actor", "critic"), getattr(agent, "_stacks", None) or (), strict=False))
     for name, optimizer in optimizers.items():
-        watch(name, optimizer)
+        watch(name, stacks.get(name, optimizer), "adam" if name in stacks else "step")
     np.random.seed(11)  # noqa: NPY002  the generators that Stable-Baselines3 draws batches and noise from
     torch.manual_seed(11)
     agent.train(gradient_steps=steps, batch_size=batch_size)
@@ -104,11 +107,14 @@ def _assert_close(ours: torch.Tensor, theirs: torch.Tensor, tolerance: float, wh
     assert worst <= tolerance, f"{what}: {worst:.2g} of the largest entry"
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_one_update_is_stable_baselines3s(case):
+@pytest.mark.parametrize(("case", "update_by"), [(case, by) for case in CASES for by in ("stack", "autograd")])
+def test_one_update_is_stable_baselines3s(case, update_by):
+    if (case, update_by) in {("two shapes, tanh", "stack"), ("no hidden layer", "stack")}:
+        pytest.skip("stacks are of ReLU networks with hidden layers")
     options = dict(CASES[case])
     batch_size = options.pop("batch_size", 256)
-    ours, theirs = _agent(SAC, dict(options)), _agent(stable_baselines3.SAC, dict(options))
+    ours, theirs = _agent(SAC, {**options, "update_by": update_by}), _agent(stable_baselines3.SAC, dict(options))
+    assert (ours._stacks is not None) == (update_by == "stack")
     start = theirs.policy.state_dict()
     assert set(ours.policy.state_dict()) == set(start)
     for name, tensor in ours.policy.state_dict().items():
@@ -130,9 +136,11 @@ def test_one_update_is_stable_baselines3s(case):
         _assert_close(ours.log_ent_coef, theirs.log_ent_coef, 1e-5, "log alpha")
 
 
+@pytest.mark.parametrize("update_by", ["stack", "autograd"])
 @pytest.mark.parametrize("case", ["defaults", "three critics", "fixed temperature", "slow targets"])
-def test_twenty_updates_stay_together(case):
-    ours, theirs = _agent(SAC, dict(CASES[case])), _agent(stable_baselines3.SAC, dict(CASES[case]))
+def test_twenty_updates_stay_together(case, update_by):
+    ours = _agent(SAC, {**CASES[case], "update_by": update_by})
+    theirs = _agent(stable_baselines3.SAC, dict(CASES[case]))
     seen, wanted = _train(ours, 20, 256), _train(theirs, 20, 256)
     assert len(seen) == len(wanted)
     for part, expected in zip(seen, wanted, strict=True):
@@ -142,8 +150,9 @@ def test_twenty_updates_stay_together(case):
         assert value == pytest.approx(theirs.logger.name_to_value[name], rel=1e-4), name
 
 
-def test_the_actors_step_leaves_the_critics_gradients_alone():
-    agent = _agent(SAC, {})
+@pytest.mark.parametrize("update_by", ["stack", "autograd"])
+def test_the_actors_step_leaves_the_critics_gradients_alone(update_by):
+    agent = _agent(SAC, {"update_by": update_by})
     seen = _train(agent, 1, 256)
     critic = next(part for part in seen if "qf0.0.weight" in part)
     for name, members in agent.critic.member_names():
@@ -152,12 +161,41 @@ def test_the_actors_step_leaves_the_critics_gradients_alone():
             assert torch.equal(gradient, critic[member])
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"policy_kwargs": {"activation_fn": nn.Tanh}}, "ReLU"),
+        ({"policy_kwargs": {"net_arch": {"pi": [], "qf": [8]}}}, "no hidden layer"),
+        ({"policy_kwargs": {"optimizer_class": torch.optim.RMSprop}}, "Adam"),
+        ({"policy_kwargs": {"optimizer_kwargs": {"weight_decay": 0.1}}}, "Adam"),
+        ({"policy_kwargs": {"optimizer_kwargs": {"amsgrad": True}}}, "Adam"),
+        ({"compile": True}, "compile"),
+    ],
+)
+def test_what_stacks_cannot_do_goes_by_autograd_or_is_refused(options, reason, caplog):
+    with caplog.at_level("INFO", "agentgym"):
+        agent = _agent(SAC, dict(options))
+    assert agent._stacks is None
+    assert reason in caplog.text
+    with pytest.raises(InvalidParameter, match=reason):
+        _agent(SAC, {**options, "update_by": "stack"})
+
+
+def test_the_log_names_stacks(caplog):
+    with caplog.at_level("INFO", "agentgym"):
+        assert _agent(SAC, {})._stacks is not None
+        _agent(SAC, {"update_by": "autograd"})
+    assert "sac updates on stacks" in caplog.text
+    assert "by autograd: as asked for" in caplog.text
+
+
 def test_compiled_losses_are_the_same(monkeypatch):
     import torch._inductor.config
 
     monkeypatch.setattr(torch._inductor.config, "fallback_random", True)  # the eager generator's noise
     options = {"policy_kwargs": {"net_arch": [16]}}
-    eager, compiled = _agent(SAC, dict(options)), _agent(SAC, {**options, "compile": True})
+    eager = _agent(SAC, {**options, "update_by": "autograd"})
+    compiled = _agent(SAC, {**options, "compile": True})
     seen, wanted = _train(compiled, 1, 64), _train(eager, 1, 64)
     for part, expected in zip(seen, wanted, strict=True):
         for name, gradient in part.items():

@@ -1,0 +1,1 @@
+"""Equal multilayer perceptrons with their passes and optimiser written out by hand, for CPUs."""
