@@ -86,10 +86,12 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
         """Actor, critics and target critics for :meth:`_update_on_stacks`, where that is how updates are made."""
         actor, critic = self.actor.optimizer, self.critic.optimizer
         if not on_stacks(
-            self.catalog_name, self.update_by, self.device, [self.actor.net_arch, self.critic.weights[1:]],
+            self.catalog_name, self.update_by, self.device, [len(self.actor.net_arch), len(self.critic.weights) - 1],
             [self.actor.activation_fn, self.critic.activation_fn], [actor, critic], self.compile or self.cuda_graphs,
         ):  # fmt: skip
             return None
+        assert isinstance(actor, FusedAdam)
+        assert isinstance(critic, FusedAdam)
         scratch = Scratch()
         return (
             self.actor.stack(scratch, actor), self.critic.stack(scratch, critic), self.critic_target.stack(scratch)

@@ -89,12 +89,18 @@ def killed_and_resumed(root, config, kills, seed):
 )
 @pytest.mark.parametrize(
     ("agent", "num_envs"),
-    [("sac", 1), ("sac", 4), ("ppo", 1), ("ppo", 4), ("mdpo", 1), ("mdpo-onpolicy", 4), ("shared-ppo", 4)],
-)
+    [
+        ("sac", 1), ("sac", 4), ("sac by autograd", 1), ("ppo", 1), ("ppo", 4), ("mdpo", 1), ("mdpo-onpolicy", 4),
+        ("shared-ppo", 4),
+    ],
+)  # fmt: skip
 def test_killed_and_resumed_is_never_killed(agent, num_envs, kills, steps, small_run, tmp_path):
     if kills == 2 and (agent, num_envs) not in {("sac", 1), ("ppo", 4), ("shared-ppo", 4)}:
         pytest.skip("the others run under make test-slow")
+    agent, by_autograd, _ = agent.partition(" by autograd")
     config = small_run(agent, num_envs, steps=steps * num_envs, every=steps * num_envs // 25)
+    if by_autograd:
+        config.config["update_by"] = "autograd"
     if agent == "shared-ppo":  # a native batch
         config = dataclasses.replace(config, env="agentgym/Convection-v0", env_kwargs=SHORT_CELL, perturbations=[])
     (tmp_path / "cut").mkdir()

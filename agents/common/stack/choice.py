@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 def on_stacks(
-    agent: str, wanted: str, device: torch.device, layers: Sequence[Sequence[int]],
+    agent: str, wanted: str, device: torch.device, layers: Sequence[int],
     activations: Sequence[type[nn.Module]], optimizers: Sequence[torch.optim.Optimizer], recorded: bool,
 ) -> bool:  # fmt: skip
     """Choose between stacks (True) and autograd, and say so in the log (level INFO).
@@ -27,7 +27,7 @@ def on_stacks(
         agent: its name.
         wanted: "auto" takes stacks where they can be used; the others force one way.
         device: of the networks.
-        layers: hidden units of each network.
+        layers: how many hidden ones each network has.
         activations: between layers, of each network.
         optimizers: of the networks.
         recorded: ``compile`` or ``cuda_graphs`` is on.
