@@ -94,6 +94,7 @@ class Drones:
         self.state[:, :2], self.state[:, 3:5] = fluid["positions"][0], before
         told = np.zeros((fluid.pool, 3))
         told[inside, :2] = (fluid["push"] + fluid["drag"])[0, inside]
+        told[inside, :2] += self.frame.drag / self.frame.mass * before[inside]  # what the rotors' drag will take
         flying = self.state[inside]
         fly(flying, told[inside], fluid.dt, self.frame, rate=round(240 * fluid.dt) / fluid.dt)
         self.state[inside] = flying
