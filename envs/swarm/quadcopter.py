@@ -2,8 +2,8 @@
 
 State of a drone, float64 [13]: position (3), velocity (3), attitude quaternion w, x, y, z (4), body rates (3). World
 axes have z up; the body's thrust acts along its own z. Rotors are at 45 degrees in the cross configuration. Parameters
-are those of the Crazyflie 2.x (Förster, System Identification of the Crazyflie 2.0, ETH Zürich, 2015), with the drag of
-its rotors at hovering speed.
+are those of the Crazyflie 2.x (after Förster, System Identification of the Crazyflie 2.0, ETH Zürich, 2015; recalled,
+not checked against the thesis), with the drag of its rotors at hovering speed.
 
 The cascade: a commanded acceleration gives thrust and attitude (Mellinger and Kumar, ICRA 2011), the attitude's error
 gives body rates, the rates' error torques, and the mixer rotor speeds within their limits. A height controller holds
