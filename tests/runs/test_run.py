@@ -1,13 +1,16 @@
 import csv
 import json
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from agentgym.contracts.settings import from_settings, parse_settings, parse_values
 from agentgym.errors import AskError, CorruptFile, InvalidParameter, NonFinite, UnknownId
+from agentgym.runs import resume
 from agentgym.runs.metrics import MetricsFile
-from agentgym.runs.run import Run, RunConfig, run_folder
+from agentgym.runs.run import Run, RunConfig, provenance, run_folder
 from agentgym.runs.train import train
 
 
@@ -186,3 +189,18 @@ def test_settings_are_held_to_their_types():
 def test_values_that_are_none(pairs):
     with pytest.raises(AskError):
         parse_values(pairs)
+
+
+def test_a_record_names_the_revision_of_a_checkout():
+    if not (Path(__file__).parents[2] / ".git").exists():
+        pytest.skip("not a git checkout")
+    asked = ["git", "rev-parse", "HEAD"]
+    head = subprocess.run(asked, cwd=Path(__file__).parent, capture_output=True, text=True, check=True).stdout
+    assert head.startswith(provenance()["git"].removesuffix("-dirty").rpartition("-g")[2])
+
+
+@pytest.mark.parametrize("name", ["sac.py", "solver.py", "native.py"])
+def test_a_change_of_any_source_file_changes_what_exact_resume_compares(name, monkeypatch):
+    before, read = resume._source.__wrapped__(), Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + (b"#" if path.name == name else b""))
+    assert resume._source.__wrapped__() != before
