@@ -7,11 +7,13 @@ check the protocol that they need: ``isinstance(env.unwrapped, Uncertain)``.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
+import gymnasium
 import numpy as np
+from gymnasium.vector import VectorEnv
 
 __all__ = [
     "Adapter", "Controlled", "Convecting", "Demonstrating", "Drawn", "Generated", "LaidOut", "Mirrored", "Stateful",
-    "TurnLimited", "Uncertain", "Worded", "controllers_of",
+    "TurnLimited", "Uncertain", "Worded", "controllers_of", "single_spaces",
 ]  # fmt: skip
 
 
@@ -135,6 +137,13 @@ class Adapter(Protocol):
     """A Stable-Baselines3 ``VecEnv`` around a Gymnasium ``VectorEnv``."""
 
     env: Any
+
+
+def single_spaces(env: Any) -> tuple[gymnasium.Space[Any], gymnasium.Space[Any]]:
+    """Observation and action space of one environment, of a batch those of each sub-environment."""
+    if isinstance(env, VectorEnv):
+        return env.single_observation_space, env.single_action_space
+    return env.observation_space, env.action_space
 
 
 def controllers_of(env: Any) -> Mapping[str, Any]:

@@ -134,7 +134,7 @@ class OnPolicyMDPO(OnPolicyAgent):
         fit = explained_variance(buffer.values.flatten(), buffer.returns.flatten())
         self._logger.record("train/explained_variance", fit)
         self._logger.record("train/mirror_step_size", self.mirror_step_size)
-        if hasattr(self.policy, "log_std"):
+        if isinstance(self.action_space, spaces.Box):
             self._logger.record("train/std", self.policy.log_std.exp().mean().item())
 
     def optimizers(self) -> dict[str, Part]:

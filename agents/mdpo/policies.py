@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from gymnasium import spaces
 from stable_baselines3.common.torch_layers import create_mlp
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
@@ -84,7 +85,7 @@ class OnPolicyMirrorDescentPolicy(ActorCriticMlpPolicy):
 
     def actor_parameters(self) -> list[nn.Parameter]:
         """The parameters of the action distribution."""
-        spread = [self.log_std] if hasattr(self, "log_std") else []
+        spread = [self.log_std] if isinstance(self.action_space, spaces.Box) else []
         return [*self.mlp_extractor.policy_net.parameters(), *self.action_net.parameters(), *spread]
 
     def value_parameters(self) -> list[nn.Parameter]:

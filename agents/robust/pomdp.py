@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from agentgym.agents.robust.evaluation import Evaluation
 from agentgym.agents.robust.solvers import RobustPolicyIteration
+from agentgym.contracts.environment import single_spaces
 from agentgym.contracts.mdp import MDP, checked_rows
 from agentgym.contracts.settings import finite_number, whole_number
 from agentgym.errors import InvalidParameter
@@ -68,8 +69,7 @@ class BeliefPlayer:
 
     def __init__(self, plan: BeliefPlan, env: Any, read: Callable[[Any], Any], write: Callable[[Any], Any]) -> None:
         self.plan, self.read, self.write, self._kernel = plan, read, write, plan.mdp.kernel()
-        self.observation_space = getattr(env, "single_observation_space", env.observation_space)
-        self.action_space = getattr(env, "single_action_space", env.action_space)
+        self.observation_space, self.action_space = single_spaces(env)
 
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True

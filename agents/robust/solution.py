@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
+from agentgym.contracts.environment import single_spaces
 from agentgym.errors import SpaceMismatch
 from agentgym.seeding import stream
 
@@ -62,9 +63,7 @@ class TablePlayer:
 
     def __init__(self, policy: Floats, env: Any, seed: int = 0) -> None:
         states, actions = policy.shape
-        base = env if isinstance(env, gymnasium.vector.VectorEnv) else env.unwrapped
-        seen = getattr(base, "single_observation_space", base.observation_space)
-        done = getattr(base, "single_action_space", base.action_space)
+        seen, done = single_spaces(env if isinstance(env, VectorEnv) else env.unwrapped)
         wanted = spaces.Discrete(states), spaces.Discrete(actions)
         if (seen, done) != wanted:
             raise SpaceMismatch(
