@@ -18,14 +18,9 @@ from agentgym.vector.infos import infos_of
 from agentgym.vector.native import Seeds
 
 __all__ = [
-    "RobustAntVectorEnv",
-    "RobustHalfCheetahVectorEnv",
-    "RobustHopperVectorEnv",
-    "RobustHumanoidStandupVectorEnv",
-    "RobustInvertedPendulumVectorEnv",
-    "RobustVectorEnv",
-    "RobustWalker2dVectorEnv",
-]
+    "RobustAntVectorEnv", "RobustHalfCheetahVectorEnv", "RobustHopperVectorEnv", "RobustHumanoidStandupVectorEnv",
+    "RobustInvertedPendulumVectorEnv", "RobustVectorEnv", "RobustWalker2dVectorEnv",
+]  # fmt: skip
 
 
 class RobustVectorEnv(NativeVectorEnv):
