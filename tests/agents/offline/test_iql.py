@@ -98,7 +98,7 @@ def test_weights_are_exponential_and_cut() -> None:
     torch.testing.assert_close(found, torch.tensor([math.exp(-3), 1.0, math.exp(1.5), 100.0, 100.0]))
 
 
-@pytest.mark.parametrize("expectile", [0.7, 0.98])
+@pytest.mark.parametrize("expectile", [0.7, pytest.param(0.98, marks=pytest.mark.slow)])
 def test_tabular_values_on_a_chain_are_those_of_the_equations(expectile: float) -> None:
     data, gamma = chain_data(), 0.8
     agent = IQL(

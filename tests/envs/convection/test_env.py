@@ -286,6 +286,7 @@ def test_a_state_put_back_goes_on_bit_for_bit(residual):
         ConvectionVectorEnv(3).set_state(saved)
 
 
+@pytest.mark.slow
 def test_longer_boxes_and_other_fluids_settle_first():
     env = ConvectionEnv(length=4 * np.pi, heaters=20, columns=96, rayleigh=6e4)
     observation, _ = env.reset(seed=0)

@@ -70,6 +70,7 @@ def test_steady_rolls_carry_the_published_heat(roll_solver, nusselt, rayleigh):
     np.testing.assert_allclose(found[1:], found[0], rtol=1e-4)  # steady: the same through every plane
 
 
+@pytest.mark.slow
 def test_rolls_at_fifty_thousand(roll_solver, nusselt):
     """Clever and Busse: 4.245; ours stays 2 % below at every resolution, as at 20,000 and 30,000."""
     found, _, _ = nusselt(roll_solver(50000, columns=48, points=41, time_step=0.025), time=120.0)
@@ -82,6 +83,7 @@ def test_a_finer_grid_and_a_shorter_step_change_nothing(roll_solver, nusselt):
     np.testing.assert_allclose(coarse, fine, rtol=2e-5)
 
 
+@pytest.mark.slow
 def test_single_precision_carries_the_same_heat(roll_solver, nusselt):
     single, _, _ = nusselt(roll_solver(10000, dtype=torch.float32), time=100.0)
     double, _, _ = nusselt(roll_solver(10000), time=100.0)
@@ -115,6 +117,7 @@ def test_the_published_box_has_these_two_steady_states(kind, value):
     assert topology.roll_pairs(solver, solver.fields(state)) == {"two-pair": [2], "one-pair": [1]}[kind]
 
 
+@pytest.mark.slow
 def test_twenty_modes_give_the_two_pairs_of_an_independent_solver():
     """4.9352, measured beforehand with another code at this resolution."""
     settings = cell("vignon2023", columns=60, points=48, precision="float64")

@@ -32,6 +32,7 @@ def played(env, seed, steps=6):
 
 
 @java
+@pytest.mark.slow
 def test_seeds_fix_episodes_also_in_another_process_and_after_others(env):
     """Which upstream does not promise: see the world's STEADY."""
     first = {seed: played(env, seed) for seed in range(4)}
