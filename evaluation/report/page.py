@@ -78,7 +78,7 @@ def _facts(evaluation: Evaluation) -> dict[str, Any]:
     facts = {
         "environment": _environment(meta),
         "conditions": len(evaluation.scenes),
-        "episodes a condition": meta.get("episodes"),
+        "episodes per condition": meta.get("episodes"),
         "episodes in all": f"{len(evaluation.rows)}, {failed} failed" if failed else len(evaluation.rows),
         "seed": meta.get("seed"),
         "made": meta.get("created"),
