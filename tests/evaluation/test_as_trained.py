@@ -84,6 +84,8 @@ for name, kind in ((ENV, Far), ("FarPictures-v0", Pictures)):
 def normalized(venv=None, **settings):
     """VecNormalize with statistics of some steps."""
     worlds = VecNormalize(venv or DummyVecEnv([lambda: gymnasium.make(ENV)]), **settings)
+    worlds.seed(0)
+    worlds.action_space.seed(0)
     worlds.reset()
     for _ in range(20):
         worlds.step(np.array([worlds.action_space.sample() for _ in range(worlds.num_envs)]))
@@ -218,10 +220,7 @@ def test_attacks_move_what_the_environment_shows(kind):
     attack = from_config({"type": kind, "epsilon": 0.5, "scale": [2.0, 2.0]})
     true = np.full((3, 2), 1000.0, np.float32)
     seen = attack.perturb(agent, true, [np.random.default_rng(i) for i in range(3)])
-    moved = np.abs(seen - true).max()
-    # The critic attack may find nothing that is worse for an untrained critic: then it leaves the observation as it is.
-    assert moved <= 1.0
-    assert moved > 0.0 or kind == "critic"
+    assert 0.0 < np.abs(seen - true).max() <= 1.0
     if kind == "critic":
         inputs = agent.differentiable(torch.as_tensor(true))
         actions = [torch.as_tensor(agent.predict(shown, deterministic=True)[0]) for shown in (true, seen)]
