@@ -37,7 +37,7 @@ def read_arrays(stored: Any, name: str) -> dict[str, np.ndarray]:
 
 
 def check_single_arrays(name: str, observation_space: Space, action_space: Space) -> None:
-    """Refuse Dict, Tuple, Text and other spaces, with the way out.
+    """Refuse Dict, Tuple, Text and other spaces, and say what to do.
 
     Raises:
         SpaceMismatch: observations or actions are not single arrays.
@@ -56,7 +56,7 @@ def check_single_arrays(name: str, observation_space: Space, action_space: Space
 
 
 def collect(stored: Any) -> tuple[Columns | None, list[Finding]]:
-    """One pass over a Minari dataset's episodes: its columns, and why they do not fit together (None then)."""
+    """Read a Minari dataset's episodes in one pass: (columns, faults). Columns are None if there are faults."""
     if not stored.total_episodes:
         return None, [Finding("error", "empty", "it has no episode")]
     found: dict[tuple[str, str], list[int]] = {}
@@ -96,7 +96,7 @@ def _episodes(stored: Any) -> Iterator[Any]:
     """Minari's episodes.
 
     Raises:
-        CorruptFile: one cannot be read; it is the next after those that were given.
+        CorruptFile: the next episode cannot be read.
     """
     episodes = iter(stored.iterate_episodes())
     while True:
@@ -112,8 +112,8 @@ def _episodes(stored: Any) -> Iterator[Any]:
 
 
 def _as_kept(array: np.ndarray, space: Space) -> np.ndarray:
-    """Real numbers as float32, everything else as the space has it."""
+    """Convert real numbers to float32; keep the space's dtype for everything else."""
     if np.issubdtype(space.dtype, np.floating):
-        with np.errstate(over="ignore"):  # what is infinite then is named as such
+        with np.errstate(over="ignore"):  # overflow gives infinity, which the checks report
             return array.astype(np.float32)
     return array.astype(space.dtype)

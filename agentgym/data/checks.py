@@ -21,9 +21,9 @@ __all__ = ["Finding", "check_dataset"]
 
 
 def check_dataset(name: str) -> list[Finding]:
-    """Everything that is wrong with a dataset, errors first; empty where nothing is.
+    """All findings about a dataset, errors first; empty if it is sound.
 
-    What is an error here is what learning refuses, and it refuses in the same words. Both read the same arrays.
+    Training refuses exactly what is an error here, with the same message, since both run the same checks.
 
     Args:
         name: its Minari id, or the name of a recipe.
@@ -46,7 +46,7 @@ def check_dataset(name: str) -> list[Finding]:
 
 
 def _world(stored: Any, about: Description) -> Iterator[Finding]:
-    """Whether agents can be evaluated where the data come from."""
+    """Check that the recorded environment can be made, so that agents can be evaluated in it."""
     if not about.env:
         yield Finding("warning", "environment", "it names no environment: agents are not evaluated while they learn")
         return
@@ -66,7 +66,7 @@ def _world(stored: Any, about: Description) -> Iterator[Finding]:
 
 
 def _spaces(stored: Any) -> Iterator[Finding]:
-    """Spaces that no offline agent takes, in the agents' words; those of other than single arrays are told of later."""
+    """Check that offline agents support the spaces; Dict and Tuple spaces are reported by ``_data``."""
     asked: dict[str, tuple[Any, ...]] = {
         "Observations": (stored.observation_space, "An offline agent"),
         "Actions": (stored.action_space, "An offline agent", (spaces.Box, spaces.Discrete)),
@@ -80,7 +80,7 @@ def _spaces(stored: Any) -> Iterator[Finding]:
 
 
 def _data(stored: Any, about: Description) -> Iterator[Finding]:
-    """One pass over Minari's episodes, then the arrays that learning reads."""
+    """Check Minari's episodes in one pass, then the arrays used for training."""
     columns, faults = collect(stored)
     yield from faults
     try:
@@ -101,7 +101,7 @@ def _data(stored: Any, about: Description) -> Iterator[Finding]:
 
 
 def _are_of(dataset: OfflineDataset, columns: Columns) -> bool:
-    """Whether the arrays are those of the files, as they are kept."""
+    """Check that the stored arrays match Minari's files."""
     pairs = [(dataset.observations, columns.observations[0][2]), (dataset.actions, columns.actions[0][2])]
     for field in ("rewards", "terminations", "truncations", "starts"):
         pairs.append((getattr(dataset, field), getattr(columns, field)))
@@ -111,7 +111,7 @@ def _are_of(dataset: OfflineDataset, columns: Columns) -> bool:
 
 
 def _time_outs(dataset: OfflineDataset, about: Description) -> Iterator[Finding]:
-    """Learners take the value of a termination for 0, and that of a time-out not."""
+    """Warn of time-outs recorded as terminations, after which learners would not bootstrap."""
     spec = gymnasium.registry.get(about.env)
     limit = about.env_kwargs.get("max_episode_steps", None if spec is None else spec.max_episode_steps)
     ends = dataset.terminations[dataset.starts[1:] - 1][dataset.lengths == limit]

@@ -38,11 +38,11 @@ class Description:
     """Metadata of a dataset.
 
     Attributes:
-        name: its Minari id, or what the program that made it calls it.
-        env: Gymnasium id of the environment, "" where it is not known.
-        env_kwargs: what that environment is made with.
+        name: its Minari id, or any name for data that is not stored.
+        env: Gymnasium id of the environment; "" if unknown.
+        env_kwargs: keyword arguments of the environment.
         perturbations: configurations of the perturbations around it, from the inside out.
-        random_return, expert_return: this dataset's own references for scores, None where it has none.
+        random_return, expert_return: reference returns for scores; None if unknown.
         record: how it was made (recipe, seed, behaviour, versions), as plain JSON values.
 
     Raises:
@@ -61,9 +61,9 @@ class Description:
         require_finite(f"The references of {self.name}", [self.random_return, self.expert_return])
 
     def score(self, episode_return: float) -> float | None:
-        """100 (R - R_random) / (R_expert - R_random) by this dataset's own references; None where it has none.
+        """100 (R - R_random) / (R_expert - R_random) with this dataset's references; None without references.
 
-        It is no D4RL score: references, physics and termination are others.
+        This is not a D4RL score: references, physics and terminations differ.
         """
         if self.random_return is None or self.expert_return is None or self.expert_return == self.random_return:
             return None
@@ -85,7 +85,7 @@ class OfflineDataset:
         truncations: bool ``[N]``, the step was the last for another reason (a time limit, the recording's end).
         starts: int64 ``[E + 1]``.
         observation_space, action_space: the environment's.
-        description: what else is known.
+        description: metadata.
 
     Raises:
         InvalidParameter: the arrays' lengths do not fit together, an episode has no step, or there is none.

@@ -22,10 +22,10 @@ class Finding:
     """One kind of fault.
 
     Attributes:
-        level: "error", a learner would learn something false or fail, and refuses; "warning", something to know.
+        level: "error" (learning would fail or go wrong, so agents refuse the data) or "warning".
         check: which check found it.
-        message: what is wrong and, where that can be said, why and what to do.
-        episodes: where, in the dataset's order; empty where it is not about episodes.
+        message: what is wrong and, where known, the cause and the remedy.
+        episodes: indices of the affected episodes; empty if the fault concerns the whole dataset.
     """
 
     level: Literal["error", "warning"]
@@ -35,7 +35,7 @@ class Finding:
 
     @property
     def where(self) -> str:
-        """The episodes in words."""
+        """The affected episodes as text."""
         if not self.episodes:
             return ""
         some = ", ".join(map(str, self.episodes[:SHOWN]))
@@ -43,7 +43,7 @@ class Finding:
 
 
 def refuse(name: str, findings: Iterable[Finding]) -> None:
-    """Raise the first error among findings, in the linter's words.
+    """Raise the first finding of level "error".
 
     Raises:
         NonFinite: entries are NaN or infinite.
@@ -58,11 +58,11 @@ def refuse(name: str, findings: Iterable[Finding]) -> None:
 
 
 def structure_faults(episode: Any, observation_space: Space, action_space: Space) -> Iterator[tuple[str, str]]:
-    """Why an episode of Minari's cannot be put into arrays: pairs of check and message.
+    """Yield (check, message) for everything that keeps a Minari episode from being stored as arrays.
 
     Args:
         episode: with ``observations`` one longer than ``actions``, ``rewards``, ``terminations`` and ``truncations``.
-        observation_space, action_space: the dataset's; Dict and Tuple ones are looked into.
+        observation_space, action_space: the dataset's spaces; parts of Dict and Tuple spaces are checked one by one.
     """
     steps = _length(episode.rewards)
     if steps == 0:
@@ -94,7 +94,7 @@ class Columns(NamedTuple):
     """All episodes end to end, laid out as in :class:`~agentgym.data.dataset.OfflineDataset`.
 
     Attributes:
-        observations, actions: arrays with their names and spaces: one, or one for each part of a Dict or Tuple.
+        observations, actions: (name, space, array) for a single array, or for each part of a Dict or Tuple.
     """
 
     observations: Sequence[tuple[str, Space, np.ndarray]]
@@ -106,7 +106,7 @@ class Columns(NamedTuple):
 
 
 def columns_of(dataset: OfflineDataset) -> Columns:
-    """The dataset's own arrays."""
+    """Columns of a dataset that is already in memory."""
     return Columns(
         [("observations", dataset.observation_space, dataset.observations)],
         [("actions", dataset.action_space, dataset.actions)],
@@ -115,7 +115,7 @@ def columns_of(dataset: OfflineDataset) -> Columns:
 
 
 def value_findings(columns: Columns) -> list[Finding]:
-    """What is wrong with what the arrays hold, errors first."""
+    """Findings about the values in the arrays, errors first."""
     found: list[Finding] = []
     observed = columns.starts + np.arange(len(columns.starts))  # an episode has one observation more than steps
     for parts, first_rows in ((columns.observations, observed), (columns.actions, columns.starts)):
@@ -128,7 +128,7 @@ def value_findings(columns: Columns) -> list[Finding]:
 
 
 def _values(path: str, space: Space | None, values: np.ndarray, starts: np.ndarray) -> Iterator[Finding]:
-    """Entries that are not finite, or not in the space; ``starts [E + 1]`` are the episodes' first rows."""
+    """Entries that are not finite or lie outside the space; ``starts [E + 1]`` are the episodes' first rows."""
     if space is None:
         complaint = "" if values.ndim == 1 and values.dtype.kind in "iufb" else "they are no single numbers"
     else:
@@ -175,10 +175,10 @@ def _ends(columns: Columns) -> Iterator[Finding]:
 
 
 def _resets(columns: Columns, observed: np.ndarray) -> Iterator[Finding]:
-    """An episode begins where its environment was reset to, not where the one before it had ended.
+    """Find episodes whose first observation equals the last one of the episode before.
 
-    After a termination that is certain. After a truncation the recording may also have cut one episode in two, which
-    learns nothing false. Where all observations are choices (Discrete), two that are equal prove nothing.
+    After a termination this is an error. After a truncation the recording may have cut one episode in two, which
+    is harmless. Equal Discrete observations prove nothing, so they are skipped.
     """
     parts = [values for _, space, values in columns.observations if isinstance(space, spaces.Box)]
     if not parts or len(observed) < 3:
@@ -199,7 +199,7 @@ def _resets(columns: Columns, observed: np.ndarray) -> Iterator[Finding]:
 
 
 def leaves(space: Space, values: Any, path: str) -> Iterator[tuple[str, Space, Any]]:
-    """The arrays of numbers under a space with their names, None for one that is missing; texts are left alone."""
+    """Yield (name, space, array) for each numeric part of a space; the array is None if missing. Text is skipped."""
     match space:
         case spaces.Dict():
             for key, part in space.items():
@@ -214,7 +214,7 @@ def leaves(space: Space, values: Any, path: str) -> Iterator[tuple[str, Space, A
 
 
 def _parts(values: Any) -> list[Any]:
-    """The arrays of a value of any space."""
+    """Yield the arrays in a value of any space."""
     if isinstance(values, Mapping):
         return [leaf for part in values.values() for leaf in _parts(part)]
     if isinstance(values, tuple):

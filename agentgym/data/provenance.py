@@ -14,10 +14,10 @@ def described(recipe: Recipe, steps: int, episodes: int, behaviour: dict[str, An
     """The record, as plain JSON values.
 
     Args:
-        recipe: what it was made by.
-        steps, episodes: how many there are.
-        behaviour: who acted, where its weights are from, and ``return_mean``, ``return_std`` of its whole episodes.
-        references: how random_return and expert_return were found.
+        recipe: the recipe that made it.
+        steps, episodes: numbers of steps and episodes.
+        behaviour: the policy, the source of its weights, and ``return_mean``, ``return_std`` over complete episodes.
+        references: how random_return and expert_return were measured.
     """
     found = provenance()
     found["versions"]["minari"] = installed_version("minari")
@@ -29,7 +29,7 @@ def described(recipe: Recipe, steps: int, episodes: int, behaviour: dict[str, An
 
 
 def mean_and_std(returns: np.ndarray) -> dict[str, Any]:
-    """Of the returns of whole episodes; None where there is none."""
+    """Mean and standard deviation of the returns of complete episodes; None without any."""
     some = len(returns) > 0
     return {
         "return_mean": float(returns.mean()) if some else None,

@@ -20,11 +20,11 @@ __all__ = ["Recipe", "find_recipe", "is_recipe", "whole"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one dataset is made. A subclass is a frozen dataclass: its fields are its settings, checked when it is built.
+    """How to make one dataset. Subclasses are frozen dataclasses; the fields are the settings, checked on construction.
 
     Attributes:
-        fixed: fields that the catalog gives and that are no settings: they tell which recipe of its class it is.
-        percent: settings that stand in the dataset's name in hundredths.
+        fixed: fields set by the catalog entry rather than by the user; they tell recipes of one class apart.
+        percent: settings written in hundredths in the dataset's name.
     """
 
     fixed: ClassVar[tuple[str, ...]] = ()
@@ -36,10 +36,10 @@ class Recipe:
         raise NotImplementedError
 
     def make(self, runs: Path, progress: bool = True) -> OfflineDataset:
-        """Make the dataset; nothing is written but runs of behaviours.
+        """Make the dataset in memory; only the runs of behaviour policies are written to disk.
 
         Args:
-            runs: where the runs of behaviours are kept, or go.
+            runs: folder for the runs of behaviour policies.
             progress: show progress bars.
         """
         raise NotImplementedError
@@ -66,7 +66,7 @@ class Recipe:
 
     @property
     def text(self) -> str:
-        """The name with the settings that differ from their defaults, as one types it."""
+        """The name with the settings that differ from their defaults, as typed on the command line."""
         given = ",".join(f"{name.replace('_', '-')}={json.dumps(value)}" for name, value in self.chosen.items())
         return self.name + (f":{given}" if given else "")
 

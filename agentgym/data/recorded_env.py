@@ -18,7 +18,7 @@ from agentgym.make import WRAPPERS, check_id, make_env
 
 __all__ = ["check_same_world", "check_world", "recorded_world", "try_world"]
 
-# They change nothing that an agent sees, does or is paid.
+# They change neither observations nor actions nor rewards.
 ONLOOKERS = (
     "AddWhiteNoise", "Autoreset", "HumanRendering", "ObstructView", "OrderEnforcing", "PassiveEnvChecker",
     "RecordEpisodeStatistics", "RecordVideo", "RenderCollection",
@@ -30,8 +30,8 @@ WAY_OUT = "If you trust it, register an environment that has it and name that: -
 def recorded_world(metadata: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Id and keyword arguments for :func:`agentgym.make.make_env`, from a dataset's Minari metadata.
 
-    Minari may keep two: the one that was recorded, and ``eval_env``, the one that its author judges agents in. The
-    second counts where it is there; the reference returns are of it too.
+    Minari may store two environments: the recorded one and ``eval_env``, in which agents are to be evaluated. The
+    second is preferred if present; the reference returns belong to it.
 
     Raises:
         ValueError, TypeError: the metadata are damaged.
@@ -54,7 +54,7 @@ def recorded_world(metadata: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def _around(recorded: Sequence[Any], registered: Sequence[Any]) -> list[dict[str, Any]]:
-    """The wrappers that the registered environment does not have, without those that only look on."""
+    """The recorded wrappers that the registered environment lacks, without those that only observe."""
     found = []
     for number, wrapper in enumerate(recorded):
         name, entry_point, kwargs = wrapper["name"], str(wrapper["entry_point"]), wrapper["kwargs"]
@@ -68,13 +68,13 @@ def _around(recorded: Sequence[Any], registered: Sequence[Any]) -> list[dict[str
 
 
 def check_world(about: Description) -> None:
-    """Refuse the world of a dataset where it cannot be made from its name and Gymnasium's own wrappers.
+    """Refuse an environment that cannot be made from its id and Gymnasium's own wrappers.
 
     Raises:
         UnknownId: there is no such environment here.
-        AskError: a module would have to be imported for it, or a wrapper's running statistics are not in the file.
+        AskError: it needs the import of a module, or the running statistics of a wrapper, which the file lacks.
     """
-    if ":" in about.env:  # the file of a stranger does not say which modules are imported
+    if ":" in about.env:  # a file must not choose which modules are imported
         given = [f"{key}={json.dumps(value)}" for key, value in about.env_kwargs.items()]
         arguments = shlex.join(["--env", about.env, *(["--env-kwargs", *given] if given else [])])
         raise AskError(f"{about.name} was recorded in {about.env}. If you trust that module: {arguments}")
@@ -117,7 +117,7 @@ def check_same_world(
 
 
 def try_world(about: Description, data: tuple[spaces.Space, spaces.Space]) -> None:
-    """Make the world once, and compare it with the data.
+    """Make the environment once and compare its spaces with the dataset's.
 
     Raises:
         AskError: as :func:`check_world` and :func:`check_same_world` do, or it refuses its arguments.

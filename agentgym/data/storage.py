@@ -50,9 +50,9 @@ DATA_FILES = (".hdf5", ".h5", ".arrow", ".parquet")
 
 
 def load_dataset(name: str) -> OfflineDataset:
-    """A dataset by the name of its recipe, with settings, or by its Minari id.
+    """Load a dataset by its recipe (name and settings) or its Minari id.
 
-    The arrays are memory-mapped, after their SHA-256 was compared with the one written beside them.
+    The arrays are memory-mapped. Their SHA-256 is checked first.
 
     Raises:
         MissingExtra: Minari is not installed.
@@ -69,11 +69,11 @@ def load_dataset(name: str) -> OfflineDataset:
 
 
 def arrays_of(stored: Any, anew: bool = False) -> OfflineDataset:
-    """The arrays beside Minari's files, made where they are missing, damaged or of other files.
+    """The arrays stored beside Minari's files; rebuilt if missing, damaged or out of date.
 
     Args:
         stored: as :func:`minari_dataset` gives it.
-        anew: make them in any case.
+        anew: rebuild them in any case.
 
     Raises:
         as :func:`load_dataset`, except for altered data.
@@ -101,7 +101,7 @@ def arrays_of(stored: Any, anew: bool = False) -> OfflineDataset:
 
 
 def record_findings(dataset: OfflineDataset, metadata: Mapping[str, Any]) -> list[Finding]:
-    """Where the arrays are not what their metadata say: how many, and which."""
+    """Compare the arrays with the counts and digests in their metadata."""
     counts = dataset.episodes, len(dataset)
     told = metadata.get("total_episodes"), metadata.get("total_steps")
     if counts != told:
@@ -112,7 +112,7 @@ def record_findings(dataset: OfflineDataset, metadata: Mapping[str, Any]) -> lis
         return []
     digests, recorded = dataset.episode_digests, ours.get("episodes")
     if not isinstance(recorded, list) or len(recorded) != len(digests):
-        recorded = digests  # an older file does not tell which
+        recorded = digests  # older files lack the digests of single episodes
     altered = tuple(e for e, pair in enumerate(zip(digests, recorded, strict=True)) if pair[0] != pair[1])
     if altered and sorted(digests) == sorted(recorded):
         return [Finding("error", "hash", "its episodes are in another order than they were recorded in", altered)]
@@ -121,11 +121,11 @@ def record_findings(dataset: OfflineDataset, metadata: Mapping[str, Any]) -> lis
 
 
 def save_dataset(dataset: OfflineDataset, overwrite: bool = False) -> Path:
-    """Write a dataset under its name into Minari's folder; one that this function wrote before is replaced.
+    """Write a dataset to Minari's folder, replacing one that this function wrote before.
 
     Args:
         dataset: the data.
-        overwrite: replace also one that others wrote, or that is damaged.
+        overwrite: also replace a damaged dataset or one written by another program.
 
     Returns:
         Its folder.
@@ -138,7 +138,7 @@ def save_dataset(dataset: OfflineDataset, overwrite: bool = False) -> Path:
     minari = require_minari()
     description = dataset.description
     folder = require_writable(description.name, overwrite)
-    making = Path(tempfile.mkdtemp(prefix=".making-", dir=folder))  # what is there stays until the new one is whole
+    making = Path(tempfile.mkdtemp(prefix=".making-", dir=folder))  # the old dataset stays until then
     try:
         _write_all(making / "data", dataset, minari.__version__)
         _put(making / "data", folder / "data", making)
@@ -148,7 +148,7 @@ def save_dataset(dataset: OfflineDataset, overwrite: bool = False) -> Path:
 
 
 def _put(new: Path, place: Path, aside: Path) -> None:
-    """Rename a folder to where another one may be, or may come to be by another process that makes the same data."""
+    """Rename a folder onto a place that may be taken, also by another process making the same data."""
     for attempt in range(10):
         with suppress(FileNotFoundError):
             place.rename(aside / f"old-{attempt}")
@@ -161,10 +161,10 @@ def _put(new: Path, place: Path, aside: Path) -> None:
 
 
 def require_writable(name: str, overwrite: bool = False) -> Path:
-    """The folder that :func:`save_dataset` writes a dataset of that name into.
+    """The folder to which :func:`save_dataset` writes; checked before any work is done.
 
     Raises:
-        AskError: there is a dataset of others, or there are files that belong to no dataset, or nothing can be written.
+        AskError: it holds another program's dataset or unrelated files, or is not writable.
     """
     folder = _folder(name)
     _require_replaceable(name, folder / "data", overwrite)
@@ -179,7 +179,7 @@ def require_writable(name: str, overwrite: bool = False) -> Path:
 
 
 def _require_replaceable(name: str, data: Path, overwrite: bool) -> None:
-    """Refuse to delete what is not a dataset's, or not ours.
+    """Refuse to delete files that are not part of a dataset that we wrote.
 
     Raises:
         AskError: there is such a file.
@@ -206,7 +206,7 @@ def _require_replaceable(name: str, data: Path, overwrite: bool) -> None:
 
 
 def _is_of_datasets(path: Path) -> bool:
-    """Minari's files, ours, and those that file managers leave everywhere."""
+    """Whether a file is Minari's, ours, or a file manager's (such as .DS_Store)."""
     return (
         path.name in ("metadata.json", OURS)
         or path.suffix in DATA_FILES
@@ -216,7 +216,7 @@ def _is_of_datasets(path: Path) -> bool:
 
 
 def _write_all(folder: Path, dataset: OfflineDataset, version: str) -> None:
-    """Minari's files and the arrays beside them."""
+    """Write Minari's files and the arrays beside them."""
     from minari.data_collector import EpisodeBuffer
     from minari.dataset.minari_storage import MinariStorage
 
@@ -261,7 +261,7 @@ def _write_all(folder: Path, dataset: OfflineDataset, version: str) -> None:
 
 
 def minari_dataset(name: str) -> Any:
-    """Minari's own view of a dataset that is on this machine; nothing is downloaded.
+    """Open a local dataset with Minari; nothing is downloaded.
 
     Raises:
         MissingExtra: Minari is not installed.
@@ -302,10 +302,10 @@ def _stored(name: str) -> Any:
 
 
 def _check_metadata(metadata: Any) -> None:
-    """What Minari takes for granted.
+    """Check what Minari assumes of its metadata.
 
     Raises:
-        ValueError: it is not so.
+        ValueError: an entry is missing or of the wrong type.
     """
     if not isinstance(metadata, dict) or not {"observation_space", "action_space"} <= metadata.keys():
         raise ValueError("it names no spaces, and its environment is not built to find them")
@@ -317,10 +317,10 @@ def _check_metadata(metadata: Any) -> None:
 
 
 def _check_made_by(recipe: Recipe, metadata: Mapping[str, Any]) -> None:
-    """The dataset of that name is this recipe's.
+    """Check that the dataset was made by this recipe.
 
     Raises:
-        CorruptFile: it is another's.
+        CorruptFile: it was made by another.
     """
     made_by = description_of(recipe.dataset_id, metadata).record.get("recipe")
     if made_by != recipe.text:
@@ -331,9 +331,9 @@ def _check_made_by(recipe: Recipe, metadata: Mapping[str, Any]) -> None:
 
 
 def local_names() -> list[str]:
-    """Ids of the datasets on this machine, the damaged ones included; other files and folders are passed over."""
+    """Ids of the local datasets, including damaged ones; other files and folders are ignored."""
     root, found = _root(), []
-    for folder, within, _ in os.walk(root):  # what cannot be read is passed over too
+    for folder, within, _ in os.walk(root):  # unreadable folders are skipped too
         if (Path(folder) / "data/metadata.json").is_file():
             found.append(Path(folder).relative_to(root).as_posix())
         within[:] = [name for name in within if name != "data" and not name.startswith(".")]
@@ -351,10 +351,10 @@ def _is_id(name: str) -> bool:
 
 
 def _root() -> Path:
-    """Minari's folder of datasets, made where it is missing.
+    """Minari's folder of datasets, created if missing.
 
     Raises:
-        InvalidParameter: it cannot be.
+        InvalidParameter: it cannot be created.
     """
     require_minari()
     from minari.storage.datasets_root_dir import get_dataset_path
@@ -368,7 +368,7 @@ def _root() -> Path:
 
 
 def _folder(name: str) -> Path:
-    """Where the dataset is, or would be."""
+    """Path of a dataset, whether or not it exists."""
     root = _root()
     if not _is_id(name):
         known = [*(entry.id for entry in catalog.entries("recipe")), *local_names()]
@@ -378,7 +378,7 @@ def _folder(name: str) -> Path:
 
 
 def require_minari() -> Any:
-    """Minari, with what its files need.
+    """Import Minari and h5py.
 
     Raises:
         MissingExtra: it is not installed.
@@ -392,7 +392,7 @@ def require_minari() -> Any:
 
 
 def _spec(description: Description) -> EnvSpec | None:
-    """The environment as Minari keeps it: by name, so that reading the file runs nothing."""
+    """The environment as Minari's EnvSpec. It is stored by name, so that reading the file runs no code."""
     import gymnasium
 
     if not description.env:
@@ -407,7 +407,7 @@ def _spec(description: Description) -> EnvSpec | None:
 
 
 def description_of(name: str, metadata: Mapping[str, Any]) -> Description:
-    """What a dataset's metadata say; of its environment see :func:`agentgym.data.recorded_env.recorded_world`.
+    """A dataset's metadata; for its environment see :func:`agentgym.data.recorded_env.recorded_world`.
 
     Raises:
         CorruptFile: an entry is not what it must be.
@@ -431,7 +431,7 @@ def description_of(name: str, metadata: Mapping[str, Any]) -> Description:
 
 
 def _ours(name: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """What we wrote; empty for datasets of others."""
+    """Our own metadata; empty for datasets from other programs."""
     found = metadata.get(OURS, {})
     if not isinstance(found, dict):
         raise CorruptFile(f"The metadata of {name} are damaged: {OURS} is {found!r}.")
@@ -445,25 +445,25 @@ def _stamp(data: Path) -> dict[str, Any]:
 
 
 def _write_arrays(folder: Path, dataset: OfflineDataset, stamp: Mapping[str, Any]) -> None:
-    """The stamp comes last: without it the arrays do not count. Other files in the folder are left alone."""
+    """Write the arrays, then the stamp that makes them valid. Other files in the folder are kept."""
     folder.mkdir(exist_ok=True)
     (folder / STAMP).unlink(missing_ok=True)
     for name in ARRAYS:
-        fresh = folder / f".{name}.{os.getpid()}.npy"  # who has the old one mapped goes on reading it
+        fresh = folder / f".{name}.{os.getpid()}.npy"  # a process that has mapped the old file can go on reading it
         np.save(fresh, np.ascontiguousarray(getattr(dataset, name)), allow_pickle=False)
         fresh.replace(folder / f"{name}.npy")
     write_file(folder / STAMP, json.dumps({"files": stamp, "sha256": dataset.digest}))
 
 
 def _mapped(folder: Path, stamp: Mapping[str, Any], about: Mapping[str, Any]) -> OfflineDataset | None:
-    """The arrays, if they are those of the files there are now, and as they were written."""
+    """Memory-map the arrays if they belong to the present files and are unchanged; else None."""
     file = folder / STAMP
     if not file.is_file():
         return None
     try:
         told = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(told, dict) or told.get("files") != stamp:
-            return None  # of other files, or of an older version
+            return None  # made from other files, or by an older version
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False) for name in ARRAYS}
         dataset = OfflineDataset(**arrays, **about)
         if dataset.digest != told.get("sha256"):

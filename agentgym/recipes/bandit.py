@@ -25,8 +25,8 @@ class BernoulliBandit(Recipe):
     Args:
         p: above 0, at most 1/2.
         size: pulls.
-        exact: every outcome as often as its probability says, without the luck of sampling; else pulls are drawn.
-        seed: of the draws, or of the order where they are exact.
+        exact: give every outcome its exact share of the pulls instead of sampling.
+        seed: seeds the draws, or the order of the pulls if they are exact.
 
     Raises:
         InvalidParameter: a setting is out of its range, or that many pulls cannot be in exact proportion.
@@ -58,7 +58,7 @@ class BernoulliBandit(Recipe):
         return "bernoulli-bandit", ""
 
     def _expected(self) -> np.ndarray:
-        """How often (arm 1 pays, arm 1 does not, arm 2 pays, arm 2 does not), [4]."""
+        """Expected counts [4]: arm 1 pays, arm 1 does not, arm 2 pays, arm 2 does not."""
         p = self.p
         return self.size * np.array([p * (1 - p), p * p, (1 - p) * p, (1 - p) * (1 - p)])
 

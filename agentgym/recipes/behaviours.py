@@ -33,9 +33,9 @@ class Behaviour:
     Attributes:
         env: the Gymnasium id.
         steps: environment steps.
-        checkpoint_every: steps between two policies that can be read back.
+        checkpoint_every: steps between two stored policies.
         learning_starts: steps of uniformly random actions at the beginning.
-        buffer_size: transitions that the replay buffer has room for: at least all steps.
+        buffer_size: capacity of the replay buffer; at least ``steps``.
     """
 
     env: str
@@ -63,10 +63,10 @@ BEHAVIOURS: dict[str, Behaviour] = {
 
 
 def trained(name: str, runs: Path, progress: bool = True) -> "Trained":
-    """The behaviour's run in ``runs/behaviours``: as it is, gone on with where it was killed, trained where missing.
+    """The behaviour's run in ``runs/behaviours``: loaded if finished, resumed if interrupted, trained if missing.
 
     Raises:
-        AskError: a run of that name is there and was trained otherwise.
+        AskError: a run of that name exists with other settings.
         Stopped: a signal stopped the training; a checkpoint was written.
     """
     config, path = BEHAVIOURS[name].config(), runs / "behaviours" / name
@@ -85,7 +85,7 @@ def trained(name: str, runs: Path, progress: bool = True) -> "Trained":
 
 
 class Trained:
-    """A finished run of a behaviour, on the CPU with one thread, where equal seeds act alike."""
+    """A finished behaviour run, on the CPU with one thread so that equal seeds give equal actions."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -95,20 +95,20 @@ class Trained:
 
     @property
     def steps(self) -> list[int]:
-        """At which steps there are policies, oldest first."""
+        """Steps at which policies were stored, oldest first."""
         return self.checkpoints.steps()
 
     @property
     def final(self) -> int:
-        """The step of the last one."""
+        """The last stored step."""
         return self.run.config.steps
 
     def policy(self, step: int, seed: int | None = None) -> Act:
-        """The policy of that step; it takes the place of the one asked for before.
+        """Load the policy stored at a step; it replaces the one loaded before.
 
         Args:
             step: one of :attr:`steps`.
-            seed: actions are sampled, from a stream of this seed; None takes the policy's mode.
+            seed: sample actions from a stream with this seed; None uses the policy's mode.
         """
         self._put_back(self.checkpoints.read(step))
         state = torch.Generator().manual_seed(seed or 0).get_state()
@@ -124,7 +124,7 @@ class Trained:
         return act
 
     def digest(self, step: int) -> str:
-        """SHA-256 of what the checkpoint's manifest says, and so of all its files."""
+        """SHA-256 of the checkpoint's manifest, which contains the digests of all its files."""
         return hashlib.sha256((self.checkpoints.folder / f"{step:010d}" / MANIFEST).read_bytes()).hexdigest()
 
     def _put_back(self, saved: Saved) -> None:
@@ -133,7 +133,7 @@ class Trained:
                 item.write(saved.state["policy"])
 
     def replay(self, step: int) -> Recording:
-        """The replay buffer of that step as episodes; the last one is cut there."""
+        """The replay buffer at a step as episodes; the last one may be incomplete."""
         saved = self.checkpoints.read(step)
         saved.restore_rows(self.agent.inventory().rows)
         buffer: Any = self.agent.replay_buffer
@@ -148,7 +148,7 @@ class Trained:
         returns = np.add.reduceat(rows["rewards"].astype(np.float64), starts[:-1])
         return Recording(
             observations=observations.astype(np.float32),
-            actions=self.agent.policy.unscale_action(rows["actions"]),  # as the environment was given them
+            actions=self.agent.policy.unscale_action(rows["actions"]),  # in the environment's units
             rewards=rows["rewards"].astype(np.float32),
             terminations=ends & ~time_outs,
             truncations=last & ~(ends & ~time_outs),

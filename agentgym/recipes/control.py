@@ -33,7 +33,7 @@ MEDIUM = 1 / 3  # of the way from random to expert
 
 
 class Part(IntEnum):
-    """What is played, so that no two parts share episodes' seeds."""
+    """Parts of a recording; each has its own episode seeds."""
 
     DATA = 10
     SECOND_HALF = 11
@@ -45,7 +45,7 @@ class Part(IntEnum):
 
 @dataclass(frozen=True)
 class Control(Recipe):
-    """What a behaviour does in one task.
+    """Data of a behaviour policy in one task.
 
     Args:
         task: pendulum, inverted-pendulum, hopper or halfcheetah.
@@ -53,7 +53,7 @@ class Control(Recipe):
         noise: σ of the time-correlated action noise, in half ranges (see :mod:`agentgym.stochasticity`).
         reward_noise: standard deviation of the rewards' noise.
         size: steps; by default :data:`SIZES`.
-        seed: of the recording. The behaviour's training has its own seed, 0.
+        seed: seeds the recording. The behaviour is always trained with seed 0.
 
     Raises:
         InvalidParameter: a setting is out of its range, or medium-replay, which is read from the run as it is, is given
@@ -76,7 +76,7 @@ class Control(Recipe):
                 f"{self.name} is what the behaviour's run stored while it learned, in the world as it is: it takes no "
                 f"{' or '.join(self.chosen)}. Other data: {self.task}-medium, {self.task}-medium-expert."
             )
-        _ = self.dial  # refuses what is out of range
+        _ = self.dial  # raises if out of range
         whole(self, "seed")
         if self.quality != "medium-replay":
             if self.size is None:
@@ -95,7 +95,7 @@ class Control(Recipe):
         return self.task, self.quality
 
     def make(self, runs: Path, progress: bool = True) -> OfflineDataset:
-        """Make the dataset; the behaviour is trained first where it is missing."""
+        """Make the dataset; train the behaviour first if it is missing."""
         from agentgym.recipes.behaviours import trained  # imports torch
 
         return _Making(self, trained(self.task, runs, progress), progress).dataset()
@@ -111,7 +111,7 @@ class _Making:
         self.world: Callable[[], gymnasium.Env[Any, Any]] = partial(make_env, self.env, {}, self.perturbations)
         self.nominal: Callable[[], gymnasium.Env[Any, Any]] = partial(make_env, self.env)
         self.probe = self.nominal()
-        self.selection: dict[str, Any] = {}  # how the medium checkpoint was found, once it is
+        self.selection: dict[str, Any] = {}  # how the medium checkpoint was selected
 
     def dataset(self) -> OfflineDataset:
         recorded, behaviour = self._recorded()
@@ -156,7 +156,7 @@ class _Making:
 
     @cached_property
     def medium(self) -> int:
-        """The first checkpoint a third of the way from random to expert in the unperturbed environment."""
+        """The first checkpoint whose return is a third of the way from random to expert, without perturbations."""
         from agentgym.progress import bar  # imports torch
 
         random, expert = self.nominal_references
@@ -181,9 +181,9 @@ class _Making:
         return self._references(self.nominal)
 
     def _references(self, world: Callable[[], gymnasium.Env[Any, Any]]) -> tuple[float, float]:
-        """Mean returns of uniform actions and of the final policy, equal for all datasets of one world.
+        """Mean returns of uniform actions and of the final policy; shared by all datasets of one environment.
 
-        The final policy is sampled: its mode can be worse than what makes the data, as InvertedPendulum's is.
+        The final policy is sampled, since its mode can be worse than the data, as it is in InvertedPendulum.
         """
         expert = self.behaviour.policy(self.behaviour.final, episode_seed(0, Part.EXPERT))
         anyhow = uniform(self.probe.action_space, (0, Part.RANDOM))

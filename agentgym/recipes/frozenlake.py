@@ -33,9 +33,9 @@ class FrozenLake(Recipe):
     Args:
         slip: probability that a move goes sideways, from 0 to 1; 2/3 is the standard lake.
         alpha: quality of the data, from -4 (uniform actions) to 1 (the good policy).
-        trajectories: how many.
+        trajectories: number of episodes.
         reward_noise: standard deviation of the rewards' noise.
-        seed: of the episodes.
+        seed: seeds the episodes.
 
     Raises:
         InvalidParameter: a setting is out of its range.
@@ -50,7 +50,7 @@ class FrozenLake(Recipe):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _ = self.dial  # refuses what is out of range
+        _ = self.dial  # raises if out of range
         if isinstance(self.alpha, bool) or not isinstance(self.alpha, int | float) or not -4.0 <= self.alpha <= 1.0:
             raise InvalidParameter(f"{self.name}: alpha is {self.alpha!r}; it must be a number from -4 to 1.")
         whole(self, "trajectories", 1)
@@ -92,7 +92,7 @@ class FrozenLake(Recipe):
 
 
 def model(lake: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities [S, A, S] of going on in a state, and mean rewards [S, A]; an episode's end goes on nowhere."""
+    """Probabilities [S, A, S] of non-terminal transitions, and mean rewards [S, A]."""
     states, actions = lake.observation_space.n, lake.action_space.n
     transitions, rewards = np.zeros((states, actions, states)), np.zeros((states, actions))
     for state, choices in lake.P.items():
@@ -105,10 +105,10 @@ def model(lake: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def best_policy(transitions: np.ndarray, rewards: np.ndarray) -> np.ndarray:
-    """The policy [S, A], 1 at the action it takes, that is most often at the goal in time and looks at the state alone.
+    """The policy of the state alone, one-hot [S, A], that reaches the goal in time most often.
 
-    Chosen among those that are optimal for some discount: without one, ways that waste all the time are as good as
-    short ones. Who also looks at the clock may do better: :func:`optimum`.
+    It is chosen among policies that are optimal for some discount: without a discount, long ways are as good as
+    short ones. A policy that also observes the time may do better, see :func:`optimum`.
     """
     found = [_optimal(transitions, rewards, float(discount)) for discount in DISCOUNTS]
     return max(found, key=lambda policy: success(transitions, rewards, policy))
@@ -126,7 +126,7 @@ def _optimal(transitions: np.ndarray, rewards: np.ndarray, discount: float) -> n
 
 
 def optimum(transitions: np.ndarray, rewards: np.ndarray, horizon: int = HORIZON) -> float:
-    """The best expected return from state 0 within ``horizon`` steps that any policy has, by backward induction."""
+    """The best expected return from state 0 within ``horizon`` steps over all policies, by backward induction."""
     values = np.zeros(len(rewards))
     for _ in range(horizon):
         values = (rewards + transitions @ values).max(1)

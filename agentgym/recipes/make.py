@@ -14,25 +14,25 @@ __all__ = ["make_dataset"]
 def make_dataset(
     text: str, runs: Path | str = "runs", overwrite: bool = False, progress: bool = True
 ) -> tuple[OfflineDataset, bool]:
-    """Make what a recipe stands for and write it into Minari's folder, unless it is there already.
+    """Make a recipe's dataset and write it to Minari's folder, unless it exists.
 
     Args:
         text: the recipe's name with settings.
-        runs: where the runs of behaviours are kept: in its folder ``behaviours``. They are trained where they are
-            missing, which may take hours, and are gone on with where they were killed.
-        overwrite: make it also where it is there already.
+        runs: folder of runs; behaviour policies are in its subfolder ``behaviours``. Missing ones are trained,
+            which may take hours, and interrupted ones are resumed.
+        overwrite: make it even if it exists.
         progress: show progress bars.
 
     Returns:
-        The dataset, and whether it was made now.
+        The dataset, and whether it was newly made.
 
     Raises:
         UnknownId: no such recipe or setting.
         InvalidParameter: a setting is out of its range.
         MissingExtra: Minari is not installed.
-        CorruptFile: a dataset of that name is there, and is damaged or was not made by this recipe.
-        RunInUse: another process is making it, or training the behaviour that plays in it.
-        AskError: nothing can be written there, or what would be deleted belongs to no dataset.
+        CorruptFile: the existing dataset is damaged or was not made by this recipe.
+        RunInUse: another process is making it or training its behaviour policy.
+        AskError: the folder is not writable, or holds files that are not part of a dataset.
     """
     recipe = find_recipe(text)
     if not overwrite and (there := _load(text)) is not None:

@@ -21,15 +21,15 @@ SIDE_BY_SIDE = (
 LONGEST = 1_000_000  # steps of an episode
 
 Act = Callable[[np.ndarray, Sequence[int]], np.ndarray]
-"""``(observations [B, ...], which episodes they are of [B]) -> actions [B, ...]``."""
+"""``(observations [B, ...], episode numbers [B]) -> actions [B, ...]``."""
 
 
 class Recording(NamedTuple):
     """Episodes end to end, laid out as in :class:`~agentgym.data.dataset.OfflineDataset`.
 
     Attributes:
-        returns: float64, of the episodes that were played to their end: sums of the true rewards, also where a
-            perturbation changes those that are recorded.
+        returns: float64, returns of the complete episodes: sums of the true rewards, even if a perturbation changes
+            the recorded ones.
     """
 
     observations: np.ndarray
@@ -48,7 +48,7 @@ class Recording(NamedTuple):
 
 
 class _Recorded:
-    """One episode: lists while it is played, arrays afterwards, which take a fifth of the memory."""
+    """One episode: lists while it is being played, then arrays, which take a fifth of the memory."""
 
     def __init__(self, observations: Any = (), actions: Any = (), rewards: Any = ()) -> None:
         self.observations, self.actions, self.rewards = list(observations), list(actions), list(rewards)
@@ -64,12 +64,12 @@ class _Recorded:
 
 
 class _Recorder(Watcher):
-    """A behaviour as a player, asked about the episodes that are played and no others; and what it does, recorded."""
+    """A behaviour policy as a player, queried only for running episodes; records what it does."""
 
     def __init__(self, act: Act) -> None:
         self.act, self.steps = act, 0
         self.begun_episodes: list[_Recorded] = []
-        self.playing: dict[int, int] = {}  # number of an episode, in the order in which they began: world
+        self.playing: dict[int, int] = {}  # episode number (in order of starts) -> environment
 
     def shown(self, shown: Shown) -> None:
         self.playing = dict(sorted((episode.job, world) for world, episode in shown.episodes.items()))
@@ -110,19 +110,19 @@ def record(
     title: str = "",
     num_envs: int = SIDE_BY_SIDE,
 ) -> Recording:
-    """Play until there are so many steps, or so many episodes.
+    """Record a number of steps or of episodes.
 
-    Episodes are kept in the order in which they were begun, whichever ends first, so that short ones are not preferred.
-    With ``steps``, the last one kept may be cut and is then truncated.
+    Episodes are kept in the order of their starts, not of their ends, so that the data is not biased towards short
+    ones. With ``steps``, the last episode may be cut; it is then marked as truncated.
 
     Args:
         make: makes one environment.
-        act: the behaviour.
-        seed: root, and what tells this recording from others under it; episode ``e`` is reset with
+        act: the behaviour policy.
+        seed: root seed, then the labels of this recording; episode ``e`` is reset with
             ``episode_seed(*seed, e)``.
-        steps: how many steps in all.
-        episodes: how many episodes instead.
-        title: of the progress bar; none is shown without one.
+        steps: total number of steps.
+        episodes: number of episodes, if ``steps`` is 0.
+        title: title of the progress bar; empty for none.
         num_envs: environments side by side.
 
     Raises:
@@ -156,7 +156,7 @@ def record(
 
 
 class _Prefix:
-    """Steps of the episodes up to the first that is not over, itself included: what could be kept now."""
+    """Counts the steps of all episodes up to and including the first unfinished one: what could be kept now."""
 
     def __init__(self, episodes: list[_Recorded]) -> None:
         self.episodes, self.first, self.before = episodes, 0, 0
@@ -213,7 +213,7 @@ def joined(recordings: Sequence[Recording]) -> Recording:
 
 
 def uniform(space: spaces.Space, seed: Sequence[int]) -> Act:
-    """Uniformly random actions, each episode's from a stream of its own."""
+    """Uniformly random actions; each episode has its own stream."""
     if not isinstance(space, spaces.Discrete | spaces.Box):
         raise InvalidParameter(f"Uniformly random actions are drawn from Discrete and Box spaces, not from {space}.")
     root, *place = seed

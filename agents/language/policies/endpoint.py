@@ -1,4 +1,4 @@
-"""A language model behind an OpenAI-compatible endpoint, as an agent to be evaluated. Nothing learns here."""
+"""A language model behind an OpenAI-compatible endpoint, as an agent for evaluation. It does not learn."""
 
 import email.utils
 import json
@@ -26,39 +26,38 @@ except ImportError as error:
 __all__ = ["EndpointAgent", "EndpointError"]
 
 Messages = list[dict[str, str]]
-# Worth another try: the server is busy, restarting, or its proxy gave up. Others say that the request itself is wrong.
+# Temporary failures: the server is busy or restarting, or its proxy timed out. Other codes mean a wrong request.
 PASSING = {408, 409, 425, 429, 500, 502, 503, 504}
-LONGEST_ANSWER = 1 << 20  # bytes; a command is a line
-LONGEST_PAUSE = 120.0  # seconds that a server may ask for; who is told to come back tomorrow is better told so
+LONGEST_ANSWER = 1 << 20  # bytes
+LONGEST_PAUSE = 120.0  # seconds; if a server asks for a longer pause, the user should know
 
 
 class EndpointError(AskError, OSError):
-    """An endpoint that did not answer with a command; the message names its address and what to do."""
+    """The endpoint gave no command; the message names its address and what to do."""
 
 
 class EndpointAgent:
     """Asks ``URL/chat/completions`` for every command; an episode is one chat that grows.
 
-    The first line of an answer that is not empty is the command; if there is none, the command is empty, which the
-    environment answers as such. A failure that may pass is followed by another try, after a pause that doubles, or
-    after the time that the server asks for (``Retry-After``). Redirects are not followed, so that a key goes nowhere
-    else, and no message shows the key.
+    The first non-empty line of an answer is the command; without one, the command is the empty string. Temporary
+    failures are retried after a pause that doubles, or after the server's ``Retry-After``. Redirects are not followed,
+    so that the key is sent nowhere else, and no message shows the key.
 
     Args:
-        url: up to and including ``/v1``, as vLLM, llama.cpp, SGLang and others serve it.
-        env: the text environment, its batch or id: whose spaces and instructions are taken.
-        model: the name that the server knows it by.
-        key_variable: the environment variable that holds the key; unset, no key is sent.
-        timeout: seconds for an answer.
-        retries: further tries after a failure that may pass.
-        pause: seconds before the first further try, doubled for each.
-        max_tokens: of an answer.
-        list_commands: whether each observation is followed by the admissible commands.
-        parallel: requests at a time.
+        url: base address including ``/v1``, as served by vLLM, llama.cpp, SGLang and others.
+        env: the text environment, its batch or its id; gives the spaces and instructions.
+        model: name of the model on the server.
+        key_variable: the environment variable with the API key; if it is unset, no key is sent.
+        timeout: seconds to wait for an answer.
+        retries: further tries after a temporary failure.
+        pause: seconds before the first retry; doubled for each further one.
+        max_tokens: maximum length of an answer.
+        list_commands: append the admissible commands to each observation.
+        parallel: maximum number of concurrent requests.
 
     Raises:
-        InvalidParameter: the address is none of http or https or holds a password, or a number is out of range.
-        SpaceMismatch: the environment is not one of texts.
+        InvalidParameter: the address is not http(s) or contains a password, or a number is out of range.
+        SpaceMismatch: the environment is not a text environment.
     """
 
     def __init__(
@@ -96,18 +95,18 @@ class EndpointAgent:
         deterministic: bool = True,
         commands: Any = None,
     ) -> tuple[Any, list[Messages]]:
-        """The next command in one episode, or in several side by side.
+        """The next command of one episode or of a batch of episodes.
 
         Args:
-            observation: what the environment said last; or a list of that, with None for episodes that wait.
-            state: what the last call gave back; None at an episode's start.
-            episode_start: true starts a new episode, whatever ``state`` is; for a list one an episode.
+            observation: the last observation, or a list of them with None for inactive episodes.
+            state: the state returned by the last call; None at the start of an episode.
+            episode_start: True discards ``state`` and starts a new episode; one flag per episode for a list.
             deterministic: temperature 0 instead of 1.
-            commands: the admissible commands, or for a list one list an episode; for ``list_commands``.
+            commands: the admissible commands (one list per episode for a list), used by ``list_commands``.
 
         Raises:
-            InvalidParameter: an observation is no string.
-            EndpointError: the endpoint did not answer, or not with a completion.
+            InvalidParameter: an observation is not a string.
+            EndpointError: the endpoint did not return a completion.
         """
         single = not isinstance(observation, list | tuple | np.ndarray)
         seen: list[Any] = [observation] if single else list(observation)
@@ -135,7 +134,7 @@ class EndpointAgent:
         return f"{observation} Commands now: {'; '.join(commands)}."
 
     def _ask(self, messages: Messages, deterministic: bool) -> str:
-        """The text of one completion, tried again while the failure may pass."""
+        """The text of one completion; temporary failures are retried."""
         body = json.dumps(
             {
                 "model": self.model, "messages": messages, "max_tokens": self.max_tokens,
@@ -170,16 +169,16 @@ class EndpointAgent:
             except (httpx.RequestError, OSError, ValueError) as error:
                 problem = f"{type(error).__name__}: {error}"
         if key:
-            problem = problem.replace(key, "[the key]")  # some servers repeat what they refuse
+            problem = problem.replace(key, "[the key]")  # some servers repeat the key in their error
         raise EndpointError(
             f"{self.url} gave no command in {attempt + 1} tries; the last: {problem}. Check that the server runs and "
             f"serves the model {self.model!r}, and that {self.key_variable} holds its key; or raise timeout or retries."
         )
 
     def _post(self, body: bytes, headers: dict[str, str]) -> tuple[int, float, bytes]:
-        """Status, seconds that the server asks to wait before another try, and what it answered.
+        """Send one request: (status, Retry-After in seconds, body).
 
-        HTTPX's timeouts are for each wait; the one here is for the whole answer, also of a server that sends crumbs.
+        HTTPX's timeouts apply to each read; this one limits the whole answer, even if it arrives in small pieces.
         """
         end, answer = time.monotonic() + self.timeout, b""
         client = _client(self.parallel)
@@ -195,18 +194,18 @@ class EndpointAgent:
 
 @cache
 def _client(connections: int) -> httpx.Client:
-    """One for all agents of this process: it is safe among threads and keeps connections open between commands."""
+    """The HTTP client shared by all agents of this process. It is thread-safe and keeps connections open."""
     return httpx.Client(
-        headers={"Accept-Encoding": "identity"},  # so that no small answer unpacks to a large one
+        headers={"Accept-Encoding": "identity"},  # no compression, so that a small answer cannot expand to a large one
         limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
     )
 
 
 def _check_address(url: str) -> None:
-    """Refuse an address that cannot be, or that would show a password in messages.
+    """Refuse an invalid address, or one that contains a password, which messages would show.
 
     Raises:
-        InvalidParameter: the message does not show it.
+        InvalidParameter: the message does not contain the password.
     """
     try:
         parts = httpx.URL(url)
@@ -219,7 +218,7 @@ def _check_address(url: str) -> None:
 
 
 def _seconds(retry_after: str) -> float:
-    """What ``Retry-After`` says, a number of seconds or a date (RFC 9110, section 10.2.3); 0 where it says nothing."""
+    """Seconds given by ``Retry-After``, a number or a date (RFC 9110, section 10.2.3); 0 if invalid or absent."""
     if retry_after.isascii() and retry_after.isdigit():
         return float(retry_after)
     try:
@@ -233,13 +232,13 @@ def _text(answer: bytes) -> str:
     """The completion's text.
 
     Raises:
-        ValueError: it is no completion.
+        ValueError: the answer is not a chat completion.
     """
     try:
         content = json.loads(answer)["choices"][0]["message"]["content"]
     except (ValueError, KeyError, IndexError, TypeError):
         raise ValueError(f"not a chat completion: {_shown(answer)}") from None
-    if content is None:  # what servers send for an answer without a word
+    if content is None:  # an empty answer
         return ""
     if not isinstance(content, str):
         raise ValueError(f"a completion whose content is no text: {_shown(answer)}")
@@ -247,5 +246,5 @@ def _text(answer: bytes) -> str:
 
 
 def _shown(answer: bytes) -> str:
-    """The beginning of an answer, in one line."""
+    """The first 200 bytes of an answer, on one line."""
     return repr(" ".join(answer[:200].decode("utf-8", "replace").split()))

