@@ -5,6 +5,7 @@ transition is stored, ``on_rollout_end`` before the update. Checkpoints are writ
 ``learn()`` changes before it (random generators) is restored there.
 """
 
+import errno
 import hashlib
 import os
 import platform
@@ -247,10 +248,12 @@ class Checkpointer(BaseCallback):
         except OSError as error:
             steps = self.checkpoints.steps()
             last = f"the last intact one is of step {steps[-1]}" if steps else "there is none yet"
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            cause = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
             raise OSError(
                 error.errno,
-                f"The checkpoint of step {self.model.num_timesteps} could not be written ({error.strerror or error}); "
-                f"{last}. Free disk space and continue with agentgym resume",
+                f"The checkpoint of step {self.model.num_timesteps} could not be written ({cause}); {last}. "
+                f"{'Free disk space' if full else 'Mend that'} and continue with agentgym resume",
             ) from error
         self._written = time.monotonic()
         self._cost = self._written - began

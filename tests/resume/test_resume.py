@@ -185,7 +185,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_says_so(small_run, finished,
         return write(folder, contents)
 
     monkeypatch.setattr(state_files, "write", fill_up)
-    with pytest.raises(OSError, match=r"step 200 could not be written.*last intact one is of step 100"):
+    with pytest.raises(OSError, match=r"step 200 could not be written.*one is of step 100\. Free disk space"):
         train(small_run("sac", steps=200, every=100), "run", tmp_path, progress=False)
     monkeypatch.undo()
     with warnings.catch_warnings():
