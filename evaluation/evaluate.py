@@ -33,7 +33,7 @@ from agentgym.progress import bar
 from agentgym.runs.run import provenance
 from agentgym.seeding import LARGEST_SEED, episode_seed
 
-__all__ = ["evaluate", "load_suite"]
+__all__ = ["evaluate", "load_suite", "play_jobs"]
 
 JOBS_PER_TASK = 2 * SIDE_BY_SIDE  # independent of the number of workers, so the results are too
 CALIBRATION_EPISODES = 3
@@ -168,7 +168,7 @@ def _observation_scale(
         playable = jobs
         while playable:  # repeated after failures, since observations before one depend on the agent's neighbours
             own = []
-            rows = list(_play_jobs(entrant.agent, entrant.record.name, playable, watch=own.append))
+            rows = list(play_jobs(entrant.agent, entrant.record.name, playable, watch=own.append))
             if not any(row.error for row in rows):
                 break
             errors += [f"{entrant.record.name} cannot play {env}: {row.error}" for row in rows if row.error]
@@ -270,10 +270,10 @@ def _play_task(task: _Task) -> list[Row]:
                 refused[condition.name] = message(error)
     rows = [_lost(task.name, job, refused[job.condition.name]) for job in task.jobs if job.condition.name in refused]
     jobs = [job for job in task.jobs if job.condition.name not in refused]
-    return rows + list(_play_jobs(agent, task.name, jobs, attacks=attacks, deterministic=task.deterministic))
+    return rows + list(play_jobs(agent, task.name, jobs, attacks=attacks, deterministic=task.deterministic))
 
 
-def _play_jobs(agent: Any, name: str, jobs: list[Job], **how: Any) -> Iterator[Row]:
+def play_jobs(agent: Any, name: str, jobs: list[Job], **how: Any) -> Iterator[Row]:
     """Play jobs in batches if the environment is natively batched or a text one, otherwise in single environments."""
     texts = isinstance(agent.observation_space, spaces.Text)
     conditions = {job.condition.name: job.condition for job in jobs}

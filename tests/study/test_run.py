@@ -1,0 +1,198 @@
+"""A study makes what is missing: whole or killed, at once or in parts, its rows are the same."""
+
+import csv
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from agentgym.errors import AskError, CorruptFile, RunInUse
+from agentgym.runs.locks import locked
+from agentgym.study.cells import cells_of
+from agentgym.study.file import load_study
+from agentgym.study.rows import write_parquet
+from agentgym.study.runner import open_results, run_study
+
+WALL_CLOCK = ("seconds", "created")
+
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload(["agentgym.study.runner", "agentgym.agents", "stable_baselines3"])
+RUN = """
+import os
+os.setsid()
+os.environ.update(environment)
+os.dup2(os.open(root + "/errors.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+from agentgym.study.file import load_study
+from agentgym.study.runner import run_study
+run_study(load_study(file), root, progress=False)
+"""
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return [{k: v for k, v in row.items() if k not in WALL_CLOCK} for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The small study, made without a break."""
+    from .conftest import SMALL
+
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "small.toml").write_text(SMALL)
+    return run_study(load_study(folder / "small.toml"), folder, progress=False)
+
+
+def test_every_run_has_its_row_and_curve(whole):
+    rows = rows_of(whole.rows.path)
+    assert [(row["agent"], row["seed"]) for row in rows] == [
+        ("ppo", "0"), ("mdpo-onpolicy", "0"), ("ppo", "1"), ("mdpo-onpolicy", "1")
+    ]  # fmt: skip
+    for row in rows:
+        returns = [float(value) for value in row["returns"].split(";")]
+        assert float(row["return"]) == pytest.approx(sum(returns) / 2, rel=1e-5)
+        assert row["steps"] == "128"
+        assert row["error"] == ""
+    curves = rows_of(whole.curves.path)
+    assert {row["agent"] for row in curves} <= {"ppo", "mdpo-onpolicy"}
+    again = run_study(whole.study, whole.runs.parent, progress=False)  # nothing is left to do
+    assert rows_of(again.rows.path) == rows
+
+
+def test_killed_three_times_is_the_same(whole, small_file, tmp_path):
+    file, killed = small_file, 0
+    while killed < 3:
+        names = {"file": str(file), "root": str(tmp_path), "environment": dict(os.environ)}
+        process = FORKED.Process(target=exec, args=(RUN, names))
+        process.start()
+        before, began = progress_of(file, tmp_path), time.monotonic()
+        while process.is_alive() and progress_of(file, tmp_path) <= before and time.monotonic() - began < 60:
+            time.sleep(0.01)
+        if process.is_alive():
+            os.killpg(process.pid, signal.SIGKILL)
+            killed += 1
+        process.join()
+        assert process.exitcode in (0, -signal.SIGKILL), (tmp_path / "errors.txt").read_text()
+        assert process.exitcode or killed == 3, "it ended before it could be killed"
+    results = run_study(load_study(file), tmp_path, progress=False)
+    assert rows_of(results.rows.path) == rows_of(whole.rows.path)
+    assert rows_of(results.curves.path) == rows_of(whole.curves.path)
+
+
+def progress_of(file, root):
+    """Checkpoints of all runs, by their steps."""
+    return sum(
+        max((int(one.name) for one in (cell.folder / "checkpoints").glob("[0-9]*")), default=0)
+        for cell in cells_of(load_study(file), root / "small")
+    )
+
+
+JUDGE = """
+def judge(finished):
+    if finished.cell.seed == 1:
+        raise ValueError("no score\\nfor this one")
+    yield {"case": "first", "quality": 2.0}
+    yield {"case": "second", "quality": 3.0}
+"""
+
+
+def test_a_failed_run_is_a_row_and_is_tried_again(small_file, tmp_path):
+    text = small_file.read_text().replace("seed = 7", 'judge = "judging:judge"\nscore = "quality"\ncase = "first"')
+    small_file.write_text(text)
+    (tmp_path / "judging.py").write_text(JUDGE)
+    results = run_study(load_study(small_file), tmp_path, only=["ppo"], progress=False)
+    rows = rows_of(results.rows.path)
+    assert [(row["seed"], row["case"], row.get("quality")) for row in rows] == [
+        ("0", "first", "2.0"), ("0", "second", "3.0"), ("1", "", "")
+    ]  # fmt: skip
+    assert rows[2]["error"].startswith("ValueError: no score for this one")
+    changed = text.replace("judging:judge", "mended:judge")
+    (tmp_path / "mended.py").write_text(JUDGE.replace("== 1", "== 2"))
+    small_file.write_text(changed)
+    with pytest.raises(AskError, match='judge was "judging:judge", is "mended:judge"'):
+        run_study(load_study(small_file), tmp_path, only=["ppo"], progress=False)
+    results.rows.path.unlink()
+    results = run_study(load_study(small_file), tmp_path, only=["ppo"], progress=False)
+    assert [row["error"] for row in rows_of(results.rows.path)] == [""] * 4
+
+
+def test_other_settings_are_refused_before_work(whole, tmp_path):
+    folder = whole.runs.parent
+    study = folder / "small.toml"
+    before = rows_of(whole.rows.path)
+    text = study.read_text()
+    try:
+        study.write_text(text.replace("steps = 128", "steps = 160"))
+        with pytest.raises(AskError, match="steps was 128, is 160"):
+            run_study(load_study(study), folder, progress=False)
+        study.write_text(text.replace("n_epochs = 2", "n_epochs = 3") + 'judge = "math:floor"\n')
+        whole.rows.path.rename(folder / "aside.csv")
+        with pytest.raises(AskError, match="n_epochs was 2, is 3"):
+            run_study(load_study(study), folder, progress=False)
+    finally:
+        study.write_text(text)
+        (folder / "aside.csv").rename(whole.rows.path)
+    assert rows_of(whole.rows.path) == before
+
+
+def test_one_process_at_a_time_and_whole_files_only(whole, tmp_path):
+    more = {"seeds": [0, 1, 2]}
+    with locked(whole.runs, "another command"), pytest.raises(RunInUse, match="another command"):
+        run_study(whole.study, whole.runs.parent, **more, progress=False)
+    good = whole.rows.path.read_bytes()
+    try:
+        whole.rows.path.write_bytes(good[: len(good) - 200])
+        with pytest.raises(CorruptFile, match=r"row \d"):
+            open_results(whole.study, whole.runs.parent)
+    finally:
+        whole.rows.path.write_bytes(good)
+
+
+def test_parquet_has_numbers(whole, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = parquet.read_table(write_parquet(whole.rows.rows, tmp_path / "rows.parquet")).to_pydict()
+    assert table["seed"] == [0, 0, 1, 1]
+    assert table["return"] == [float(row["return"]) for row in whole.rows.rows]
+    assert table["error"] == [None] * 4
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_command_killed_with_its_workers_is_the_same(study_file, tmp_path):
+    """2 agents x 2 environments x 3 seeds with two workers; the whole group is killed three times."""
+    text = """
+seeds = "0-2"
+steps = 1500
+checkpoint_every = 250
+[agents.sac]
+config = { actor_layers = [32], critic_layers = [32], batch_size = 64 }
+[agents.ppo]
+config = { n_steps = 64, batch_size = 32 }
+[envs."Pendulum-v1"]
+[envs."InvertedPendulum-v5"]
+[protocol]
+episodes = 3
+"""
+    file, found = study_file(text, "twelve"), {}
+    program = "import sys; from agentgym.cli.main import main; main(sys.argv[1:])"
+    for name, kills in (("whole", 0), ("cut", 3)):
+        command = [sys.executable, "-c", program, "study", "run", str(file), "--workers", "2", "--root", name]
+        rows, began = tmp_path / name / "twelve/rows.csv", time.monotonic()
+        for kill in range(kills + 1):
+            process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True)
+            wanted = 3 * (kill + 1)
+            while kill < kills and (not rows.is_file() or len(rows_of(rows)) < wanted):
+                assert process.poll() is None
+                time.sleep(0.1)
+            if kill < kills:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        assert process.returncode == 0
+        found[name] = rows_of(rows), rows_of(rows.with_name("curves.csv"))
+        print(f"{name}: {time.monotonic() - began:.0f} s")
+    assert len(found["whole"][0]) == 12
+    assert found["cut"] == found["whole"]
