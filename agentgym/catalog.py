@@ -56,6 +56,7 @@ def _robust(task: str, parameters: str) -> Entry:
         f"Gymnasium's {task}-v5 with uncertain {parameters}",
         "agentgym.envs.robust",
         vector_target=f"agentgym.envs.robust.vector:Robust{task}VectorEnv",
+        parallel_target=f"agentgym.envs.robust.parallel:Robust{task}ParallelEnv",
         max_episode_steps=1000,
     )
 
@@ -191,6 +192,10 @@ OURS: tuple[Entry, ...] = (
     _text("ScienceWorld", "text: ScienceWorld's science experiments (extra: scienceworld, and Java)"),
     _agent("sac", "sac.sac:SAC", "Soft Actor-Critic, fast on CPU"),
     _agent("mdpo", "mdpo.off_policy:MDPO", "Mirror Descent Policy Optimization, off-policy, continuous actions"),
+    _agent("m2td3", "robust.adversarial.m2td3:M2TD3", "robust: max-min TD3 with candidates for the worst parameters"),
+    _agent("soft-m2td3", "robust.adversarial.m2td3:SoftM2TD3", "robust: M2TD3 on the average over its candidates"),
+    _agent("rarl", "robust.adversarial.rarl:RARL", "robust: an adversary chooses forces or parameters in every step"),
+    _agent("tc-rmdp", "robust.adversarial.rarl:TimeConstrained", "robust: an adversary who moves by small steps"),
     _agent("mdpo-onpolicy", "mdpo.on_policy:OnPolicyMDPO", "Mirror Descent Policy Optimization, on-policy"),
     _agent("ppo", "baselines.ppo:PPO", "Proximal Policy Optimization of Stable-Baselines3"),
     _agent("trpo", "baselines.trpo:TRPO", "Trust Region Policy Optimization of sb3-contrib (extra: contrib)"),

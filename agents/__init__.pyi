@@ -23,4 +23,8 @@ from .offline.odice.odice import ODICE as ODICE
 from .offline.prdc.prdc import PRDC as PRDC
 from .offline.rcbc.rcbc import RCBC as RCBC
 from .offline.td3bc.td3bc import TD3BC as TD3BC
+from .robust.adversarial.m2td3 import M2TD3 as M2TD3
+from .robust.adversarial.m2td3 import SoftM2TD3 as SoftM2TD3
+from .robust.adversarial.rarl import RARL as RARL
+from .robust.adversarial.rarl import TimeConstrained as TimeConstrained
 from .sac.sac import SAC as SAC

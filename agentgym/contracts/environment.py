@@ -12,8 +12,8 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 __all__ = [
-    "Adapter", "Controlled", "Convecting", "Demonstrating", "Drawn", "Generated", "LaidOut", "Mirrored", "Stateful",
-    "TurnLimited", "Uncertain", "Worded", "controllers_of", "single_spaces",
+    "Adapter", "Adjustable", "Controlled", "Convecting", "Demonstrating", "Drawn", "Generated", "LaidOut", "Mirrored",
+    "Stateful", "TurnLimited", "Uncertain", "Worded", "controllers_of", "single_spaces",
 ]  # fmt: skip
 
 
@@ -35,6 +35,18 @@ class Uncertain(Protocol):
     @property
     def parameter_ranges(self) -> Mapping[str, tuple[float, float]]:
         """The uncertainty set: lowest and highest value of each parameter."""
+
+
+@runtime_checkable
+class Adjustable(Uncertain, Protocol):
+    """An environment with uncertain parameters that can also be changed within an episode, for adversaries."""
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The current values; of a batch, [N] each."""
+
+    def set_parameters(self, values: Mapping[str, Any]) -> None:
+        """Change values from the next step to the end of the episode; of a batch, numbers or arrays [N]."""
 
 
 @runtime_checkable

@@ -7,6 +7,7 @@ replayed episode by episode; it saves and restores its own state.
 """
 
 import hashlib
+from collections import deque
 from typing import Any
 
 import gymnasium
@@ -35,6 +36,7 @@ class RecordedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         self.episode = -1
         self.actions: list[np.ndarray] = []
         self.options: dict[str, Any] | None = None
+        self.changes: list[tuple[int, dict[str, float]]] = []
         self.replayed_exactly = True
         self._digest = hashlib.blake2b(digest_size=16)
 
@@ -44,7 +46,7 @@ class RecordedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         return self._begin(options)
 
     def _begin(self, options: dict[str, Any] | None) -> tuple[Any, dict[str, Any]]:
-        self.actions, self.options = [], options
+        self.actions, self.options, self.changes = [], options, []
         self._digest = hashlib.blake2b(digest_size=16)
         observation, info = self.env.reset(seed=episode_seed(self.root, self.index, self.episode), options=options)
         self._add(observation)
@@ -60,16 +62,24 @@ class RecordedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._digest.update(np.float64(reward).tobytes())
         return observation, reward, terminated, truncated, info
 
+    def set_parameters(self, values: dict[str, float]) -> None:
+        """Change parameters within the episode, as an adversary does, and record the change."""
+        self.changes.append((len(self.actions), dict(values)))
+        self.env.get_wrapper_attr("set_parameters")(values)
+
     def _add(self, observation: Any) -> None:
         parts = observation.values() if isinstance(observation, dict) else (observation,)
         for part in parts:
             self._digest.update(np.ascontiguousarray(part).tobytes())
 
     def state(self) -> dict[str, Any]:
-        """Episode number, reset options, actions ``[steps, ...]``, and a digest of all observations and rewards."""
+        """Episode number, reset options, actions ``[steps, ...]``, changes of parameters as pairs of a step and values,
+        and a digest of all observations and rewards.
+        """
         actions = np.stack(self.actions) if self.actions else np.zeros((0, *(self.action_space.shape or ())))
         return {
-            "episode": self.episode, "options": self.options, "actions": actions, "digest": self._digest.hexdigest(),
+            "episode": self.episode, "options": self.options, "actions": actions, "changes": list(self.changes),
+            "digest": self._digest.hexdigest(),
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -81,8 +91,12 @@ class RecordedEnv(gymnasium.Wrapper[Any, Any, Any, Any]):
         if self.episode < 0:
             return
         self._begin(state["options"])
-        for action in state["actions"]:
-            self.step(action)
+        changes = deque(state["changes"])
+        for step in range(len(state["actions"]) + 1):
+            while changes and changes[0][0] == step:
+                self.set_parameters(changes.popleft()[1])
+            if step < len(state["actions"]):
+                self.step(state["actions"][step])
         self.replayed_exactly = self._digest.hexdigest() == state["digest"]
 
 

@@ -49,19 +49,26 @@ class FastReplayBuffer(ReplayBuffer):
         """Gather whole rows with one flat index and ``take``, which is faster than two index arrays."""
         if self.optimize_memory_usage:
             return super()._get_samples(batch_inds, env)
+        return self._transitions(self._rows(batch_inds), env)
+
+    def _rows(self, batch_inds: np.ndarray) -> np.ndarray:
+        """Flat indices of transitions, ``[B]``: the given steps, each of an environment drawn here."""
         environments = np.random.randint(0, high=self.n_envs, size=len(batch_inds))  # noqa: NPY002  as its parent
-        rows = batch_inds * self.n_envs + environments
+        rows: np.ndarray = batch_inds * self.n_envs + environments
+        return rows
 
-        def gather(array: np.ndarray) -> np.ndarray:
-            return array.reshape(-1, *array.shape[2:]).take(rows, axis=0)
+    @staticmethod
+    def _gather(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        return array.reshape(array.shape[0] * array.shape[1], *array.shape[2:]).take(rows, axis=0)
 
-        ends = gather(self.dones) * (1 - gather(self.timeouts))  # truncation is not termination
+    def _transitions(self, rows: np.ndarray, env: VecNormalize | None) -> ReplayBufferSamples:
+        ends = self._gather(self.dones, rows) * (1 - self._gather(self.timeouts, rows))  # truncation: no termination
         data = (
-            self._normalize_obs(gather(self.observations), env),
-            gather(self.actions),
-            self._normalize_obs(gather(self.next_observations), env),
+            self._normalize_obs(self._gather(self.observations, rows), env),
+            self._gather(self.actions, rows),
+            self._normalize_obs(self._gather(self.next_observations, rows), env),
             ends.reshape(-1, 1),
-            self._normalize_reward(gather(self.rewards).reshape(-1, 1), env),
+            self._normalize_reward(self._gather(self.rewards, rows).reshape(-1, 1), env),
         )
         return ReplayBufferSamples(*map(self.to_torch, data))
 

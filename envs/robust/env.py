@@ -21,6 +21,7 @@ from gymnasium.utils import EzPickle
 from agentgym.contracts.finite import is_finite
 from agentgym.envs.robust.arguments import checked_arguments, checked_body
 from agentgym.envs.robust.batched_tasks import JUDGES
+from agentgym.envs.robust.observing import Observe, Observing
 from agentgym.envs.robust.parameters import Range
 from agentgym.envs.robust.presets import Compat, Forces
 from agentgym.envs.robust.uncertainty import Schedules, Uncertainty, Values
@@ -63,7 +64,9 @@ class RobustEnv(MujocoEnv, EzPickle):
 
     ## Observation Space
 
-    That of the v5 task, without the parameters. HumanoidStandup's default observation nevertheless contains
+    That of the v5 task, without the parameters. ``observe="parameters"`` adds the positions of the set's parameters,
+    from -1 (lowest value) to 1 (highest), and ``observe="transition"`` the previous observation and action, as in
+    Oracle-TC and Stacked-TC of TC-RMDP (arXiv 2406.08395). HumanoidStandup's default observation nevertheless contains
     the masses (in ``cinert``): pass ``include_cinert_in_observation=False`` and ``include_cvel_in_observation=False``
     to hide them.
 
@@ -104,6 +107,7 @@ class RobustEnv(MujocoEnv, EzPickle):
     | `forces`      | `None`      | "rarl" adds RARL's forces to the set; `{body: newtons}` adds others, within +-     |
     | `compat`      | `None`      | "rrls" edits the model as RRLS does (see the card): for published numbers only     |
     | `check_range` | `True`      | Refuse values outside a parameter's range; the nominal value is always accepted    |
+    | `observe`     | `"state"`   | What is observed: "state", "parameters" (beside it) or "transition" (before it)    |
 
     ```python
     >>> import gymnasium as gym, agentgym
@@ -137,6 +141,7 @@ class RobustEnv(MujocoEnv, EzPickle):
         forces: Forces | None = None,
         compat: Compat | None = None,
         check_range: bool = True,
+        observe: Observe = "state",
         **task_arguments: Any,
     ) -> None:
         gymnasiums = next(base for base in type(self).__mro__ if not issubclass(base, RobustEnv))
@@ -152,8 +157,11 @@ class RobustEnv(MujocoEnv, EzPickle):
             "compat": compat,
             "check_range": check_range,
         }
-        EzPickle.__init__(self, **arguments, **task_arguments)
+        EzPickle.__init__(self, **arguments, observe=observe, **task_arguments)
         self.uncertainty = Uncertainty(self.task, self.model, **arguments)  # type: ignore[arg-type]
+        self.observing = Observing(observe, self.observation_space, self.model.nu, self.uncertainty.ranges)  # type: ignore[arg-type]
+        self.observation_space = self.observing.space
+        self._seen = np.zeros(0)  # the task's own observation
         self.state_warnings = self.data.warning.number[_STATE_LOST]  # a view
         self._seeded = False
         self._steps = 0
@@ -206,18 +214,24 @@ class RobustEnv(MujocoEnv, EzPickle):
             self._seeded = True
         self.uncertainty.begin_episode()
         self._steps = 0
-        observation, info = super().reset(seed=seed, options=options)
-        return observation, info | self.parameter_info()
+        self._seen, info = super().reset(seed=seed, options=options)
+        self.observing.begin()
+        return self.extended(self._seen), info | self.parameter_info()
 
     def step(self, action: Any) -> tuple[np.ndarray, Any, bool, bool, dict[str, Any]]:
         """Advance by one control step, with the current parameters and forces."""
         action = checked_action(action, (self.model.nu,), f"Robust{self.task}")
         self.begin_step()
-        observation, reward, terminated, truncated, task_info = super().step(action)
+        self.observing.remember(self._seen, action)
+        self._seen, reward, terminated, truncated, task_info = super().step(action)
         info: dict[str, Any] = {**task_info, **self.parameter_info()}
         if self.lost_state:
             reward, terminated, info["simulation_unstable"] = np.float64(0.0), True, True
-        return observation, reward, terminated, truncated, info
+        return self.extended(self._seen), reward, terminated, truncated, info
+
+    def extended(self, observation: np.ndarray) -> np.ndarray:
+        """The task's observation and what ``observe`` adds to it."""
+        return self.observing.extended(observation, self.uncertainty.values)
 
     def begin_step(self) -> None:
         """Update schedules and forces for the next step (also called by RobustVectorEnv)."""
@@ -273,6 +287,8 @@ class RobustEnv(MujocoEnv, EzPickle):
             "seeded": self._seeded,
             "steps": self._steps,
             "uncertainty": self.uncertainty.get_state(),
+            "previous": self.observing.get_state(),
+            "seen": self._seen,
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
@@ -293,6 +309,8 @@ class RobustEnv(MujocoEnv, EzPickle):
         for name, part in snapshot["fields"].items():
             getattr(self.data, name)[...] = part
         self.state_warnings[:] = snapshot["warnings"]
+        self.observing.set_state(snapshot["previous"])
+        self._seen = np.array(snapshot["seen"])
         self._np_random_seed, self._seeded, self._steps = snapshot["seed"], snapshot["seeded"], snapshot["steps"]
         self._np_random = None
         if snapshot["random"] is not None:

@@ -68,6 +68,7 @@ class RobustVectorEnv(NativeVectorEnv):
             first.metadata, first.render_mode,
         )  # fmt: skip
         self._task = JUDGES[self.task](self.worlds)
+        self._observe_more = first.observing.observe
         self._warnings = [world.state_warnings for world in self.worlds]
         # Strided shares, because neighbouring worlds often have similar costs.
         self._shares = [range(first, num_envs, threads) for first in range(min(threads, num_envs))]
@@ -134,6 +135,10 @@ class RobustVectorEnv(NativeVectorEnv):
 
     def _advance(self, actions: np.ndarray, active: np.ndarray) -> Step:
         before = self._task.track()
+        if self._observe_more == "transition":
+            seen = self._task.observe()
+            for index in np.flatnonzero(active).tolist():
+                self.worlds[index].observing.remember(seen[index], actions[index])
         self._simulate(actions, active)
         lost = np.zeros(self.num_envs, bool)
         if np.concatenate(self._warnings).any():  # rare, and cheaper to test for all worlds at once
@@ -156,7 +161,10 @@ class RobustVectorEnv(NativeVectorEnv):
         return Step(outcome.rewards, outcome.terminated, None, infos)
 
     def _observe(self) -> np.ndarray:
-        return self._task.observe()
+        seen = self._task.observe()
+        if self._observe_more == "state":
+            return seen
+        return np.stack([world.extended(row) for world, row in zip(self.worlds, seen, strict=True)])
 
     def _simulate(self, actions: np.ndarray, active: np.ndarray) -> None:
         def work(share: Iterable[int]) -> None:

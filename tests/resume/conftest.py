@@ -21,6 +21,13 @@ SMALL = {
         "learning_starts": 60, "batch_size": 32, "buffer_size": 300, "snapshot_interval": 50,
         "actor_layers": (32, 32), "critic_layers": (32, 32),
     },
+    **{
+        agent: {
+            "learning_starts": 60, "batch_size": 32, "buffer_size": 300,
+            "actor_layers": (32, 32), "critic_layers": (32, 32),
+        }
+        for agent in ("m2td3", "rarl", "tc-rmdp")
+    },
     "mdpo-onpolicy": {"n_steps": 32, "value_batch_size": 32},
     "shared-ppo": {"n_steps": 32, "batch_size": 80, "n_epochs": 2},
     "shared-mdpo": {"n_steps": 32, "value_batch_size": 80, "policy_steps": 5, "value_epochs": 2},
