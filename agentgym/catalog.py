@@ -85,6 +85,32 @@ def _tabular(name: str, model: str, summary: str) -> Entry:
     )
 
 
+def _atari(name: str, summary: str, **kwargs: str) -> Entry:
+    return Entry(
+        "env",
+        f"agentgym/{name}-v0",
+        "agentgym.envs.atari.env:AtariEnv",
+        f"Atari: {summary} (extra: atari)",
+        "agentgym.envs.atari",
+        vector_target="agentgym.envs.atari.vector:AtariVectorEnv",
+        kwargs=kwargs,
+    )
+
+
+def _stori() -> list[Entry]:
+    kinds = {
+        "0": "labelled RAM, deterministic", "1": "random actions", "2.1": "random events", "2.2": "concept drift",
+        "3.1": "plain pictures", "3.2": "hidden state",
+    }  # fmt: skip
+    variants = {"Breakout": "ABC", "Boxing": "ABC", "Gopher": "", "BankHeist": ""}
+    return [
+        _atari(f"Stori-{game}-{kind}{letter}", f"{game}, {what}", game=game, setting=f"{kind}{letter}")
+        for game, letters in variants.items()
+        for kind, what in kinds.items()
+        for letter in (letters if kind == "3.2" and letters else ("",))
+    ]
+
+
 def _solver(name: str, target: str, summary: str) -> Entry:
     return Entry("solver", name, f"agentgym.agents.robust.{target}", summary, "agentgym.agents.robust")
 
@@ -190,6 +216,8 @@ OURS: tuple[Entry, ...] = (
     _text("Archive", "text: question answering with search, articles and a calculator (extra: text)"),
     _text("TextWorld", "text: TextWorld's generated games and challenges (extra: text)"),
     _text("ScienceWorld", "text: ScienceWorld's science experiments (extra: scienceworld, and Java)"),
+    _atari("Atari", "any game of ale-py with any effects of STORI"),
+    *_stori(),
     _agent("sac", "sac.sac:SAC", "Soft Actor-Critic, fast on CPU"),
     _agent("mdpo", "mdpo.off_policy:MDPO", "Mirror Descent Policy Optimization, off-policy, continuous actions"),
     _agent("m2td3", "robust.adversarial.m2td3:M2TD3", "robust: max-min TD3 with candidates for the worst parameters"),

@@ -1,0 +1,1 @@
+"""Atari games with the stochasticity of STORI: composable, seeded, batched."""
