@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -103,14 +104,14 @@ def _map(
 def _pool(
     function: Callable[[Task], Result], tasks: Sequence[Task], chosen: list[int], workers: int, started: str
 ) -> Iterator[Outcome[Result]]:
-    calls = [joblib.delayed(_run_in_worker)(function, index, tasks[index], started) for index in chosen]
+    calls = (joblib.delayed(_run_in_worker)(function, index, tasks[index], started) for index in chosen)  # as needed
     backend, _ = joblib.parallel.get_active_backend()
     if backend.supports_return_generator:
         yield from joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)(calls)
         return
     size = 8 * joblib.effective_n_jobs(workers)  # Ray's backend returns lists only: waves show progress
-    for first in range(0, len(calls), size):
-        yield from _ray_wave(calls[first : first + size], chosen[first : first + size], workers)
+    for first in range(0, len(chosen), size):
+        yield from _ray_wave(list(islice(calls, size)), chosen[first : first + size], workers)
 
 
 def _ray_wave(calls: list[Any], indices: list[int], workers: int) -> list[Outcome[Any]]:

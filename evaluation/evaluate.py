@@ -1,11 +1,10 @@
 """Evaluation of agents through suites, with common random numbers, one row per episode, and errors kept as rows."""
 
-import itertools
 import pickle
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, overload
 
 import gymnasium
 import numpy as np
@@ -25,7 +24,7 @@ from agentgym.evaluation.entrants import (
     shared_environment,
 )
 from agentgym.evaluation.rollout import MAX_STEPS, SIDE_BY_SIDE, Job, message, play_batches, play_episodes
-from agentgym.evaluation.table import Evaluation, Row, Scene
+from agentgym.evaluation.table import Evaluation, Row, Rows, Scene
 from agentgym.make import has_exact_batch, has_native_batch, make_env
 from agentgym.parallel import connect_to_ray, map_tasks
 from agentgym.play.worlds import close
@@ -112,7 +111,8 @@ def evaluate(
         close(probe)
     if workers != 1 or ray is not None:
         _ask_workers(entrants, conditions, workers, ray)
-    rows = _play(entrants, conditions, episodes, seed, max_steps, workers, ray, deterministic, progress)
+    tasks = _Tasks(entrants, conditions, episodes, seed, max_steps, deterministic)
+    rows = Rows.of(_play(tasks, workers, ray, progress))
     meta = {
         **provenance(), "env": env, "env_kwargs": env_kwargs, "env_kwargs_not_shared": not_shared,
         "episodes": episodes, "seed": seed, "deterministic": deterministic,
@@ -123,7 +123,7 @@ def evaluate(
         suite=" + ".join(suite.name for suite in chosen) or "nominal",
         agents=[entrant.record for entrant in entrants],
         scenes={condition.name: condition.scene for condition in conditions},
-        rows=rows,
+        rows=rows.ordered([name for name, _ in tasks.agents], [condition.name for condition in conditions]),
         meta=meta,
     )
 
@@ -232,25 +232,47 @@ class _Task:
     deterministic: bool
 
 
-def _play(
-    entrants: list[Entrant], conditions: list[Condition], episodes: int, seed: int, max_steps: int,
-    workers: int, ray: str | None, deterministic: bool, progress: bool,
-) -> list[Row]:  # fmt: skip
-    jobs = [Job(condition, e, episode_seed(seed, e), max_steps) for condition in conditions for e in range(episodes)]
-    tasks = [
-        _Task(entrant.record.name, entrant.sent(), jobs[first : first + JOBS_PER_TASK], deterministic)
-        for entrant in entrants
-        for first in range(0, len(jobs), JOBS_PER_TASK)
-    ]
-    rows: dict[tuple[str, str, int], Row] = {}
-    with bar("evaluate", len(entrants) * len(jobs), shown=progress) as shown:
+class _Tasks(Sequence[_Task]):
+    """All tasks, each made when it is sent: a million jobs at once would be large."""
+
+    def __init__(
+        self, entrants: list[Entrant], conditions: list[Condition], episodes: int, seed: int, max_steps: int,
+        deterministic: bool,
+    ) -> None:  # fmt: skip
+        self.agents = [(entrant.record.name, entrant.sent()) for entrant in entrants]
+        self.conditions, self.max_steps, self.deterministic = conditions, max_steps, deterministic
+        self.seeds = [episode_seed(seed, e) for e in range(episodes)]
+        self.jobs_per_agent = len(conditions) * episodes
+        self.per_agent = -(-self.jobs_per_agent // JOBS_PER_TASK)
+
+    def __len__(self) -> int:
+        return len(self.agents) * self.per_agent
+
+    @overload
+    def __getitem__(self, index: int) -> _Task: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[_Task]: ...
+    def __getitem__(self, index: int | slice) -> _Task | list[_Task]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(len(self))[index]]
+        which, task = divmod(index, self.per_agent)
+        first, (name, agent) = task * JOBS_PER_TASK, self.agents[which]
+        places = range(first, min(first + JOBS_PER_TASK, self.jobs_per_agent))
+        return _Task(name, agent, [self._job(*divmod(place, len(self.seeds))) for place in places], self.deterministic)
+
+    def _job(self, condition: int, episode: int) -> Job:
+        return Job(self.conditions[condition], episode, self.seeds[episode], self.max_steps)
+
+
+def _play(tasks: _Tasks, workers: int, ray: str | None, progress: bool) -> Iterator[Row]:
+    done = 0
+    with bar("evaluate", len(tasks.agents) * tasks.jobs_per_agent, shown=progress) as shown:
         for outcome in map_tasks(_play_task, tasks, workers, ray):
             task = tasks[outcome.index]
             for row in outcome.value or [_lost(task.name, job, outcome.error) for job in task.jobs]:
-                rows[row.agent, row.condition, row.episode] = replace(row, note=outcome.note)
-            shown.update(len(rows))
-    order = itertools.product((c.record.name for c in entrants), (c.name for c in conditions), range(episodes))
-    return [rows[key] for key in order]
+                yield replace(row, note=outcome.note) if outcome.note else row
+            done += len(task.jobs)
+            shown.update(done)
 
 
 def _lost(name: str, job: Job, error: str) -> Row:

@@ -4,7 +4,6 @@ import csv
 import io
 import math
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,24 +43,28 @@ class PanelSummary:
     failed: int
 
 
-def summaries(evaluation: Evaluation) -> Iterator[PanelSummary]:
-    """One summary per agent and plot, in the order of the plots."""
-    panels: dict[tuple[str, str], list[str]] = {}
-    for condition, scene in evaluation.scenes.items():
-        panels.setdefault((scene.tab, scene.panel), []).append(condition)
-    for (tab, panel), conditions in panels.items():
-        for agent in evaluation.agents:
-            yield _summary(evaluation, tab, panel, conditions, agent.name)
+def summaries(evaluation: Evaluation) -> list[PanelSummary]:
+    """One summary per agent and plot, in the order of the plots; computed once."""
+    if "summaries" not in evaluation.kept:
+        panels: dict[tuple[str, str], list[str]] = {}
+        for condition, scene in evaluation.scenes.items():
+            panels.setdefault((scene.tab, scene.panel), []).append(condition)
+        evaluation.kept["summaries"] = [
+            _summary(evaluation, tab, panel, conditions, agent.name)
+            for (tab, panel), conditions in panels.items()
+            for agent in evaluation.agents
+        ]
+    found: list[PanelSummary] = evaluation.kept["summaries"]
+    return found
 
 
 def _summary(evaluation: Evaluation, tab: str, panel: str, conditions: list[str], agent: str) -> PanelSummary:
-    returns = {name: found for name in conditions if (found := evaluation.returns(agent, name))}
+    returns = {name: found for name in conditions if (found := evaluation.scores(agent, name)).size}
     scores = summarise(list(returns.values())) if returns else None
     worst = list(returns)[scores.worst_condition] if scores else ""
-    inside = set(conditions)
-    rows = [row for row in evaluation.rows if row.agent == agent and row.condition in inside]
-    failed = sum(not row.finished for row in rows)
-    return PanelSummary(tab, panel, agent, scores, worst, len(rows) - failed, failed)
+    finished = sum(found.size for found in returns.values())
+    played = sum(len(evaluation.groups.get((agent, name), ())) for name in conditions)
+    return PanelSummary(tab, panel, agent, scores, worst, finished, played - finished)
 
 
 def write_summary(evaluation: Evaluation, path: Path | str) -> None:
@@ -86,14 +89,14 @@ def print_summary(evaluation: Evaluation) -> None:
         table.add_row(label if label != last else "", row.agent, *cells, row.worst_condition)
         last = label
     Console().print(table)
-    failed = [row for row in evaluation.rows if not row.finished]
+    failed = evaluation.failures()
     if failed:
         print(f"{len(failed)} of {len(evaluation.rows)} episodes failed:")
         kinds = Counter((row.agent, row.error) for row in failed)
         for (agent, error), count in kinds.most_common(FAILURES_SHOWN):
             print(f"  {count} of {agent}: {error}")
         if len(kinds) > FAILURES_SHOWN:
-            print(f"  {len(kinds) - FAILURES_SHOWN} more kinds are listed in rows.csv.")
+            print(f"  {len(kinds) - FAILURES_SHOWN} more kinds are listed among the rows.")
 
 
 def _estimates(row: PanelSummary) -> list[Estimate]:

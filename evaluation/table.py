@@ -2,24 +2,29 @@
 
 reports/NAME/
     evaluation.json   suite, agents, conditions, episodes, seed, command, versions
-    rows.csv          one row per episode; failed ones have an error
+    rows.csv          one row per episode; failed ones have an error. Or rows.parquet, smaller and faster
     summary.csv       mean, IQM, CVaR, worst with intervals, one row per agent and panel
     report.html       the report
 """
 
 import csv
-import io
 import json
-import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from agentgym.errors import CorruptFile
+import numpy as np
+from numpy.typing import NDArray
+
+from agentgym.errors import CorruptFile, MissingExtra
+from agentgym.evaluation.rows import Row, Rows, require_parquet
 from agentgym.runs.files import write_file
 
-__all__ = ["AgentRecord", "Evaluation", "Row", "Scene"]
+__all__ = ["AgentRecord", "Evaluation", "Format", "Row", "Rows", "Scene"]
+
+Format = Literal["csv", "parquet"]
 
 
 @dataclass(frozen=True)
@@ -51,64 +56,74 @@ class AgentRecord:
     steps: int = 0
 
 
-@dataclass(frozen=True)
-class Row:
-    """One episode of one agent under one condition.
-
-    ``episode_return`` is the undiscounted sum of the environment's true rewards (never of perturbed ones). It is NaN if
-    there is an ``error``. ``note`` reports other events, such as a worker that died and was replaced. ``measures`` are
-    the environment's values for the whole episode from ``info["measures"]``, by name.
-    """
-
-    agent: str
-    condition: str
-    episode: int
-    seed: int
-    episode_return: float
-    length: int
-    error: str = ""
-    note: str = ""
-    measures: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def finished(self) -> bool:
-        """Whether the episode ended and has a return."""
-        return math.isfinite(self.episode_return) and not self.error
-
-
 @dataclass
 class Evaluation:
-    """A complete evaluation. ``scenes`` maps each condition's name to its place in the plots, in suite order."""
+    """A complete evaluation.
+
+    Attributes:
+        suite: names of the suites.
+        agents: the agents, in the order of the plots.
+        scenes: each condition's place in the plots by its name, in suite order.
+        rows: one per episode; any sequence of them is gathered into :class:`Rows`.
+        meta: command, versions, settings.
+        kept: what others have computed from the rows, by name.
+    """
 
     suite: str
     agents: list[AgentRecord]
     scenes: dict[str, Scene]
-    rows: list[Row]
+    rows: Rows
     meta: dict[str, Any] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
-    def returns(self, agent: str, condition: str) -> list[float]:
-        """The returns of the finished episodes of one agent under one condition, in episode order."""
-        return self._returns.get((agent, condition), [])
+    def __post_init__(self) -> None:
+        if not isinstance(self.rows, Rows):
+            self.rows = Rows.of(self.rows)
 
     @cached_property
-    def _returns(self) -> dict[tuple[str, str], list[float]]:
-        found: dict[tuple[str, str], list[float]] = {}
-        for row in self.rows:
-            if row.finished:
-                found.setdefault((row.agent, row.condition), []).append(row.episode_return)
+    def groups(self) -> dict[tuple[str, str], NDArray[np.intp]]:
+        """The places in ``rows`` of each agent and condition, in episode order."""
+        return self.rows.groups()
+
+    def scores(self, agent: str, condition: str) -> NDArray[np.float64]:
+        """The returns of the finished episodes of one agent under one condition, in episode order."""
+        places = self.groups.get((agent, condition), np.zeros(0, np.intp))
+        found: NDArray[np.float64] = self.rows.numbers["episode_return"][places[self.finished[places]]]
         return found
 
-    def write(self, folder: Path | str) -> Path:
-        """Write evaluation.json and rows.csv."""
+    def returns(self, agent: str, condition: str) -> list[float]:
+        """The same as a list."""
+        return list(map(float, self.scores(agent, condition)))
+
+    @cached_property
+    def finished(self) -> NDArray[np.bool_]:
+        """Which rows have a return."""
+        return self.rows.finished
+
+    def failures(self) -> Sequence[Row]:
+        """The rows of episodes that did not finish."""
+        return self.rows.take(~self.finished)
+
+    def write(self, folder: Path | str, rows: Format = "csv") -> Path:
+        """Write evaluation.json, and the rows as rows.csv or rows.parquet.
+
+        Raises:
+            MissingExtra: Parquet is asked for and pyarrow is not installed.
+        """
+        if rows == "parquet":
+            require_parquet()
         folder = Path(folder)
         head = {
             "suite": self.suite,
             "agents": [asdict(agent) for agent in self.agents],
             "scenes": {name: asdict(scene) for name, scene in self.scenes.items()},
+            "rows": f"rows.{rows}",
             "meta": self.meta,
         }
         write_file(folder / "evaluation.json", json.dumps(head, indent=1))
-        write_file(folder / "rows.csv", _as_csv(self.rows))
+        getattr(self.rows, f"write_{rows}")(folder / f"rows.{rows}")
+        for other in set(get_args(Format)) - {rows}:  # left over from a replaced evaluation
+            (folder / f"rows.{other}").unlink(missing_ok=True)
         return folder
 
     @classmethod
@@ -118,56 +133,29 @@ class Evaluation:
         Raises:
             FileNotFoundError: the folder has no evaluation.
             CorruptFile: one of its files is damaged.
+            MissingExtra: its rows are Parquet and pyarrow is not installed.
         """
         folder = Path(folder)
-        for name in ("evaluation.json", "rows.csv"):
-            if not (folder / name).is_file():
-                raise FileNotFoundError(
-                    f"{folder} holds no evaluation ({name} is missing). Make one: agentgym evaluate --help"
-                )
+        _require(folder, "evaluation.json")
         try:
             head = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+            name = head.get("rows", "rows.csv")
+            if name not in [f"rows.{known}" for known in get_args(Format)]:
+                raise ValueError(f"its rows are in {name!r}")
+            _require(folder, name)
             return cls(
                 suite=head["suite"],
                 agents=[AgentRecord(**agent) for agent in head["agents"]],
                 scenes={name: Scene(**scene) for name, scene in head["scenes"].items()},
-                rows=_from_csv((folder / "rows.csv").read_text(encoding="utf-8")),
+                rows=getattr(Rows, f"read_{name.removeprefix('rows.')}")(folder / name),
                 meta=head["meta"],
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except MissingExtra:
+            raise
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, csv.Error) as error:
             raise CorruptFile(f"{folder} holds a damaged evaluation ({error}). Run agentgym evaluate again.") from error
 
 
-COLUMNS = ("agent", "condition", "episode", "seed", "return", "length", "error", "note", "measures")
-
-
-def _as_csv(rows: list[Row]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in rows:
-        measures = json.dumps(row.measures) if row.measures else ""
-        writer.writerow({**asdict(row), "measures": measures}.values())  # floats by repr, so they are read back exactly
-    return text.getvalue()
-
-
-def _not_finite(returned: str) -> str:
-    """The error for a return that is not finite, in files of older versions or of other programs."""
-    return "" if math.isfinite(float(returned)) else f"NonFinite: the return is {returned}."
-
-
-def _from_csv(text: str) -> list[Row]:
-    return [
-        Row(
-            agent=line["agent"],
-            condition=line["condition"],
-            episode=int(line["episode"]),
-            seed=int(line["seed"]),
-            episode_return=float(line["return"]),
-            length=int(line["length"]),
-            error=line["error"] or _not_finite(line["return"]),
-            note=line["note"],
-            measures=json.loads(line["measures"] or "{}"),
-        )
-        for line in csv.DictReader(io.StringIO(text))
-    ]
+def _require(folder: Path, name: str) -> None:
+    if not (folder / name).is_file():
+        raise FileNotFoundError(f"{folder} holds no evaluation ({name} is missing). Make one: agentgym evaluate --help")

@@ -2,11 +2,14 @@
 
 import itertools
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from agentgym.errors import InvalidParameter
 
-__all__ = ["flush_folder", "require_writable", "unused", "write_file", "write_flushed"]
+__all__ = ["flush_folder", "replacing", "require_writable", "unused", "write_file", "write_flushed"]
 
 
 def unused(path: Path) -> Path:
@@ -32,11 +35,21 @@ def require_writable(path: Path) -> None:
 
 def write_file(path: Path | str, data: str | bytes) -> None:
     """Replace a file atomically: a reader sees either the old or the new contents."""
+    with replacing(path) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+
+
+@contextmanager
+def replacing(path: Path | str) -> Iterator[BinaryIO]:
+    """Open a file that atomically replaces ``path`` when the block ends; after an error, ``path`` stays as it was."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        write_flushed(fresh, data.encode() if isinstance(data, str) else data)
+        with fresh.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
         fresh.replace(path)
     except BaseException:
         fresh.unlink(missing_ok=True)

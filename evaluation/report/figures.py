@@ -59,8 +59,8 @@ def curves(
                 go.Scatter(x=[place(places[0]), place(places[-1])], y=level, mode="lines", line=line, hoverinfo="skip")
             )
         traces += _band(ordered, axis, index)
-        traces.append(_line(agent, [cell for cell in ordered if cell.returns], axis, index))
-        traces.append(_failed(agent, [cell for cell in ordered if not cell.returns], axis, span[0]))
+        traces.append(_line(agent, [cell for cell in ordered if cell.finished], axis, index))
+        traces.append(_failed(agent, [cell for cell in ordered if not cell.finished], axis, span[0]))
     figure = plain(*traces)
     figure.update_xaxes(title=title, type="category" if named else "linear")
     return figure.update_yaxes(title="mean return", range=padded(span))
@@ -124,7 +124,7 @@ def nominal(panel: Panel) -> go.Figure:
     """Every nominal episode of every agent, one row per agent."""
     boxes = []
     for index, (_, cells) in enumerate(panel.cells.items()):
-        returns = [value for cell in cells for value in cell.returns.values()]
+        returns = [value for cell in cells for value in cell.returns.tolist()]
         boxes.append(
             go.Box(
                 x=returns, y=[index] * len(returns), orientation="h", boxpoints="all", jitter=0.6, pointpos=0,
@@ -146,7 +146,7 @@ def profile(panels: Sequence[Panel]) -> go.Figure:
     edges = [mean for panel in panels for mean in panel.means()]
     for index, agent in enumerate(panels[0].cells):
         cells = [cell for panel in panels for cell in panel.cells[agent]]
-        means = sorted(cell.mean.value for cell in cells if cell.returns)
+        means = sorted(cell.mean.value for cell in cells if cell.finished)
         if not means:
             continue
         thresholds = [min(edges), *means, max(edges)]

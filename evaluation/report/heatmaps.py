@@ -38,9 +38,9 @@ def grid_maps(panel: Panel, first_slice: int) -> list[Map]:
     maps = []
     for agent, cells in panel.cells.items():
         shown = [
-            (cell, cell.mean.value if cell.returns else None, hover(agent, cell), bool(cell.failed)) for cell in cells
+            (cell, cell.mean.value if cell.finished else None, hover(agent, cell), bool(cell.failed)) for cell in cells
         ]
-        worst = min((cell for cell in cells if cell.returns), key=lambda cell: cell.mean.value, default=None)
+        worst = min((cell for cell in cells if cell.finished), key=lambda cell: cell.mean.value, default=None)
         figure = _sliced(panel, shown, first_slice, span, "Cividis", "mean return", worst)
         maps.append(Map(agent, figure))
     return maps
@@ -74,7 +74,7 @@ def matrix(panel: Panel, trained_in: dict[str, str]) -> go.Figure:
         for agent, row in zip(agents, rows, strict=True)
     ]
     means = panel.means() or [0.0, 1.0]
-    z = [[cell.mean.value if cell and cell.returns else None for cell in row] for row in rows]
+    z = [[cell.mean.value if cell and cell.finished else None for cell in row] for row in rows]
     failed = [[bool(cell and cell.failed) for cell in row] for row in rows]
     traces = _layers(z, texts, failed, (min(means), max(means)), "Cividis", "mean return", labelled=True)
     figure = plain(*traces, height=130 + 56 * len(agents))
@@ -87,7 +87,7 @@ def worst_slice(panel: Panel) -> int:
     """The slice of a three-dimensional grid with the lowest mean return; 0 for other grids."""
     if len(panel.axes) < 3:
         return 0
-    known = [cell for _, cell in panel.all_cells() if cell.returns]
+    known = [cell for _, cell in panel.all_cells() if cell.finished]
     if not known:
         return 0
     return panel.values(panel.axes[2]).index(min(known, key=lambda cell: cell.mean.value).coordinates[panel.axes[2]])

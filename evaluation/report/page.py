@@ -74,7 +74,7 @@ def _policy(scripts: list[str]) -> Markup:
 
 def _facts(evaluation: Evaluation) -> dict[str, Any]:
     """The facts at the top of the page, without unknown ones."""
-    meta, failed = evaluation.meta, sum(not row.finished for row in evaluation.rows)
+    meta, failed = evaluation.meta, len(evaluation.failures())
     facts = {
         "environment": _environment(meta),
         "conditions": len(evaluation.scenes),

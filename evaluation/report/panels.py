@@ -4,11 +4,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from agentgym.contracts.agent import PROMISED
 from agentgym.errors import InvalidParameter
 from agentgym.evaluation.summary import PanelSummary, summaries
-from agentgym.evaluation.table import Evaluation, Row, Scene
-from agentgym.stats import Estimate, summarise
+from agentgym.evaluation.table import Evaluation, Scene
+from agentgym.stats import Estimate, conditions_of
 
 __all__ = ["Cell", "Panel", "differences", "gather", "nominal_returns", "promising"]
 
@@ -23,7 +26,8 @@ class Cell:
         condition: name of the condition.
         coordinates: its place in the plot.
         mean: mean return with its interval; NaN if no episode finished.
-        returns: return of each finished episode, by episode number.
+        episodes: numbers of the finished episodes, [n].
+        returns: their returns, [n].
         length: mean number of steps of the finished episodes.
         failed: number of episodes that did not finish.
         error: the error of the first of these.
@@ -34,12 +38,18 @@ class Cell:
     condition: str
     coordinates: dict[str, float | str]
     mean: Estimate
-    returns: dict[int, float]
+    episodes: NDArray[np.int64]
+    returns: NDArray[np.float64]
     length: float
     failed: int
     error: str
     note: str
     measures: dict[str, float]
+
+    @property
+    def finished(self) -> int:
+        """The number of finished episodes."""
+        return len(self.returns)
 
     @property
     def promised(self) -> float:
@@ -49,7 +59,7 @@ class Cell:
 
 @dataclass
 class Panel:
-    """One plot: its cells by agent, in the suite's order, and the agents' summaries."""
+    """One plot: its cells by agent, in the suite's order, the agents' summaries, and the differences asked for."""
 
     tab: str
     name: str
@@ -57,6 +67,7 @@ class Panel:
     axes: tuple[str, ...]
     cells: dict[str, list[Cell]] = field(default_factory=dict)
     summaries: dict[str, PanelSummary] = field(default_factory=dict)
+    differences: dict[tuple[str, str], list[Estimate]] = field(default_factory=dict)
 
     def all_cells(self) -> Iterator[tuple[str, Cell]]:
         """All cells with their agents."""
@@ -69,7 +80,7 @@ class Panel:
 
     def means(self) -> list[float]:
         """All known mean returns."""
-        return [cell.mean.value for _, cell in self.all_cells() if cell.returns]
+        return [cell.mean.value for _, cell in self.all_cells() if cell.finished]
 
 
 def gather(evaluation: Evaluation) -> list[Panel]:
@@ -78,11 +89,7 @@ def gather(evaluation: Evaluation) -> list[Panel]:
     Raises:
         InvalidParameter: rows and scenes do not match.
     """
-    rows: dict[tuple[str, str], list[Row]] = {}
-    for row in evaluation.rows:
-        rows.setdefault((row.agent, row.condition), []).append(row)
-    agents = [agent.name for agent in evaluation.agents]
-    _check(agents, evaluation, rows)
+    _check([agent.name for agent in evaluation.agents], evaluation)
     panels: dict[tuple[str, str], Panel] = {}
     names: dict[tuple[str, str], list[str]] = {}
     for condition, scene in evaluation.scenes.items():
@@ -93,8 +100,7 @@ def gather(evaluation: Evaluation) -> list[Panel]:
     for summary in summaries(evaluation):
         key = summary.tab, summary.panel
         means = iter(summary.scores.conditions if summary.scores else ())
-        found = ((name, rows.get((summary.agent, name), [])) for name in names[key])
-        panels[key].cells[summary.agent] = [_cell(name, evaluation.scenes[name], own, means) for name, own in found]
+        panels[key].cells[summary.agent] = [_cell(evaluation, summary.agent, name, means) for name in names[key]]
         panels[key].summaries[summary.agent] = summary
     return list(panels.values())
 
@@ -103,7 +109,7 @@ def nominal_returns(panels: list[Panel]) -> dict[str, Estimate]:
     """Each agent's mean return in the unperturbed environment, if it was played."""
     for panel in panels:
         if panel.kind == "nominal":
-            return {agent: cells[0].mean for agent, cells in panel.cells.items() if cells[0].returns}
+            return {agent: cells[0].mean for agent, cells in panel.cells.items() if cells[0].finished}
     return {}
 
 
@@ -122,44 +128,56 @@ def differences(panel: Panel, first: str, second: str) -> list[Estimate]:
 
     Episodes with the same number have the same seed for both agents, so differences are taken in pairs.
     """
-    pairs = [
-        [right.returns[episode] - value for episode, value in left.returns.items() if episode in right.returns]
-        for left, right in zip(panel.cells[first], panel.cells[second], strict=True)
-    ]
-    if not any(pairs):
-        return [UNKNOWN] * len(pairs)
-    known = iter(summarise([pair for pair in pairs if pair]).conditions)
-    return [next(known) if pair else UNKNOWN for pair in pairs]
+    key = first, second
+    if key not in panel.differences:
+        pairs = [_paired(left, right) for left, right in zip(panel.cells[first], panel.cells[second], strict=True)]
+        some = [pair for pair in pairs if pair.size]
+        known = iter(conditions_of(some) if some else ())
+        panel.differences[key] = [next(known) if pair.size else UNKNOWN for pair in pairs]
+    return panel.differences[key]
 
 
-def _cell(condition: str, scene: Scene, rows: list[Row], means: Iterator[Estimate]) -> Cell:
-    finished = [row for row in rows if row.finished]
-    failed = [row for row in rows if not row.finished]
+def _paired(left: Cell, right: Cell) -> NDArray[np.float64]:
+    """``right`` minus ``left`` for the episodes that both have, in the order of ``left``."""
+    _, here, there = np.intersect1d(left.episodes, right.episodes, return_indices=True)
+    order = np.argsort(here)
+    return right.returns[there[order]] - left.returns[here[order]]
+
+
+def _cell(evaluation: Evaluation, agent: str, condition: str, means: Iterator[Estimate]) -> Cell:
+    rows = evaluation.rows
+    places = evaluation.groups.get((agent, condition), np.zeros(0, np.intp))
+    ended = evaluation.finished[places]
+    finished, failed = places[ended], places[~ended]
+    lengths = rows.numbers["length"][finished]
+    notes = rows.texts["note"]
     return Cell(
         condition=condition,
-        coordinates=scene.coordinates,
-        mean=next(means) if finished else UNKNOWN,
-        returns={row.episode: row.episode_return for row in finished},
-        length=sum(row.length for row in finished) / len(finished) if finished else math.nan,
+        coordinates=evaluation.scenes[condition].coordinates,
+        mean=next(means) if len(finished) else UNKNOWN,
+        episodes=rows.numbers["episode"][finished],
+        returns=rows.numbers["episode_return"][finished],
+        length=int(lengths.sum()) / len(finished) if len(finished) else math.nan,
         failed=len(failed),
-        error=failed[0].error if failed else "" if finished else "no episode was played",
-        note="; ".join(dict.fromkeys(row.note for row in rows if row.note)),
-        measures=_measures(finished),
+        error=rows[int(failed[0])].error if len(failed) else "" if len(finished) else "no episode was played",
+        note="; ".join(note for code in dict.fromkeys(notes.codes[places].tolist()) if (note := notes.names[code])),
+        measures=_measures(evaluation, finished),
     )
 
 
-def _measures(rows: list[Row]) -> dict[str, float]:
-    found: dict[str, list[float]] = {}
-    for row in rows:
-        for name, value in row.measures.items():
-            found.setdefault(name, []).extend([value] if math.isfinite(value) else [])
-    return {name: sum(values) / len(values) if values else math.nan for name, values in found.items()}
+def _measures(evaluation: Evaluation, places: NDArray[np.intp]) -> dict[str, float]:
+    found = {}
+    for name, (values, present) in evaluation.rows.measures.items():
+        if present[places].any():
+            known = values[places[present[places] & np.isfinite(values[places])]].tolist()
+            found[name] = sum(known) / len(known) if known else math.nan
+    return found
 
 
-def _check(agents: list[str], evaluation: Evaluation, rows: dict[tuple[str, str], list[Row]]) -> None:
+def _check(agents: list[str], evaluation: Evaluation) -> None:
     if not agents or not evaluation.scenes:
         raise InvalidParameter("There is nothing to report: the evaluation has no agent or no condition.")
-    for agent, condition in rows:
+    for agent, condition in evaluation.groups:
         if agent not in agents:
             raise InvalidParameter(f"The rows name the agent {agent!r}, which the evaluation does not list.")
         if condition not in evaluation.scenes:

@@ -106,7 +106,7 @@ def tab_body(page: Page, panels: list[Panel]) -> Markup:
 
 def _reach(panel: Panel) -> list[float]:
     """All values that must fit on a curve's scale."""
-    known = [cell.mean for _, cell in panel.all_cells() if cell.returns]
+    known = [cell.mean for _, cell in panel.all_cells() if cell.finished]
     ends = [end for mean in known for end in (mean.value, mean.low, mean.high)]
     return [end for end in ends if end == end]
 

@@ -127,15 +127,15 @@ def _records(panels: list[Panel]) -> Iterator[dict[str, str | float]]:
 
 
 def _numbers(cell: Cell) -> list[float]:
-    least, greatest = (pick(cell.returns.values(), default=math.nan) for pick in (min, max))
+    least, greatest = (pick(cell.returns.tolist(), default=math.nan) for pick in (min, max))
     return [
-        cell.mean.value, cell.mean.low, cell.mean.high, least, greatest, len(cell.returns), cell.failed, cell.length
+        cell.mean.value, cell.mean.low, cell.mean.high, least, greatest, cell.finished, cell.failed, cell.length
     ]  # fmt: skip
 
 
 def failures_table(evaluation: Evaluation) -> Markup:
     """Failures, with equal errors of an agent and condition grouped; empty if there are none."""
-    failed = [row for row in evaluation.rows if not row.finished]
+    failed = evaluation.failures()
     if not failed:
         return Markup()
     counts = Counter((row.agent, row.condition, row.error or "no return was recorded") for row in failed)
@@ -144,7 +144,7 @@ def failures_table(evaluation: Evaluation) -> Markup:
         for (agent, condition, error), count in counts.most_common(FAILURES_SHOWN)
     ]
     hidden = len(counts) - FAILURES_SHOWN
-    note = f"{hidden} more kinds are listed under All conditions and in rows.csv." if hidden > 0 else ""
+    note = f"{hidden} more kinds are listed under All conditions and among the rows." if hidden > 0 else ""
     heads = ["Agent", "Condition", "Episodes", "Error"]
     return _table(f"{len(failed)} failed episodes", "Failed episodes", heads, rows, note=note, bad=True)
 

@@ -45,9 +45,9 @@ def hover(agent: str, cell: Cell) -> str:
     """The hover text of a cell, in plotly's subset of HTML."""
     lines = [f"<b>{escape(agent)}</b>"]
     lines += [f"{escape(axis)} = {escape(coordinate(value))}" for axis, value in cell.coordinates.items()]
-    if cell.returns:
+    if cell.finished:
         lines.append(f"return {number(cell.mean.value)} {interval(cell.mean)}".rstrip())
-        lines.append(f"{_count(len(cell.returns), 'episode')} of {number(cell.length)} steps")
+        lines.append(f"{_count(cell.finished, 'episode')} of {number(cell.length)} steps")
         lines += [f"{escape(name)} {number(value)}" for name, value in cell.measures.items()]
     if cell.failed:
         lines.append(f"{_count(cell.failed, 'episode')} failed")
@@ -76,7 +76,7 @@ def verdict(evaluation: Evaluation, panels: list[Panel]) -> list[tuple[str, str]
 
 
 def _failures(evaluation: Evaluation) -> list[str]:
-    failed = sum(not row.finished for row in evaluation.rows)
+    failed = len(evaluation.failures())
     total = _count(len(evaluation.rows), "episode")
     return [f"{failed} of {total} failed. They enter no mean and are listed under Overview."] if failed else []
 
@@ -98,7 +98,7 @@ def _over_grid(panel: Panel, nominal: dict[str, Estimate]) -> list[str]:
 def _over_curves(curves: list[Panel], nominal: dict[str, Estimate]) -> list[str]:
     said = []
     for agent in curves[0].cells:
-        known = [(cell, panel) for panel in curves for cell in panel.cells[agent] if cell.returns]
+        known = [(cell, panel) for panel in curves for cell in panel.cells[agent] if cell.finished]
         if not known:
             said.append(f"{agent} finished no episode")
             continue
@@ -115,7 +115,7 @@ def _over_curves(curves: list[Panel], nominal: dict[str, Estimate]) -> list[str]
 def _over_matrix(panel: Panel) -> list[str]:
     said = []
     for agent, cells in panel.cells.items():
-        known = [cell for cell in cells if cell.returns]
+        known = [cell for cell in cells if cell.finished]
         worst, best = (pick(known, key=lambda c: c.mean.value, default=None) for pick in (min, max))
         if worst and best and worst is not best:
             said.append(

@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentgym.errors import InvalidParameter
+from agentgym.resampling import resample
 from agentgym.stats import (
     bootstrap_interval,
+    conditions_of,
     cvar,
     iqm,
     performance_profile,
@@ -236,3 +238,41 @@ def test_coverage_over_many_rounds(means):
     mean, least, _ = coverage(means, episodes=30, rounds=1000, resamples=1000)
     assert 0.92 <= mean <= 0.97
     assert least >= 0.92
+
+
+@pytest.mark.parametrize("alpha", [0.1, 0.6, 1.0])
+def test_the_compiled_bootstrap_of_many_scores_has_the_same_draws(monkeypatch, alpha):
+    generator = np.random.default_rng(6)
+    sizes = [700, 1, 300] * 3
+    groups = [generator.normal(loc=mean, size=size).round(1) for mean, size in enumerate(sizes)]  # with ties
+    whole, means = summarise(groups, alpha, resamples=200), conditions_of(groups, resamples=200)
+    monkeypatch.setattr("agentgym.stats.LARGE", 1)
+    many, few = summarise(groups, alpha, resamples=200), conditions_of(groups, resamples=200)
+    assert many.worst_condition == whole.worst_condition
+    for name in ("mean", "iqm", "cvar", "worst"):
+        assert ends(getattr(many, name)) == pytest.approx(ends(getattr(whole, name)), rel=1e-12, nan_ok=True)
+    for one, other in zip((*many.conditions, *few), (*whole.conditions, *means), strict=True):
+        assert ends(one) == pytest.approx(ends(other), rel=1e-12, abs=1e-12, nan_ok=True)
+
+
+def ends(estimate):
+    return estimate.value, estimate.low, estimate.high
+
+
+def test_a_resample_beyond_what_is_looked_at_is_searched_wider():
+    scores, sizes = np.random.default_rng(0).normal(size=4000), np.full(4, 1000)
+    places = np.array([400.5, 1000.0, 3000.0])
+    sure = resample(scores, sizes, places, 50, 3)
+    narrow = resample(scores, sizes, places, 50, 3, reach=0.05)  # 3 scores to each side: most resamples miss
+    for one, other in zip(sure, narrow, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_the_number_of_threads_does_not_change_the_draws(monkeypatch):
+    scores, sizes, places = np.random.default_rng(0).normal(size=600), np.array([200, 400]), np.array([60.0])
+    found = []
+    for threads in (1, 3):
+        monkeypatch.setattr("agentgym.resampling.joblib.cpu_count", lambda threads=threads: threads)
+        found.append(resample(scores, sizes, places, 10, 0))
+    for one, other in zip(*found, strict=True):
+        assert (one == other).all()

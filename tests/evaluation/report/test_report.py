@@ -89,10 +89,10 @@ def test_differences_are_paired_by_episode(evaluation):
     figure = difference_map(panel, 0).figure
     for gap, left in zip(gaps, panel.cells["nominal"], strict=True):
         right = returns(evaluation, "randomised", left.condition)
-        if not left.returns:
+        if not left.finished:
             assert math.isnan(gap.value)
             continue
-        pairs = right[list(left.returns)] - np.array(list(left.returns.values()))
+        pairs = right[left.episodes] - left.returns
         assert gap.value == pytest.approx(pairs.mean())
         # Both agents' episodes are laid out alike, so every pair has the same difference.
         assert gap.low == pytest.approx(gap.high)

@@ -1,0 +1,313 @@
+"""The rows of an evaluation: one per episode, held and stored by columns, so that a million of them are small."""
+
+import csv
+import io
+import json
+import math
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import compress, islice
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentgym.errors import MissingExtra
+from agentgym.runs.files import replacing
+
+__all__ = ["Row", "Rows", "require_parquet"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One episode of one agent under one condition.
+
+    ``episode_return`` is the undiscounted sum of the environment's true rewards (never of perturbed ones). It is NaN if
+    there is an ``error``. ``note`` reports other events, such as a worker that died and was replaced. ``measures`` are
+    the environment's values for the whole episode from ``info["measures"]``, by name.
+    """
+
+    agent: str
+    condition: str
+    episode: int
+    seed: int
+    episode_return: float
+    length: int
+    error: str = ""
+    note: str = ""
+    measures: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the episode ended and has a return."""
+        return math.isfinite(self.episode_return) and not self.error
+
+
+TEXTS, WHOLE = ("agent", "condition", "error", "note"), ("episode", "seed", "length")
+HEADER = ("agent", "condition", "episode", "seed", "return", "length", "error", "note", "measures")
+FIELDS = ("agent", "condition", "episode", "seed", "episode_return", "length", "error", "note")
+MEASURE = "measure: "  # before the names of measures among Parquet's columns
+BLOCK = 1 << 15  # rows read or written at once
+
+Block = Mapping[str, Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A column of texts, each distinct one stored once: row i has ``names[codes[i]]``."""
+
+    names: list[str]
+    codes: NDArray[np.int32]
+
+
+class Rows(Sequence[Row]):
+    """Rows as columns. As a sequence, it makes a :class:`Row` of each.
+
+    Attributes:
+        texts: the columns agent, condition, error and note.
+        numbers: the columns episode, seed and length (int64) and episode_return (float64), each [N].
+        measures: the values of each measure, float64 [N], and which rows have it, bool [N].
+    """
+
+    def __init__(
+        self,
+        texts: dict[str, Texts],
+        numbers: dict[str, NDArray[Any]],
+        measures: dict[str, tuple[NDArray[np.float64], NDArray[np.bool_]]],
+    ) -> None:
+        self.texts, self.numbers, self.measures = texts, numbers, measures
+
+    @classmethod
+    def of(cls, rows: Iterable[Row]) -> "Rows":
+        """Gather rows one after another."""
+        return cls._gathered(_as_block(block) for block in _blocks(rows))
+
+    @classmethod
+    def _gathered(cls, blocks: Iterable[Block]) -> "Rows":
+        """Append blocks: every column of :data:`FIELDS`, and "measures", a dictionary a row."""
+        codes: dict[str, dict[str, int]] = {name: {} for name in TEXTS}
+        coded = {name: array("i") for name in TEXTS}
+        numbers = {name: array("d" if name == "episode_return" else "q") for name in (*WHOLE, "episode_return")}
+        measures: dict[str, tuple[array[float], array[int]]] = {}
+        count = 0
+        for block in blocks:
+            for name, known in codes.items():
+                coded[name].extend([known.setdefault(text, len(known)) for text in block[name]])
+            for name, column in numbers.items():
+                column.extend(block[name])
+            for at, row in enumerate(block["measures"]):
+                for name, value in row.items():
+                    values, present = measures.setdefault(name, (array("d"), array("b")))
+                    _fill(values, present, count + at)
+                    values.append(value)
+                    present.append(1)
+            count += len(block["measures"])
+        for values, present in measures.values():
+            _fill(values, present, count)
+        return cls(
+            {name: Texts(list(codes[name]), np.array(coded[name], np.int32)) for name in TEXTS},
+            {name: np.array(column) for name, column in numbers.items()},
+            {name: (np.array(v), np.array(p, np.bool_)) for name, (v, p) in measures.items()},
+        )
+
+    def __len__(self) -> int:
+        return len(self.numbers["episode"])
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Rows": ...
+    def __getitem__(self, index: int | slice) -> "Row | Rows":
+        if isinstance(index, slice):
+            return self.take(np.arange(len(self))[index])
+        score = float(self.numbers["episode_return"][index])
+        texts: dict[str, Any] = {name: column.names[column.codes[index]] for name, column in self.texts.items()}
+        return Row(
+            **texts,
+            **{name: int(self.numbers[name][index]) for name in WHOLE},
+            episode_return=score if score == score else math.nan,  # one NaN, so that equal rows compare equal
+            measures={name: float(column[index]) for name, (column, has) in self.measures.items() if has[index]},
+        )
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all rows are equal; NaN equals NaN."""
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        rows = other if isinstance(other, Rows) else Rows.of(other)
+        return len(self) == len(rows) and all(repr(one) == repr(two) for one, two in zip(self, rows, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def finished(self) -> NDArray[np.bool_]:
+        """Which episodes ended and have a return, [N]."""
+        errors = self.texts["error"]
+        fine = np.array([not name for name in errors.names], np.bool_)
+        return np.isfinite(self.numbers["episode_return"]) & fine[errors.codes] if len(self) else np.zeros(0, np.bool_)
+
+    def take(self, which: NDArray[Any]) -> "Rows":
+        """The rows of an index or of a mask."""
+        return Rows(
+            {name: Texts(column.names, column.codes[which]) for name, column in self.texts.items()},
+            {name: column[which] for name, column in self.numbers.items()},
+            {name: (values[which], present[which]) for name, (values, present) in self.measures.items()},
+        )
+
+    def ordered(self, agents: Sequence[str], conditions: Sequence[str]) -> "Rows":
+        """The rows by agent, by condition and by episode; the names in the given order."""
+        ranks = [
+            np.array([order.index(name) for name in column.names], np.int32)[column.codes]
+            for column, order in ((self.texts["condition"], list(conditions)), (self.texts["agent"], list(agents)))
+        ]
+        return self.take(np.lexsort((self.numbers["episode"], *ranks)))
+
+    def groups(self) -> dict[tuple[str, str], NDArray[np.intp]]:
+        """The places of the rows of each agent and condition, in their order."""
+        agents, conditions = self.texts["agent"], self.texts["condition"]
+        keys = agents.codes.astype(np.int64) * max(1, len(conditions.names)) + conditions.codes
+        order = np.argsort(keys, kind="stable")
+        parts = np.split(order, np.flatnonzero(np.diff(keys[order])) + 1) if len(order) else []
+        return {(agents.names[agents.codes[p[0]]], conditions.names[conditions.codes[p[0]]]): p for p in parts}
+
+    def write_csv(self, path: Path) -> None:
+        """Write a table that any program reads; ``measures`` is a JSON object."""
+        with replacing(path) as file:
+            for begin in range(0, max(1, len(self)), BLOCK):
+                text = io.StringIO()
+                writer = csv.writer(text, lineterminator="\n")
+                if not begin:
+                    writer.writerow(HEADER)
+                part = self[begin : begin + BLOCK]
+                writer.writerows(zip(*part._lists(), strict=True))  # floats by repr, so they are read back exactly
+                file.write(text.getvalue().encode())
+
+    def _lists(self) -> Iterator[list[Any]]:
+        """The columns of rows.csv."""
+        for name in FIELDS:
+            if name in self.texts:
+                column = self.texts[name]
+                yield [column.names[code] for code in column.codes.tolist()]
+            else:
+                yield self.numbers[name].tolist()
+        names = list(self.measures)
+        values = zip(*(column.tolist() for column, _ in self.measures.values()), strict=True)
+        has = zip(*(present.tolist() for _, present in self.measures.values()), strict=True)
+        found = (dict(compress(zip(names, v, strict=True), p)) for v, p in zip(values, has, strict=True))
+        yield [json.dumps(one) if one else "" for one in found] if names else [""] * len(self)
+
+    @classmethod
+    def read_csv(cls, path: Path) -> "Rows":
+        """Read what :meth:`write_csv` wrote.
+
+        Raises:
+            ValueError, LookupError, OverflowError: it is damaged.
+        """
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = csv.reader(file)
+            head = next(lines, [])
+            places = [head.index(name) for name in HEADER]
+            return cls._gathered(_parsed(block, places) for block in _blocks(line for line in lines if line))
+
+    def write_parquet(self, path: Path) -> None:
+        """Write Parquet: the columns of rows.csv, and instead of "measures" one column a measure.
+
+        Raises:
+            MissingExtra: pyarrow is not installed.
+        """
+        arrow, parquet = _pyarrow()
+        columns: dict[str, Any] = {}
+        for name, head in zip(FIELDS, HEADER, strict=False):
+            if name in self.texts:
+                kept = self.texts[name]
+                columns[head] = arrow.DictionaryArray.from_arrays(kept.codes, arrow.array(kept.names, arrow.string()))
+            else:
+                columns[head] = arrow.array(self.numbers[name])
+        for name, (values, present) in self.measures.items():
+            columns[MEASURE + name] = arrow.array(values, mask=~present)
+        with replacing(path) as file:
+            parquet.write_table(arrow.table(columns), file, row_group_size=BLOCK * 8)
+
+    @classmethod
+    def read_parquet(cls, path: Path) -> "Rows":
+        """Read what :meth:`write_parquet` wrote.
+
+        Raises:
+            MissingExtra: pyarrow is not installed.
+            ValueError, LookupError: it is damaged.
+        """
+        _, parquet = _pyarrow()
+        try:
+            table = parquet.read_table(path, read_dictionary=list(TEXTS))
+        except OSError as error:  # what pyarrow says of damaged pages
+            raise ValueError(str(error)) from error
+        texts, numbers = {}, {}
+        for name, head in zip(FIELDS, HEADER, strict=False):
+            column = table.column(head).combine_chunks()
+            if column.null_count:
+                raise ValueError(f"the column {head} has empty cells")
+            if name in TEXTS:
+                texts[name] = Texts(column.dictionary.to_pylist(), column.indices.to_numpy().astype(np.int32))
+            else:
+                kind = np.float64 if name == "episode_return" else np.int64
+                numbers[name] = column.to_numpy(zero_copy_only=False).astype(kind)
+        measures = {}
+        for head in table.column_names:
+            if head.startswith(MEASURE):
+                column = table.column(head).combine_chunks()
+                values = column.to_numpy(zero_copy_only=False).astype(np.float64)
+                measures[head.removeprefix(MEASURE)] = values, column.is_valid().to_numpy(zero_copy_only=False)
+        return cls(texts, numbers, measures)
+
+
+Item = TypeVar("Item")
+
+
+def _blocks(items: Iterable[Item]) -> Iterator[list[Item]]:
+    items = iter(items)
+    while block := list(islice(items, BLOCK)):
+        yield block
+
+
+def _fill(values: "array[float]", present: "array[int]", count: int) -> None:
+    """Mark the rows up to ``count`` as without this measure."""
+    missing = count - len(values)
+    if missing > 0:
+        values.extend([math.nan] * missing)
+        present.extend([0] * missing)
+
+
+def _as_block(rows: Sequence[Row]) -> Block:
+    return {name: [getattr(row, name) for row in rows] for name in (*FIELDS, "measures")}
+
+
+def _parsed(lines: Sequence[list[str]], places: list[int]) -> Block:
+    columns = {name: [line[place] for line in lines] for name, place in zip(HEADER, places, strict=True)}
+    scores = [float(text) for text in columns["return"]]
+    errors = [
+        error or ("" if math.isfinite(score) else f"NonFinite: the return is {text}.")  # of other programs
+        for error, score, text in zip(columns["error"], scores, columns["return"], strict=True)
+    ]
+    measures = [json.loads(text) if text else {} for text in columns["measures"]]
+    whole = {name: [int(text) for text in columns[name]] for name in WHOLE}
+    return {**columns, **whole, "episode_return": scores, "error": errors, "measures": measures}
+
+
+def require_parquet() -> None:
+    """Check before any work that pyarrow is installed.
+
+    Raises:
+        MissingExtra: it is not.
+    """
+    _pyarrow()
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    with suppress(ImportError):
+        import pyarrow
+        import pyarrow.parquet
+
+        return pyarrow, pyarrow.parquet
+    raise MissingExtra("pyarrow", "parquet")
