@@ -1,4 +1,4 @@
-"""One map over independent work: processes here, Ray on a cluster. joblib does the scheduling.
+"""One map over independent work: processes here by joblib, tasks on a cluster by Ray.
 
 A task that raises, or whose worker dies, becomes an :class:`Outcome` with its error: the rest is finished.
 """
@@ -10,10 +10,10 @@ import sys
 import tempfile
 import traceback
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -83,7 +83,10 @@ def _map(
                 outcome = _run(function, index, task)
             yield outcome
         return
-    with tempfile.TemporaryDirectory() as started, _backend(ray):
+    if ray is not None:
+        yield from _map_on_ray(function, tasks, workers)
+        return
+    with tempfile.TemporaryDirectory() as started, _processes():
         finished: set[int] = set()
         note = ""
         while waiting := [index for index in range(len(tasks)) if index not in finished]:
@@ -105,32 +108,38 @@ def _pool(
     function: Callable[[Task], Result], tasks: Sequence[Task], chosen: list[int], workers: int, started: str
 ) -> Iterator[Outcome[Result]]:
     calls = (joblib.delayed(_run_in_worker)(function, index, tasks[index], started) for index in chosen)  # as needed
-    backend, _ = joblib.parallel.get_active_backend()
-    if backend.supports_return_generator:
-        yield from joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)(calls)
-        return
-    size = 8 * joblib.effective_n_jobs(workers)  # Ray's backend returns lists only: waves show progress
-    for first in range(0, len(chosen), size):
-        yield from _ray_wave(list(islice(calls, size)), chosen[first : first + size], workers)
+    yield from joblib.Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)(calls)
 
 
-def _ray_wave(calls: list[Any], indices: list[int], workers: int) -> list[Outcome[Any]]:
-    """One list of tasks on Ray; where an actor dies, its wave runs again task by task to find the one to blame."""
-    from ray.exceptions import RayError
+def _map_on_ray(function: Callable[[Task], Result], tasks: Sequence[Task], workers: int) -> Iterator[Outcome[Result]]:
+    """As Ray tasks: a task whose worker or node dies runs once more, on what is left of the cluster."""
+    import ray
+    from ray.exceptions import RayError, RayTaskError
 
-    try:
-        return list(joblib.Parallel(n_jobs=workers, batch_size=1)(calls))
-    except RayError as death:
-        if len(calls) == 1:
-            return [Outcome(indices[0], None, error=f"its worker process died twice ({type(death).__name__})")]
-        return [
-            replace(
-                outcome,
-                note=outcome.note or f"a worker of its wave died ({type(death).__name__}); the task ran again",
-            )
-            for call, index in zip(calls, indices, strict=True)
-            for outcome in _ray_wave([call], [index], workers=2)  # 1 would run it here, in this process
-        ]
+    run = ray.remote(num_cpus=1, max_retries=0)(_run_in_worker)
+    sent = ray.put(function)
+    running: dict[Any, int] = {}
+    notes: dict[int, str] = {}
+    coming, again = iter(range(len(tasks))), deque[int]()
+    while True:
+        # Twice the CPUs, so that none waits for the head; of a cluster that may have grown or shrunk.
+        most = workers if workers != -1 else 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
+        while len(running) < most and (index := again.popleft() if again else next(coming, -1)) >= 0:
+            running[run.remote(sent, index, tasks[index])] = index
+        if not running:
+            return
+        (done,), _ = ray.wait(list(running))
+        index = running.pop(done)
+        try:
+            yield replace(ray.get(done), note=notes.get(index, ""))
+        except RayTaskError:  # of the map itself, such as Stopped
+            raise
+        except RayError as death:
+            if index in notes:
+                yield Outcome(index, None, error=f"its worker process died twice ({type(death).__name__})")
+            else:
+                notes[index] = f"a worker died here ({type(death).__name__}); the task ran again"
+                again.append(index)
 
 
 def _run_in_worker(function: Callable[[Task], Result], index: int, task: Task, started: str = "") -> Outcome[Result]:
@@ -189,18 +198,11 @@ def _cause(death: BaseException) -> str:
 
 
 @contextmanager
-def _backend(ray_address: str | None) -> Iterator[Any]:
-    """joblib's own processes, or Ray's joblib backend on the cluster that this process is connected to."""
-    if ray_address is None:
-        with joblib.parallel_config(backend="loky", inner_max_num_threads=1), warnings.catch_warnings():
-            # loky replaces a worker that has grown by 100 MB, which importing torch in it does; nothing is lost
-            warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
-            yield
-        return
-    from ray.util.joblib import register_ray
-
-    register_ray()
-    with joblib.parallel_config(backend="ray"):
+def _processes() -> Iterator[None]:
+    """joblib's own processes, each with one numerics thread."""
+    with joblib.parallel_config(backend="loky", inner_max_num_threads=1), warnings.catch_warnings():
+        # loky replaces a worker that has grown by 100 MB, which importing torch in it does; nothing is lost
+        warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
         yield
 
 
