@@ -20,6 +20,7 @@ __all__ = [
     "Estimate",
     "Statistic",
     "Summary",
+    "bootstrap_band",
     "bootstrap_interval",
     "conditions_of",
     "cvar",
@@ -151,6 +152,44 @@ def bootstrap_interval(
     draws = np.concatenate([reduce(sample) for sample in groups.resample(resamples, seed)])
     value = float(reduce(groups.scores[None])[0])
     return _estimate(value, draws, confidence, bool((groups.sizes > 1).any()))
+
+
+def bootstrap_band(
+    curves: ArrayLike, statistic: Statistic = iqm, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> tuple[Floats, Floats, Floats]:
+    """A statistic over runs at every point of their curves, with its percentile bootstrap interval point by point.
+
+    A resample redraws whole curves, so every point has the interval that :func:`bootstrap_interval` gives for it alone.
+
+    Args:
+        curves: one curve a run, [n, P].
+        statistic: called as ``statistic(curves, axis=...)``.
+        confidence: the nominal coverage of the interval at each point.
+        resamples: how many times the runs are redrawn.
+        seed: equal seeds give equal bands.
+
+    Returns:
+        The statistic and both ends of the interval, [P] each; the ends are NaN for a single run.
+
+    Raises:
+        InvalidParameter: there is no run, a value is not finite, or an argument is out of range.
+    """
+    data = _finite(curves)
+    if data.ndim != 2 or not data.size:
+        raise InvalidParameter(f"Curves are an array of runs and points, not of shape {data.shape}.")
+    value = np.asarray(statistic(data, axis=0), dtype=np.float64)
+    if len(data) < 2:
+        return value, np.full_like(value, np.nan), np.full_like(value, np.nan)
+    drawn = _Groups(np.arange(len(data), dtype=np.float64)).resample(resamples, seed)
+    pieces = (rows.astype(np.intp) for part in drawn for rows in _pieces(part, data.size))
+    draws = [np.asarray(statistic(data[rows], axis=1)) for rows in pieces]
+    low, high = _quantiles(np.concatenate(draws), confidence)
+    return value, low, high
+
+
+def _pieces(resamples: Floats, numbers: int) -> list[Floats]:
+    """Resamples in pieces of at most CHUNK numbers, where each takes so many."""
+    return np.array_split(resamples, max(1, -(-len(resamples) * numbers // CHUNK)))
 
 
 def summarise(

@@ -1,12 +1,12 @@
 """The analytic gradient through the solver: a shared policy, trained on by backpropagation through time.
 
-    python benchmarks/convection_gradient.py runs/convection/shared-ppo-350-seed10
+    python benchmarks/convection_gradient.py runs/convection/control_shared-ppo_compact_70000_seed10
     python benchmarks/convection_gradient.py --fresh        # from an untrained policy
 
 The policy's mean acts, without noise, in a few worlds; every ``--horizon`` actions the mean Nusselt number over them is
 differentiated through policy, heaters and all solver steps, and Adam takes a step; the flow goes on from where it is.
 What lies beyond the horizon has no gradient. Progress is printed as JSON lines; at the end, the policy is judged as in
-benchmarks/convection_learning.py.
+studies/convection.toml.
 """
 
 import argparse
@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from convection_learning import EVALUATION_WORLDS, STARTS, judged
 from torch import Tensor, nn
 
 from agentgym.agents.marl.ppo import SharedPPO
@@ -26,8 +25,11 @@ from agentgym.envs.convection.solver import State
 from agentgym.envs.convection.vector import ConvectionVectorEnv
 from agentgym.envs.convection.world import World
 from agentgym.evaluation.entrants import load_agent
+from agentgym.study.judging import function_of
 
 ACTIONS = 200
+STARTS, WORLDS = ("two-pair", "one-pair"), 8
+judged = function_of("convection:judged", Path(__file__).parents[1] / "studies")
 
 
 def mean_action(agent: Any, seen: Tensor) -> Tensor:
@@ -64,8 +66,7 @@ def episode(agent: Any, world: World, optimizer: torch.optim.Optimizer, horizon:
 def judge(agent: Any) -> dict[str, dict[str, float]]:
     """From both starts."""
     return {
-        start: judged(ConvectionVectorEnv(EVALUATION_WORLDS, autoreset_mode="Disabled", start=start), agent)
-        for start in STARTS
+        start: judged(ConvectionVectorEnv(WORLDS, autoreset_mode="Disabled", start=start), agent) for start in STARTS
     }
 
 

@@ -87,13 +87,44 @@ def status(file: File, seeds: str | None = None, root: Path = Path("runs")) -> N
     Console().print(status_table(results, results.cells))
 
 
+def table(file: File, docs: Path | None = None, parquet: Path | None = None, root: Path = Path("runs")) -> None:
+    """Print the tables of a study as Markdown, or write them with pictures.
+
+    Args:
+        file: the study.
+        docs: folder to write NAME.md, the learning curves NAME.png and the study's own pictures into.
+        parquet: also write the rows as a Parquet file (extra: parquet).
+        root: folder of the runs.
+    """
+    from agentgym.runs.files import require_writable
+    from agentgym.study.docs import write_docs
+    from agentgym.study.file import study_in
+    from agentgym.study.rows import write_parquet
+    from agentgym.study.runner import open_results
+    from agentgym.study.scores import Scores
+    from agentgym.study.tables import origins, tables
+
+    with study_in(file) as study:
+        results = open_results(study, root)
+        for path in (docs and docs / f"{study.name}.md", parquet):
+            if path:
+                require_writable(path)
+        if parquet:
+            print(write_parquet(results.rows.rows, parquet))
+        if docs:
+            print(write_docs(results, docs))
+        else:
+            print(tables(study, Scores(results)))
+            print("\n".join(origins(results)))
+
+
 def _seeds(text: str | None) -> tuple[int, ...] | None:
     from agentgym.study.schema import seeds_of
 
     return None if text is None else seeds_of(text)
 
 
-VERBS: dict[str, Callable[..., None]] = {"run": run, "status": status}
+VERBS: dict[str, Callable[..., None]] = {"run": run, "status": status, "table": table}
 
 
 def main(arguments: list[str]) -> None:

@@ -3,6 +3,7 @@
 A killed study goes on: finished runs have their rows, and a run that was cut goes on from its checkpoint, bit for bit.
 """
 
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ def open_results(study: Study, root: Path | str = "runs", seeds: Sequence[int] |
         CorruptFile: the file of rows is damaged.
     """
     runs = Path(root) / study.name
-    path = study.folder / study.rows if study.rows else runs / "rows.csv"
+    path = Path(os.path.normpath(study.folder / study.rows)) if study.rows else runs / "rows.csv"
     curves = path.with_name(path.name.replace("rows", "curves") if "rows" in path.name else f"curves_{path.name}")
     about = ("step", "updates", "seconds")
     return Results(study, runs, cells_of(study, runs, seeds), Rows(path), Rows(curves, about, ()))

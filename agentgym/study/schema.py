@@ -159,6 +159,8 @@ class TableSpec:
         columns: of a list; of a matrix only the first, for the format.
         agents: the agents, in the order of the lines or columns; by default those of the question.
         env_head, agent_head: headings; without ``env_head`` a list has no column for environments.
+        env_note: a measure of the environment that stands behind its name.
+        settings: whether steps and settings of the agents are listed above the table.
     """
 
     title: str = ""
@@ -166,10 +168,12 @@ class TableSpec:
     about: str = ""
     layout: Literal["matrix", "list"] = "list"
     case: str = ""
-    columns: tuple[Any, ...] = ()
+    columns: tuple[Any, ...] = (Column(),)
     agents: tuple[str, ...] = ()
     env_head: str = ""
     agent_head: str = "agent"
+    env_note: str = ""
+    settings: bool = False
 
 
 @dataclass(frozen=True)
