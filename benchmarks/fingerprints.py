@@ -19,6 +19,7 @@ import minari
 import numpy as np
 from minari.data_collector import EpisodeBuffer
 
+from agentgym import catalog
 from agentgym.evaluation.evaluate import evaluate
 from agentgym.recipes.make import make_dataset
 from agentgym.runs.run import RunConfig
@@ -76,6 +77,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="where the hashes go")
     parser.add_argument("--against", type=Path, help="hashes to compare with")
     parser.add_argument("--only", nargs="*", default=[], help="names of cases")
+    parser.add_argument("--update-by", choices=["stack", "autograd"], help="for the agents that have this setting")
     chosen = parser.parse_args()
     warnings.simplefilter("ignore")
     hashes: dict[str, str] = {}
@@ -84,6 +86,8 @@ def main() -> None:
             if chosen.only and name not in chosen.only:
                 continue
             config.threads = 1
+            if chosen.update_by and hasattr(catalog.load(catalog.find("agent", config.agent)).Config, "update_by"):
+                config.config = {**config.config, "update_by": chosen.update_by}
             hashes |= fingerprint(name, config, Path(folder))
     if chosen.out:
         chosen.out.write_text(json.dumps(hashes, indent=1))

@@ -3,7 +3,7 @@
 Initial weights for equal seeds and the names in ``state_dict`` match Stable-Baselines3.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from stable_baselines3.common.policies import ContinuousCritic
@@ -13,9 +13,12 @@ from torch import Tensor, nn
 
 from agentgym.agents.common.mlp import stacked_mlp
 from agentgym.agents.common.optim import FusedAdam
-from agentgym.agents.common.stack.stack import Scratch, Stack
+from agentgym.agents.common.stack.memory import Scratch
 from agentgym.agents.common.tanh_gaussian import LOG_STD_MAX, LOG_STD_MIN, squashed_sample
 from agentgym.errors import InvalidParameter
+
+if TYPE_CHECKING:
+    from agentgym.agents.common.stack.stack import Stack
 
 __all__ = ["StackedCritic", "TanhGaussianActor"]
 
@@ -91,8 +94,10 @@ class TanhGaussianActor(Actor):
         """:meth:`sample` for unprocessed observations, under Stable-Baselines3's name."""
         return self.sample(self.extract_features(obs, self.features_extractor))
 
-    def stack(self, scratch: Scratch, optimizer: FusedAdam | None = None) -> Stack:
+    def stack(self, scratch: Scratch, optimizer: FusedAdam | None = None) -> "Stack":
         """:meth:`gaussian` as a stack of one network with these parameters."""
+        from agentgym.agents.common.stack.stack import Stack  # not before it is used: it imports Numba
+
         parameters = [tensor for layer in self._trunk for tensor in (layer.weight, layer.bias)]
         heads = [self.mu.weight, self.log_std.weight, self.mu.bias, self.log_std.bias]
         sizes = [self._trunk[0].in_features, *(layer.out_features for layer in self._trunk), 2 * self.mu.out_features]
@@ -151,8 +156,10 @@ class StackedCritic(ContinuousCritic):
             weights, biases = [weight[members] for weight in weights], [bias[members] for bias in biases]
         return stacked_mlp((features, actions), weights, biases, self.activation_fn).squeeze(2)
 
-    def stack(self, scratch: Scratch, optimizer: FusedAdam | None = None) -> Stack:
+    def stack(self, scratch: Scratch, optimizer: FusedAdam | None = None) -> "Stack":
         """:meth:`q_values` of features and actions side by side, ``[B, D + A]``, as a stack with these parameters."""
+        from agentgym.agents.common.stack.stack import Stack
+
         parameters = [tensor for layer in zip(self.weights, self.biases, strict=True) for tensor in layer]
         sizes = [self.weights[0].shape[2], *(weight.shape[1] for weight in self.weights)]
         return Stack(self.n_critics, sizes, parameters, scratch, optimizer)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 from agentgym.agents.common.activations import ACTIVATIONS, Activation
 from agentgym.agents.common.constructor import on_policy_arguments
 from agentgym.agents.common.hyperparameters import RULES, Checked, Rule, whole
+from agentgym.agents.common.stack.choice import UpdateBy
 from agentgym.contracts.settings import Preset
 
 __all__ = ["MDPOConfig", "OnPolicyMDPOConfig"]
@@ -40,6 +41,9 @@ class MDPOConfig(Checked):
     actor_layers: tuple[int, ...] = (256, 256)
     critic_layers: tuple[int, ...] = (256, 256)  # of Q and of V
     activation: Activation = "relu"
+
+    # Speed on a CPU
+    update_by: UpdateBy = "auto"  # stack: passes written out, for ReLU and Adam; autograd; auto: the first where it can
 
     # Speed on a GPU (on a CPU both are slower or impossible)
     compile: bool = False  # apply torch.compile to the networks

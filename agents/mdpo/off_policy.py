@@ -1,7 +1,7 @@
 """Off-policy MDPO (Tomar et al. 2020, arXiv:2005.09814) in Stable-Baselines3's shape."""
 
 import math
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,13 +14,18 @@ from agentgym.agents.common.compiled import graphed
 from agentgym.agents.common.inventory import Part
 from agentgym.agents.common.networks import StackedCritic, TanhGaussianActor
 from agentgym.agents.common.off_policy import OffPolicyAgent
-from agentgym.agents.common.optim import polyak_update, set_gradients
+from agentgym.agents.common.optim import FusedAdam, polyak_update, set_gradients
 from agentgym.agents.common.replay import FastReplayBuffer
+from agentgym.agents.common.stack.choice import on_stacks
+from agentgym.agents.common.stack.memory import Scratch
 from agentgym.agents.common.tanh_gaussian import LOG_STD_MAX, LOG_STD_MIN
 from agentgym.agents.mdpo.config import MDPOConfig
 from agentgym.agents.mdpo.divergence import tsallis_log
 from agentgym.agents.mdpo.policies import MirrorDescentPolicy
 from agentgym.errors import InvalidParameter
+
+if TYPE_CHECKING:
+    from agentgym.agents.common.stack.stack import Stack
 
 __all__ = ["MDPO", "log_probabilities"]
 
@@ -66,6 +71,7 @@ class MDPO(OffPolicyAgent):
     deterministic_collection: bool
     compile: bool
     cuda_graphs: bool
+    update_by: str
     policy: MirrorDescentPolicy
     actor: TanhGaussianActor
     critic: StackedCritic
@@ -87,6 +93,25 @@ class MDPO(OffPolicyAgent):
                                     (self.value_target, "values")):  # fmt: skip
                 setattr(network, method, torch.compile(getattr(network, method)))
         self._fast_update = graphed(self._update, self._optimizers()) if self.cuda_graphs else self._update
+        self._stacks = self._make_stacks()
+
+    def _make_stacks(self) -> "tuple[Stack, Stack, Stack, Stack, Stack] | None":
+        """The networks for :meth:`_update_on_stacks`, in its order, where that is how updates are made."""
+        layers = [len(self.actor.net_arch), len(self.critic.weights) - 1]  # V has as many as the critics
+        actor, critic, value = optimizers = self._optimizers()
+        if not on_stacks(
+            self.catalog_name, self.update_by, self.device, layers,
+            [self.actor.activation_fn, self.critic.activation_fn], optimizers, self.compile or self.cuda_graphs,
+        ):  # fmt: skip
+            return None
+        assert isinstance(actor, FusedAdam)
+        assert isinstance(critic, FusedAdam)
+        assert isinstance(value, FusedAdam)
+        scratch = Scratch()
+        return (
+            self.actor.stack(scratch, actor), self.policy.old_actor.stack(scratch), self.critic.stack(scratch, critic),
+            self.value_net.stack(scratch, value), self.value_target.stack(scratch),
+        )  # fmt: skip
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         return [self.actor.optimizer, self.critic.optimizer, self.value_net.optimizer]
@@ -115,18 +140,22 @@ class MDPO(OffPolicyAgent):
         """Sample batches and update actor, critics, value and its target on each."""
         self.policy.set_training_mode(True)
         self._update_learning_rate(self._optimizers())
+        for stack in self._stacks or ():
+            stack.bind()
         metrics = []
         for _ in range(gradient_steps):
             batch = self.replay_buffer.sample(batch_size, env=self._vec_normalize_env)  # type: ignore[union-attr]
-            metrics.append(
-                self._fast_update(
-                    self.policy.features(batch.observations),
-                    batch.actions,
-                    batch.rewards.squeeze(1),
-                    self.policy.features(batch.next_observations),
-                    (1 - batch.dones.squeeze(1)) * self.gamma,
-                )
+            transitions = (
+                self.policy.features(batch.observations),
+                batch.actions,
+                batch.rewards.squeeze(1),
+                self.policy.features(batch.next_observations),
+                (1 - batch.dones.squeeze(1)) * self.gamma,
             )
+            if self._stacks is not None:
+                metrics.append(self._update_on_stacks(*self._stacks, *transitions))
+                continue
+            metrics.append(self._fast_update(*transitions))
             polyak_update(self._value_parameters, self._target_parameters, self.tau)
         self._n_updates += gradient_steps
         self._log_later(metrics)
@@ -165,8 +194,41 @@ class MDPO(OffPolicyAgent):
             optimizer.step()
         return critic_loss.detach(), value_loss.detach(), actor_loss.detach()
 
+    def _update_on_stacks(
+        self, actor: "Stack", old_actor: "Stack", critic: "Stack", value: "Stack", value_target: "Stack",
+        states: Tensor, actions: Tensor, rewards: Tensor, next_states: Tensor, discounts: Tensor,
+    ) -> tuple[Tensor, ...]:  # fmt: skip
+        """:meth:`_update` without autograd through the networks, and the share ``tau`` of V into its target."""
+        share = 1 / len(states)  # of a transition in a batch mean
+        gaussian = actor.outputs(states, keep=True).requires_grad_()
+        noise = self.actor.noise(states)
+        old = old_actor.outputs(states)[0] if self._pull != 0.0 else None
+        new_actions, log_prob, old_log_prob = log_probabilities(gaussian[0], noise, old)
+        new_pairs = torch.cat([states, new_actions.detach()], 1)
+        first_values = critic.values(new_pairs, keep=True, members=slice(0, 1))
+        of_actions, _ = critic.smallest_to_inputs(first_values, -share, actions.shape[1])
+        actor_loss, log_q = self._loss_at(gaussian[0], log_prob, old_log_prob, first_values[0])
+        actor.descend(gaussian, [actor_loss, new_actions], [None, of_actions])
+
+        # Q(s, a) -> r + gamma V'(s'), and V(s) -> min_i Q_i(s, a') - lambda ln_q pi(a'|s) with a' of the actor loss
+        q_targets = rewards + discounts * value_target.values(next_states)[0]
+        other_values = critic.values(new_pairs, members=slice(1, None))
+        v_targets = torch.cat([first_values, other_values]).min(0).values - self.ent_coef * log_q
+        _, q_squares = critic.regress(torch.cat([states, actions], 1), q_targets, share)
+        _, v_squares = value.regress(states, v_targets, share)
+
+        actor.adam()
+        critic.adam()
+        value.adam(value_target, self.tau)
+        return torch.tensor(0.5 * share * q_squares), torch.tensor(0.5 * share * v_squares), actor_loss.detach()
+
+    @property
+    def _pull(self) -> float:
+        """lambda - 1 / t, the weight of the old policy."""
+        return self.ent_coef - 1.0 / self.step_size
+
     def _actor_loss(self, states: Tensor, gaussian: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
-        """E[c ln_q pi(a|s) + (lambda - c) q ln_q pi_old(a|s) - Q_1(s, a)] with c = 1 / t and a from pi.
+        """The actor's loss, and what the other losses need of its action.
 
         Args:
             states: ``[B, D]``.
@@ -176,24 +238,38 @@ class MDPO(OffPolicyAgent):
         Returns:
             The loss and, without gradient, a ``[B, A]``, ln_q pi(a|s) ``[B]`` and Q_1(s, a) ``[1, B]``.
         """
-        closeness = 1.0 / self.step_size
-        pull = self.ent_coef - closeness
         old = None
-        if pull != 0.0:
+        if self._pull != 0.0:
             with torch.no_grad():
                 old = self.policy.old_actor.gaussian(states)
         new_actions, log_prob, old_log_prob = log_probabilities(gaussian, noise, old)
-        log_q = tsallis_log(log_prob, self.tsallis_q).sum(1)
         values = self.critic.q_values(states, new_actions, frozen=True, members=slice(0, 1))
-        loss = closeness * log_q - values[0]
+        loss, log_q = self._loss_at(gaussian, log_prob, old_log_prob, values[0])
+        return loss, new_actions.detach(), log_q, values.detach()
+
+    def _loss_at(
+        self, gaussian: Tensor, log_prob: Tensor, old_log_prob: Tensor | None, values: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """E[c ln_q pi(a|s) + (lambda - c) q ln_q pi_old(a|s) - Q_1(s, a)] with c = 1 / t and a from pi.
+
+        Args:
+            gaussian: the actor's mean and log standard deviation, ``[B, 2A]``.
+            log_prob, old_log_prob: log pi and log pi_old of the entries of a, ``[B, A]``; None if the latter cancels.
+            values: Q_1(s, a), ``[B]``.
+
+        Returns:
+            The loss and, without gradient, ln_q pi(a|s), ``[B]``.
+        """
+        log_q = tsallis_log(log_prob, self.tsallis_q).sum(1)
+        loss = 1.0 / self.step_size * log_q - values
         if old_log_prob is not None:
-            loss = loss + pull * self.tsallis_q * tsallis_log(old_log_prob, self.tsallis_q).sum(1)
+            loss = loss + self._pull * self.tsallis_q * tsallis_log(old_log_prob, self.tsallis_q).sum(1)
         loss = loss.mean()
         if self.regularization:
             mean, log_std = gaussian.chunk(2, dim=1)
             log_std = log_std.clamp(LOG_STD_MIN, LOG_STD_MAX)
             loss = loss + self.regularization * (mean.square().mean() + log_std.square().mean())
-        return loss, new_actions.detach(), log_q.detach(), values.detach()
+        return loss, log_q.detach()
 
     def parts(self) -> dict[str, Part]:
         """The policy, including old actor and target, and the three optimisers."""

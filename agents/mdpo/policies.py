@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from gymnasium import spaces
@@ -14,7 +14,11 @@ from agentgym.agents.common.actor_critic import ActorCriticMlpPolicy
 from agentgym.agents.common.mlp import stacked_mlp
 from agentgym.agents.common.networks import TanhGaussianActor
 from agentgym.agents.common.optim import FusedAdam
+from agentgym.agents.common.stack.memory import Scratch
 from agentgym.agents.sac.policies import MlpPolicy as SACMlpPolicy
+
+if TYPE_CHECKING:
+    from agentgym.agents.common.stack.stack import Stack
 
 __all__ = ["MirrorDescentPolicy", "OnPolicyMirrorDescentPolicy", "StateValue"]
 
@@ -40,6 +44,14 @@ class StateValue(nn.Module):
         """V(s), ``[B]``, of features ``[B, D]``."""
         weights, biases = [layer.weight for layer in self._layers], [layer.bias for layer in self._layers]
         return stacked_mlp(features, weights, biases, self.activation_fn)[0].squeeze(1)
+
+    def stack(self, scratch: Scratch, optimizer: FusedAdam | None = None) -> "Stack":
+        """:meth:`values` as a stack of one network with these parameters."""
+        from agentgym.agents.common.stack.stack import Stack  # not before it is used: it imports Numba
+
+        parameters = [tensor for layer in self._layers for tensor in (layer.weight, layer.bias)]
+        sizes = [self._layers[0].in_features, *(layer.out_features for layer in self._layers)]
+        return Stack(1, sizes, parameters, scratch, optimizer)
 
 
 class MirrorDescentPolicy(SACMlpPolicy):

@@ -2,12 +2,18 @@
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Normal
 
+from agentgym.agents.common.optim import FusedAdam
+from agentgym.agents.common.stack.memory import Scratch
 from agentgym.agents.offline.networks import MLP, Normalizer
+
+if TYPE_CHECKING:
+    from agentgym.agents.common.stack.stack import Stack
 
 __all__ = ["Actor", "CategoricalActor", "GaussianActor"]
 
@@ -32,6 +38,10 @@ class Actor(nn.Module):
 
     def log_prob(self, states: Tensor, actions: Tensor) -> Tensor:
         """log pi(a|s), ``[B]``, of normalised states ``[B, D]`` and dataset actions ``[B, A]`` or int64 ``[B]``."""
+        return self.log_prob_at(self.network(states).squeeze(0), actions)
+
+    def log_prob_at(self, outputs: Tensor, actions: Tensor) -> Tensor:
+        """The same from the network's outputs, ``[B, A]``."""
         raise NotImplementedError
 
     def distribution(self, observations: Tensor) -> Distribution:
@@ -46,6 +56,12 @@ class Actor(nn.Module):
         """The network's outputs, ``[B, A]``, for unprocessed observations."""
         found: Tensor = self.network(self._normalizer[0](observations)).squeeze(0)
         return found
+
+    def stack(self, scratch: Scratch, optimizer: FusedAdam) -> "Stack":
+        """The network as a stack, with all parameters."""
+        within = {id(parameter) for parameter in self.network.parameters()}
+        beside = [parameter for parameter in self.parameters() if id(parameter) not in within]
+        return self.network.stack(scratch, optimizer, beside)
 
 
 class GaussianActor(Actor):
@@ -66,9 +82,9 @@ class GaussianActor(Actor):
     def _mean(self, outputs: Tensor) -> Tensor:
         return torch.tanh(outputs) if self.bounded else outputs
 
-    def log_prob(self, states: Tensor, actions: Tensor) -> Tensor:
+    def log_prob_at(self, outputs: Tensor, actions: Tensor) -> Tensor:
         """Sum over A of -((a - mean) / std)^2 / 2 - log std - log(2 pi) / 2."""
-        mean, log_std = self._mean(self.network(states).squeeze(0)), self.log_std.clamp(LOG_STD_MIN, LOG_STD_MAX)
+        mean, log_std = self._mean(outputs), self.log_std.clamp(LOG_STD_MIN, LOG_STD_MAX)
         squares = ((actions - mean) * torch.exp(-log_std)).square().sum(1)
         return -0.5 * squares - (log_std + _HALF_LOG_TWO_PI).sum()
 
@@ -92,9 +108,9 @@ class GaussianActor(Actor):
 class CategoricalActor(Actor):
     """A softmax over the discrete actions."""
 
-    def log_prob(self, states: Tensor, actions: Tensor) -> Tensor:
+    def log_prob_at(self, outputs: Tensor, actions: Tensor) -> Tensor:
         """The log-softmax at the given actions."""
-        return self.network(states).squeeze(0).log_softmax(1).gather(1, actions[:, None]).squeeze(1)
+        return outputs.log_softmax(1).gather(1, actions[:, None]).squeeze(1)
 
     def distribution(self, observations: Tensor) -> Distribution:
         """A categorical distribution, ``[B]``."""

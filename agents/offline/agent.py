@@ -12,6 +12,7 @@ from stable_baselines3.common.utils import get_device
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from agentgym.agents.common.constructor import MACHINE
 from agentgym.agents.common.interface import Actions, Observations
 from agentgym.agents.common.inventory import Part, attributes, generator, learned
 from agentgym.agents.common.own_loop import OwnLoop
@@ -364,7 +365,8 @@ class OfflineAgent(OwnLoop):
 
     def about(self) -> dict[str, Any]:
         """As :meth:`Savable.about`, plus a record of the dataset. The data are not saved with the agent."""
-        arguments = {"seed": self.seed, "options": asdict(self.settings)}
+        options = {name: value for name, value in asdict(self.settings).items() if name not in MACHINE}
+        arguments = {"seed": self.seed, "options": options}
         own = description(
             self.catalog_name, self.policy_name, arguments, self.observation_space, self.action_space
         )  # fmt: skip

@@ -3,12 +3,17 @@
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from agentgym.agents.common.mlp import stacked_mlp
+from agentgym.agents.common.optim import FusedAdam
+from agentgym.agents.common.stack.memory import Scratch
+
+if TYPE_CHECKING:
+    from agentgym.agents.common.stack.stack import Stack
 
 __all__ = ["MLP", "Normalizer", "OfflinePolicy"]
 
@@ -45,6 +50,14 @@ class MLP(nn.Module):
         if members != slice(None):
             weights, biases = [weight[members] for weight in weights], [bias[members] for bias in biases]
         return stacked_mlp(inputs, weights, biases)
+
+    def stack(self, scratch: Scratch, optimizer: FusedAdam | None = None, beside: Sequence[Tensor] = ()) -> "Stack":
+        """These networks as a stack; see there for the arguments."""
+        from agentgym.agents.common.stack.stack import Stack  # not before it is used: it imports Numba
+
+        parameters = [tensor for layer in zip(self.weights, self.biases, strict=True) for tensor in layer]
+        sizes = [self.weights[0].shape[2], *(weight.shape[1] for weight in self.weights)]
+        return Stack(len(self.weights[0]), sizes, parameters, scratch, optimizer, beside)
 
 
 class Normalizer(nn.Module):

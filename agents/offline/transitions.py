@@ -1,10 +1,13 @@
 """The base class of agents that learn from single transitions, which it batches on the device and normalises."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from agentgym.agents.common.stack.choice import on_stacks
+from agentgym.agents.common.stack.memory import Scratch
 from agentgym.agents.offline.agent import OfflineAgent
 from agentgym.agents.offline.networks import Normalizer
 from agentgym.data.dataset import OfflineDataset
@@ -50,6 +53,14 @@ class TransitionAgent(OfflineAgent):
         self.actions = self._from_space(found.actions)
         self.rewards = self._scaled(torch.as_tensor(found.rewards, device=self.device), dataset)
         self.alive = 1.0 - torch.as_tensor(found.terminations, device=self.device)
+
+    def _scratch(self, optimizers: Sequence[torch.optim.Optimizer]) -> Scratch | None:
+        """Memory for stacks of the networks, where they are how the setting ``update_by`` has updates made."""
+        settings = self.settings
+        chosen = on_stacks(
+            self.catalog_name, settings.update_by, self.device, [len(settings.layers)], [nn.ReLU], optimizers, False
+        )
+        return Scratch() if chosen else None
 
     def _scaled(self, rewards: Tensor, dataset: OfflineDataset) -> Tensor:
         """The rewards that the agent learns from, ``[N]``; unchanged by default."""

@@ -49,7 +49,11 @@ class WeightedCloning(TransitionAgent):
 
     def _cloning_loss(self, batch: Batch, weights: Tensor) -> Tensor:
         """-E[weight log pi(a|s)] with constant weights ``[B]``."""
-        return -(weights * self.actor.log_prob(batch.states, batch.actions)).mean()
+        return self._weighted(self.actor.log_prob(batch.states, batch.actions), weights)
+
+    def _weighted(self, log_prob: Tensor, weights: Tensor) -> Tensor:
+        """The same from log pi(a|s), ``[B]``."""
+        return -(weights * log_prob).mean()
 
     def _act(self, observations: Tensor, deterministic: bool) -> Tensor:
         return self.actor.act(observations, deterministic, self.generator)

@@ -1,7 +1,7 @@
 """Soft Actor-Critic (Haarnoja et al. 2018, arXiv:1812.05905) in Stable-Baselines3's shape, with a faster update."""
 
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from stable_baselines3 import SAC as StableBaselinesSAC
@@ -15,12 +15,15 @@ from agentgym.agents.common.off_policy import OffPolicyAgent
 from agentgym.agents.common.optim import FusedAdam, polyak_update, set_gradients
 from agentgym.agents.common.replay import FastReplayBuffer
 from agentgym.agents.common.stack.choice import on_stacks
-from agentgym.agents.common.stack.stack import Scratch, Stack
+from agentgym.agents.common.stack.memory import Scratch
 from agentgym.agents.common.tanh_gaussian import squashed_gradients, squashed_sample
 from agentgym.agents.sac import sb3_zip
 from agentgym.agents.sac.config import SACConfig
 from agentgym.agents.sac.policies import MlpPolicy
 from agentgym.errors import InvalidParameter
+
+if TYPE_CHECKING:
+    from agentgym.agents.common.stack.stack import Stack
 
 __all__ = ["SAC"]
 
@@ -82,7 +85,7 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
         self._fast_update = graphed(self._update, self._optimizers()) if self.cuda_graphs else self._update
         self._stacks = self._make_stacks()
 
-    def _make_stacks(self) -> tuple[Stack, Stack, Stack] | None:
+    def _make_stacks(self) -> "tuple[Stack, Stack, Stack] | None":
         """Actor, critics and target critics for :meth:`_update_on_stacks`, where that is how updates are made."""
         actor, critic = self.actor.optimizer, self.critic.optimizer
         if not on_stacks(
@@ -167,7 +170,7 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
 
     @torch.no_grad()
     def _update_on_stacks(
-        self, actor: Stack, critic: Stack, target: Stack, states: Tensor, actions: Tensor, rewards: Tensor,
+        self, actor: "Stack", critic: "Stack", target: "Stack", states: Tensor, actions: Tensor, rewards: Tensor,
         next_states: Tensor, discounts: Tensor, tau: float,
     ) -> tuple[Tensor, ...]:  # fmt: skip
         """:meth:`_update` without autograd, and the share ``tau`` of the critics into their targets."""

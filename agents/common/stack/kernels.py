@@ -71,17 +71,21 @@ def transpose_and_add(columns: np.ndarray, bias: np.ndarray, outputs: np.ndarray
 @compiled
 def regression_head(
     hidden: np.ndarray, bias: np.ndarray, weight: np.ndarray, offset: np.ndarray, wanted: np.ndarray, scale: float,
-    q: np.ndarray, of_weight: np.ndarray, of_offset: np.ndarray, of_bias: np.ndarray,
+    expectile: float, q: np.ndarray, of_weight: np.ndarray, of_offset: np.ndarray, of_bias: np.ndarray,
 ) -> float:  # fmt: skip
-    """:func:`head_values`, then back from the loss scale / 2 sum (q - wanted)^2.
+    """:func:`head_values`, then back from the loss scale / 2 sum w (q - wanted)^2.
 
     hidden becomes the loss's gradient before its ReLU, ``[B, W]``; the gradients of weight and bias are ``[W]``.
 
+    Args:
+        expectile: w is twice this where q < wanted, else 2 minus that.
+
     Returns:
-        The sum of squares.
+        The sum of w (q - wanted)^2.
     """
     zero = hidden.dtype.type(0)
-    factor = hidden.dtype.type(scale)
+    factor, below = hidden.dtype.type(scale), hidden.dtype.type(2 * expectile)
+    other = hidden.dtype.type(2 - 2 * expectile)
     of_weight[:] = zero
     of_bias[:] = zero
     of_offset[0] = zero
@@ -95,8 +99,9 @@ def regression_head(
             total += value * weight[j]
         q[b] = total + offset[0]
         error = q[b] - wanted[b]
-        squares += error * error
-        delta = factor * error
+        weighted = error * (below if error < zero else other)
+        squares += error * weighted
+        delta = factor * weighted
         of_offset[0] += delta
         for j in range(hidden.shape[1]):
             value = hidden[b, j]
@@ -209,7 +214,7 @@ def adam(
         root: the square root of 1 - beta2^t.
     """
     kind = parameters.dtype.type
-    size, keep1, keep2, scale, least = kind(rate), kind(1 - beta1), kind(1 - beta2), kind(root), kind(epsilon)
+    size, keep1, keep2, least = kind(rate * root), kind(1 - beta1), kind(1 - beta2), kind(epsilon * root)
     stay1, stay2 = kind(beta1), kind(beta2)
     for p in range(parameters.shape[0]):
         gradient = gradients[p]
@@ -217,7 +222,7 @@ def adam(
         square = stay2 * squares[p] + keep2 * gradient * gradient
         means[p] = mean
         squares[p] = square
-        parameters[p] -= size * mean / (np.sqrt(square) / scale + least)
+        parameters[p] -= size * mean / (np.sqrt(square) + least)
 
 
 @compiled
@@ -227,7 +232,7 @@ def adam_and_polyak(
 ) -> None:  # fmt: skip
     """:func:`adam`, then targets <- (1 - tau) targets + tau parameters."""
     kind = parameters.dtype.type
-    size, keep1, keep2, scale, least = kind(rate), kind(1 - beta1), kind(1 - beta2), kind(root), kind(epsilon)
+    size, keep1, keep2, least = kind(rate * root), kind(1 - beta1), kind(1 - beta2), kind(epsilon * root)
     stay1, stay2, move = kind(beta1), kind(beta2), kind(tau)
     for p in range(parameters.shape[0]):
         gradient = gradients[p]
@@ -235,6 +240,6 @@ def adam_and_polyak(
         square = stay2 * squares[p] + keep2 * gradient * gradient
         means[p] = mean
         squares[p] = square
-        parameter = parameters[p] - size * mean / (np.sqrt(square) / scale + least)
+        parameter = parameters[p] - size * mean / (np.sqrt(square) + least)
         parameters[p] = parameter
         targets[p] += move * (parameter - targets[p])

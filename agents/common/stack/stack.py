@@ -16,34 +16,9 @@ from torch import Tensor
 
 from agentgym.agents.common.optim import FusedAdam
 from agentgym.agents.common.stack import kernels
+from agentgym.agents.common.stack.memory import Matrix, Scratch
 
-__all__ = ["Hidden", "Scratch", "Stack"]
-
-
-class Hidden:
-    """The hidden layers of one network on one batch: tensors ``[B, W_k]`` and the same memory as arrays."""
-
-    def __init__(self, tensors: list[Tensor]) -> None:
-        self.tensors = tensors
-        self.arrays = [tensor.numpy() for tensor in tensors]
-
-
-class Scratch:
-    """Memory that all stacks of an agent use in turn: nothing in it outlives a method of :class:`Stack`."""
-
-    def __init__(self) -> None:
-        self._flat: dict[tuple[torch.dtype, str], Tensor] = {}
-
-    def take(self, place: str, rows: int, columns: int, dtype: torch.dtype) -> Tensor:
-        """A ``[rows, columns]`` tensor of arbitrary content; another call with the same ``place`` gets the same."""
-        flat = self._flat.get((dtype, place))
-        if flat is None or len(flat) < rows * columns:
-            flat = self._flat[dtype, place] = torch.empty(rows * columns, dtype=dtype)
-        return flat[: rows * columns].view(rows, columns)
-
-    def hidden(self, rows: int, widths: Sequence[int], dtype: torch.dtype) -> Hidden:
-        """Hidden layers of those widths."""
-        return Hidden([self.take(f"hidden {k}", rows, width, dtype) for k, width in enumerate(widths)])
+__all__ = ["Stack"]
 
 
 class Stack:
@@ -61,29 +36,28 @@ class Stack:
             deviation).
         scratch: shared with the agent's other stacks.
         optimizer: of these parameters; without one the stack does not learn.
+        beside: further parameters of that optimiser, which are no network's; :meth:`descend` gives them gradients.
     """
 
     def __init__(
         self, n: int, sizes: Sequence[int], parameters: Sequence[Tensor], scratch: Scratch,
-        optimizer: FusedAdam | None = None,
+        optimizer: FusedAdam | None = None, beside: Sequence[Tensor] = (),
     ) -> None:  # fmt: skip
         self.n, self.sizes, self.scratch, self.optimizer = n, tuple(sizes), scratch, optimizer
-        self.owned = list(parameters)
-        self._kept: list[Hidden] = []
-        self._kept_inputs: Tensor | None = None
+        self.owned, self.beside = [*parameters, *beside], list(beside)
         self.dtype = self.owned[0].dtype
         shapes = list(zip(sizes[1:], sizes[:-1], strict=True))
-        if sum(tensor.numel() for tensor in self.owned) != n * sum(out * (into + 1) for out, into in shapes):
+        if sum(tensor.numel() for tensor in parameters) != n * sum(out * (into + 1) for out, into in shapes):
             raise ValueError(f"{n} networks of {sizes} have another number of parameters than those given")
         self._allocate()
         self.bind()
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy is made of: views would not be views of the copied vectors."""
-        return {name: vars(self)[name] for name in ("n", "sizes", "scratch", "optimizer", "owned", "dtype")}
+        return {name: vars(self)[name] for name in ("n", "sizes", "scratch", "optimizer", "owned", "beside", "dtype")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _kept=[], _kept_inputs=None)
+        vars(self).update(state)
         self._allocate()
         self.bind()
 
@@ -94,25 +68,32 @@ class Stack:
         self.parameters = torch.zeros(size, dtype=self.dtype)
         self._weights, self._biases = self._layers(self.parameters)
         self._shown = self._views(self.parameters)
-        self._of_weights: list[list[Tensor]] = []
+        self._of_weights: list[list[Matrix]] = []
         self._of_biases: list[list[np.ndarray]] = []
+        self._kept: list[list[Matrix]] = []
+        self._kept_members = range(0)
+        self._kept_inputs: Tensor | None = None
         if self.optimizer is not None:
             self.gradients, self.means, self.squares = (torch.zeros_like(self.parameters) for _ in range(3))
             self._of_weights, self._of_biases = self._layers(self.gradients)
             self._shown_gradients = self._views(self.gradients)
             self.steps = torch.zeros((), dtype=torch.float32)
+            vectors = (self.parameters, self.gradients, self.means, self.squares)
+            self._vectors = tuple(vector.numpy() for vector in vectors)
+            self._count = self.steps.numpy()
 
-    def _layers(self, flat: Tensor) -> tuple[list[list[Tensor]], list[list[np.ndarray]]]:
+    def _layers(self, flat: Tensor) -> tuple[list[list[Matrix]], list[list[np.ndarray]]]:
         """Views of a vector: weights ``[out, in]`` and biases ``[out]`` by network and layer."""
-        weights: list[list[Tensor]] = [[] for _ in range(self.n)]
+        weights: list[list[Matrix]] = [[] for _ in range(self.n)]
         biases: list[list[np.ndarray]] = [[] for _ in range(self.n)]
         start = 0
         for into, out in zip(self.sizes[:-1], self.sizes[1:], strict=True):
-            for kept, shape in ((weights, (out, into)), (biases, (out,))):
-                for i in range(self.n):
-                    view = flat[start : start + math.prod(shape)].view(shape)
-                    kept[i].append(view if kept is weights else view.numpy())  # type: ignore[arg-type]
-                    start += math.prod(shape)
+            for i in range(self.n):
+                weights[i].append(Matrix(flat[start : start + out * into].view(out, into)))
+                start += out * into
+            for i in range(self.n):
+                biases[i].append(flat[start : start + out].numpy())
+                start += out
         return weights, biases
 
     def _views(self, flat: Tensor) -> list[Tensor]:
@@ -133,7 +114,8 @@ class Stack:
         if self.optimizer is None:
             return
         for tensor, view in zip(self.owned, self._shown_gradients, strict=True):
-            if tensor.grad is None or tensor.grad.data_ptr() != view.data_ptr():
+            gradient = tensor.grad
+            if gradient is not view and (gradient is None or gradient.data_ptr() != view.data_ptr()):
                 tensor.grad = view
         states = [self.optimizer.state.get(tensor) for tensor in self.owned]
         if not all(states):  # no step was made yet
@@ -156,103 +138,126 @@ class Stack:
 
     # Forward
 
-    def values(self, x: Tensor, keep: bool = False) -> Tensor:
-        """The outputs of networks with one output, ``[n, B]``.
+    def values(self, x: Tensor, keep: bool = False, members: slice = slice(None)) -> Tensor:
+        """The outputs of networks with one output, ``[m, B]``.
 
         Args:
             x: ``[B, in]``.
             keep: remember the hidden layers for one backward pass.
+            members: which m of the networks; all by default.
         """
-        q = torch.empty(self.n, len(x), dtype=self.dtype)
-        for i, (row, hidden) in enumerate(zip(q.numpy(), self._memory(x, keep), strict=True)):
+        chosen, batch = range(self.n)[members], x.shape[0]
+        q = torch.empty(len(chosen), batch, dtype=self.dtype)
+        for i, row, hidden in zip(chosen, q.numpy(), self._memory(x, batch, keep, chosen), strict=True):
             self._to_last_layer(i, x, hidden)
-            weight, bias = self._weights[i][-1].numpy()[0], self._biases[i][-2]
-            kernels.head_values(hidden.arrays[-1], bias, weight, self._biases[i][-1], row)
+            weights, biases = self._weights[i], self._biases[i]
+            kernels.head_values(hidden[-1].array, biases[-2], weights[-1].array[0], biases[-1], row)
         return q
 
     def outputs(self, x: Tensor, keep: bool = False) -> Tensor:
-        """The outputs of networks with any number of them, ``[n, B, out]``; arguments as in :meth:`values`."""
-        out = torch.empty(self.n, len(x), self.sizes[-1], dtype=self.dtype)
-        for i, (rows, hidden) in enumerate(zip(out.numpy(), self._memory(x, keep), strict=True)):
+        """The outputs of all networks, with any number of them, ``[n, B, out]``; arguments as in :meth:`values`."""
+        batch, width = x.shape[0], self.sizes[-1]
+        out = torch.empty(self.n, batch, width, dtype=self.dtype)
+        columns = self.scratch.take("back", width, batch, self.dtype)
+        for i, (rows, hidden) in enumerate(zip(out.numpy(), self._memory(x, batch, keep, range(self.n)), strict=True)):
             self._to_last_layer(i, x, hidden)
-            kernels.bias_and_relu(hidden.arrays[-1], self._biases[i][-2])
-            columns = torch.mm(self._weights[i][-1], hidden.tensors[-1].T)  # few rows: fast this way round
-            kernels.transpose_and_add(columns.numpy(), self._biases[i][-1], rows)
+            kernels.bias_and_relu(hidden[-1].array, self._biases[i][-2])
+            torch.mm(self._weights[i][-1].tensor, hidden[-1].turned, out=columns.tensor)  # few rows: fast this way
+            kernels.transpose_and_add(columns.array, self._biases[i][-1], rows)
         return out
 
-    def _memory(self, x: Tensor, keep: bool) -> list[Hidden]:
+    def _memory(self, x: Tensor, batch: int, keep: bool, members: range) -> list[list[Matrix]]:
         """Where each network's hidden layers go: all to one place, or each to its own."""
         widths = self.sizes[1:-1]
         if not keep:
-            return [self.scratch.hidden(len(x), widths, self.dtype)] * self.n
-        if not self._kept or len(self._kept[0].tensors[0]) != len(x):
-            made = [[torch.empty(len(x), width, dtype=self.dtype) for width in widths] for _ in range(self.n)]
-            self._kept = [Hidden(tensors) for tensors in made]
-        self._kept_inputs = x
-        return self._kept
+            return [self.scratch.hidden(batch, widths, self.dtype)] * len(members)
+        if not self._kept or self._kept[0][0].tensor.shape[0] != batch:
+            made = [[torch.empty(batch, width, dtype=self.dtype) for width in widths] for _ in range(self.n)]
+            self._kept = [[Matrix(tensor) for tensor in tensors] for tensors in made]
+        self._kept_inputs, self._kept_members = x, members
+        return self._kept[members.start : members.stop : members.step]
 
-    def _take_kept(self) -> Tensor:
-        """The inputs of the last forward pass that was kept; there is one backward pass for each."""
+    def _take_kept(self) -> tuple[Tensor, list[tuple[int, list[Matrix]]]]:
+        """Inputs and hidden layers of the last forward pass that was kept; there is one backward pass for each."""
         x, self._kept_inputs = self._kept_inputs, None
         if x is None:
             raise RuntimeError("no hidden layers were kept for this backward pass: give keep=True, each time")
-        return x
+        return x, [(i, self._kept[i]) for i in self._kept_members]
 
-    def _to_last_layer(self, i: int, x: Tensor, hidden: Hidden) -> None:
+    def _to_last_layer(self, i: int, x: Tensor, hidden: list[Matrix]) -> None:
         """All hidden layers of network i; the last without bias and ReLU, which go with what follows."""
-        before = x
-        for k, tensor in enumerate(hidden.tensors):
-            if k > 0:
-                kernels.bias_and_relu(hidden.arrays[k - 1], self._biases[i][k - 1])
-            torch.mm(before, self._weights[i][k].T, out=tensor)
-            before = tensor
+        weights, biases = self._weights[i], self._biases[i]
+        torch.mm(x, weights[0].turned, out=hidden[0].tensor)
+        for k in range(1, len(hidden)):
+            kernels.bias_and_relu(hidden[k - 1].array, biases[k - 1])
+            torch.mm(hidden[k - 1].tensor, weights[k].turned, out=hidden[k].tensor)
 
     # Backward
 
-    def regress(self, x: Tensor, targets: Tensor, scale: float) -> tuple[Tensor, float]:
-        """Gradients of scale / 2 sum_i sum_b (q_i(x_b) - targets_b)^2; each network goes forward and straight back.
+    def regress(self, x: Tensor, targets: Tensor, scale: float, expectile: float = 0.5) -> tuple[Tensor, float]:
+        """Gradients of scale / 2 sum_i sum_b w (q_i(x_b) - targets_b)^2; each network goes forward and straight back.
 
         Args:
             x: ``[B, in]``.
             targets: ``[B]``.
             scale: of the loss.
+            expectile: w is twice this where q is below its target, twice the rest to 1 elsewhere: 1 for 0.5.
 
         Returns:
-            q, ``[n, B]``, and the sum of squares.
+            q, ``[n, B]``, and the sum of w times the squares.
         """
-        q, wanted, squares = torch.empty(self.n, len(x), dtype=self.dtype), targets.numpy(), 0.0
+        batch, wanted, squares = x.shape[0], targets.numpy(), 0.0
+        q = torch.empty(self.n, batch, dtype=self.dtype)
+        hidden, turned = self.scratch.hidden(batch, self.sizes[1:-1], self.dtype), x.T
         for i, row in enumerate(q.numpy()):
-            hidden = self.scratch.hidden(len(x), self.sizes[1:-1], self.dtype)
             self._to_last_layer(i, x, hidden)
+            biases, of_biases = self._biases[i], self._of_biases[i]
             squares += kernels.regression_head(
-                hidden.arrays[-1], self._biases[i][-2], self._weights[i][-1].numpy()[0], self._biases[i][-1], wanted,
-                scale, row, self._of_weights[i][-1].numpy()[0], self._of_biases[i][-1], self._of_biases[i][-2],
+                hidden[-1].array, biases[-2], self._weights[i][-1].array[0], biases[-1], wanted, scale, expectile,
+                row, self._of_weights[i][-1].array[0], of_biases[-1], of_biases[-2],
             )  # fmt: skip
-            self._down(i, x, hidden)
+            self._down(i, turned, hidden)
         return q, squares
+
+    def descend(
+        self, outputs: Tensor, results: Sequence[Tensor], of_results: Sequence[Tensor | None] = (None,)
+    ) -> None:
+        """Gradients of all parameters, from what autograd has recorded between the outputs and a loss.
+
+        Args:
+            outputs: what :meth:`outputs` gave and kept; they require gradients.
+            results: made from them: a loss, and others whose gradient is known.
+            of_results: these gradients, None for a loss.
+        """
+        of_outputs, *of_beside = torch.autograd.grad(results, [outputs, *self.beside], of_results)
+        for tensor, gradient in zip(self.beside, of_beside, strict=True):
+            assert tensor.grad is not None
+            tensor.grad.copy_(gradient)
+        self.output_gradients(of_outputs)
 
     def output_gradients(self, of_outputs: Tensor) -> None:
         """Gradients of the parameters from those of the outputs that were kept, ``[n, B, out]``."""
-        x = self._take_kept()
-        for i, (hidden, delta) in enumerate(zip(self._kept, of_outputs, strict=True)):
-            torch.mm(delta.T, hidden.tensors[-1], out=self._of_weights[i][-1])
+        x, kept = self._take_kept()
+        turned, back = x.T, self.scratch.take("back", x.shape[0], self.sizes[-2], self.dtype)
+        for (i, hidden), delta in zip(kept, of_outputs.contiguous(), strict=True):
+            torch.mm(delta.T, hidden[-1].tensor, out=self._of_weights[i][-1].tensor)
             kernels.column_sums(delta.numpy(), self._of_biases[i][-1])
-            back = self.scratch.take("back", len(x), self.sizes[-2], self.dtype)
-            torch.mm(delta, self._weights[i][-1], out=back)
-            kernels.gated(hidden.arrays[-1], back.numpy(), self._of_biases[i][-2])
-            self._down(i, x, hidden)
+            torch.mm(delta, self._weights[i][-1].tensor, out=back.tensor)
+            kernels.gated(hidden[-1].array, back.array, self._of_biases[i][-2])
+            self._down(i, turned, hidden)
 
-    def _down(self, i: int, x: Tensor, hidden: Hidden) -> None:
+    def _down(self, i: int, turned_x: Tensor, hidden: list[Matrix]) -> None:
         """The rest of network i's gradients, from the one before the last ReLU, which stands in ``hidden``."""
-        for k in range(len(hidden.tensors) - 1, 0, -1):
-            gradient = hidden.tensors[k]
-            torch.mm(gradient.T, hidden.tensors[k - 1], out=self._of_weights[i][k])
-            back = self.scratch.take("back", len(x), self.sizes[k], self.dtype)
-            torch.mm(gradient, self._weights[i][k], out=back)
-            kernels.gated(hidden.arrays[k - 1], back.numpy(), self._of_biases[i][k - 1])
+        weights, of_weights = self._weights[i], self._of_weights[i]
+        for k in range(len(hidden) - 1, 0, -1):
+            gradient, below = hidden[k], hidden[k - 1]
+            torch.mm(gradient.turned, below.tensor, out=of_weights[k].tensor)
+            back = self.scratch.take("back", *below.array.shape, self.dtype)
+            torch.mm(gradient.tensor, weights[k].tensor, out=back.tensor)
+            kernels.gated(below.array, back.array, self._of_biases[i][k - 1])
         columns = self.scratch.take("back", self.sizes[0], self.sizes[1], self.dtype)
-        torch.mm(x.T, hidden.tensors[0], out=columns)
-        kernels.transpose_into(columns.numpy(), self._of_weights[i][0].numpy())
+        torch.mm(turned_x, hidden[0].tensor, out=columns.tensor)
+        kernels.transpose_into(columns.array, of_weights[0].array)
 
     def smallest_to_inputs(self, q: Tensor, scale: float, inputs: int) -> tuple[Tensor, float]:
         """The gradient of scale sum_b min_i q_i(x_b) by the last entries of x; no parameter gets one.
@@ -260,28 +265,29 @@ class Stack:
         Each row goes back through the network that has its smallest value only.
 
         Args:
-            q: what :meth:`values` gave and kept, ``[n, B]``.
+            q: what :meth:`values` gave and kept, ``[m, B]``. Of one member, its values are the smallest.
             scale: of the loss.
             inputs: how many entries of x, from its end.
 
         Returns:
             The gradient, ``[B, inputs]``, and sum_b min_i q_i.
         """
-        batch = len(self._take_kept())
-        order, counts = np.empty(q.shape, np.int64), np.empty(self.n, np.int64)
-        total = kernels.group_by_smallest(q.numpy(), order, counts)
+        (x, kept), values = self._take_kept(), q.numpy()
+        batch = x.shape[0]
+        order, counts = np.empty(values.shape, np.int64), np.empty(len(values), np.int64)
+        total = kernels.group_by_smallest(values, order, counts)
         found = torch.empty(batch, inputs, dtype=self.dtype)
-        for i, hidden in enumerate(self._kept):
-            rows = order[i, : counts[i]]
-            gradient = self.scratch.take("hidden 0", len(rows), self.sizes[-2], self.dtype)
-            weight = self._weights[i][-1].numpy()[0]
-            kernels.head_rows(hidden.arrays[-1], rows, weight, scale, gradient.numpy())
-            for k in range(len(hidden.tensors) - 1, 0, -1):
-                place = "back" if (len(hidden.tensors) - k) % 2 else "hidden 0"
-                back = self.scratch.take(place, len(rows), self.sizes[k], self.dtype)
-                gradient = torch.mm(gradient, self._weights[i][k], out=back)
-                kernels.gated_rows(hidden.arrays[k - 1], rows, gradient.numpy())
-            columns = torch.mm(self._weights[i][0][:, -inputs:].T, gradient.T)  # few rows: fast this way round
+        for (i, hidden), rows, count in zip(kept, order, counts.tolist(), strict=True):
+            rows = rows[:count]
+            weights, place = self._weights[i], "back"
+            gradient = self.scratch.take("hidden 0", batch, self.sizes[-2], self.dtype).first(count)
+            kernels.head_rows(hidden[-1].array, rows, weights[-1].array[0], scale, gradient.numpy())
+            for k in range(len(hidden) - 1, 0, -1):
+                back = self.scratch.take(place, batch, self.sizes[k], self.dtype).first(count)
+                torch.mm(gradient, weights[k].tensor, out=back)
+                kernels.gated_rows(hidden[k - 1].array, rows, back.numpy())
+                gradient, place = back, "hidden 0" if place == "back" else "back"
+            columns = torch.mm(weights[0].turned[-inputs:], gradient.T)  # few rows: fast this way round
             kernels.scatter_columns(columns.numpy(), rows, found.numpy())
         return found, total
 
@@ -297,14 +303,11 @@ class Stack:
         group = self.optimizer.param_groups[0]
         if not self.optimizer.state:
             self._show_moments()
-        self.steps += 1
-        step, (beta1, beta2) = float(self.steps), group["betas"]
-        own, gradients, means, squares = (
-            v.numpy() for v in (self.parameters, self.gradients, self.means, self.squares)
-        )
-        rate, root, epsilon = group["lr"] / (1 - beta1**step), math.sqrt(1 - beta2**step), group["eps"]
+        self._count += 1
+        step, (beta1, beta2) = float(self._count), group["betas"]
+        rate, root = group["lr"] / (1 - beta1**step), math.sqrt(1 - beta2**step)
         if target is None:
-            kernels.adam(own, gradients, means, squares, rate, beta1, beta2, root, epsilon)
+            kernels.adam(*self._vectors, rate, beta1, beta2, root, group["eps"])
         else:
             slow = target.parameters.numpy()
-            kernels.adam_and_polyak(own, gradients, means, squares, rate, beta1, beta2, root, epsilon, slow, tau)
+            kernels.adam_and_polyak(*self._vectors, rate, beta1, beta2, root, group["eps"], slow, tau)

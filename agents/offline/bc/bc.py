@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from agentgym.agents.offline.transitions import TransitionAgent
 from agentgym.contracts.agent import Traits
 from agentgym.data.dataset import OfflineDataset
 from agentgym.errors import InvalidParameter
+
+if TYPE_CHECKING:
+    from agentgym.agents.common.stack.stack import Stack
 
 __all__ = ["BC", "PercentBC"]
 
@@ -44,7 +47,10 @@ class _Actor(nn.Module):
 
     def of_states(self, states: Tensor) -> Tensor:
         """Actions in [-1, 1], or logits, ``[B, A]``, for normalised states ``[B, D]``."""
-        outputs = self.network(states).squeeze(0)
+        return self.at(self.network(states).squeeze(0))
+
+    def at(self, outputs: Tensor) -> Tensor:
+        """The same from the network's outputs, ``[B, A]``."""
         return outputs if self.discrete else torch.tanh(outputs)
 
     def forward(self, observations: Tensor) -> Tensor:
@@ -76,7 +82,10 @@ class BC(TransitionAgent):
 
     def _make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         self._parameters = list(self.actor.parameters())
-        return {"actor": FusedAdam(self._parameters, lr=self.settings.learning_rate)}
+        actor = FusedAdam(self._parameters, lr=self.settings.learning_rate)
+        scratch = self._scratch([actor])
+        self._stack: Stack | None = None if scratch is None else self.actor.network.stack(scratch, actor)
+        return {"actor": actor}
 
     def _take(self, dataset: OfflineDataset) -> None:
         cloned = best_episodes(dataset, self.settings.top)
@@ -85,11 +94,17 @@ class BC(TransitionAgent):
 
     def _update(self) -> tuple[Tensor, ...]:
         batch = self._sample()
-        outputs = self.actor.of_states(batch.states)
         cloning = F.cross_entropy if self.actor.discrete else F.mse_loss
-        loss = cloning(outputs, batch.actions)
-        set_gradients(loss, self._parameters)
-        self.optimizers["actor"].step()
+        if self._stack is None:
+            loss = cloning(self.actor.of_states(batch.states), batch.actions)
+            set_gradients(loss, self._parameters)
+            self.optimizers["actor"].step()
+        else:
+            self._stack.bind()
+            outputs = self._stack.outputs(batch.states, keep=True).requires_grad_()
+            loss = cloning(self.actor.at(outputs[0]), batch.actions)
+            self._stack.descend(outputs, [loss])
+            self._stack.adam()
         return (loss.detach(),)
 
     def _act(self, observations: Tensor, deterministic: bool) -> Tensor:

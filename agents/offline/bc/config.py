@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from agentgym.agents.common.stack.choice import UpdateBy
 from agentgym.agents.offline.config import OfflineConfig
 
 __all__ = ["BCConfig", "PercentBCConfig"]
@@ -13,6 +14,9 @@ class BCConfig(OfflineConfig):
 
     top: float = 1.0  # share of the episodes, those with the highest returns, to clone
     layers: tuple[int, ...] = (256, 256)
+
+    # Speed on a CPU
+    update_by: UpdateBy = "auto"  # stack: passes written out; autograd; auto: the first where it can
 
 
 @dataclass

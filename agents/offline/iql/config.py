@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from agentgym.agents.common.stack.choice import UpdateBy
 from agentgym.agents.offline.config import OfflineConfig
 from agentgym.contracts.settings import Preset
 
@@ -33,6 +34,9 @@ class IQLConfig(OfflineConfig):
 
     # Networks
     layers: tuple[int, ...] = (256, 256)  # of Q, V and the policy
+
+    # Speed on a CPU
+    update_by: UpdateBy = "auto"  # stack: passes written out; autograd; auto: the first where it can
 
     presets: ClassVar[Mapping[str, Preset]] = {
         "antmaze": Preset(

@@ -1,7 +1,7 @@
 """Implicit Q-Learning (Kostrikov, Nair and Levine 2022, arXiv:2110.06169)."""
 
 import math
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from gymnasium import spaces
@@ -12,7 +12,11 @@ from agentgym.agents.common.optim import FusedAdam, polyak_update, set_gradients
 from agentgym.agents.offline.iql.config import IQLConfig
 from agentgym.agents.offline.iql.networks import IQLPolicy
 from agentgym.agents.offline.networks import Normalizer
+from agentgym.agents.offline.transitions import Batch
 from agentgym.agents.offline.weighted_cloning import WeightedCloning, require
+
+if TYPE_CHECKING:
+    from agentgym.agents.common.stack.stack import Stack
 
 __all__ = ["IQL", "advantage_weights", "cosine", "expectile_loss"]
 
@@ -53,10 +57,25 @@ class IQL(WeightedCloning):
         networks = {"actor": self.actor, "value": self.value, "critic": self.critic}
         self._parameters = {name: list(network.parameters()) for name, network in networks.items()}
         self._target_parameters = list(self.critic_target.parameters())
-        return {name: FusedAdam(found, lr=self.settings.learning_rate) for name, found in self._parameters.items()}
+        rate = self.settings.learning_rate
+        made = {name: FusedAdam(found, lr=rate) for name, found in self._parameters.items()}
+        self._stacks = self._make_stacks(made)
+        return dict(made)
+
+    def _make_stacks(self, optimizers: dict[str, FusedAdam]) -> "tuple[Stack, Stack, Stack, Stack] | None":
+        """The networks for :meth:`_update_on_stacks`, in its order, where that is how updates are made."""
+        scratch = self._scratch(list(optimizers.values()))
+        if scratch is None:
+            return None
+        return (
+            self.value.stack(scratch, optimizers["value"]), self.actor.stack(scratch, optimizers["actor"]),
+            self.critic.network.stack(scratch, optimizers["critic"]), self.critic_target.network.stack(scratch),
+        )  # fmt: skip
 
     def _update(self) -> tuple[Tensor, ...]:
         settings, batch = self.settings, self._sample()
+        if self._stacks is not None:
+            return self._update_on_stacks(*self._stacks, batch)
 
         # V, equation 5: the expectile of min_i Q_i'(s, a) over the data's actions
         with torch.no_grad():
@@ -81,8 +100,53 @@ class IQL(WeightedCloning):
         polyak_update(self._parameters["critic"], self._target_parameters, settings.tau)
 
         losses = (value_loss.detach(), critic_loss.detach(), actor_loss.detach())
-        cut = (weights >= settings.max_weight).float().mean()
-        return *losses, values.mean(), q_values.mean(), weights.mean(), cut, torch.tensor(rate, device=self.device)
+        return *losses, *self._measured(values, q_values, weights, rate)
+
+    def _update_on_stacks(
+        self, value: "Stack", actor: "Stack", critic: "Stack", critic_target: "Stack", batch: Batch
+    ) -> tuple[Tensor, ...]:
+        """:meth:`_update` without autograd through the networks."""
+        for stack in (value, actor, critic, critic_target):
+            stack.bind()
+        settings, states, share = self.settings, batch.states, 1 / len(batch.states)
+        discrete = self.critic.discrete
+        pairs = states if discrete else torch.cat([states, batch.actions], 1)
+
+        # V, equation 5
+        if discrete:
+            q_values = self.critic.at(critic_target.outputs(pairs), batch.actions).amin(0)
+        else:
+            q_values = critic_target.values(pairs).amin(0)
+        _, v_squares = value.regress(states, q_values, share, settings.expectile)
+        value.adam()
+        values, next_values = value.values(states)[0], value.values(batch.next_states)[0]
+
+        # Policy, equation 7
+        weights = advantage_weights(q_values - values, settings.beta, settings.max_weight)
+        outputs = actor.outputs(states, keep=True).requires_grad_()
+        actor_loss = self._weighted(self.actor.log_prob_at(outputs[0], batch.actions), weights)
+        actor.descend(outputs, [actor_loss])
+        rate = self._actor_learning_rate()
+        self.optimizers["actor"].param_groups[0]["lr"] = rate
+        actor.adam()
+
+        # Q, equation 6
+        targets = batch.rewards + settings.gamma * batch.alive * next_values
+        if discrete:
+            outputs = critic.outputs(pairs, keep=True).requires_grad_()
+            found = self.critic.at(outputs, batch.actions)
+            critic_loss = share * F.mse_loss(found, targets.expand_as(found), reduction="sum")
+            critic.descend(outputs, [critic_loss])
+        else:
+            critic_loss = torch.tensor(share * critic.regress(pairs, targets, 2 * share)[1])
+        critic.adam(critic_target, settings.tau)
+
+        losses = (torch.tensor(0.5 * share * v_squares), critic_loss.detach(), actor_loss.detach())
+        return *losses, *self._measured(values, q_values, weights, rate)
+
+    def _measured(self, values: Tensor, q_values: Tensor, weights: Tensor, rate: float) -> tuple[Tensor, ...]:
+        cut = (weights >= self.settings.max_weight).float().mean()
+        return values.mean(), q_values.mean(), weights.mean(), cut, torch.tensor(rate, device=self.device)
 
     def _values(self, states: Tensor) -> Tensor:
         """V(s), ``[B]``."""

@@ -38,7 +38,11 @@ class Critic(nn.Module):
         """Q_i(s, a), ``[2, B]``, of normalised states ``[B, D]`` and actions ``[B, A]`` or int64 ``[B]``."""
         if not self.discrete:
             return self.network(states, actions).squeeze(2)
-        return self.network(states).gather(2, actions.expand(CRITICS, -1)[:, :, None]).squeeze(2)
+        return self.at(self.network(states), actions)
+
+    def at(self, outputs: Tensor, actions: Tensor) -> Tensor:
+        """Q_i(s, a) of discrete actions int64 ``[B]``, ``[2, B]``, from the networks' outputs, ``[2, B, A]``."""
+        return outputs.gather(2, actions.expand(CRITICS, -1)[:, :, None]).squeeze(2)
 
     def forward(self, observations: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
         """The value of each critic, ``[B, 1]`` each, for unprocessed observations.

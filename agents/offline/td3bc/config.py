@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from agentgym.agents.common.stack.choice import UpdateBy
 from agentgym.agents.offline.config import OfflineConfig
 
 __all__ = ["TD3BCConfig"]
@@ -23,3 +24,6 @@ class TD3BCConfig(OfflineConfig):
 
     # Networks
     layers: tuple[int, ...] = (256, 256)
+
+    # Speed on a CPU
+    update_by: UpdateBy = "auto"  # stack: passes written out; autograd; auto: the first where it can

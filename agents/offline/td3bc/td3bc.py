@@ -1,6 +1,7 @@
 """TD3+BC: TD3 with an actor regularised towards the dataset's actions (Fujimoto and Gu 2021)."""
 
-from typing import ClassVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -11,6 +12,9 @@ from agentgym.agents.offline.td3bc.config import TD3BCConfig
 from agentgym.agents.offline.td3bc.networks import TD3BCPolicy
 from agentgym.agents.offline.transitions import Batch, TransitionAgent
 from agentgym.errors import InvalidParameter
+
+if TYPE_CHECKING:
+    from agentgym.agents.common.stack.stack import Stack
 
 __all__ = ["TD3BC"]
 
@@ -48,13 +52,29 @@ class TD3BC(TransitionAgent):
         self._of_actor, self._of_critic = list(self.actor.parameters()), list(self.critic.parameters())
         self._of_targets = [*self.policy.actor_target.parameters(), *self.policy.critic_target.parameters()]
         rate = self.settings.learning_rate
-        return {"actor": FusedAdam(self._of_actor, lr=rate), "critic": FusedAdam(self._of_critic, lr=rate)}
+        actor, critic = FusedAdam(self._of_actor, lr=rate), FusedAdam(self._of_critic, lr=rate)
+        self._stacks = self._make_stacks(actor, critic)
+        return {"actor": actor, "critic": critic}
+
+    def _make_stacks(self, actor: FusedAdam, critic: FusedAdam) -> "tuple[Stack, Stack, Stack, Stack] | None":
+        """The networks for :meth:`_update_on_stacks`, in its order, where that is how updates are made."""
+        scratch, policy = self._scratch([actor, critic]), self.policy
+        if scratch is None:
+            return None
+        return (
+            self.actor.network.stack(scratch, actor), policy.actor_target.network.stack(scratch),
+            self.critic.network.stack(scratch, critic), policy.critic_target.network.stack(scratch),
+        )  # fmt: skip
 
     def _update(self) -> tuple[Tensor, ...]:
-        batch, settings = self._sample(), self.settings
+        batch = self._sample()
+        if self._stacks is not None:
+            return self._update_on_stacks(*self._stacks, batch)
+        settings, policy = self.settings, self.policy
+        targets = self._targets(batch, policy.actor_target.of_states, policy.critic_target.of_states)
 
         values = self.critic.of_states(batch.states, batch.actions)
-        critic_loss = F.mse_loss(values, self._targets(batch).expand_as(values), reduction="none").mean(1).sum()
+        critic_loss = F.mse_loss(values, targets.expand_as(values), reduction="none").mean(1).sum()
         set_gradients(critic_loss, self._of_critic)
         self.optimizers["critic"].step()
         measured = (critic_loss.detach(), values.detach().mean())
@@ -72,14 +92,47 @@ class TD3BC(TransitionAgent):
         polyak_update([*self._of_actor, *self._of_critic], self._of_targets, settings.tau)
         return (*measured, actor_loss.detach(), cloning.detach(), *noted)
 
+    def _update_on_stacks(
+        self, actor: "Stack", actor_target: "Stack", critic: "Stack", critic_target: "Stack", batch: Batch
+    ) -> tuple[Tensor, ...]:
+        """:meth:`_update` without autograd."""
+        for stack in (actor, actor_target, critic, critic_target):
+            stack.bind()
+        settings, states, share = self.settings, batch.states, 1 / len(batch.states)
+        targets = self._targets(
+            batch, lambda at: actor_target.outputs(at)[0].tanh_(),
+            lambda at, actions: critic_target.values(torch.cat([at, actions], 1)),
+        )  # fmt: skip
+
+        delayed = (self._n_updates + 1) % settings.policy_delay
+        values, squares = critic.regress(torch.cat([states, batch.actions], 1), targets, 2 * share)
+        critic.adam(None if delayed else critic_target, settings.tau)
+        measured = (torch.tensor(share * squares), values.mean())
+        if delayed:
+            return measured
+
+        actions = actor.outputs(states, keep=True)[0].tanh_()
+        anchor, *noted = self._anchor(batch, actions)
+        value = critic.values(torch.cat([states, actions], 1), keep=True, members=slice(0, 1))
+        weight = settings.alpha / value.abs().mean()  # lambda
+        of_actions, _ = critic.smallest_to_inputs(value, -share * float(weight), actions.shape[1])
+        difference = actions - anchor
+        of_actions += 2 / difference.numel() * difference
+        actor.output_gradients((of_actions * (1 - actions.square())).unsqueeze(0))  # through the tanh
+        actor.adam(actor_target, settings.tau)
+        cloning = difference.square().mean()
+        return (*measured, cloning - weight * value.mean(), cloning, *noted)
+
     @torch.no_grad()
-    def _targets(self, batch: Batch) -> Tensor:
-        """y = r + gamma min Q'(s', pi'(s') + clipped noise), ``[B]``."""
-        settings, policy = self.settings, self.policy
-        actions = policy.actor_target.of_states(batch.next_states)
+    def _targets(
+        self, batch: Batch, act: Callable[[Tensor], Tensor], values: Callable[[Tensor, Tensor], Tensor]
+    ) -> Tensor:
+        """y = r + gamma min Q'(s', pi'(s') + clipped noise), ``[B]``, with pi' and Q' as functions."""
+        settings = self.settings
+        actions = act(batch.next_states)
         noise = torch.empty_like(actions).normal_(0.0, 1.0, generator=self.generator) * settings.target_noise
         actions = (actions + noise.clamp(-settings.noise_clip, settings.noise_clip)).clamp(-1.0, 1.0)
-        following = policy.critic_target.of_states(batch.next_states, actions).amin(0)
+        following = values(batch.next_states, actions).amin(0)
         return batch.rewards + settings.gamma * batch.alive * following
 
     def _anchor(self, batch: Batch, actions: Tensor) -> tuple[Tensor, ...]:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from agentgym.agents.common.optim import FusedAdam, polyak_update
-from agentgym.agents.common.stack.stack import Scratch, Stack
+from agentgym.agents.common.stack.memory import Scratch
+from agentgym.agents.common.stack.stack import Stack
 
 SHAPES = [
     pytest.param(n, layers, batch, id=f"{n} of {layers}, batch {batch}")
