@@ -175,7 +175,7 @@ class MDPO(OffPolicyAgent):
             Losses of critics, value and actor: scalars on the agent's device.
         """
         gaussian = self.actor.gaussian(states)
-        noise = torch.randn(len(states), gaussian.shape[1] // 2, device=states.device)
+        noise = self.actor.noise(states)
         actor_loss, new_actions, log_q, first_values = self._actor_loss(states, gaussian, noise)
 
         # Q(s, a) -> r + gamma V'(s'), and V(s) -> min_i Q_i(s, a') - lambda ln_q pi(a'|s) with a' of the actor loss

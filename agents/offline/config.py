@@ -18,7 +18,6 @@ ALLOWED: dict[str, tuple[str, Callable[[Any], bool]]] = {
          "hold", "energy_weight", "value_weight", "prior_weight", "kl_weight"),
         ("at least 0", lambda x: x >= 0),
     ),
-    "update_by": ("auto, stack or autograd", lambda x: x in ("auto", "stack", "autograd")),
     "gamma": ("from 0 to 1", lambda x: 0 <= x <= 1),
     **dict.fromkeys(("tau", "averaging"), ("above 0 and at most 1", lambda x: 0 < x <= 1)),
     **dict.fromkeys(
