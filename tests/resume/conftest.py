@@ -57,7 +57,7 @@ def everything(path):
     saved = Checkpoints(Path(path) / "checkpoints").newest()
     state = dict(saved.state)
     state.pop("run")  # configuration and versions
-    for episode in state["ep_info_buffer"]:
+    for episode in state.get("ep_info_buffer", ()):  # offline agents have none
         episode.pop("t")  # wall clock
     state["log.pending"] = {
         kind: {key: value for key, value in values.items() if not key.startswith("time/")}

@@ -11,9 +11,12 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 
+from agentgym.data.dataset import Description, OfflineDataset
+from agentgym.data.storage import save_dataset
 from agentgym.evaluation.evaluate import evaluate
-from agentgym.runs.run import Run
+from agentgym.runs.run import Run, RunConfig
 from agentgym.runs.train import train
 
 from .conftest import differing, everything
@@ -90,8 +93,9 @@ def killed_and_resumed(root, config, kills, seed):
 @pytest.mark.parametrize(
     ("agent", "num_envs"),
     [
-        ("sac", 1), ("sac", 4), ("sac by autograd", 1), ("ppo", 1), ("ppo", 4), ("mdpo", 1), ("mdpo-onpolicy", 4),
-        ("shared-ppo", 4), ("m2td3", 1), ("m2td3", 4), ("rarl", 1), ("rarl", 4), ("tc-rmdp", 1), ("tc-rmdp", 4),
+        ("sac", 1), ("sac", 4), ("sac by autograd", 1), ("ppo", 1), ("ppo", 4), ("mdpo", 1), ("mdpo by autograd", 1),
+        ("mdpo-onpolicy", 4), ("shared-ppo", 4), ("m2td3", 1), ("m2td3", 4), ("rarl", 1), ("rarl", 4),
+        ("tc-rmdp", 1), ("tc-rmdp", 4),
     ],
 )  # fmt: skip
 def test_killed_and_resumed_is_never_killed(agent, num_envs, kills, steps, small_run, tmp_path):
@@ -117,6 +121,50 @@ def test_killed_and_resumed_is_never_killed(agent, num_envs, kills, steps, small
         for name in ("whole", "cut")
     ]
     assert repr(scores[0]) == repr(scores[1])  # a measure may be NaN
+
+
+def random_data():
+    rng, steps, length = np.random.default_rng(0), 600, 50
+    ends = np.zeros(steps, bool)
+    ends[length - 1 :: length] = True
+    return OfflineDataset(
+        rng.normal(size=(steps + steps // length, 5)).astype(np.float32),
+        rng.uniform(-1, 1, (steps, 2)).astype(np.float32), rng.normal(size=steps).astype(np.float32),
+        np.zeros(steps, bool), ends, np.arange(0, steps + 1, length),
+        spaces.Box(-np.inf, np.inf, (5,), np.float32), spaces.Box(-1, 1, (2,), np.float32),
+        Description("agentgym/random/killed-v0"),
+    )  # fmt: skip
+
+
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("agent", "update_by"),
+    [
+        ("td3bc", "stack"), pytest.param("td3bc", "autograd", marks=SLOW), pytest.param("prdc", "stack", marks=SLOW),
+        pytest.param("prdc", "autograd", marks=SLOW), pytest.param("iql", "stack", marks=SLOW),
+        pytest.param("iql", "autograd", marks=SLOW), pytest.param("bc", "stack", marks=SLOW),
+        pytest.param("bc", "autograd", marks=SLOW),
+    ],
+)  # fmt: skip
+def test_offline_learning_goes_on_exactly(agent, update_by, tmp_path, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "datasets"))
+    data = random_data()
+    save_dataset(data)
+    settings = {"layers": (32, 24), "batch_size": 32, "log_every": 25, "update_by": update_by}
+    config = RunConfig(
+        agent, dataset=data.description.name, steps=600, seed=3, threads=1, checkpoint_every=24, config=settings
+    )
+    (tmp_path / "cut").mkdir()
+    train(config, "run", tmp_path / "whole", progress=False)
+    assert killed_and_resumed(tmp_path / "cut", config, 2, seed=1) == 2
+    one, other = (everything(tmp_path / name / "run") for name in ("whole", "cut"))
+    for run in (one, other):
+        for name in ("python", "numpy", "torch", "action_space"):  # the process's own: these agents draw from theirs
+            del run["state"][f"random.{name}"]
+    assert differing(one, other) == []
+    assert all(resumed["exact"] for resumed in Run.open(tmp_path / "cut/run").record()["resumes"])
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
