@@ -78,8 +78,8 @@ class Stack:
             self._of_weights, self._of_biases = self._layers(self.gradients)
             self._shown_gradients = self._views(self.gradients)
             self.steps = torch.zeros((), dtype=torch.float32)
-            vectors = (self.parameters, self.gradients, self.means, self.squares)
-            self._vectors = tuple(vector.numpy() for vector in vectors)
+            own, gradients = self.parameters.numpy(), self.gradients.numpy()
+            self._vectors = (own, gradients, self.means.numpy(), self.squares.numpy())
             self._count = self.steps.numpy()
 
     def _layers(self, flat: Tensor) -> tuple[list[list[Matrix]], list[list[np.ndarray]]]:
@@ -252,7 +252,7 @@ class Stack:
         for k in range(len(hidden) - 1, 0, -1):
             gradient, below = hidden[k], hidden[k - 1]
             torch.mm(gradient.turned, below.tensor, out=of_weights[k].tensor)
-            back = self.scratch.take("back", *below.array.shape, self.dtype)
+            back = self.scratch.take("back", below.array.shape[0], self.sizes[k], self.dtype)
             torch.mm(gradient.tensor, weights[k].tensor, out=back.tensor)
             kernels.gated(below.array, back.array, self._of_biases[i][k - 1])
         columns = self.scratch.take("back", self.sizes[0], self.sizes[1], self.dtype)
