@@ -61,6 +61,14 @@ def _robust(task: str, parameters: str) -> Entry:
     )
 
 
+def _particles(name: str, target: str, summary: str) -> Entry:
+    target = f"agentgym.envs.particles.{target}"
+    return Entry(
+        "env", f"agentgym/{name}-v0", f"{target}Env", summary, "agentgym.envs.particles",
+        vector_target=f"{target}VectorEnv", parallel_target=f"{target}ParallelEnv",
+    )  # fmt: skip
+
+
 def _text(name: str, summary: str) -> Entry:
     return Entry(
         "env",
@@ -190,6 +198,7 @@ OURS: tuple[Entry, ...] = (
         vector_target="agentgym.envs.swarm.vector:SwarmVectorEnv",
         parallel_target="agentgym.envs.swarm.parallel:SwarmParallelEnv",
     ),
+    _particles("SimpleSpread", "spread:SimpleSpread", "N agents cover N landmarks: mpe2's simple_spread_v3, bit for bit"),
     Entry(
         "env",
         "agentgym/BernoulliBandit-v0",
@@ -229,6 +238,7 @@ OURS: tuple[Entry, ...] = (
     _agent("trpo", "baselines.trpo:TRPO", "Trust Region Policy Optimization of sb3-contrib (extra: contrib)"),
     _agent("shared-ppo", "marl.ppo:SharedPPO", "PPO, one policy for all agents of a joint environment"),
     _agent("shared-mdpo", "marl.mdpo:SharedMDPO", "on-policy MDPO, one policy for all agents of a joint environment"),
+    _agent("maddpg", "marl.maddpg:MADDPG", "actors of single agents, critics of the whole team; discrete and Box actions"),
     _agent("bc", "offline.bc.bc:BC", "offline: behaviour cloning"),
     _agent("percent-bc", "offline.bc.bc:PercentBC", "offline: behaviour cloning of the best episodes by return"),
     _agent("iql", "offline.iql.iql:IQL", "offline: Implicit Q-Learning"),

@@ -9,6 +9,7 @@ from .language.methods.gigpo import GiGPO as GiGPO
 from .language.methods.grpo import GRPO as GRPO
 from .language.methods.rloo import RLOO as RLOO
 from .language.methods.spear import SPEAR as SPEAR
+from .marl.maddpg import MADDPG as MADDPG
 from .marl.mdpo import SharedMDPO as SharedMDPO
 from .marl.ppo import SharedPPO as SharedPPO
 from .mdpo.off_policy import MDPO as MDPO

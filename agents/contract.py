@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         agents.GiGPO,
         agents.IQL,
         agents.M2TD3,
+        agents.MADDPG,
         agents.MDPO,
         agents.ODICE,
         agents.OnPolicyMDPO,

@@ -14,11 +14,12 @@ SLACK = 1e-6  # tolerance for rounding at the bounds of a Box
 
 
 def checked_actions(actions: Any, space: spaces.Space[Any]) -> NDArray[Any]:
-    """Convert actions to an array of the batched space's shape: float64 [N, ...] for a Box, otherwise int64.
+    """Convert actions to an array of the batched space's shape: float64 [N, ...] for a Box of floats, otherwise int64.
 
     Args:
         actions: actions of N sub-environments.
-        space: action space of the batch, a Box, MultiDiscrete or MultiBinary.
+        space: action space of the batch, a Box, MultiDiscrete or MultiBinary. Gymnasium batches a MultiDiscrete as a
+            Box of integers, so the entries of such a Box must be whole.
 
     Raises:
         InvalidAction: the shape is wrong, the entries are not numbers, or an entry is not finite or out of bounds.
@@ -29,6 +30,9 @@ def checked_actions(actions: Any, space: spaces.Space[Any]) -> NDArray[Any]:
     if isinstance(space, spaces.Box):
         given = given.astype(np.float64)
         wrong = ~((space.low - SLACK <= given) & (given <= space.high + SLACK) & np.isfinite(given))
+        if space.dtype.kind in "iu":
+            wrong |= given != np.floor(given)
+            given = np.where(wrong, 0, given).astype(np.int64)
     else:
         low, count = (space.start, space.nvec) if isinstance(space, spaces.MultiDiscrete) else (0, 2)
         wrong = ~((low <= given) & (given < low + count) & (given == np.floor(given)))

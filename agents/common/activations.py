@@ -6,5 +6,7 @@ from torch import nn
 
 __all__ = ["ACTIVATIONS", "Activation"]
 
-Activation = Literal["relu", "tanh", "elu", "gelu"]
-ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU, "gelu": nn.GELU}
+Activation = Literal["relu", "tanh", "elu", "gelu", "silu"]
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU, "gelu": nn.GELU, "silu": nn.SiLU,
+}  # fmt: skip

@@ -42,15 +42,18 @@ class Layout:
         self._check_windows()
         if self.mirror is not None:
             self._check_mirror(*self.mirror)
-        self._check_alike("see", [end.reshape(-1)[self.windows] for end in _bounds(self.observation_space)])
-        self._check_alike("do", [end.reshape(self.agents, -1) for end in _bounds(self.action_space)])
+        self._check_bounds()
 
     def _check_spaces(self) -> None:
-        seen, done = self.observation_space, self.action_space
-        if not isinstance(seen, spaces.Box) or not np.issubdtype(seen.dtype, np.floating):
-            raise InvalidParameter(f"A joint environment needs a Box of floats as observations, not {seen}.")
+        self._check_seen()
+        done = self.action_space
         if not isinstance(done, spaces.Box) or len(done.shape) not in (1, 2):
             raise InvalidParameter(f"A joint environment needs a Box of shape [A] or [A, a] as actions, not {done}.")
+
+    def _check_seen(self) -> None:
+        seen = self.observation_space
+        if not isinstance(seen, spaces.Box) or not np.issubdtype(seen.dtype, np.floating):
+            raise InvalidParameter(f"A joint environment needs a Box of floats as observations, not {seen}.")
 
     def _check_windows(self) -> None:
         windows, size = self.windows, int(np.prod(self.observation_space.shape))
@@ -72,6 +75,10 @@ class Layout:
         twice = np.arange(width)
         if sorted(indices) != twice.tolist() or (indices[indices] != twice).any() or (signs * signs[indices] < 0).any():
             raise InvalidParameter("agent_mirror is not a reflection: applied twice it must give the window back.")
+
+    def _check_bounds(self) -> None:
+        self._check_alike("see", [end.reshape(-1)[self.windows] for end in _bounds(self.observation_space)])
+        self._check_alike("do", [end.reshape(self.agents, -1) for end in _bounds(self.action_space)])
 
     def _check_alike(self, what: str, ends: list[np.ndarray]) -> None:
         """Check that the bounds ``ends``, lowest and highest values [A, ...], are equal for all agents."""

@@ -1,0 +1,218 @@
+"""MADDPG: actors of single windows, critics of everything (Lowe et al. 2017)."""
+
+from copy import deepcopy
+from typing import Any, ClassVar
+
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.callbacks import BaseCallback
+from torch import Tensor, nn
+from torch.distributions import Categorical
+from torch.nn.functional import one_hot
+
+from agentgym.agents.common.inventory import attributes
+from agentgym.agents.common.optim import FusedAdam, polyak_update, set_gradients
+from agentgym.agents.common.replay import require_memory
+from agentgym.agents.marl.team import TeamAgent, TeamPolicy
+from agentgym.agents.marl.team_config import MADDPGConfig
+from agentgym.agents.marl.team_networks import Actor, Critic, JointCritic, SetCritic
+from agentgym.agents.marl.team_replay import Batch, TeamReplay
+from agentgym.runs.state import Inventory
+
+__all__ = ["MADDPG"]
+
+
+class MADDPG(TeamAgent):
+    """Multi-agent deep deterministic policy gradient: a critic of all windows and actions trains each actor.
+
+    Discrete actors are trained through straight-through Gumbel-softmax samples. Agents that have left enter neither
+    loss, and as inputs of the critic they are zeros whatever stands in their slots. A truncated agent is bootstrapped
+    from its true last observation, a terminated one is not.
+
+    Arguments are those of :class:`~agentgym.agents.marl.team.TeamAgent`; the fields of ``Config`` are commented in
+    :class:`~agentgym.agents.marl.team_config.MADDPGConfig`.
+    """
+
+    catalog_name: ClassVar[str] = "maddpg"
+    Config = MADDPGConfig
+    metric_names: ClassVar[tuple[str, ...]] = ("critic_loss", "actor_loss", "q_mean")
+
+    policy: "_Policy"
+
+    def _build(self) -> None:
+        settings, layout = self.settings, self.layout
+        if settings.shared:
+            layout.require_alike()
+        count = 1 if settings.shared else layout.agents
+        actor = Actor(layout, count, settings.actor_layers, settings.activation)
+        critic: nn.Module
+        if settings.critic == "set":
+            critic = SetCritic(layout, settings.set_units, settings.activation)
+        else:
+            critic = Critic(layout, count, settings.critic_layers, settings.activation)
+        self.policy = _Policy(
+            layout, actor, q=critic, target_actor=deepcopy(actor).requires_grad_(False),
+            target_q=deepcopy(critic).requires_grad_(False),
+        )  # fmt: skip
+        seen: Any = spaces.Box(-1.0, 1.0, layout.windows.shape)
+        require_memory(settings.buffer_size, seen, spaces.Box(-1.0, 1.0, (layout.agents * 4,)), next_apart=True)
+        self.replay = TeamReplay(settings.buffer_size, self.n_envs, layout)
+
+    def _make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        actor, critic = FusedAdam(self.policy.network.parameters()), FusedAdam(self.policy.q.parameters())
+        return {"actor": actor, "critic": critic}
+
+    @property
+    def critic(self) -> JointCritic:
+        """The mean of the agents' Q, as a function of joint observations and joint actions."""
+        return JointCritic(self.layout, self.policy.q)
+
+    # Acting
+
+    def _choose(self, windows: Tensor, deterministic: bool) -> Tensor:
+        found = self.policy.network(windows)
+        if not self.layout.discrete:
+            return torch.tanh(found)
+        return self._one_hot(found if deterministic else found + self._gumbel(found))
+
+    def _one_hot(self, scores: Tensor) -> Tensor:
+        return one_hot(scores.argmax(-1), self.layout.width).float()
+
+    def _gumbel(self, like: Tensor) -> Tensor:
+        """Gumbel noise, so that the argmax of logits plus noise is a sample of the softmax."""
+        uniform = torch.rand(like.shape, generator=self.generator, device=self.device)
+        return -torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7)))
+
+    @torch.no_grad()
+    def _explore(self, windows: Tensor) -> Tensor:
+        """Actions [N, A, a] for training."""
+        settings, possible = self.settings, self.layout.impossible
+        shape = (*windows.shape[:2], self.layout.width)
+        if self.layout.discrete:
+            flat = torch.zeros(shape, device=self.device)
+            anything = self._gumbel(flat if possible is None else flat.masked_fill(possible.to(self.device), -1e9))
+            if possible is not None:
+                anything = anything.masked_fill(possible.to(self.device), -1e9)
+            if self.num_timesteps < settings.learning_starts:
+                return self._one_hot(anything)
+            scores = self.policy.network(windows)
+            scores = scores + self._gumbel(scores)
+            lost = torch.rand(shape[:2], generator=self.generator, device=self.device) < settings.random_share
+            return self._one_hot(torch.where(lost.unsqueeze(-1), anything, scores))
+        if self.num_timesteps < settings.learning_starts:
+            return 2 * torch.rand(shape, generator=self.generator, device=self.device) - 1
+        noise = settings.noise * torch.randn(shape, generator=self.generator, device=self.device)
+        return (torch.tanh(self.policy.network(windows)) + noise).clamp(-1, 1)
+
+    # Learning
+
+    def _iterate(self, heard: BaseCallback) -> bool:
+        before = self.num_timesteps
+        assert self._seen is not None
+        actions = self._explore(torch.as_tensor(self._seen, device=self.device))
+        step, more = self._step(actions, heard)
+        self.replay.add(step, actions)
+        every = self.settings.train_every
+        if self.num_timesteps >= self.settings.learning_starts:
+            for _ in range(self.num_timesteps // every - before // every):
+                self._update(self.replay.sample(self.settings.batch_size, self.generator))
+        return more
+
+    def _update(self, batch: Batch) -> None:
+        """One step of critics, actors and targets."""
+        policy, settings = self.policy, self.settings
+        for name, rate in (("actor", settings.learning_rate), ("critic", settings.critic_rate)):
+            for group in self.optimizers[name].param_groups:
+                group["lr"] = self._rate(rate)
+        acted = batch.acted
+        windows, actions = _only(acted, batch.windows), _only(acted, batch.actions)
+
+        # Critics: y_i = r_i + gamma Q'_i(x', mu'_1(o'_1), ..., mu'_A(o'_A)), without the second term at terminations
+        values = policy.q(windows, actions, acted)
+        error = values - self._targets(batch)
+        critic_loss = _mean(error.square(), acted)
+        set_gradients(critic_loss, list(policy.q.parameters()))
+        self.optimizers["critic"].step()
+
+        # Actors: each ascends its own Q_i with the others' actions from the buffer, or all ascend the sum of all Q_i
+        scores = policy.network(windows)
+        chosen = _only(acted, self._differentiable(scores))
+        ascended = _mean(policy.q(windows, self._asked(chosen, actions), acted), acted)
+        penalty = settings.logit_penalty * _mean(scores.clamp_min(-1e4).square().mean(-1), acted)
+        actor_loss = penalty - ascended
+        set_gradients(actor_loss, list(policy.network.parameters()))
+        self.optimizers["actor"].step()
+
+        for online, target in ((policy.q, policy.target_q), (policy.network, policy.target_actor)):
+            polyak_update(list(online.parameters()), list(target.parameters()), settings.tau)
+        self._measure(critic_loss, actor_loss, _mean(values, acted))
+
+    @torch.no_grad()
+    def _targets(self, batch: Batch) -> Tensor:
+        """y [B, A]; zero for agents that did not act."""
+        goes_on = batch.acted & ~batch.terminated
+        reached = _only(goes_on, batch.reached)
+        scores = self.policy.target_actor(reached)
+        if self.layout.discrete:
+            following = self._one_hot(scores + self._gumbel(scores))
+        else:
+            following = torch.tanh(scores)
+        future = self.policy.target_q(reached, _only(goes_on, following), goes_on)
+        return _only(batch.acted, batch.rewards) + self.settings.gamma * _only(goes_on, future)
+
+    def _differentiable(self, scores: Tensor) -> Tensor:
+        """The actors' actions [B, A, a], through which gradients reach the actors."""
+        if not self.layout.discrete:
+            return torch.tanh(scores)
+        soft = torch.softmax((scores + self._gumbel(scores)) / self.settings.temperature, dim=-1)
+        return self._one_hot(soft) + soft - soft.detach()  # straight-through: one-hot forwards, soft backwards
+
+    def _asked(self, chosen: Tensor, replayed: Tensor) -> Tensor:
+        """The joint actions at which the critics are asked: [B, A, a], or [B, A, A, a] with one for every critic."""
+        if self.settings.others == "joint":
+            return chosen
+        own = torch.eye(chosen.shape[1], dtype=torch.bool, device=chosen.device)[None, :, :, None]
+        return torch.where(own, chosen.unsqueeze(1), replayed.unsqueeze(1))
+
+    # Saving
+
+    def inventory(self) -> Inventory:
+        """The state that the rest of a run depends on, with the replay buffer in checkpoints."""
+        return super().inventory() + Inventory(attributes(self.replay, ("rows",)), [self.replay.as_rows()])
+
+
+class _Policy(TeamPolicy):
+    """Actor and critic, with the distributions that attacks follow."""
+
+    q: Any
+    target_q: Any
+    target_actor: Any
+
+    def get_distribution(self, observations: Tensor) -> Any:
+        """The distribution of joint actions for joint observations, in Stable-Baselines3's shape."""
+        return _Distribution(self.layout.discrete, self.network(self.windows(observations)))
+
+
+class _Distribution:
+    """The actions of independent agents.
+
+    Attributes:
+        distribution: one categorical factor for each agent, or a Gaussian of standard deviation 1 around Box actions.
+    """
+
+    def __init__(self, discrete: bool, scores: Tensor) -> None:
+        self.distribution: Any
+        if discrete:
+            self.distribution = [Categorical(logits=each) for each in scores.unbind(1)]
+        else:
+            self.distribution = torch.distributions.Normal(torch.tanh(scores).flatten(1), 1.0)
+
+
+def _only(mask: Tensor, values: Tensor) -> Tensor:
+    """``values`` [B, A, ...] where ``mask`` [B, A] holds, zeros elsewhere: whatever stands there, NaN included."""
+    return torch.where(mask.reshape(*mask.shape, *(1,) * (values.dim() - 2)), values, torch.zeros_like(values))
+
+
+def _mean(values: Tensor, mask: Tensor) -> Tensor:
+    """The mean of values [B, A] over the agents that acted."""
+    return _only(mask, values).sum() / mask.sum()
