@@ -199,6 +199,16 @@ OURS: tuple[Entry, ...] = (
         parallel_target="agentgym.envs.swarm.parallel:SwarmParallelEnv",
     ),
     _particles("SimpleSpread", "spread:SimpleSpread", "N agents cover N landmarks: mpe2's simple_spread_v3, bit for bit"),
+    _particles("Skirmish", "skirmish:Skirmish", "a team fights another; agents fall before the end"),
+    _particles("PlantedGame", "planted:PlantedGame", "a linear-quadratic game whose action values are known"),
+    Entry(
+        "env",
+        "agentgym/MPE2-v0",
+        "agentgym.envs.particles.original:MPE2Env",
+        "mpe2's own scenarios with joint spaces (extra: particles)",
+        "agentgym.envs.particles",
+        parallel_target="agentgym.envs.particles.original:mpe2_parallel_env",
+    ),
     Entry(
         "env",
         "agentgym/BernoulliBandit-v0",
