@@ -198,7 +198,9 @@ OURS: tuple[Entry, ...] = (
         vector_target="agentgym.envs.swarm.vector:SwarmVectorEnv",
         parallel_target="agentgym.envs.swarm.parallel:SwarmParallelEnv",
     ),
-    _particles("SimpleSpread", "spread:SimpleSpread", "N agents cover N landmarks: mpe2's simple_spread_v3, bit for bit"),
+    _particles(
+        "SimpleSpread", "spread:SimpleSpread", "N agents cover N landmarks: mpe2's simple_spread_v3, bit for bit"
+    ),
     _particles("Skirmish", "skirmish:Skirmish", "a team fights another; agents fall before the end"),
     _particles("PlantedGame", "planted:PlantedGame", "a linear-quadratic game whose action values are known"),
     Entry(
@@ -248,7 +250,9 @@ OURS: tuple[Entry, ...] = (
     _agent("trpo", "baselines.trpo:TRPO", "Trust Region Policy Optimization of sb3-contrib (extra: contrib)"),
     _agent("shared-ppo", "marl.ppo:SharedPPO", "PPO, one policy for all agents of a joint environment"),
     _agent("shared-mdpo", "marl.mdpo:SharedMDPO", "on-policy MDPO, one policy for all agents of a joint environment"),
-    _agent("maddpg", "marl.maddpg:MADDPG", "actors of single agents, critics of the whole team; discrete and Box actions"),
+    _agent(
+        "maddpg", "marl.maddpg:MADDPG", "actors of single agents, critics of the whole team; discrete and Box actions"
+    ),
     _agent("bc", "offline.bc.bc:BC", "offline: behaviour cloning"),
     _agent("percent-bc", "offline.bc.bc:PercentBC", "offline: behaviour cloning of the best episodes by return"),
     _agent("iql", "offline.iql.iql:IQL", "offline: Implicit Q-Learning"),

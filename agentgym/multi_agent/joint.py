@@ -50,7 +50,9 @@ class JointEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             )
         self.observation_space: Any = self._stacked("observation", self._group.observation_space)
         acted = self._group.action_space
-        self.action_space: Any = self._choices(acted) if isinstance(acted, spaces.Discrete) else self._stacked("action", acted)
+        self.action_space: Any = (
+            self._choices(acted) if isinstance(acted, spaces.Discrete) else self._stacked("action", acted)
+        )
         self._world = World(parallel_env, groups)
         self._terminated, self._truncated = (np.zeros(len(self.agents), bool) for _ in range(2))
         size = int(np.prod(self.observation_space.shape))

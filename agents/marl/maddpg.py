@@ -136,8 +136,7 @@ class MADDPG(TeamAgent):
 
         # Actors: each ascends its own Q_i with the others' actions from the buffer, or all ascend the sum of all Q_i
         scores = policy.network(windows)
-        chosen = _only(acted, self._differentiable(scores))
-        ascended = _mean(policy.q(windows, self._asked(chosen, actions), acted), acted)
+        ascended = _mean(policy.q(windows, self._asked(scores, actions, acted), acted), acted)
         penalty = settings.logit_penalty * _mean(scores.clamp_min(-1e4).square().mean(-1), acted)
         actor_loss = penalty - ascended
         set_gradients(actor_loss, list(policy.network.parameters()))
@@ -153,10 +152,7 @@ class MADDPG(TeamAgent):
         goes_on = batch.acted & ~batch.terminated
         reached = _only(goes_on, batch.reached)
         scores = self.policy.target_actor(reached)
-        if self.layout.discrete:
-            following = self._one_hot(scores + self._gumbel(scores))
-        else:
-            following = torch.tanh(scores)
+        following = self._one_hot(scores + self._gumbel(scores)) if self.layout.discrete else torch.tanh(scores)
         future = self.policy.target_q(reached, _only(goes_on, following), goes_on)
         return _only(batch.acted, batch.rewards) + self.settings.gamma * _only(goes_on, future)
 
@@ -167,8 +163,9 @@ class MADDPG(TeamAgent):
         soft = torch.softmax((scores + self._gumbel(scores)) / self.settings.temperature, dim=-1)
         return self._one_hot(soft) + soft - soft.detach()  # straight-through: one-hot forwards, soft backwards
 
-    def _asked(self, chosen: Tensor, replayed: Tensor) -> Tensor:
+    def _asked(self, scores: Tensor, replayed: Tensor, acted: Tensor) -> Tensor:
         """The joint actions at which the critics are asked: [B, A, a], or [B, A, A, a] with one for every critic."""
+        chosen = _only(acted, self._differentiable(scores))
         if self.settings.others == "joint":
             return chosen
         own = torch.eye(chosen.shape[1], dtype=torch.bool, device=chosen.device)[None, :, :, None]
@@ -188,9 +185,26 @@ class _Policy(TeamPolicy):
     target_q: Any
     target_actor: Any
 
+    def __init__(self, *arguments: Any, **networks: nn.Module) -> None:
+        super().__init__(*arguments, **networks)
+        self.actor = _Mode(self)
+
     def get_distribution(self, observations: Tensor) -> Any:
         """The distribution of joint actions for joint observations, in Stable-Baselines3's shape."""
         return _Distribution(self.layout.discrete, self.network(self.windows(observations)))
+
+
+class _Mode(nn.Module):
+    """The mode of joint Box actions, in [-1, 1], as a function of joint observations; it has no weights of its own."""
+
+    def __init__(self, policy: _Policy) -> None:
+        super().__init__()
+        self._owner = (policy,)  # in a tuple: torch registers no second copy
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """Actions [N, A * a]."""
+        (policy,) = self._owner
+        return torch.tanh(policy.network(policy.windows(observations))).flatten(1)
 
 
 class _Distribution:

@@ -91,6 +91,7 @@ class TeamAgent(OwnLoop):
 
     policy: "TeamPolicy"
     optimizers: dict[str, torch.optim.Optimizer]
+    env: VecEnv | None
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -108,7 +109,7 @@ class TeamAgent(OwnLoop):
     ) -> None:
         if env is None:
             raise InvalidParameter(
-                f"{self.catalog_name} learns in an environment: give one, or its id. Load a trained one with load(folder)."
+                f"{self.catalog_name} learns in an environment: give one, or its id. Load a trained one with load()."
             )
         self._begin(policy, seed, device, self.Config.with_preset(preset, settings))
         venv = self._wrap_env(env)
@@ -126,7 +127,7 @@ class TeamAgent(OwnLoop):
         self.seed = entropy() if seed is None else whole_number("seed", seed, 0, LARGEST_ENTROPY)
         self.generator = torch.Generator(self.device).manual_seed(episode_seed(self.seed, 0))
         self._count_from_zero()
-        self.env: VecEnv | None = None
+        self.env = None
         self.ep_info_buffer: Any = []
         self._seen: np.ndarray | None = None
         self._alive: np.ndarray | None = None
@@ -243,6 +244,11 @@ class TeamAgent(OwnLoop):
         assert self._seen is not None
         assert self._alive is not None
         seen, acted = self._seen, self._alive
+        if not torch.isfinite(actions).all():
+            raise NonFinite(
+                f"The action of {self.catalog_name} is not finite at step {self.num_timesteps + self.n_envs}. Try a "
+                "smaller learning_rate. The weights are lost: go back to a checkpoint."
+            )
         observations, rewards, dones, infos = self.env.step(self.layout.to_environment(actions))
         self.num_timesteps += self.n_envs
         following = self._read(observations, 1)
@@ -284,7 +290,9 @@ class TeamAgent(OwnLoop):
         if not given:
             own = np.repeat(rewards[:, None], agents, 1)
         elif len(given) < len(infos) or any(np.shape(each) != (agents,) for each in given):
-            raise InvalidParameter(f"info['agent_rewards'] must have {agents} numbers in every step of every world, or none.")
+            raise InvalidParameter(
+                f"info['agent_rewards'] must have {agents} numbers in every step of every world, or none."
+            )
         else:
             own = np.stack(given)
         if not is_finite(own):

@@ -56,7 +56,9 @@ class MADDPGConfig(TeamConfig):
 
     # Actor
     actor_layers: tuple[int, ...] = (64, 64)
-    others: Literal["replay", "joint"] = "replay"  # who acts in the actor's loss, besides the agent itself: see the card
+    others: Literal["replay", "joint"] = (
+        "replay"  # who acts in the actor's loss, besides the agent itself: see the card
+    )
     temperature: float = 1.0  # of the Gumbel-softmax, discrete actions
     logit_penalty: float = 1e-3  # times the mean square of logits
 
@@ -81,18 +83,20 @@ class MADDPGConfig(TeamConfig):
         "spread-box-3": Preset("Simple Spread, three agents with Box actions", {"gamma": 0.7}),
         "spread-5": Preset(
             "Simple Spread, five agents",
-            {"critic": "set", "actor_layers": (128, 128), "others": "joint", "learning_rate": 3e-3, "critic_rate": 3e-3},
+            {"critic": "set", "actor_layers": (128, 128), "others": "joint", "learning_rate": 3e-3,
+             "critic_rate": 3e-3},
         ),
         "own": Preset("networks of their own for all agents", {"shared": False, "gamma": 0.7}),
         "lowe2017": Preset(
             "settings of arXiv:1706.02275, which trains for 25,000 episodes and more",
-            {"shared": False, "activation": "relu", "learning_rate": 1e-2, "critic_rate": 1e-2, "tau": 0.01, "gamma": 0.95,
-             "batch_size": 1024, "buffer_size": 1_000_000, "train_every": 100, "random_share": 0.0, "final_rate": 1.0},
+            {"shared": False, "activation": "relu", "learning_rate": 1e-2, "critic_rate": 1e-2, "tau": 0.01,
+             "gamma": 0.95, "batch_size": 1024, "buffer_size": 1_000_000, "train_every": 100, "random_share": 0.0,
+             "final_rate": 1.0},
         ),
         "harl": Preset(
             "settings of HARL (arXiv:2304.09870), for continuous actions",
-            {"shared": False, "activation": "relu", "actor_layers": (128, 128), "critic_layers": (128, 128), "worlds": 20,
-             "learning_rate": 5e-4, "critic_rate": 1e-3, "tau": 0.005, "gamma": 0.99, "batch_size": 1000,
+            {"shared": False, "activation": "relu", "actor_layers": (128, 128), "critic_layers": (128, 128),
+             "worlds": 20, "learning_rate": 5e-4, "critic_rate": 1e-3, "tau": 0.005, "gamma": 0.99, "batch_size": 1000,
              "buffer_size": 1_000_000, "learning_starts": 10_000, "train_every": 50, "logit_penalty": 0.0,
              "final_rate": 1.0},
         ),

@@ -39,7 +39,11 @@ class TeamLayout(Layout):
         done: Any = self.action_space
         if isinstance(done, spaces.MultiDiscrete) and done.nvec.ndim == 1:
             return
-        if not isinstance(done, spaces.Box) or len(done.shape) not in (1, 2) or not np.issubdtype(done.dtype, np.floating):
+        if (
+            not isinstance(done, spaces.Box)
+            or len(done.shape) not in (1, 2)
+            or not np.issubdtype(done.dtype, np.floating)
+        ):
             raise InvalidParameter(
                 "A team needs actions in a MultiDiscrete [A] or a Box of floats [A] or [A, a], one row for each agent, "
                 f"not {done}."
@@ -79,7 +83,9 @@ class TeamLayout(Layout):
         done: Any = self.action_space
         rows = [done.nvec[:, None], done.start[:, None]] if self.discrete else [done.low, done.high]
         if any((row.reshape(self.agents, -1) != row.reshape(self.agents, -1)[0]).any() for row in rows):
-            raise InvalidParameter(f"These agents have different actions, {done}, so they cannot share networks: shared=False.")
+            raise InvalidParameter(
+                f"These agents have different actions, {done}, so they cannot share networks: shared=False."
+            )
 
     @classmethod
     def of(cls, env: VecEnv) -> Self:

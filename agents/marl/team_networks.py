@@ -82,8 +82,8 @@ class Actor(nn.Module):
 class SetActor(nn.Module):
     """One actor for all agents that does not depend on the order of things and other agents.
 
-    A thing is described by its offset and by how near the other agents are to it; the agent's choice depends on a sum over things
-    and one over other agents. Needs ``agent_sets``.
+    A thing is described by its offset and by how near the other agents are to it; the agent's choice depends on a
+    smooth maximum over things and a sum over other agents. Needs ``agent_sets``.
     """
 
     def __init__(self, layout: TeamLayout, units: int, activation: Activation, last_gain: float = 0.1) -> None:
@@ -104,9 +104,11 @@ class SetActor(nn.Module):
         """Logits or unbounded actions [B, A, ...] from windows [B, A, F]."""
         buffers: Any = self
         own, things, others = (windows[..., columns] for columns in (buffers.own, buffers.things, buffers.others))
-        batch, agents, count, _ = things.shape
+        _batch, agents, count, _ = things.shape
         state = own.unsqueeze(2)
-        apart = things.unsqueeze(3) - others.unsqueeze(2)  # a thing's offset from every other agent, [B, A, L, A - 1, d]
+        apart = things.unsqueeze(3) - others.unsqueeze(
+            2
+        )  # a thing's offset from every other agent, [B, A, L, A - 1, d]
         near = torch.logsumexp(self.near(apart.flatten(1, 3)).unflatten(1, apart.shape[1:4]), dim=3)
         each = torch.cat([things, state.expand(-1, -1, count, -1), near], dim=-1)
         of_things = torch.logsumexp(self.thing(each.flatten(1, 2)).unflatten(1, (agents, count)), dim=2)
@@ -117,7 +119,9 @@ class SetActor(nn.Module):
 
 def others_of(agents: int) -> Tensor:
     """The other agents of each, int64 [A, A - 1]."""
-    return torch.tensor([[j for j in range(agents) if j != i] for i in range(agents)], dtype=torch.int64).view(agents, -1)
+    return torch.tensor([[j for j in range(agents) if j != i] for i in range(agents)], dtype=torch.int64).view(
+        agents, -1
+    )
 
 
 class Critic(nn.Module):
@@ -161,7 +165,8 @@ class SetCritic(nn.Module):
     Q_i = sum_l rho(logsumexp_j phi(p_l - p_j, v_j, a_j)) + sum_{j != i} psi(p_j - p_i, v_i, v_j, a_i, a_j),
 
     where l are things, j agents that are alive, and v an agent's own state. Without ``agent_sets``, the window is the
-    agent's state and there is one thing without an offset: Q_i = rho(logsumexp_j phi(o_j, a_j)) + sum psi(o_i, o_j, a_i, a_j).
+    agent's state and there is one thing without an offset:
+    Q_i = rho(logsumexp_j phi(o_j, a_j)) + sum psi(o_i, o_j, a_i, a_j).
     """
 
     def __init__(self, layout: TeamLayout, units: int, activation: Activation) -> None:
@@ -222,7 +227,7 @@ CriticKind = Literal["mlp", "set"]
 
 
 class JointCritic:
-    """The mean of all agents' Q as a critic of joint observations [N, ...] and joint actions [N, A * a], for attacks."""
+    """The mean of all agents' Q, of joint observations [N, ...] and joint actions [N, A * a], for attacks."""
 
     def __init__(self, layout: TeamLayout, critic: Any) -> None:
         self.layout, self.critic = layout, critic

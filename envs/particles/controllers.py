@@ -4,16 +4,30 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-__all__ = ["Controller", "SpreadController", "spread_controllers"]
+__all__ = ["Controller", "SpreadController", "Still", "spread_controllers"]
 
 Floats = NDArray[np.float64]
 
 
+@dataclass(frozen=True, eq=False)
 class Controller:
-    """Answers joint observations [A, F] or [B, A, F]."""
+    """Answers joint observations [A, F] or [B, A, F].
+
+    Args:
+        observation_space, action_space: the environment's joint spaces.
+    """
+
+    observation_space: spaces.Space[Any]
+    action_space: spaces.Space[Any]
+
+    @property
+    def continuous(self) -> bool:
+        """Whether actions are a Box."""
+        return isinstance(self.action_space, spaces.Box)
 
     def act(self, seen: Floats) -> NDArray[Any]:
         """Actions [B, A, ...] for observations [B, A, F]."""
@@ -29,7 +43,7 @@ class Controller:
         return (actions[0] if single else actions), None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SpreadController(Controller):
     """Simple Spread: each agent heads for its landmark in the assignment of least summed distance.
 
@@ -37,22 +51,19 @@ class SpreadController(Controller):
     offset, less damping; discrete agents push along its larger component.
 
     Args:
-        agents: A.
-        continuous: Box actions.
         gain: force per offset.
         damping: force per velocity.
         idle: discrete agents do nothing below this command.
     """
 
-    agents: int
-    continuous: bool
     gain: float = 20.0
     damping: float = 4.0
     idle: float = 0.4
 
     def act(self, seen: Floats) -> NDArray[Any]:
         """See :class:`Controller`."""
-        offsets = seen[..., 4 : 4 + 2 * self.agents].reshape(*seen.shape[:2], self.agents, 2)  # [B, A, landmarks, 2]
+        agents = seen.shape[1]
+        offsets = seen[..., 4 : 4 + 2 * agents].reshape(len(seen), agents, agents, 2)  # [B, A, landmarks, 2]
         distances = np.linalg.norm(offsets, axis=-1)
         chosen = np.stack([linear_sum_assignment(each)[1] for each in distances])
         goal = np.take_along_axis(offsets, chosen[..., None, None], axis=2)[:, :, 0]
@@ -67,12 +78,9 @@ class SpreadController(Controller):
         return np.where(np.abs(along) < self.idle, 0, 1 + 2 * axis + (along > 0)).astype(np.int64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Still(Controller):
     """Discrete agents do nothing; Box agents push with nothing."""
-
-    agents: int
-    continuous: bool
 
     def act(self, seen: Floats) -> NDArray[Any]:
         """See :class:`Controller`."""
@@ -80,7 +88,9 @@ class Still(Controller):
         return np.zeros((*shape, 5), np.float32) if self.continuous else np.zeros(shape, np.int64)
 
 
-def spread_controllers(agents: int, continuous: bool) -> dict[str, Controller]:
-    """The controllers of Simple Spread by name."""
-    damping = 6.0 if continuous else 4.0  # the best of a grid of gains and dampings, 300 episodes each
-    return {"assignment": SpreadController(agents, continuous, damping=damping), "still": Still(agents, continuous)}
+def spread_controllers(seen: spaces.Space[Any], acted: spaces.Space[Any]) -> dict[str, Controller]:
+    """The controllers of Simple Spread by name, for its joint spaces."""
+    damping = (
+        6.0 if isinstance(acted, spaces.Box) else 4.0
+    )  # the best of a grid of gains and dampings, 300 episodes each
+    return {"assignment": SpreadController(seen, acted, damping=damping), "still": Still(seen, acted)}

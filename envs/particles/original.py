@@ -1,7 +1,7 @@
 """mpe2's own environments as joint environments."""
 
 import importlib
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -81,7 +81,7 @@ class MPE2Env(gymnasium.Env[Any, Any]):
     * v0: first version.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012  (Gymnasium's shape)
 
     def __init__(self, scenario: str = "simple_spread_v3", **settings: Any) -> None:
         env = self.parallel_env = mpe2_parallel_env(scenario, **settings)
@@ -115,9 +115,13 @@ class MPE2Env(gymnasium.Env[Any, Any]):
         if not self._running:
             raise ResetNeeded("No agent has an episode: call reset() first.")
         given = np.asarray(action)
-        if given.shape != self.action_space.shape or not self.action_space.contains(given.astype(self.action_space.dtype)):
+        if given.shape != self.action_space.shape or not self.action_space.contains(
+            given.astype(self.action_space.dtype)
+        ):
             raise InvalidAction(f"The joint action is {action!r}, which is not in {self.action_space}.")
-        observations, rewards, ends, cuts, _ = self.parallel_env.step(dict(zip(self.agents, self._rows(given), strict=True)))
+        observations, rewards, ends, cuts, _ = self.parallel_env.step(
+            dict(zip(self.agents, self._rows(given), strict=True))
+        )
         own = np.array([float(rewards[agent]) for agent in self.agents])
         over, cut = any(ends.values()), any(cuts.values())
         self._running = not (over or cut)

@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 
 class LinearGame:
-    """The game x' = M x + b a + noise with rewards r_i = -(q x_i^2 + r a_i^2), one number and one action for each agent.
+    """The game x' = M x + b a + noise with rewards r_i = -(q x_i^2 + r a_i^2); an agent has one number and one action.
 
     M has ``decay`` on its diagonal and the couplings off it. Agents play a_i = -k x_i. The values of that policy are
     exact quadratics: with C = M - b k I, V_i(x) = -x'P_i x - c_i, where P_i = (q + r k^2) e_i e_i' + gamma C'P_i C, and
@@ -125,7 +125,7 @@ class PlantedGameVectorEnv(TeamVectorEnv):
     """
 
     memory = ("x",)
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+    metadata = {"render_modes": []}  # noqa: RUF012  (Gymnasium's shape)
     BOUND = 10.0  # of actions; the policy stays far below
 
     def __init__(
@@ -145,7 +145,10 @@ class PlantedGameVectorEnv(TeamVectorEnv):
         if max_episode_steps is not None:
             limit = min(limit, whole_number("max_episode_steps", max_episode_steps, 1))
         shape = (self.game.agents, 1)
-        seen, moves = spaces.Box(-np.inf, np.inf, shape, np.float32), spaces.Box(-self.BOUND, self.BOUND, shape, np.float32)
+        seen, moves = (
+            spaces.Box(-np.inf, np.inf, shape, np.float32),
+            spaces.Box(-self.BOUND, self.BOUND, shape, np.float32),
+        )
         super().__init__(num_envs, seen, moves, autoreset_mode, limit)
         self.x = np.zeros((num_envs, self.game.agents))
 
@@ -224,7 +227,7 @@ class PlantedGameEnv(NativeEnv, OwnTimeLimit[Any, Any]):
     batch: PlantedGameVectorEnv
 
     def __init__(self, couplings: Any = None, max_cycles: int = 25, **numbers: float) -> None:
-        super().__init__(PlantedGameVectorEnv(1, couplings, max_cycles, AutoresetMode.DISABLED, **numbers))
+        super().__init__(PlantedGameVectorEnv(1, couplings, max_cycles, AutoresetMode.DISABLED, None, **numbers))
         self.agent_windows = self.batch.agent_windows
 
     @property

@@ -68,7 +68,8 @@ class SkirmishVectorEnv(TeamVectorEnv):
     @property
     def controllers(self) -> dict[str, Controller]:
         """Hand-made controllers, by name."""
-        return {"focus": Focus(self.agents, self.enemies), "still": Still(self.agents, False)}
+        own = self.single_observation_space, self.single_action_space
+        return {"focus": Focus(*own), "still": Still(*own)}
 
     def _place(self, world: int, generator: np.random.Generator) -> None:
         drawn = generator.uniform((-0.2, -0.8), (0.2, 0.8), (self.agents + self.enemies, 2))
@@ -110,21 +111,13 @@ class SkirmishVectorEnv(TeamVectorEnv):
         return paint((theirs, 0.06, (217, 90, 90)), (ours, 0.06, (90, 90, 217)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Focus(Controller):
-    """Attacks the weakest enemy in range when it can, else goes to the nearest enemy along the longer axis.
-
-    Args:
-        agents: A.
-        enemies: of the other side.
-    """
-
-    agents: int
-    enemies: int
+    """Attacks the weakest enemy in range when it can, else goes to the nearest enemy along the longer axis."""
 
     def act(self, seen: NDArray[np.float64]) -> NDArray[Any]:
         """See :class:`Controller`."""
-        foes = seen[..., 4 + 4 * (self.agents - 1) :].reshape(*seen.shape[:2], self.enemies, 5)
+        foes = seen[..., 4 + 4 * (seen.shape[1] - 1) :].reshape(*seen.shape[:2], -1, 5)
         standing, offset, health, near = foes[..., 0] > 0, foes[..., 1:3], foes[..., 3], foes[..., 4] > 0
         weakest = np.where(near, health, np.inf).argmin(-1)
         distance = np.where(standing, np.linalg.norm(offset, axis=-1), np.inf)
@@ -147,8 +140,8 @@ class SkirmishEnv(NativeEnv, OwnTimeLimit[Any, Any]):
 
     ## Action Space
 
-    `MultiDiscrete([5 + E] * A)`: stand still, left, right, down, up (0.1 each), or attack enemy 0, 1, ... An attack out of range, on the
-    fallen, or before the cooldown is over does nothing. Actions of fallen agents are ignored.
+    `MultiDiscrete([5 + E] * A)`: stand still, left, right, down, up (0.1 each), or attack enemy 0, 1, ... An attack
+    out of range, on the fallen, or before the cooldown is over does nothing. Actions of fallen agents are ignored.
 
     ## Observation Space
 

@@ -43,7 +43,13 @@ def _nearest(x: Floats, others: Floats, health: Floats) -> int:
 
 @compiled
 def fight(
-    place: Floats, health: Floats, cool: Floats, agents: int, actions: NDArray[np.int64], active: Flags, dealt: Floats,
+    place: Floats,
+    health: Floats,
+    cool: Floats,
+    agents: int,
+    actions: NDArray[np.int64],
+    active: Flags,
+    dealt: Floats,
     taken: Floats,
 ) -> None:
     """One step of the active worlds: everyone moves or aims, then all hits of the step count at once.

@@ -90,14 +90,15 @@ class SimpleSpreadVectorEnv(TeamVectorEnv):
     def convention(self) -> str:
         """How rewards and returns are counted."""
         return (
-            f"simple_spread_v3, {self.agents} agents, {self.max_episode_steps} steps, local_ratio {self.local_ratio:g}; "
+            f"simple_spread_v3, {self.agents} agents, {self.max_episode_steps} steps, "
+            f"local_ratio {self.local_ratio:g}; "
             f"returns are the {self.aggregate} over agents, undiscounted"
         )
 
     @property
     def controllers(self) -> dict[str, Controller]:
         """Hand-made controllers, by name."""
-        return spread_controllers(self.agents, self.continuous_actions)
+        return spread_controllers(self.single_observation_space, self.single_action_space)
 
     def _place(self, world: int, generator: np.random.Generator) -> None:
         drawn = generator.uniform(-1, 1, (2 * self.agents, 2))
@@ -118,7 +119,9 @@ class SimpleSpreadVectorEnv(TeamVectorEnv):
         ended = active & (self.elapsed + 1 >= (self.max_episode_steps or 0))
         if ended.any():
             infos["measures"], infos["_measures"] = self._measures(ended, nearest), ended
-        return Step(total if self.aggregate == "sum" else total / self.agents, np.zeros(self.num_envs, bool), None, infos)
+        return Step(
+            total if self.aggregate == "sum" else total / self.agents, np.zeros(self.num_envs, bool), None, infos
+        )
 
     def _forces(self, actions: NDArray[Any]) -> NDArray[np.float64]:
         if not self.continuous_actions:

@@ -1,7 +1,7 @@
 """Simple Spread's physics, rewards and observations, compiled for batches of worlds.
 
-Every operation has the order and the rounding of mpe2's (``mpe2._mpe_utils.core`` and ``simple_spread``), so results are
-bit-equal. A world reads and writes only its own rows.
+Every operation has the order and the rounding of mpe2's (``mpe2._mpe_utils.core`` and ``simple_spread``), so results
+are bit-equal. A world reads and writes only its own rows.
 """
 
 import math

@@ -35,7 +35,7 @@ class TeamVectorEnv(NativeVectorEnv):
 
     exact = True
     memory: ClassVar[tuple[str, ...]]
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012  (Gymnasium's shape)
 
     def __init__(
         self,

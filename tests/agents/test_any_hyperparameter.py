@@ -24,6 +24,7 @@ AGENTS = [entry.id for entry in catalog.OURS if entry.kind == "agent"]
 EXAMPLES = 25  # an agent
 DISCRETE = ("rcbc", "doc-tabular")  # tables
 JOINT = ("shared-ppo", "shared-mdpo")
+TEAMS = ("maddpg", "hatrpo", "hatrpo-q")
 
 # Sizes stay small where they are right: a network of 10^9 units is nobody's mistake that a test can wait for.
 numbers = st.one_of(
@@ -103,7 +104,7 @@ def run_config(agent, config):
         where = {"dataset": f"hyperparameters/{'choice' if agent in DISCRETE else 'line'}-v0"}
     elif entry.target.startswith("agentgym.agents.language"):
         where = {"env": "agentgym/Household-v0", "env_kwargs": {"size": "tiny"}}
-    elif agent in JOINT:
+    elif agent in (*JOINT, *TEAMS):
         where = {"env": "agentgym/Convection-v0", "num_envs": 2}
     small = {"buffer_size": 100, "learning_starts": 1, "width": 8, "layers": 1}
     known = {field.name for field in dataclasses.fields(catalog.load(entry).Config)}

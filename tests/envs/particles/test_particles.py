@@ -159,7 +159,7 @@ def test_a_world_alone_equals_itself_among_others_at_rest_and_starting_anew(name
         if actions.dtype == np.float32:
             actions = random.uniform(-1, 1, actions.shape).astype(np.float32)
         crowd, _, ended, cut, _ = many.step(actions)
-        own, rewards, over, _, infos = alone.step(actions[1:2])
+        own, _rewards, over, _, infos = alone.step(actions[1:2])
         shown, paid, *_ = parallel.step({agent: actions[1][int(agent[-1])] for agent in parallel.agents})
         assert all(paid[agent] == infos["agent_rewards"][0, int(agent[-1])] for agent in paid)
         if step == 3 or (ended | cut)[0]:
@@ -237,7 +237,10 @@ def test_bad_actions_are_refused_before_the_step(name, action):
 
 
 def test_pictures_show_agents_and_landmarks():
-    for kind, colours in ((SimpleSpreadEnv, [(90, 90, 217), (64, 64, 64)]), (SkirmishEnv, [(90, 90, 217), (217, 90, 90)])):
+    for kind, colours in (
+        (SimpleSpreadEnv, [(90, 90, 217), (64, 64, 64)]),
+        (SkirmishEnv, [(90, 90, 217), (217, 90, 90)]),
+    ):
         env = kind(render_mode="rgb_array")
         env.reset(seed=0)
         frame = env.render()
@@ -257,7 +260,7 @@ def arena(agents=3, enemies=3, worlds=1, **settings):
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 @pytest.mark.parametrize("together", [1, 2, 3])
 def test_agents_leave_in_any_order_and_the_rest_go_on(order, together):
-    """Of PettingZoo's form: two may fall in one step, nobody is reset by the first death, the last one ends the episode."""
+    """In PettingZoo's form: two may fall in one step; the first death resets nobody, the last ends the episode."""
     env = agentgym.parallel_env("agentgym/Skirmish-v0")
     env.reset(seed=0)
     corners = np.array([[-0.9, -0.9], [-0.9, 0.0], [-0.9, 0.9]])  # out of each other's enemies' range
@@ -410,7 +413,10 @@ def test_mpe2s_environments_have_joint_spaces(scenario, continuous):
             assert np.array_equal(joint[k, : len(shown[agent])], shown[agent])
             assert (joint[k, len(shown[agent]) :] == 0).all()
         actions = env.action_space.sample()
-        own = [actions[k][: theirs.action_space(agent).shape[0]] if continuous else actions[k] for k, agent in enumerate(names)]
+        own = [
+            actions[k][: theirs.action_space(agent).shape[0]] if continuous else actions[k]
+            for k, agent in enumerate(names)
+        ]
         joint, total, _, _, info = env.step(actions)
         shown, paid, *_ = theirs.step(dict(zip(names, own, strict=True)))
         assert info["agent_rewards"].tolist() == [paid[agent] for agent in names]
