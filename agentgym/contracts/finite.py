@@ -11,6 +11,8 @@ from agentgym.errors import NonFinite
 
 __all__ = ["is_finite", "non_finite_settings", "require_finite"]
 
+_FEW = 20  # up to here a loop over numbers beats NumPy's functions on arrays
+
 
 def is_finite(values: Any) -> bool:
     """Whether a number, an array, or a dictionary, list or tuple of them has no entry that is NaN or infinite.
@@ -18,6 +20,8 @@ def is_finite(values: Any) -> bool:
     Strings, booleans and integers always count as finite.
     """
     if isinstance(values, np.ndarray):
+        if values.ndim == 1 and values.size < _FEW and values.dtype.char in "efd":
+            return all(map(math.isfinite, values.tolist()))
         return values.dtype.kind not in "fc" or np.count_nonzero(np.isfinite(values)) == values.size
     if isinstance(values, float):
         return math.isfinite(values)

@@ -198,7 +198,7 @@ def fill_of(owner: Perturbation, field: str, signal: Signal) -> Array:
     """
     values = _spread(owner, field, signal)
     fitted, outside = signal.fit(values[None])
-    if not np.array_equal(fitted[0], values.astype(signal.working_dtype)) or (outside is not None and outside[0]):
+    if outside or not np.array_equal(fitted[0], values.astype(signal.working_dtype)):
         raise _invalid(owner, field, getattr(owner, field), f"a value of the {signal.name}")
     return fitted[0]
 

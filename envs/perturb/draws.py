@@ -62,8 +62,13 @@ class Draws:
 
     def take(self, worlds: Worlds) -> NDArray[Any]:
         """The next row of each of ``worlds``: [M, *shape], read-only."""
-        if worlds is ALL and self._meet():
-            return self._take_together()
+        if worlds is ALL:
+            row = self._together
+            if row is not None and row < self._rows:
+                self._together = row + 1
+                return self._blocks[row]
+            if self._meet():
+                return self._take_together()
         self._part()
         index = self._index[worlds]
         for world in index[self._next[index] == self._rows]:

@@ -83,7 +83,8 @@ class PerturbedEnv(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs,
         if runtime.changes_actions:
             action = self._actions.unpack(runtime.act(packed))
         observation, reward, terminated, truncated, info = self.env.step(action)
-        self._edits.check()
+        if self._edits.watched:
+            self._edits.check()
         info = dict(info)
         if runtime.changes_rewards:
             info.setdefault("true_reward", reward)
@@ -104,10 +105,10 @@ class PerturbedEnv(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs,
         return self._observations.unpack(self._runtime.observe(self._observations.pack(observation)))
 
     def _report(self, info: dict[str, Any]) -> dict[str, Any]:
-        fired = {name: bool(flags[0]) for name, flags in self._runtime.fired.items()}
-        info["perturbed"] = {**info.get("perturbed", {}), **fired, **self._runtime.constant}
-        if clipped := {name: bool(flags[0]) for name, flags in self._runtime.clipped.items()}:
-            info["perturbed_clipped"] = {**info.get("perturbed_clipped", {}), **clipped}
+        runtime = self._runtime
+        info["perturbed"] = {**info.get("perturbed", {}), **runtime.fired, **runtime.constant}
+        if runtime.clipped:
+            info["perturbed_clipped"] = {**info.get("perturbed_clipped", {}), **runtime.clipped}
         return info
 
 

@@ -95,6 +95,9 @@ class DynamicsEdits:
         effects: effects in the order of application.
         worlds: for each world its unwrapped environment and the edits of inner wrappers, innermost first.
 
+    Attributes:
+        watched: the worlds that set their own physics, for :meth:`check`.
+
     Raises:
         InvalidParameter: an environment has no MuJoCo model, or an effect has no influence on it.
     """
@@ -110,7 +113,7 @@ class DynamicsEdits:
         for env, _ in self._worlds:
             for effect in effects:
                 _check_applies(effect, env)
-        self._watched = [env for env, _ in self._worlds if _sets_own_physics(env)]
+        self.watched = [env for env, _ in self._worlds if _sets_own_physics(env)]
         if self._worlds:
             envs = [weakref.ref(env) for env, _ in self._worlds]
             weakref.finalize(owner, _release, self.edit, envs).atexit = False
@@ -126,7 +129,7 @@ class DynamicsEdits:
         Raises:
             InvalidParameter: it has.
         """
-        for env in self._watched:
+        for env in self.watched:
             lost = set(_ledger(env).changed())
             for effect in self.edit.effects:
                 if fields := [field for field in effect.fields if field in lost]:

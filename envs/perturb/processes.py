@@ -11,21 +11,20 @@ import numpy as np
 from typing_extensions import override
 
 from agentgym.envs.perturb.draws import Draws
-from agentgym.envs.perturb.signal import Array, Flags, Signal, Worlds, per_world
+from agentgym.envs.perturb.signal import ALL, Array, Signal, Where, Worlds, per_world, where_any
 from agentgym.errors import InvalidAction, InvalidParameter
 
 __all__ = ["Delay", "Drift", "Dropout", "Flip", "Hold", "Mix", "Noise", "Process", "Quantize", "Shift", "Swell"]
-
-Fired = Flags | None
-"""In which of the M worlds the effect fires; None means all of them."""
 
 Policy = Callable[[Array], Array]
 """``observations [M, *observation shape] -> actions [M, *action shape]``, treating each row independently."""
 
 
-def pick(fires: Fired, changed: Array, unchanged: Array) -> Array:
+def pick(fires: Where, changed: Array, unchanged: Array) -> Array:
     """``changed`` in the worlds in which the effect fires, ``unchanged`` in the others."""
-    return changed if fires is None else np.where(per_world(fires, changed), changed, unchanged)
+    if isinstance(fires, bool):
+        return changed if fires else unchanged
+    return np.where(per_world(fires, changed), changed, unchanged)
 
 
 class Process:
@@ -44,7 +43,7 @@ class Process:
     watches = False
 
     def __init__(self) -> None:
-        self.clipped: Flags | None = None
+        self.clipped: Where = False
         self.draws: list[Draws] = []
 
     def reseed(self, world: int, generator: np.random.Generator) -> None:
@@ -72,7 +71,7 @@ class Process:
     def see(self, observations: Array, worlds: Worlds) -> None:
         """Receive the observations at the effect's position in the stack (called only if ``watches``)."""
 
-    def __call__(self, values: Array, fires: Fired, worlds: Worlds) -> tuple[Array, Fired]:
+    def __call__(self, values: Array, fires: Where, worlds: Worlds) -> tuple[Array, Where]:
         """The perturbed values, and in which of the M worlds the effect fired."""
         raise NotImplementedError
 
@@ -84,12 +83,15 @@ class _Fitted(Process):
         super().__init__()
         self.signal = signal
         self.clips = signal.low is not None
+        self._fits = not (self.clips or signal.whole)  # any result is a value of the signal
 
     @override
-    def __call__(self, values: Array, fires: Fired, worlds: Worlds) -> tuple[Array, Fired]:
-        changed, outside = self.signal.fit(self.changed(values, worlds))
-        self.clipped = outside if outside is None or fires is None else outside & fires
-        return pick(fires, changed, values), fires
+    def __call__(self, values: Array, fires: Where, worlds: Worlds) -> tuple[Array, Where]:
+        changed = self.changed(values, worlds)
+        if not self._fits or changed.dtype is not self.signal.dtype:
+            changed, outside = self.signal.fit(changed)
+            self.clipped = outside if fires is True else outside & fires
+        return changed if fires is True else pick(fires, changed, values), fires
 
     def changed(self, values: Array, worlds: Worlds) -> Array:
         """The values where the effect fires, before rounding and clipping."""
@@ -195,11 +197,11 @@ class Dropout(Process):
         self.draws = [Draws(worlds, signal.shape, lambda generator, rows: generator.random((rows, *signal.shape)))]
 
     @override
-    def __call__(self, values: Array, fires: Fired, worlds: Worlds) -> tuple[Array, Fired]:
+    def __call__(self, values: Array, fires: Where, worlds: Worlds) -> tuple[Array, Where]:
         lost = self.draws[0].take(worlds) < self._rate
-        if fires is not None:
-            lost &= per_world(fires, lost)
-        return np.where(lost, self._fill, values), np.asarray(lost.reshape(len(values), -1).any(axis=1))
+        if fires is not True:
+            lost &= fires if isinstance(fires, bool) else per_world(fires, lost)
+        return np.where(lost, self._fill, values), where_any(lost)
 
 
 class Hold(Process):
@@ -223,16 +225,29 @@ class Hold(Process):
         self._left[worlds] = 0
 
     @override
-    def __call__(self, values: Array, fires: Fired, worlds: Worlds) -> tuple[Array, Fired]:
+    def __call__(self, values: Array, fires: Where, worlds: Worlds) -> tuple[Array, Where]:
+        if len(self._left) == 1:
+            return self._alone(values, bool(fires))
         left = self._left[worlds]
-        begins = self._has_last[worlds] if fires is None else self._has_last[worlds] & fires
-        left = np.where(begins & (left == 0), self._duration, left)
+        left = np.where(self._has_last[worlds] & fires & (left == 0), self._duration, left)
         holds = left > 0
         held = pick(holds, self._last[worlds], values)
         self._left[worlds] = np.maximum(left - 1, 0)
         self._last[worlds] = held
         self._has_last[worlds] = True
         return held, holds
+
+    def _alone(self, values: Array, fires: bool) -> tuple[Array, Where]:
+        """The same for one world, without arithmetic on arrays."""
+        left = self._left.item()
+        if left == 0 and fires and self._has_last.item():
+            left = self._duration
+        if left > 0:
+            self._left[0] = left - 1
+            return self._last.copy(), True
+        self._last[...] = values
+        self._has_last[0] = True
+        return values, False
 
 
 class Delay(Process):
@@ -246,16 +261,39 @@ class Delay(Process):
         self._memory = np.zeros((worlds, steps, *signal.shape), signal.dtype)
         self._index = np.arange(worlds)
         self._count = np.zeros(worlds, int)
+        self._together: int | None = None  # the count, if it is the same for all worlds
+
+    @override
+    def get_state(self) -> dict[str, Any]:
+        self._part()
+        return super().get_state()
+
+    @override
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        super().set_state(state)
+        self._together = None
 
     @override
     def begin(self, worlds: Worlds) -> None:
-        self._count[worlds] = 0
+        if worlds is ALL:
+            self._together = 0
+        else:
+            self._part()
+            self._count[worlds] = 0
         self._memory[worlds] = self._zero
 
+    def _part(self) -> None:
+        if self._together is not None:
+            self._count[:] = self._together
+            self._together = None
+
     @override
-    def __call__(self, values: Array, fires: Fired, worlds: Worlds) -> tuple[Array, Fired]:
+    def __call__(self, values: Array, fires: Where, worlds: Worlds) -> tuple[Array, Where]:
         if self._steps == 0:
-            return values, np.zeros(len(values), bool)
+            return values, False
+        if worlds is ALL and self._together is not None:
+            return pick(fires, self._late_together(values), values), fires
+        self._part()
         index = self._index[worlds]
         count = self._count[index]
         if self._first and (fresh := count == 0).any():
@@ -266,12 +304,23 @@ class Delay(Process):
         self._count[index] = count + 1
         return pick(fires, late, values), fires
 
+    def _late_together(self, values: Array) -> Array:
+        count = self._together
+        assert count is not None
+        if self._first and count == 0:
+            self._memory[:] = values[:, None]
+        slot = self._memory[:, count % self._steps]
+        late = slot.copy()
+        slot[...] = values
+        self._together = count + 1
+        return late
+
 
 class Flip(Process):
     """y = -x."""
 
     @override
-    def __call__(self, values: Array, fires: Fired, worlds: Worlds) -> tuple[Array, Fired]:
+    def __call__(self, values: Array, fires: Where, worlds: Worlds) -> tuple[Array, Where]:
         return pick(fires, -values, values), fires
 
 
@@ -304,11 +353,11 @@ class Mix(Process):
         self._seen[worlds] = observations
 
     @override
-    def __call__(self, values: Array, fires: Fired, worlds: Worlds) -> tuple[Array, Fired]:
+    def __call__(self, values: Array, fires: Where, worlds: Worlds) -> tuple[Array, Where]:
         other = self._other(values, worlds)
         if self._signal.kind == "choice":
             replaced = self.draws[0].take(worlds) < self._weight
-            fired = replaced if fires is None else replaced & fires
+            fired = replaced & fires
             return pick(fired, other, values), fired
         mixed = (1.0 - self._weight) * values + self._weight * other
         if self._signal.whole:

@@ -8,8 +8,7 @@ import numpy as np
 from agentgym.envs.perturb.base import Perturbation, SignalPerturbation
 from agentgym.envs.perturb.draws import Draws
 from agentgym.envs.perturb.dynamics import DynamicsPerturbation
-from agentgym.envs.perturb.processes import Fired, Process
-from agentgym.envs.perturb.signal import ALL, REWARD, Array, Flags, Signal, Worlds
+from agentgym.envs.perturb.signal import ALL, REWARD, Array, Signal, Where, Worlds
 from agentgym.seeding import entropy, stream
 
 __all__ = ["Runtime", "names_of"]
@@ -28,8 +27,9 @@ class _Link:
         self.name = name
         self.changes = effect.changes
         self.process = effect.process(signal, worlds)
-        self._effect, self._position = effect, position
-        self._always = (effect.start, effect.stop, effect.every) == (0, None, 1)
+        self._effect, self._position, self._worlds = effect, position, worlds
+        self.timed = (effect.start, effect.stop, effect.every) != (0, None, 1)
+        self.always = not self.timed and effect.probability == 1.0
         self.chance = Draws(worlds, (), lambda generator, rows: generator.random(rows))
 
     def reseed(self, world: int, seed: int) -> None:
@@ -39,20 +39,26 @@ class _Link:
         if 0.0 < self._effect.probability < 1.0:
             self.chance.reseed(world, stream(seed, *key, "fires"))
 
-    def fires(self, time: Array, worlds: Worlds) -> Fired:
-        """In which of the M worlds the effect fires, at their events ``time`` [M]."""
+    def fires(self, time: Array, worlds: Worlds) -> Where:
+        """In which of the selected worlds the effect fires; ``time`` [N] is the event of each of all worlds."""
         rule = self._effect
-        due: Fired = None
-        if not self._always:
-            due = (time >= rule.start) & ((time - rule.start) % rule.every == 0)
-            if rule.stop is not None:
-                due &= time < rule.stop
+        if rule.probability == 0.0:
+            return False
+        due = self._due(time[worlds]) if self.timed else True
         if rule.probability == 1.0:
             return due
-        if rule.probability == 0.0:
-            return np.zeros(len(time), bool)
-        by_chance = self.chance.take(worlds) < rule.probability
-        return by_chance if due is None else due & by_chance
+        drawn = self.chance.take(worlds)
+        if self._worlds == 1:
+            return due and drawn.item() < rule.probability
+        return (drawn < rule.probability) if due is True else due & (drawn < rule.probability)
+
+    def _due(self, time: Array) -> Where:
+        """Whether ``start``, ``stop`` and ``every`` allow the events ``time`` [M]."""
+        rule = self._effect
+        due = (time >= rule.start) & ((time - rule.start) % rule.every == 0)
+        if rule.stop is not None:
+            due &= time < rule.stop
+        return bool(due[0]) if self._worlds == 1 else due
 
 
 class Runtime:
@@ -67,8 +73,9 @@ class Runtime:
 
     Attributes:
         seeded: in which worlds the effects have streams, i.e. which have been reset.
-        fired: for each effect, in which worlds it has fired since :meth:`new_step`.
-        clipped: for each effect that may clip, in which worlds it has clipped since then.
+        ready: whether they have in all worlds.
+        fired: for each effect, in which worlds it has fired since :meth:`new_step` (for one world, a bool).
+        clipped: for each effect that may clip, in which worlds it has clipped since then (likewise).
         constant: for each effect on the dynamics, whether it changes them.
     """
 
@@ -83,6 +90,7 @@ class Runtime:
         self.worlds = worlds
         self._time = np.zeros(worlds, int)
         self.seeded = np.zeros(worlds, bool)
+        self.ready = False
         signals = {"observation": observation, "action": action, "reward": REWARD}
         types = [*inside, *(type(effect).__name__ for effect in perturbations)]
         names = names_of(types)[len(inside) :]
@@ -103,9 +111,11 @@ class Runtime:
         self.changes_actions = bool(self._on_actions)
         self.changes_rewards = bool(self._on_rewards)
         self.watches_observations = bool(self._on_observations)
-        self._clipping = [link.name for link in self._links if link.process.clips]
-        self.fired: dict[str, Flags] = {}
-        self.clipped: dict[str, Flags] = {}
+        self._timed = any(link.timed for link in self._links)
+        self._no_effect = dict.fromkeys((link.name for link in self._links), False)
+        self._no_clip = dict.fromkeys((link.name for link in self._links if link.process.clips), False)
+        self.fired: dict[str, Where] = {}
+        self.clipped: dict[str, Where] = {}
 
     def get_state(self) -> dict[str, Any]:
         """The state that determines the following events, as arrays and plain JSON values."""
@@ -115,6 +125,7 @@ class Runtime:
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Restore a state that :meth:`get_state` returned."""
         self._time, self.seeded = np.array(state["time"]), np.array(state["seeded"])
+        self.ready = bool(self.seeded.all())
         for link, taken in zip(self._links, state["links"], strict=True):
             link.process.set_state(taken["process"])
             link.chance.set_state(taken["chance"])
@@ -128,11 +139,12 @@ class Runtime:
             root = entropy() if seed is None else int(seed)
             for link in self._links:
                 link.reseed(world, root)
+        self.ready = bool(self.seeded.all())
 
     def new_step(self) -> None:
         """Clear the records of what has fired."""
-        self.fired = {link.name: np.zeros(self.worlds, bool) for link in self._links}
-        self.clipped = {name: np.zeros(self.worlds, bool) for name in self._clipping}
+        self.fired = self._no_effect.copy()
+        self.clipped = self._no_clip.copy()
 
     def begin(self, worlds: Worlds) -> None:
         """Start new episodes in ``worlds``."""
@@ -153,22 +165,35 @@ class Runtime:
         return rewards
 
     def advance(self, worlds: Worlds = ALL) -> None:
-        """Count a step of ``worlds``."""
-        self._time[worlds] += 1
+        """Count a step of ``worlds``, if any effect's rule asks for the time."""
+        if self._timed:
+            self._time[worlds] += 1
 
     def observe(self, observations: Array, worlds: Worlds = ALL) -> Array:
         """Perturb ``observations`` [M, ...] on their way to the agent, innermost effect first."""
         for link in self._on_observations:
-            if link.changes == "observation":
-                observations = self._apply(link, observations, worlds)
-            else:
+            if link.process.watches:
                 link.process.see(observations, worlds)
+            else:
+                observations = self._apply(link, observations, worlds)
         return observations
 
     def _apply(self, link: _Link, values: Array, worlds: Worlds) -> Array:
-        process: Process = link.process
-        values, fired = process(values, link.fires(self._time[worlds], worlds), worlds)
-        self.fired[link.name][worlds] = True if fired is None else fired
-        if process.clipped is not None:
-            self.clipped[link.name][worlds] = process.clipped
+        process = link.process
+        values, fired = process(values, True if link.always else link.fires(self._time, worlds), worlds)
+        if self.worlds == 1:
+            self.fired[link.name] = bool(fired)
+            if process.clips:
+                self.clipped[link.name] = bool(process.clipped)
+            return values
+        self._record(self.fired, link.name, fired, worlds)
+        if process.clips:
+            self._record(self.clipped, link.name, process.clipped, worlds)
         return values
+
+    def _record(self, table: dict[str, Where], name: str, flags: Where, worlds: Worlds) -> None:
+        if worlds is not ALL:
+            everywhere = np.full(self.worlds, table[name], bool)
+            everywhere[worlds] = flags
+            flags = everywhere
+        table[name] = flags

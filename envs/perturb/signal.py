@@ -1,12 +1,13 @@
 """The shape, dtype and bounds of the values that perturbations change, independent of Gymnasium."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ALL", "REWARD", "Array", "Flags", "Signal", "Worlds", "per_world"]
+__all__ = ["ALL", "REWARD", "Array", "Flags", "Signal", "Where", "Worlds", "per_world", "where_any"]
 
 Array: TypeAlias = NDArray[Any]
 Flags: TypeAlias = NDArray[np.bool_]
@@ -14,6 +15,9 @@ Worlds: TypeAlias = slice | NDArray[np.intp]
 """The selected worlds of a batch: indices, or ``ALL``. Both index the first axis of every state."""
 
 ALL: slice = slice(None)
+
+Where: TypeAlias = bool | Flags
+"""In which of M worlds something holds: flags [M], or one Python bool for all of them, which is much cheaper."""
 
 
 @dataclass(frozen=True)
@@ -39,33 +43,34 @@ class Signal:
     high: Array | None
     zero: Array
 
-    @property
+    @cached_property
     def whole(self) -> bool:
         """Whether the values are integers."""
         return self.dtype.kind in "iub"
 
-    @property
+    @cached_property
     def working_dtype(self) -> np.dtype[Any]:
         """The dtype for sums: the signal's own, or float64 for integers."""
         return np.dtype(np.float64) if self.whole else self.dtype
 
-    def fit(self, values: Array) -> tuple[Array, Flags | None]:
+    def fit(self, values: Array) -> tuple[Array, Where]:
         """Round to integers if the signal is integer, and clip to the bounds, if any.
 
         Args:
             values: [M, *shape].
 
         Returns:
-            The values in the signal's dtype, and for each of the M worlds whether a value was outside the bounds
-            (None if there are no bounds).
+            The values in the signal's dtype, and in which of the M worlds a value was outside the bounds.
         """
         if self.whole:
             values = np.rint(values)
-        if self.low is None or self.high is None:
-            return values.astype(self.dtype, copy=False), None
-        inside = np.minimum(np.maximum(values, self.low), self.high)  # three times as fast as np.clip on few numbers
-        outside = (inside != values).reshape(len(values), -1).any(axis=1)
-        return inside.astype(self.dtype, copy=False), outside
+        outside: Where = False
+        if self.low is not None and self.high is not None:
+            # On few numbers this takes a third of np.clip's time, and half of that if the axes need not be matched.
+            inside = np.minimum(np.maximum(values, self.low[None]), self.high[None])
+            outside = where_any(inside != values)
+            values = inside
+        return values if values.dtype is self.dtype else values.astype(self.dtype, copy=False), outside
 
 
 REWARD = Signal("reward", "numbers", (), np.dtype(np.float64), None, None, np.zeros(()))
@@ -74,3 +79,10 @@ REWARD = Signal("reward", "numbers", (), np.dtype(np.float64), None, None, np.ze
 def per_world(flags: Flags, like: Array) -> Flags:
     """Reshape ``flags`` [M] to [M, 1, ...] for broadcasting against ``like`` [M, ...]."""
     return flags.reshape(-1, *(1,) * (like.ndim - 1))
+
+
+def where_any(entries: Flags) -> Where:
+    """In which worlds any of the ``entries`` [M, ...] is true."""
+    if not np.count_nonzero(entries):
+        return False
+    return True if len(entries) == 1 else np.asarray(entries.reshape(len(entries), -1).any(axis=1))

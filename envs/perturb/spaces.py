@@ -9,6 +9,7 @@ from gymnasium.error import CustomSpaceError
 from gymnasium.vector.utils import concatenate, create_empty_array, iterate
 from gymnasium.wrappers.utils import create_zero_array
 
+from agentgym.contracts.finite import is_finite
 from agentgym.envs.perturb.signal import Array, Signal
 from agentgym.errors import InvalidAction
 
@@ -61,6 +62,7 @@ class Codec:
         self.signal = signal_of(space, role)
         self._space, self._worlds, self._batch_space = space, worlds, batch_space
         self._objects = self.signal.kind == "object"
+        self._dtype = self.signal.dtype if self.signal.kind == "numbers" else None  # what check_action may pass at once
         self._shape = self.signal.shape if worlds is None else (worlds, *self.signal.shape)
 
     def pack(self, value: Any) -> Array:
@@ -96,6 +98,11 @@ class Codec:
             array = np.asarray(action)
         except ValueError as error:
             raise InvalidAction(f"The action is not an array ({error}). {self._wanted()}") from None
+        if array.dtype is not self._dtype or array.shape != self._shape or not is_finite(array):
+            array = self._converted(array, action)
+        return array[None] if self._worlds is None else array
+
+    def _converted(self, array: Array, action: Any) -> Array:
         if array.shape != self._shape:
             raise InvalidAction(f"The action has the shape {array.shape}. {self._wanted()}")
         if array.dtype.kind not in ("iub" if self.signal.whole else "fiub"):
@@ -104,11 +111,11 @@ class Codec:
         if array.dtype != self.signal.dtype:
             with np.errstate(over="ignore"):  # overflow becomes infinity, which is rejected
                 array = array.astype(self.signal.dtype)
-        if not np.isfinite(array).all():
+        if not is_finite(array):
             raise InvalidAction(f"The action has NaN or infinite entries: {np.asarray(action)}. {self._wanted()}")
         if self.signal.kind == "choice" and ((array < self.signal.low) | (array > self.signal.high)).any():
             raise InvalidAction(f"The action {array} is outside the space. {self._wanted()}")
-        return array[None] if self._worlds is None else array
+        return array
 
     def _check_object(self, action: Any) -> None:
         space = self._space if self._worlds is None else self._batch_space

@@ -10,7 +10,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from agentgym.envs.perturb.base import Perturbation
 from agentgym.envs.perturb.layers import Layer, as_perturbations, dynamics_edits, types_inside
 from agentgym.envs.perturb.runtime import Runtime
-from agentgym.envs.perturb.signal import ALL, Array, Flags, Worlds
+from agentgym.envs.perturb.signal import ALL, Array, Flags, Where, Worlds
 from agentgym.envs.perturb.spaces import Codec
 from agentgym.errors import InvalidParameter
 from agentgym.vector.resets import world_seeds
@@ -92,16 +92,17 @@ class PerturbedVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
             ResetNeeded: there has been no reset.
         """
         runtime = self._runtime
-        if not runtime.seeded.all():
+        if not runtime.ready:
             raise ResetNeeded("Call reset() for every world before step().")
         packed = self._actions.check_action(actions)
         runtime.new_step()
-        resets = np.flatnonzero(self._resets_next)
-        stepping: Worlds = np.flatnonzero(~self._resets_next) if len(resets) else ALL
+        resetting = np.count_nonzero(self._resets_next) > 0
+        stepping: Worlds = np.flatnonzero(~self._resets_next) if resetting else ALL
         if runtime.changes_actions:
             actions = self._actions.unpack(_changed(runtime.act, packed, stepping))
         observations, rewards, terminations, truncations, infos = self.env.step(actions)
-        self._edits.check()
+        if self._edits.watched:
+            self._edits.check()
         infos = dict(infos)
         done = terminations | truncations
         ends = self._mode is AutoresetMode.SAME_STEP and bool(done.any())
@@ -110,8 +111,8 @@ class PerturbedVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
             changed = _changed(runtime.reward, rewards.astype(np.float64, copy=False), stepping)
             rewards = changed.astype(rewards.dtype, copy=False)
         runtime.advance(stepping)
-        if len(resets):
-            runtime.begin(resets)
+        if resetting:
+            runtime.begin(np.flatnonzero(self._resets_next))
         observations = self._seen(observations, infos, np.flatnonzero(done) if ends else None)
         if self._mode is AutoresetMode.NEXT_STEP:
             self._resets_next = done
@@ -202,12 +203,14 @@ class PerturbedVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
 
     def _report(self, infos: dict[str, Any]) -> dict[str, Any]:
         runtime = self._runtime
-        fired = {name: flags.copy() for name, flags in runtime.fired.items()}
-        constant = {name: np.full(self.num_envs, value) for name, value in runtime.constant.items()}
-        infos["perturbed"] = {**infos.get("perturbed", {}), **fired, **constant}
-        if clipped := {name: flags.copy() for name, flags in runtime.clipped.items()}:
-            infos["perturbed_clipped"] = {**infos.get("perturbed_clipped", {}), **clipped}
+        infos["perturbed"] = {**infos.get("perturbed", {}), **self._flags({**runtime.fired, **runtime.constant})}
+        if runtime.clipped:
+            infos["perturbed_clipped"] = {**infos.get("perturbed_clipped", {}), **self._flags(runtime.clipped)}
         return infos
+
+    def _flags(self, table: Mapping[str, Where]) -> dict[str, Flags]:
+        """The flags [N] of a table, in memory of their own."""
+        return {name: np.full(self.num_envs, where, bool) for name, where in table.items()}
 
 
 def _changed(change: Any, values: Array, worlds: Worlds) -> Array:

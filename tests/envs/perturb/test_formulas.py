@@ -48,7 +48,7 @@ def run(effect: SignalPerturbation, inputs: np.ndarray, of: Signal, seed: int = 
     for values in inputs:
         runtime.new_step()
         outputs.append(np.array(change(values)))
-        fired.append(runtime.fired[type(effect).__name__])
+        fired.append(np.broadcast_to(runtime.fired[type(effect).__name__], inputs.shape[1]))
         runtime.advance()
     return np.array(outputs), np.array(fired)
 
