@@ -25,6 +25,7 @@ class ParametricModel:
     Attributes:
         nominal: each parameter's value in the compiled model.
         contact_friction: sliding friction of a foot-floor contact, or None if the task has no such contact.
+        forces: the external force on each body by its index, [3] in newtons.
     """
 
     def __init__(self, model: mujoco.MjModel, parameters: Mapping[str, Parameter]) -> None:
@@ -36,7 +37,7 @@ class ParametricModel:
         # mj_setConst overwrites the state it is given, so it must never be the simulation's.
         self._scratch = mujoco.MjData(model)
         self._edits: dict[str, float] = {}
-        self._forces: dict[int, np.ndarray] = {}
+        self.forces: dict[int, np.ndarray] = {}
         self._friction = next((p for p in self.parameters.values() if isinstance(p, Friction)), None)
         self.contact_friction = self._friction.of_contact(model) if self._friction else None
 
@@ -47,7 +48,7 @@ class ParametricModel:
         step on. Names and values must have been checked.
         """
         edits = {name: value for name, value in values.items() if value != self.nominal[name]}
-        self._forces = self._force_vectors(values)
+        self.forces = self._force_vectors(values)
         if edits == self._edits:
             return
         for array, saved in self._arrays:
@@ -63,7 +64,7 @@ class ParametricModel:
 
     def apply_forces(self, data: mujoco.MjData) -> None:
         """Write the external forces into the simulation state. Resets clear them, so call this before every step."""
-        for body, force in self._forces.items():
+        for body, force in self.forces.items():
             data.xfrc_applied[body, :3] = force
 
     def _force_vectors(self, values: Mapping[str, float]) -> dict[int, np.ndarray]:

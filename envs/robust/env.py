@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import math
 import os
 from collections.abc import Mapping
 from functools import lru_cache
@@ -163,6 +164,8 @@ class RobustEnv(MujocoEnv, EzPickle):
         self.observation_space = self.observing.space
         self._seen = np.zeros(0)  # the task's own observation
         self.state_warnings = self.data.warning.number[_STATE_LOST]  # a view
+        self._no_warnings = bytes(self.state_warnings.nbytes)
+        self._action_shape, self._name = (self.model.nu,), f"Robust{self.task}"
         self._seeded = False
         self._steps = 0
 
@@ -220,11 +223,12 @@ class RobustEnv(MujocoEnv, EzPickle):
 
     def step(self, action: Any) -> tuple[np.ndarray, Any, bool, bool, dict[str, Any]]:
         """Advance by one control step, with the current parameters and forces."""
-        action = checked_action(action, (self.model.nu,), f"Robust{self.task}")
+        action = checked_action(action, self._action_shape, self._name)
         self.begin_step()
         self.observing.remember(self._seen, action)
         self._seen, reward, terminated, truncated, task_info = super().step(action)
-        info: dict[str, Any] = {**task_info, **self.parameter_info()}
+        info: dict[str, Any] = task_info  # the task has just made it
+        info.update(self.parameter_info())
         if self.lost_state:
             reward, terminated, info["simulation_unstable"] = np.float64(0.0), True, True
         return self.extended(self._seen), reward, terminated, truncated, info
@@ -235,20 +239,34 @@ class RobustEnv(MujocoEnv, EzPickle):
 
     def begin_step(self) -> None:
         """Update schedules and forces for the next step (also called by RobustVectorEnv)."""
-        if self._steps and self.uncertainty.moving:
-            self.uncertainty.advance()
+        uncertainty = self.uncertainty
+        if uncertainty.moving and self._steps:
+            uncertainty.advance()
         self._steps += 1
-        self.uncertainty.physics.apply_forces(self.data)
+        if uncertainty.physics.forces:
+            uncertainty.physics.apply_forces(self.data)
 
-    def _step_mujoco_simulation(self, ctrl: Any, n_frames: int) -> None:
-        """Run MuJoCo's steps. If they lost the state, parts of it may be NaN and are reset as well."""
+    @property
+    def dt(self) -> float:
+        """The duration of a step in seconds."""
+        return self._options.timestep * self.frame_skip
+
+    def control_cost(self, action: Any) -> Any:
+        """Gymnasium's control cost, bit for bit, without the detour through ``np.sum``."""
+        return self._ctrl_cost_weight * np.add.reduce(np.square(action))  # type: ignore[attr-defined]
+
+    def do_simulation(self, ctrl: Any, n_frames: int) -> None:
+        """Run MuJoCo's steps. If they lost the state, parts of it may be NaN and are reset as well.
+
+        step() has checked the action, which Gymnasium would do here.
+        """
         self.simulate(ctrl, n_frames)
         if self.lost_state:
             self.mend()
 
     def simulate(self, ctrl: Any, n_frames: int) -> None:
         """Run only MuJoCo's steps. RobustVectorEnv checks all worlds at once for lost states."""
-        super()._step_mujoco_simulation(ctrl, n_frames)
+        self._step_mujoco_simulation(ctrl, n_frames)
 
     def mend(self) -> None:
         """After MuJoCo lost the state, reset it if observed values are not finite."""
@@ -261,13 +279,14 @@ class RobustEnv(MujocoEnv, EzPickle):
     @property
     def lost_state(self) -> bool:
         """Whether MuJoCo found the state invalid in this episode and reset it."""
-        return bool(self.state_warnings.any())
+        return self.state_warnings.tobytes() != self._no_warnings  # bytes compare twenty times as fast as arrays
 
     def parameter_info(self) -> dict[str, Any]:
         """The entries of ``info`` about parameters."""
-        friction = self.uncertainty.physics.contact_friction
-        info: dict[str, Any] = {"parameters": self.parameters}
-        return info if friction is None else info | {"contact_friction": friction}
+        info: dict[str, Any] = {"parameters": self.uncertainty.values.copy()}
+        if (friction := self.uncertainty.physics.contact_friction) is not None:
+            info["contact_friction"] = friction
+        return info
 
     def snapshot(self) -> dict[str, Any]:
         """The state that determines the future, as arrays and plain JSON values that are independent of the
@@ -321,6 +340,7 @@ class RobustEnv(MujocoEnv, EzPickle):
         """Copy the model that an earlier environment compiled from the same file, which is faster."""
         modified = os.stat(self.fullpath).st_mtime_ns
         model = copy.deepcopy(_compiled(self.fullpath, modified, self.width, self.height))
+        self._options = model.opt
         return model, mujoco.MjData(model)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -350,6 +370,9 @@ def checked_action(action: Any, shape: tuple[int, ...], name: str) -> np.ndarray
     """
     try:
         array = np.asarray(action)
+        # The norm bounds every entry and is NaN if one is; on few numbers this is the fastest test.
+        if array.shape == shape and array.ndim == 1 and math.hypot(*array.tolist()) <= mujoco.mjMAXVAL:
+            return array
         sane = np.abs(array) <= mujoco.mjMAXVAL
     except (TypeError, ValueError) as error:
         raise InvalidAction(f"{name} takes an array of numbers of shape {shape}, not {action!r}.") from error

@@ -1,12 +1,16 @@
-"""What perturbations add to a step: ours against the same effects made of Gymnasium's own wrappers.
+"""What perturbations and robust environments add to a step: ours against Gymnasium's own.
 
-The environment under them does nothing, so that the time is the wrappers' alone; the bare environment's time is
-subtracted on both sides. The effects are observation noise, observation delay, action noise (clipped) and sticky
-actions. Gymnasium has no batched delay or sticky action: for a whole stack its side wraps each world and batches them;
-for noise alone it has a batched form. Its side does less: noise comes from one generator for all worlds, nothing says
-what fired, no action is checked. Rounds are interleaved in one process; the median counts.
+Perturbations: the environment under them does nothing, and its time is subtracted on both sides, so that the time of
+the wrappers remains. The effects are observation noise, observation delay, action noise (clipped) and sticky actions.
+Gymnasium has no batched delay or sticky action: for a whole stack its side wraps each world and batches them; for noise
+alone it has a batched form. Its side does less: noise comes from one generator for all worlds, nothing says what fired,
+no action is checked.
 
-    python benchmarks/perturb.py [--quick]
+Robust environments: a whole step at nominal parameters, against that of the v5 task of Gymnasium. Resets are not timed.
+
+Sides take turns of a few hundred steps in one process; the ratio is the median over rounds, of processor time.
+
+    python benchmarks/perturbations.py [--quick]
 """
 
 import argparse
@@ -23,6 +27,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.vector.utils import batch_space
 from gymnasium.wrappers import vector as vector_wrappers
 
+import agentgym  # noqa: F401 (registers the robust environments)
 from agentgym.envs.perturb import ActionNoise, ObservationDelay, ObservationNoise, StickyAction, perturb
 
 WORLDS = 16
@@ -104,30 +109,58 @@ CASES: dict[str, tuple[Callable[[], Any], Callable[[], Any], Callable[[], Any]]]
 }
 
 
-def microseconds_a_step(env: Any, steps: int) -> float:
-    action = np.zeros(env.action_space.shape, np.float32)
-    env.reset(seed=0)
-    start = time.perf_counter()
-    for _ in range(steps):
-        env.step(action)
-    return (time.perf_counter() - start) / steps * 1e6
+TASKS = ("HalfCheetah", "Hopper", "Walker2d", "Ant", "HumanoidStandup", "InvertedPendulum")
+STEPS = 250  # of one side before the other's turn
 
 
-def compare(case: str, rounds: int, steps: int) -> dict[str, Any]:
-    envs = [make() for make in CASES[case]]
-    times = [[microseconds_a_step(env, steps) for env in envs] for _ in range(rounds)]
+def microseconds_a_step(env: Any, actions: list[np.ndarray]) -> float:
+    """Processor time of a step; episodes that end are started again while the clock stands."""
+    spent, begun = 0.0, time.process_time()
+    for action in actions:
+        over = env.step(action)
+        if np.any(over[2]) or np.any(over[3]):
+            spent += time.process_time() - begun
+            env.reset()
+            begun = time.process_time()
+    return (spent + time.process_time() - begun) / len(actions) * 1e6
+
+
+def rounds_of(envs: list[Any], rounds: int) -> list[list[float]]:
+    """The time of a step of each environment in each round."""
+    envs[0].action_space.seed(0)
+    actions = [envs[0].action_space.sample() for _ in range(STEPS)]
+    times = []
+    for number in range(rounds + 1):
+        for env in envs:
+            env.reset(seed=number)
+        times.append([microseconds_a_step(env, actions) for env in envs])
+    return times[1:]  # the first warms up
+
+
+def compare_wrappers(case: str, rounds: int) -> dict[str, Any]:
+    times = rounds_of([make() for make in CASES[case]], rounds)
     ours = statistics.median(perturbed - bare for bare, perturbed, _ in times)
     peer = statistics.median(wrapped - bare for bare, _, wrapped in times)
-    unit = "us added to a step"
-    return {"case": case, "ours": ours, "peer": peer, "unit": unit, "ratio": peer / ours, "threads": 1}
+    ratio = statistics.median((wrapped - bare) / (perturbed - bare) for bare, perturbed, wrapped in times)
+    return {"case": case, "ours": ours, "peer": peer, "unit": "us added to a step", "ratio": ratio, "threads": 1}
+
+
+def compare_robust(task: str, rounds: int) -> dict[str, Any]:
+    times = rounds_of([gymnasium.make(f"{task}-v5"), gymnasium.make(f"agentgym/Robust{task}-v0")], rounds)
+    peer, ours = (statistics.median(side) for side in zip(*times, strict=True))
+    ratio = statistics.median(plain / robust for plain, robust in times)
+    case = f"Robust{task} at nominal parameters"
+    return {"case": case, "ours": ours, "peer": peer, "unit": "us a step", "ratio": ratio, "threads": 1}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer rounds and steps")
-    quick = parser.parse_args().quick
+    parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    rounds = 15 if parser.parse_args().quick else 100
     for case in CASES:
-        print(json.dumps(compare(case, rounds=5 if quick else 15, steps=2_000 if quick else 20_000)), flush=True)
+        print(json.dumps(compare_wrappers(case, rounds)), flush=True)
+    for task in TASKS:
+        print(json.dumps(compare_robust(task, rounds)), flush=True)
 
 
 if __name__ == "__main__":
