@@ -113,7 +113,8 @@ class Runtime:
         self.watches_observations = bool(self._on_observations)
         self._timed = any(link.timed for link in self._links)
         self._no_effect: dict[str, Where] = dict.fromkeys((link.name for link in self._links), False)
-        self._no_clip: dict[str, Where] = dict.fromkeys((link.name for link in self._links if link.process.clips), False)
+        clipping = (link.name for link in self._links if link.process.clips)
+        self._no_clip: dict[str, Where] = dict.fromkeys(clipping, False)
         self.fired: dict[str, Where] = {}
         self.clipped: dict[str, Where] = {}
 
