@@ -3,6 +3,7 @@
 A task that raises, or whose worker dies, becomes an :class:`Outcome` with its error: the rest is finished.
 """
 
+import os
 import re
 import socket
 import subprocess
@@ -200,10 +201,27 @@ def _cause(death: BaseException) -> str:
 @contextmanager
 def _processes() -> Iterator[None]:
     """joblib's own processes, each with one numerics thread."""
-    with joblib.parallel_config(backend="loky", inner_max_num_threads=1), warnings.catch_warnings():
+    configured = joblib.parallel_config(backend="loky", inner_max_num_threads=1)
+    with configured, _sleeping_threads(), warnings.catch_warnings():
         # loky replaces a worker that has grown by 100 MB, which importing torch in it does; nothing is lost
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
         yield
+
+
+@contextmanager
+def _sleeping_threads() -> Iterator[None]:
+    """Processes that are started meanwhile let waiting OpenMP threads sleep, unless the user has set the policy.
+
+    By default they spin, which on shared cores takes the time from the threads that work.
+    """
+    if "OMP_WAIT_POLICY" in os.environ:
+        yield
+        return
+    os.environ["OMP_WAIT_POLICY"] = "passive"
+    try:
+        yield
+    finally:
+        os.environ.pop("OMP_WAIT_POLICY", None)
 
 
 def connect_to_ray(address: str) -> None:
@@ -224,7 +242,8 @@ def connect_to_ray(address: str) -> None:
         return
     if address != "local":
         _try_to_connect(address)
-    ray.init(address=None if address == "local" else address, log_to_driver=False)
+    with _sleeping_threads():
+        ray.init(address=None if address == "local" else address, log_to_driver=False)
 
 
 # ray.init() waits as long as it likes and writes its reasons to the process's standard error, so another process tries.

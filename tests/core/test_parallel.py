@@ -2,10 +2,12 @@ import os
 import signal
 import subprocess
 
+import joblib
 import pytest
+from joblib.externals.loky import get_reusable_executor
 
 from agentgym.errors import AskError, InvalidParameter, Stopped
-from agentgym.parallel import map_tasks
+from agentgym.parallel import _processes, map_tasks
 
 try:
     import ray  # noqa: F401
@@ -52,6 +54,20 @@ def test_a_worker_that_dies_once_is_replaced(tmp_path):
     assert [outcome.value for outcome in found] == [0, 1, 2, 3]
     assert not any(outcome.error for outcome in found)
     assert "SIGKILL" in found[2].note
+
+
+@pytest.mark.parametrize("chosen", [None, "active"])
+def test_waiting_threads_of_workers_sleep_unless_the_user_chose(chosen, monkeypatch):
+    if chosen is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    else:
+        monkeypatch.setenv("OMP_WAIT_POLICY", chosen)
+    get_reusable_executor().shutdown(wait=True)  # workers of earlier tests keep the environment of their start
+    with _processes():
+        policies = joblib.Parallel(n_jobs=2)(joblib.delayed(os.getenv)("OMP_WAIT_POLICY") for _ in range(2))
+    assert policies == [chosen or "passive"] * 2
+    assert os.getenv("OMP_WAIT_POLICY") == chosen
+    get_reusable_executor().shutdown(wait=True)
 
 
 @pytest.mark.skipif(not HAS_RAY, reason='needs Ray: pip install "agentgym[distributed]"')
