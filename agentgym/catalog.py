@@ -245,6 +245,7 @@ OURS: tuple[Entry, ...] = (
     _agent("soft-m2td3", "robust.adversarial.m2td3:SoftM2TD3", "robust: M2TD3 on the average over its candidates"),
     _agent("rarl", "robust.adversarial.rarl:RARL", "robust: an adversary chooses forces or parameters in every step"),
     _agent("tc-rmdp", "robust.adversarial.rarl:TimeConstrained", "robust: an adversary who moves by small steps"),
+    _agent("iwocs", "robust.deep.iwocs:DeepIWOCS", "robust: SAC in a sequence of models, each the worst so far"),
     _agent("mdpo-onpolicy", "mdpo.on_policy:OnPolicyMDPO", "Mirror Descent Policy Optimization, on-policy"),
     _agent("ppo", "baselines.ppo:PPO", "Proximal Policy Optimization of Stable-Baselines3"),
     _agent("trpo", "baselines.trpo:TRPO", "Trust Region Policy Optimization of sb3-contrib (extra: contrib)"),

@@ -28,4 +28,5 @@ from .robust.adversarial.m2td3 import M2TD3 as M2TD3
 from .robust.adversarial.m2td3 import SoftM2TD3 as SoftM2TD3
 from .robust.adversarial.rarl import RARL as RARL
 from .robust.adversarial.rarl import TimeConstrained as TimeConstrained
+from .robust.deep.iwocs import DeepIWOCS as DeepIWOCS
 from .sac.sac import SAC as SAC

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     AGENTS: list[type[Agent]] = [
         agents.BC,
         agents.DecisionTransformer,
+        agents.DeepIWOCS,
         agents.DoC,
         agents.DrGRPO,
         agents.EPO,

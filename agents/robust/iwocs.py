@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentgym.agents.robust.evaluation import evaluate_exactly
-from agentgym.agents.robust.search import Grid, Search, checked_ranges
+from agentgym.agents.robust.search import Grid, OnRepeat, Search, checked_ranges, next_point
 from agentgym.agents.robust.solution import Solution
 from agentgym.agents.robust.solvers import RobustPolicyIteration
 from agentgym.contracts.mdp import MDP
@@ -104,7 +104,7 @@ class IWOCS:
         tolerance: float = 1e-4,
         max_iterations: int = 10,
         budget: int | None = None,
-        on_repeat: Literal["stop", "exclude", "sample"] = "stop",
+        on_repeat: OnRepeat = "stop",
         seed: int = 0,
     ) -> None:
         self.family, self.ranges, self.search = family, checked_ranges(ranges), search or Grid()
@@ -118,6 +118,7 @@ class IWOCS:
         if budget is not None and whole_number("budget", budget, 0) < self._one:
             raise InvalidParameter(f"The budget of {budget} evaluations is too small: one iteration takes {self._one}.")
         self._draws = stream(whole_number("seed", seed, 0), "iwocs")
+        self._bounds = np.array(list(self.ranges.values())).T
         self._first = self._point(first)
 
     def _point(self, first: Mapping[str, float] | None) -> Floats:
@@ -157,7 +158,9 @@ class IWOCS:
             if abs(worst - promised) <= self.tolerance:
                 reason = "met"
                 break
-            following = self._following(found, points, values, solved)
+            following = next_point(
+                found, points, values, solved, self.on_repeat, lambda: self._draws.uniform(*self._bounds)
+            )
             if following is None:
                 reason = "repeated"
                 break
@@ -166,18 +169,6 @@ class IWOCS:
                 break
             point = following
         return Outcome(best_policy, best, least - best, q, tuple(trace), reason)
-
-    def _following(self, found: Floats, points: Floats, values: Floats, solved: list[Floats]) -> Floats | None:
-        """The next model's point; None where the loop can make no more progress."""
-        new = ~(points[:, None] == np.array(solved)[None]).all(2).any(1)
-        if not any(np.array_equal(found, each) for each in solved):
-            return found
-        if self.on_repeat == "sample":
-            low, high = np.array(list(self.ranges.values())).T
-            return self._draws.uniform(low, high)
-        if self.on_repeat == "stop" or not new.any():
-            return None
-        return points[int(np.where(new, values, np.inf).argmin())]
 
     def _values(self, points: Floats, policy: Floats) -> Floats:
         """What a policy gets from the start in the models at points [M, D]."""

@@ -1,9 +1,10 @@
 """Searches for the worst model of a family: over a grid, or by CMA-ES."""
 
+import importlib.util
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 from agentgym.contracts.settings import finite_number, flag, whole_number
 from agentgym.errors import InvalidParameter, MissingExtra
 
-__all__ = ["CMAES", "Grid", "Search", "checked_ranges"]
+__all__ = ["CMAES", "Grid", "OnRepeat", "Search", "checked_ranges", "next_point"]
 
 Floats = NDArray[np.float64]
 Ranges = Mapping[str, tuple[float, float]]
+OnRepeat = Literal["stop", "exclude", "sample"]
 Values = Callable[[Floats], Floats]
 """Values [M] of the models at points [M, D]."""
 
@@ -77,6 +79,8 @@ class CMAES:
         whole_number("generations", self.generations, 1)
         whole_number("population", self.population, 4)
         finite_number("deviation", self.deviation, 0.0, above=True)
+        if importlib.util.find_spec("cma") is None:
+            raise MissingExtra("cma", "robust")
 
     def evaluations(self, ranges: Ranges) -> int:
         """generations times population."""
@@ -84,10 +88,8 @@ class CMAES:
 
     def __call__(self, values: Values, ranges: Ranges, draws: np.random.Generator) -> tuple[Floats, Floats]:
         """All points that were drawn, in their order."""
-        try:
-            import cma
-        except ImportError as error:
-            raise MissingExtra("cma", "robust") from error
+        import cma
+
         low, high = np.array(list(ranges.values())).T
         dimensions = len(low)
         # cma has no form for one dimension: a second one that no model hears is added.
@@ -106,6 +108,30 @@ class CMAES:
             points.append(each)
             found.append(worth)
         return np.concatenate(points), np.concatenate(found)
+
+
+def next_point(
+    found: Floats, points: Floats, values: Floats, solved: Sequence[Floats], on_repeat: OnRepeat,
+    draw: Callable[[], Floats],
+) -> Floats | None:  # fmt: skip
+    """The model that IWOCS solves next; None where the loop can make no more progress.
+
+    Args:
+        found: the worst point, [D].
+        points, values: all that the search looked at, [M, D] and [M].
+        solved: the points that were solved before.
+        on_repeat: what to do when ``found`` is one of them: "stop", "exclude" (the worst of the others) or "sample".
+        draw: draws a point uniformly.
+    """
+    if not any(np.array_equal(found, each) for each in solved):
+        return found
+    if on_repeat == "sample":
+        return draw()
+    new = ~(points[:, None] == np.array(solved)[None]).all(2).any(1)
+    if on_repeat == "stop" or not new.any():
+        return None
+    worst: Floats = points[int(np.where(new, values, np.inf).argmin())]
+    return worst
 
 
 def checked_ranges(ranges: Ranges) -> dict[str, tuple[float, float]]:

@@ -39,7 +39,7 @@ class Observing:
         self._previous: tuple[np.ndarray, np.ndarray] | None = None
         more = {"state": 0, "parameters": len(ranges), "transition": space.shape[0] + actions}[observe]
         if more:
-            self.space = spaces.Box(-np.inf, np.inf, (space.shape[0] + more,), space.dtype)  # type: ignore[arg-type]
+            self.space = spaces.Box(-np.inf, np.inf, (space.shape[0] + more,), space.dtype)
 
     def begin(self) -> None:
         """Start an episode."""

@@ -64,7 +64,8 @@ class RobustParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):
         self.low, self.high = np.array([ranges[name] for name in self.names]).T
         self.radius = None if radius is None else finite_number("radius", radius, 0.0, above=True)
         self.render_mode = self.env.render_mode
-        self.possible_agents, self.agents = [AGENT, ADVERSARY], []
+        self.possible_agents: list[str] = [AGENT, ADVERSARY]
+        self.agents: list[str] = []
         seen: Any = self.env.observation_space
         count = len(self.names)
         more = spaces.Box(-np.inf, np.inf, (seen.shape[0] + count,), seen.dtype)
@@ -90,7 +91,7 @@ class RobustParallelEnv(ParallelEnv[str, np.ndarray, np.ndarray]):
         self.agents, self._steps = list(self.possible_agents), 0
         return self._seen(observation), {agent: dict(info) for agent in self.agents}
 
-    def step(self, actions: dict[str, np.ndarray]) -> tuple[dict[str, Any], ...]:  # type: ignore[override]
+    def step(self, actions: dict[str, np.ndarray]) -> tuple[dict[str, Any], ...]:
         """Set the adversary's parameters, then take the agent's step.
 
         Raises:

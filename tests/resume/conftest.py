@@ -28,6 +28,11 @@ SMALL = {
         }
         for agent in ("m2td3", "rarl", "tc-rmdp")
     },
+    "iwocs": {
+        "learning_starts": 40, "batch_size": 32, "buffer_size": 300, "actor_layers": (16,), "critic_layers": (16,),
+        "predictor_layers": (16,), "search": "grid", "search_points": 2, "search_envs": 2, "radii": (0.5, 2.0),
+        "on_repeat": "sample", "model_share": 0.15,
+    },
     "mdpo-onpolicy": {"n_steps": 32, "value_batch_size": 32},
     "shared-ppo": {"n_steps": 32, "batch_size": 80, "n_epochs": 2},
     "shared-mdpo": {"n_steps": 32, "value_batch_size": 80, "policy_steps": 5, "value_epochs": 2},

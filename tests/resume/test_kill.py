@@ -95,11 +95,11 @@ def killed_and_resumed(root, config, kills, seed):
     [
         ("sac", 1), ("sac", 4), ("sac by autograd", 1), ("ppo", 1), ("ppo", 4), ("mdpo", 1), ("mdpo by autograd", 1),
         ("mdpo-onpolicy", 4), ("shared-ppo", 4), ("m2td3", 1), ("m2td3", 4), ("rarl", 1), ("rarl", 4),
-        ("tc-rmdp", 1), ("tc-rmdp", 4),
+        ("tc-rmdp", 1), ("tc-rmdp", 4), ("iwocs", 1), ("iwocs", 4),
     ],
 )  # fmt: skip
 def test_killed_and_resumed_is_never_killed(agent, num_envs, kills, steps, small_run, tmp_path):
-    if kills == 2 and (agent, num_envs) not in {("sac", 1), ("ppo", 4), ("shared-ppo", 4), ("m2td3", 1)}:
+    if kills == 2 and (agent, num_envs) not in {("sac", 1), ("ppo", 4), ("shared-ppo", 4), ("m2td3", 1), ("iwocs", 1)}:
         pytest.skip("the others run under make test-slow")
     agent, by_autograd, _ = agent.partition(" by autograd")
     config = small_run(agent, num_envs, steps=steps * num_envs, every=steps * num_envs // 25)

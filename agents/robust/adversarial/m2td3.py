@@ -115,7 +115,7 @@ class M2TD3(GameTD3):
     def _store_transition(self, *arguments: Any, **keywords: Any) -> None:
         super()._store_transition(*arguments, **keywords)
         self._lengths = self._lengths + 1
-        for index in np.flatnonzero(self._last_episode_starts).tolist():
+        for index in np.flatnonzero(np.asarray(self._last_episode_starts)).tolist():
             self._last_length, self._lengths[index] = int(self._lengths[index]), 0
 
     # Learning

@@ -5,15 +5,23 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.preprocessing import get_action_dim
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, create_mlp
 from stable_baselines3.common.type_aliases import Schedule
-from stable_baselines3.td3.policies import TD3Policy
+from stable_baselines3.td3.policies import Actor, TD3Policy
 from torch import Tensor, nn
 
 from agentgym.agents.common.networks import StackedCritic
 from agentgym.agents.common.optim import FusedAdam
 
 __all__ = ["AdversarialPolicy", "Adversary", "GamePolicy"]
+
+
+class DeterministicActor(Actor):
+    """TD3's actor, pi(s) = mu(s)."""
+
+    mu: nn.Sequential
+    optimizer: torch.optim.Optimizer
 
 
 class GamePolicy(TD3Policy):
@@ -24,8 +32,10 @@ class GamePolicy(TD3Policy):
         arguments, keywords: those of Stable-Baselines3's ``TD3Policy``.
     """
 
-    critic: StackedCritic  # type: ignore[assignment]
-    critic_target: StackedCritic  # type: ignore[assignment]
+    actor: DeterministicActor
+    actor_target: DeterministicActor
+    critic: StackedCritic
+    critic_target: StackedCritic
 
     def __init__(
         self,
@@ -44,10 +54,15 @@ class GamePolicy(TD3Policy):
             optimizer_class=FusedAdam,
         )  # fmt: skip
 
-    def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> StackedCritic:  # type: ignore[override]
+    def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> DeterministicActor:
+        """Create the actor (or its target) on this policy's device."""
+        keywords = self._update_features_extractor(self.actor_kwargs, features_extractor)
+        return DeterministicActor(**keywords).to(self.device)
+
+    def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> StackedCritic:
         """Create critics (or their targets) on this policy's device."""
         keywords = self._update_features_extractor(self.critic_kwargs, features_extractor)
-        width = int(np.prod(self.action_space.shape)) + self.moves  # type: ignore[arg-type]
+        width = get_action_dim(self.action_space) + self.moves
         joint = spaces.Box(-1.0, 1.0, (width,), np.float32)
         return StackedCritic(**{**keywords, "action_space": joint}).to(self.device)
 
@@ -94,7 +109,7 @@ class AdversarialPolicy(GamePolicy):
             Adversary(*sizes, self.adversary_layers, self.activation_fn).to(self.device) for _ in range(2)
         )
         self.adversary_target.load_state_dict(self.adversary.state_dict())
-        rate = lr_schedule(1)  # type: ignore[call-arg]
+        rate = lr_schedule(1)
         self.adversary.optimizer = FusedAdam(self.adversary.parameters(), lr=rate)
 
     def set_training_mode(self, mode: bool) -> None:

@@ -15,12 +15,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from agentgym.agents.common.inventory import Part, attributes
+from agentgym.agents.common.networks import StackedCritic
 from agentgym.agents.common.off_policy import OffPolicyAgent
 from agentgym.agents.common.optim import polyak_update, set_gradients
 from agentgym.agents.robust.adversarial.buffer import GameReplayBuffer
 from agentgym.agents.robust.adversarial.config import GameConfig
 from agentgym.agents.robust.adversarial.nature import Nature, ranges_of
-from agentgym.agents.robust.adversarial.policies import GamePolicy
+from agentgym.agents.robust.adversarial.policies import DeterministicActor, GamePolicy
 from agentgym.errors import InvalidParameter
 from agentgym.runs.state import Inventory
 
@@ -68,6 +69,10 @@ class GameTD3(OffPolicyAgent):
     exploration: float
     ranges: dict[str, tuple[float, float]] | None
     policy: GamePolicy
+    actor: DeterministicActor
+    actor_target: DeterministicActor
+    critic: StackedCritic
+    critic_target: StackedCritic
 
     def _setup_model(self) -> None:
         found = self.ranges if self.env is None else ranges_of(self.catalog_name, self.env, self.uncertain)
