@@ -279,6 +279,7 @@ OURS: tuple[Entry, ...] = (
     _suite("stochasticity", "stochasticity:StochasticitySuite", "levels of noise in actions, transitions and rewards"),
     _suite("attacks", "attacks:Attacks", "adversarial attacks on observations"),
     _suite("convection", "convection:Convection", "convection with other fluids, sensors, heaters, starts and boxes"),
+    _suite("stori", "stori:Stori", "Atari: types of stochasticity at several intensities, train x test (extra: atari)"),
     _suite("swarm", "swarm:SwarmSuite", "swarms with worse sensors, vehicles, members, air and ducts"),
     _suite("text", "text:TextSuite", "text environments with other words, commands, tools, instructions and worlds"),
     _suite("transfer", "transfer:Transfer", "train x test matrix over agents"),

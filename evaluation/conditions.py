@@ -99,6 +99,10 @@ class Suite:
         """The parts of the suite that do not apply to the environment, with the reason."""
         return {}
 
+    def pictures(self, subject: Subject) -> dict[str, np.ndarray]:
+        """Pictures of conditions for the report by name, uint8 [height, width, 3]; none by default."""
+        return {}
+
 
 def require_once(what: str, values: Sequence[Any]) -> None:
     """Check that a list has no duplicates.

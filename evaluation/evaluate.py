@@ -23,6 +23,7 @@ from agentgym.evaluation.entrants import (
     read_entrants,
     shared_environment,
 )
+from agentgym.evaluation.report.pictures import png
 from agentgym.evaluation.rollout import MAX_STEPS, SIDE_BY_SIDE, Job, message, play_batches, play_episodes
 from agentgym.evaluation.table import Evaluation, Row, Rows, Scene
 from agentgym.make import has_exact_batch, has_native_batch, make_env
@@ -107,6 +108,7 @@ def evaluate(
         subject = Subject(env, env_kwargs, probe, scale, trained_in)
         conditions = _conditions(chosen, subject)
         left_out = {name: reason for suite in chosen for name, reason in suite.left_out(subject).items()}
+        pictures = {name: picture for suite in chosen for name, picture in suite.pictures(subject).items()}
     finally:
         close(probe)
     if workers != 1 or ray is not None:
@@ -117,6 +119,7 @@ def evaluate(
         **provenance(), "env": env, "env_kwargs": env_kwargs, "env_kwargs_not_shared": not_shared,
         "episodes": episodes, "seed": seed, "deterministic": deterministic,
         "suites": [repr(suite) for suite in chosen], "left_out": left_out,
+        **({"pictures": {name: png(picture) for name, picture in pictures.items()}} if pictures else {}),
         "observation_scale": None if scale is None else scale.tolist(),
     }  # fmt: skip
     return Evaluation(

@@ -4,7 +4,7 @@ An environment supports a protocol by having its attributes; nothing is register
 check the protocol that they need: ``isinstance(env.unwrapped, Uncertain)``.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import gymnasium
@@ -142,6 +142,19 @@ class Swarming(Protocol):
 
     def set_back_pressure(self, value: float) -> None:
         """Change the back pressure, over the stagnation pressure, from now on."""
+
+
+@runtime_checkable
+class Stochastic(Protocol):
+    """An environment with types of stochasticity, set by its argument ``effects``."""
+
+    @property
+    def stochastic_types(self) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        """Configurations of the effects of each type, by name of the type."""
+
+    @property
+    def plain_arguments(self) -> Mapping[str, Any]:
+        """Arguments of the environment without any effect."""
 
 
 @runtime_checkable

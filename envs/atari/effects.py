@@ -329,7 +329,7 @@ class HideObjects(Effect):
     for the picture, and once from the true state, to go on. In observations of RAM the entries of the objects are 0.
 
     Args:
-        objects: names of objects.
+        objects: names of objects; in observations of RAM also of single labels.
         probability: of hiding.
         per: as for :class:`Blackout`.
     """
@@ -342,13 +342,16 @@ class HideObjects(Effect):
 
     def live(self, game: str, actions: int, pictures: bool) -> Live:
         """As :meth:`Effect.live`."""
-        known = table_of(game, "Hiding objects (type 3.2 by RAM)").objects
-        chosen = _chosen("object", self.objects, known, game)
-        if not pictures:
-            if blank := [name for name in chosen if not known[name].labels]:
-                raise InvalidParameter(f"The object {blank[0]!r} of {game} has no labels that could be hidden in RAM.")
-            if self.per == "frame":
-                raise InvalidParameter('An observation of RAM is made once a decision: per must be "decision".')
+        table = table_of(game, "Hiding objects (type 3.2 by RAM)")
+        if pictures:
+            return _Hidden(self, _chosen("object", self.objects, table.objects, game))
+        if self.per == "frame":
+            raise InvalidParameter('An observation of RAM is made once a decision: per must be "decision".')
+        labels = {label.name: label for label in table.labels}
+        chosen = _chosen("object or label", self.objects, {**table.objects, **labels}, game)
+        for name in chosen:
+            if name in table.objects and not table.objects[name].labels:
+                raise InvalidParameter(f"The object {name!r} of {game} has no labels that could be hidden in RAM.")
         return _Hidden(self, chosen)
 
 

@@ -1,9 +1,12 @@
 """The single-environment door: one game."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gymnasium.vector import AutoresetMode
 
+from agentgym.envs.atari.games import GAMES
+from agentgym.envs.atari.presets import types_of
 from agentgym.envs.atari.vector import AtariVectorEnv
 from agentgym.vector.views import NativeEnv
 from agentgym.wrappers.time_limit import OwnTimeLimit
@@ -89,6 +92,18 @@ class AtariEnv(NativeEnv, OwnTimeLimit[Any, Any]):
     def meanings(self) -> tuple[str, ...]:
         """Names of the actions."""
         return self.batch.meanings
+
+    @property
+    def stochastic_types(self) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        """Effects of each type of stochasticity for this game and kind of observation, by name of the type."""
+        return types_of(self.setting.game, self.setting.observation)
+
+    @property
+    def plain_arguments(self) -> dict[str, Any]:
+        """Arguments that, in place of the present ones, give the game without effects and modifications."""
+        ram = self.setting.observation == "ram"
+        name = "0" if ram else "3.1" if self.setting.game in GAMES else ""
+        return {"setting": name, "effects": (), "modifications": ()}
 
     @property
     def entries(self) -> tuple[str, ...]:

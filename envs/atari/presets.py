@@ -11,7 +11,7 @@ from agentgym.envs.atari.events import Modification
 from agentgym.envs.atari.games import GAMES, modifications_of
 from agentgym.errors import InvalidParameter, UnknownId
 
-__all__ = ["STORI", "Settings", "settings"]
+__all__ = ["STORI", "Settings", "settings", "types_of"]
 
 Config = Mapping[str, Any]
 
@@ -62,6 +62,39 @@ STORI: dict[str, dict[str, tuple[Config, ...]]] = {
     },
 }  # fmt: skip
 """Effects of the published settings, by ROM and name (Exp_configs.json of STORI)."""
+
+
+def _missing(*objects: str, probability: float) -> Config:
+    return {"type": "HideObjects", "objects": list(objects), "probability": probability}
+
+
+_MISSING_IN_RAM: dict[str, Config] = {
+    "breakout": _missing("ball", probability=0.5),
+    "boxing": _missing("enemy", probability=0.7),
+    "gopher": _missing("gopher x", "gopher height", probability=0.7),
+    "bank_heist": _missing(*(f"slot {n} {what}" for n in range(3) for what in ("x", "y", "kind")), probability=0.75),
+}
+_OTHER_GAMES: dict[str, tuple[Config, ...]] = {
+    "1": (_RANDOM,),
+    "2.2": (_drift("sudden", 300, {"type": "Crop", "part": "circle"}),),
+    "3.2": ({"type": "Crop", "part": "circle"},),
+}
+
+
+def types_of(game: str, observation: str) -> dict[str, tuple[Config, ...]]:
+    """Effects of each type of stochasticity for one game, by name, in STORI's strength where it has one.
+
+    For observations of RAM, hidden coordinates take the place of masks; these are ours. Games that STORI does not have
+    get the types that need no table.
+    """
+    if game not in STORI:
+        return _OTHER_GAMES
+    published = {name: effects for name, effects in STORI[game].items() if effects}
+    if observation != "ram":
+        return published
+    hidden = _MISSING_IN_RAM[game]
+    drift = {**STORI[game]["2.2"][0], "concepts": [[], [hidden]]}
+    return {"1": published["1"], "2.1": published["2.1"], "2.2": (drift,), "3.2": (hidden,)}
 
 
 @dataclass(frozen=True)

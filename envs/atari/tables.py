@@ -150,6 +150,6 @@ class Table:
         return np.minimum(low, 0.0), np.maximum(high, 0.0)
 
     def entries_of(self, objects: tuple[str, ...]) -> NDArray[np.int64]:
-        """Indices of the entries that describe the given objects."""
-        wanted = {name for each in objects for name in self.objects[each].labels}
+        """Indices of the entries of the given objects or labels."""
+        wanted = {name for each in objects for name in (self.objects[each].labels if each in self.objects else (each,))}
         return np.array([row for row, owner in enumerate(self._owners) if self.labels[owner].name in wanted])

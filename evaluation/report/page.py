@@ -11,6 +11,7 @@ from plotly.offline import get_plotlyjs
 
 from agentgym.evaluation.report.consistency import consistency_tab
 from agentgym.evaluation.report.panels import gather, nominal_returns
+from agentgym.evaluation.report.pictures import pictures_tab
 from agentgym.evaluation.report.plots import Page, tab_body
 from agentgym.evaluation.report.rendering import render
 from agentgym.evaluation.report.tables import conditions_csv, conditions_table, failures_table, summary_table
@@ -19,7 +20,7 @@ from agentgym.evaluation.table import Evaluation
 
 __all__ = ["html"]
 
-OVERVIEW, CONSISTENCY, ALL_CONDITIONS = "Overview", "Consistency", "All conditions"
+OVERVIEW, PICTURES, CONSISTENCY, ALL_CONDITIONS = "Overview", "Pictures", "Consistency", "All conditions"
 SIZE = "@@@@.@ MB"  # placeholder, replaced by the file's size
 
 
@@ -59,6 +60,8 @@ def _tabs(page: Page) -> dict[str, Markup]:
     for tab in dict.fromkeys(panel.tab for panel in page.panels):
         body = tab_body(page, [panel for panel in page.panels if panel.tab == tab])
         tabs[tab] = tabs.get(tab, Markup()) + body
+    if pictures := page.evaluation.meta.get("pictures"):
+        tabs[PICTURES] = pictures_tab(pictures)
     if kept := consistency_tab(page):
         tabs[CONSISTENCY] = tabs.get(CONSISTENCY, Markup()) + kept
     tabs[ALL_CONDITIONS] = tabs.get(ALL_CONDITIONS, Markup()) + conditions_table(page.panels)
