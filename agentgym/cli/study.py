@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from agentgym.errors import UnknownId
+from agentgym.errors import AskError, UnknownId
 
 HELP = """A study is a file: agents, environments, seeds and a protocol. Runs are made where they are missing, and a
 killed study goes on with the same command.
@@ -118,13 +118,38 @@ def table(file: File, docs: Path | None = None, parquet: Path | None = None, roo
             print("\n".join(origins(results)))
 
 
+def report(file: File, out: Path | None = None, overwrite: bool = False, root: Path = Path("runs")) -> None:
+    """Write one page with curves, scores, intervals and comparisons (extra: report).
+
+    Args:
+        file: the study.
+        out: output file; by default report.html in the folder of the study's runs. An existing report is replaced.
+        overwrite: replace an existing file that is not a report.
+        root: folder of the runs.
+    """
+    from agentgym.evaluation.report import is_report, require
+    from agentgym.runs.files import require_writable
+    from agentgym.study.file import study_in
+    from agentgym.study.page import write_page
+    from agentgym.study.runner import open_results
+
+    require()
+    with study_in(file) as study:
+        results = open_results(study, root)
+        page = out or results.runs / "report.html"
+        require_writable(page)
+        if page.exists() and not overwrite and not is_report(page):
+            raise AskError(f"{page} exists and is not a report. Choose another --out, or replace it with --overwrite.")
+        print(write_page(results, page))
+
+
 def _seeds(text: str | None) -> tuple[int, ...] | None:
     from agentgym.study.schema import seeds_of
 
     return None if text is None else seeds_of(text)
 
 
-VERBS: dict[str, Callable[..., None]] = {"run": run, "status": status, "table": table}
+VERBS: dict[str, Callable[..., None]] = {"run": run, "status": status, "table": table, "report": report}
 
 
 def main(arguments: list[str]) -> None:

@@ -119,10 +119,11 @@
   });
 
   document.getElementById("download").addEventListener("click", () => {
-    const text = JSON.parse(document.getElementById("csv").textContent);
+    const rows = document.getElementById("csv");
+    const text = JSON.parse(rows.textContent);
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
-    link.download = "conditions.csv";
+    link.download = rows.dataset.name;
     link.click();
     URL.revokeObjectURL(link.href);
   });

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -18,7 +19,7 @@ from agentgym.evaluation.report.tables import conditions_csv, conditions_table, 
 from agentgym.evaluation.report.words import verdict
 from agentgym.evaluation.table import Evaluation
 
-__all__ = ["html"]
+__all__ = ["assembled", "html"]
 
 OVERVIEW, PICTURES, CONSISTENCY, ALL_CONDITIONS = "Overview", "Pictures", "Consistency", "All conditions"
 SIZE = "@@@@.@ MB"  # placeholder, replaced by the file's size
@@ -32,23 +33,52 @@ def html(evaluation: Evaluation) -> str:
     """
     panels = gather(evaluation)
     page = Page(evaluation, panels, nominal_returns(panels))
-    tabs = _tabs(page)
+    agents = [(agent.name, _described(agent.algorithm, agent.trained_in, agent.steps)) for agent in evaluation.agents]
+    return assembled(
+        "Robustness report", evaluation.suite, agents, _facts(evaluation), verdict(evaluation, panels), _tabs(page),
+        page.figures, ("conditions.csv", conditions_csv(panels)), evaluation.meta, MORE if len(agents) == 2 else "",
+    )  # fmt: skip
+
+
+MORE = "More and less are counted where the paired 95 % interval of the difference excludes 0."
+
+
+def assembled(
+    heading: str, subject: str, agents: Sequence[tuple[str, str]], facts: Mapping[str, Any],
+    findings: Sequence[tuple[str, str]], tabs: Mapping[str, Markup], figures: Mapping[str, str], table: tuple[str, str],
+    meta: Mapping[str, Any], note: str = "",
+) -> str:  # fmt: skip
+    """One page of plots and tables.
+
+    Args:
+        heading, subject: the title.
+        agents: names with what is known of each, in the order of their colours.
+        facts: shown at the top.
+        findings: topics with sentences; the topic "Failures" is shown in red.
+        tabs: the body of each tab by name.
+        figures: plotly's JSON by the id of its element.
+        table: name and text of the CSV file that can be downloaded.
+        meta: command and versions, as of a run.
+        note: below the findings.
+    """
     scripts = [get_plotlyjs(), _own("page.js")]
-    meta = evaluation.meta
     text = render(
         "page.html",
-        suite=evaluation.suite,
-        agents=[{"name": a.name, "about": _described(a.algorithm, a.trained_in, a.steps)} for a in evaluation.agents],
-        facts=_facts(evaluation),
-        findings=verdict(evaluation, panels),
+        heading=heading,
+        subject=subject,
+        agents=[{"name": name, "about": about} for name, about in agents],
+        facts=facts,
+        findings=findings,
+        note=note,
         tabs=tabs,
         command=meta.get("command"),
         versions=_versions(meta),
         size=SIZE,
         style=Markup(_own("page.css")),
         policy=_policy(scripts),
-        figures=_safe("{" + ",".join(f'"{name}":{figure}' for name, figure in page.figures.items()) + "}"),
-        csv=_safe(json.dumps(conditions_csv(panels))),
+        figures=_safe("{" + ",".join(f'"{name}":{figure}' for name, figure in figures.items()) + "}"),
+        csv_name=table[0],
+        csv=_safe(json.dumps(table[1])),
         scripts=[Markup(script) for script in scripts],
     )
     return str(text).replace(SIZE, f"{len(text.encode()) / 1e6:.1f} MB", 1)
@@ -100,7 +130,7 @@ def _described(algorithm: str, trained_in: str, steps: int) -> str:
     return ", ".join(part for part in (algorithm, trained, length) if part)
 
 
-def _versions(meta: dict[str, Any]) -> dict[str, Any]:
+def _versions(meta: Mapping[str, Any]) -> dict[str, Any]:
     python = {"python": meta["python"]} if meta.get("python") else {}
     git = {"git": meta["git"]} if meta.get("git") else {}
     return {**python, **(meta.get("versions") or {}), **git}

@@ -15,7 +15,9 @@ from agentgym.evaluation.report.words import interval, number, share
 from agentgym.evaluation.table import Evaluation
 from agentgym.stats import Estimate
 
-__all__ = ["conditions_csv", "conditions_table", "failures_table", "summary_table"]
+__all__ = [
+    "Entry", "Line", "conditions_csv", "conditions_table", "failures_table", "summary_table", "write_table",
+]  # fmt: skip
 
 FAILURES_SHOWN = 50
 
@@ -38,6 +40,7 @@ class Entry:
         agent: index of the agent whose coloured dot precedes the text.
         share: a percentage after the text.
         interval: the interval below it.
+        href: where the text leads.
     """
 
     text: str
@@ -46,6 +49,7 @@ class Entry:
     agent: int | None = None
     share: str = ""
     interval: str | None = None
+    href: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def summary_table(panels: list[Panel], nominal: dict[str, Estimate]) -> Markup:
     """One row per agent and panel."""
     rows = [_summary_row(panel, agent, nominal.get(agent)) for panel in panels for agent in panel.cells]
     heads = ["Plot", "Agent", "Nominal", "Mean", "IQM", "CVaR 10 %", "Worst", "Worst condition", "Failed"]
-    return _table("Summary", "Summary of every agent and plot", heads, rows, note=SUMMARY_NOTE)
+    return write_table("Summary", "Summary of every agent and plot", heads, rows, note=SUMMARY_NOTE)
 
 
 def _summary_row(panel: Panel, agent: str, nominal: Estimate | None) -> Line:
@@ -96,7 +100,7 @@ def conditions_table(panels: list[Panel]) -> Markup:
     ]
     heads = [name.replace("_", " ").capitalize() for name in _columns(panels)]
     heading = "Every agent under every condition"
-    return _table(heading, "Every condition", heads, rows, name="conditions", searchable=True)
+    return write_table(heading, "Every condition", heads, rows, name="conditions", searchable=True)
 
 
 def conditions_csv(panels: list[Panel]) -> str:
@@ -146,13 +150,14 @@ def failures_table(evaluation: Evaluation) -> Markup:
     hidden = len(counts) - FAILURES_SHOWN
     note = f"{hidden} more kinds are listed under All conditions and among the rows." if hidden > 0 else ""
     heads = ["Agent", "Condition", "Episodes", "Error"]
-    return _table(f"{len(failed)} failed episodes", "Failed episodes", heads, rows, note=note, bad=True)
+    return write_table(f"{len(failed)} failed episodes", "Failed episodes", heads, rows, note=note, bad=True)
 
 
-def _table(
+def write_table(
     heading: str, label: str, heads: list[str], rows: list[Line], name: str = "", note: str = "",
     bad: bool = False, searchable: bool = False,
 ) -> Markup:  # fmt: skip
+    """A table whose columns can be sorted; the first with the name "conditions" can be searched and downloaded."""
     return render(
         "table.html", heading=heading, label=label, heads=heads, rows=rows, name=name, note=note, bad=bad,
         searchable=searchable,
