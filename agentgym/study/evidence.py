@@ -101,14 +101,18 @@ class Evidence:
             values = [value for agent in self.agents for value in self.runs(agent, env).values()] or [0.0]
             given = self.results.study.envs[env].reference
             low, high = given or ((min(values), max(values)) if self.sign > 0 else (max(values), min(values)))
-            found[env] = (low, high) if high != low else (low, low + self.sign)
+            found[env] = low, high
         return found
 
     @property
     def common(self) -> list[str]:
-        """The environments in which every trained agent has a run."""
+        """The environments in which every trained agent has a run, and not all scores are equal."""
         trained = [agent for agent in self.agents if not self.results.study.agents[agent].controller]
-        return [env for env in self.envs if trained and all(self.runs(agent, env) for agent in trained)]
+        return [
+            env
+            for env in self.envs
+            if trained and all(self.runs(agent, env) for agent in trained) and len(set(self._scale[env])) == 2
+        ]
 
     @property
     def compared(self) -> list[str]:

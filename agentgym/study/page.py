@@ -37,7 +37,7 @@ FEW = (
 )
 TOGETHER = (
     "Scores are normalised by environment, so that 0 is {low} and 1 is {high}. Only environments in which every "
-    "trained agent has a run; runs are redrawn within their environment."
+    "trained agent has a run and not all scores are equal; runs are redrawn within their environment."
 )
 MEASURES = ("return", "iqm", "cvar", "worst")
 
@@ -83,13 +83,14 @@ class _Page:
         runs = {(row["question"], row["agent"], row["env"], row["seed"]): row for row in rows}
         trained = [row for key, row in runs.items() if key[3] != str(UNSEEDED)]
         failed = sum(bool(row["error"]) for row in runs.values())
+        played = [each.protocol.episodes for each in self.questions if not each.protocol.judge]
         facts: dict[str, Any] = {
             "runs": f"{len(trained)} of {sum(cell.seed != UNSEEDED for cell in self.results.cells)}",
             "failed": failed or None,
             "environments": len({row["env"] for row in rows}),
             "training": duration(sum(float(row["seconds"] or 0) for row in trained)),
             "score": f"{study.protocol.score}, {study.protocol.better} is better",
-            "episodes per policy": None if study.protocol.judge else study.protocol.episodes,
+            "episodes per policy": ", ".join(dict.fromkeys(map(str, played))) or None,
             "last run": max((row["created"] for row in rows), default=None),
         }
         tabs = {
@@ -212,7 +213,8 @@ class _Page:
             shown = self.results.study.curves.labels
             if bands and (name in shown or name == evidence.curve_names[0]):
                 figure = figures.curves(bands, self.order, self.labels, x, shown.get(name, name))
-                yield self._plot(figure, f"{name} on {self._env(env)}", self._env(env))
+                caption = f"{self._env(env)}: {shown.get(name, name)}" if len(shown) > 1 else self._env(env)
+                yield self._plot(figure, f"{name} on {self._env(env)}", caption)
 
     def _comparison(self) -> Markup:
         """Probability of improvement for every pair, and differences from the baseline in pairs of equal seeds."""
@@ -221,11 +223,11 @@ class _Page:
             title = self._title(evidence)
             if base := evidence.baseline:
                 label, others = self.labels.get(base, base), [a for a in evidence.agents if a != base]
-                plots = [self._difference_plot(evidence, env, others) for env in evidence.envs]
+                drawn = [self._difference_plot(evidence, env, others) for env in evidence.envs]
                 note = "Right of the line: a higher score than the baseline with the same seeds."
-                if any(plots):
+                if any(drawn):
                     sections.append(
-                        Section(f"{title}: difference from {label}", [p for p in plots if p], (note,), maps=True)
+                        Section(f"{title}: difference from {label}", [p for p in drawn if p], (note,), maps=True)
                     )  # fmt: skip
             agents = evidence.compared
             if len(agents) > 1 and len(evidence.common) > 0:

@@ -196,3 +196,38 @@ episodes = 3
         print(f"{name}: {time.monotonic() - began:.0f} s")
     assert len(found["whole"][0]) == 12
     assert found["cut"] == found["whole"]
+
+
+def test_suites_and_controllers(study_file, tmp_path):
+    text = """
+seeds = [0]
+steps = 64
+[agents.ppo]
+config = { n_steps = 64, batch_size = 32 }
+[agents.hands]
+controller = "random"
+[envs.pole]
+env = "agentgym/RobustInvertedPendulum-v0"
+perturbations = [{ type = "ActionNoise", std = 0.1 }]
+[envs.errands]
+env = "agentgym/Household-v0"
+env_kwargs = { size = "tiny" }
+[protocol]
+episodes = 2
+policy = ["mode", "samples"]
+[questions.learned]
+cells = [{ agent = "ppo", env = "pole" }]
+protocol = { suites = ["perturbations:axes=action,levels=1"] }
+[questions.made]
+cells = [{ agent = "hands", env = "errands" }]
+"""
+    results = run_study(load_study(study_file(text)), tmp_path, progress=False)
+    assert [row["error"] for row in results.rows.rows] == [""] * len(results.rows.rows)
+    learned, hands = (results.rows.of(cell) for cell in results.cells)
+    assert learned[0]["case"] == ""
+    assert float(learned[0]["sampled_length"]) > 0
+    assert {row["case"] for row in learned[1:]} > {"Overview: nominal", "Action: delay (steps)"}
+    assert all(float(row["worst"]) <= float(row["iqm"]) for row in learned[1:])
+    assert (results.cells[0].folder / "evaluation/evaluation.json").is_file()
+    (row,) = hands
+    assert (row["seed"], row["steps"], row["sampled_return"]) == ("-1", "0", row["return"])
