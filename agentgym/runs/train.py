@@ -14,12 +14,14 @@ from typing import Any
 import torch
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
+from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
 from torch.utils.tensorboard import SummaryWriter
 
 from agentgym import catalog
 from agentgym.contracts.agent import traits_of
 from agentgym.contracts.check_env import check_interface
+from agentgym.contracts.environment import single_spaces
 from agentgym.contracts.settings import AgentConfig, from_settings, whole_number
 from agentgym.errors import AskError, InvalidParameter, Stopped
 from agentgym.make import has_exact_batch, make_env, make_native_batch, perturbed, preserve_dynamics
@@ -136,7 +138,8 @@ def build(config: RunConfig) -> Any:
         config.num_envs = settings.worlds
     check_interface(config.env, config.env_kwargs)
     env = training_environments(config)
-    policy = settings.policy if traits.names_policy else "MlpPolicy"
+    images = traits.sees_images and is_image_space(single_spaces(env)[0])
+    policy = settings.policy if traits.names_policy else "CnnPolicy" if images else "MlpPolicy"
     return agent_class(policy, env, seed=config.seed, device=config.device, **settings.to_kwargs())
 
 

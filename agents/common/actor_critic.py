@@ -8,14 +8,14 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.distributions import DiagGaussianDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, FlattenExtractor
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, FlattenExtractor, NatureCNN
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
 from agentgym.agents.common.normalization import NormalizedFeatures
 from agentgym.errors import InvalidParameter
 
-__all__ = ["ActorCriticMlpPolicy"]
+__all__ = ["ActorCriticCnnPolicy", "ActorCriticMlpPolicy"]
 
 _LOG_SQRT_TWO_PI = math.log(math.sqrt(2 * math.pi))
 
@@ -78,6 +78,33 @@ class ActorCriticMlpPolicy(ActorCriticPolicy):
         """Update the running statistics, if any, with a batch of observations ``[N, ...]``."""
         if isinstance(self.features_extractor, NormalizedFeatures):
             self.features_extractor.moments.update(observations.reshape(len(observations), -1))
+
+
+class ActorCriticCnnPolicy(ActorCriticPolicy):
+    """Actor and value network on images, behind one convolutional network that they share (Mnih et al. 2015).
+
+    Takes Stable-Baselines3's keywords except those of gSDE. Images are divided by 255; ``normalize_observations``,
+    which the configurations set for vectors, has no further effect.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space,
+        action_space: spaces.Space,
+        lr_schedule: Schedule,
+        normalize_observations: bool = False,
+        use_sde: bool = False,
+        features_extractor_class: type[BaseFeaturesExtractor] = NatureCNN,
+        **keywords: Any,
+    ) -> None:
+        if use_sde:
+            raise InvalidParameter("agentgym's on-policy agents have no gSDE. Use Stable-Baselines3's class.")
+        super().__init__(
+            observation_space, action_space, lr_schedule, features_extractor_class=features_extractor_class, **keywords
+        )
+
+    def observe(self, observations: Any) -> None:
+        """Do nothing: images have no running statistics."""
 
 
 def _through(layers: Iterable[nn.Module], inputs: Tensor) -> Tensor:

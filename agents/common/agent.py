@@ -16,7 +16,7 @@ from agentgym.agents.common.argument_codec import require_savable
 from agentgym.agents.common.constructor import resolved, saved_names, signature
 from agentgym.agents.common.environments import made, spaces_of
 from agentgym.agents.common.hyperparameters import Checked, checked
-from agentgym.agents.common.interface import Actions, Observations
+from agentgym.agents.common.interface import Actions, Observations, is_image
 from agentgym.agents.common.inventory import attributes, learned, statistics
 from agentgym.agents.common.learners_env import LearnersEnv, copy_what_may_change
 from agentgym.agents.common.measured import Measured
@@ -31,7 +31,7 @@ from agentgym.agents.common.vector_env import VectorEnvAdapter
 from agentgym.contracts.agent import Traits
 from agentgym.contracts.settings import number_of_steps
 from agentgym.contracts.spaces import check_same_spaces
-from agentgym.errors import InvalidParameter, NonFinite, UnknownId
+from agentgym.errors import InvalidParameter, NonFinite, SpaceMismatch, UnknownId
 from agentgym.runs.state import Inventory
 from agentgym.wrappers.preprocessing import Preprocessing, preprocessing_of
 
@@ -51,7 +51,7 @@ class Agent(Savable, Measured):
     spaces (``elsewhere``), and the arguments besides the fields of ``Config`` that saving has to keep (``also_saved``).
 
     Args:
-        policy: ``"MlpPolicy"``.
+        policy: ``"MlpPolicy"``; for images, if the agent supports them, ``"CnnPolicy"``.
         env: an environment id, a Gymnasium ``Env`` or ``VectorEnv``, or a Stable-Baselines3 ``VecEnv``.
         preset: name of a set of hyperparameters; arguments that are given override it. See ``Config.presets``.
         *arguments, **keywords: fields of ``Config``, documented there, and the other arguments of Stable-Baselines3's
@@ -117,7 +117,8 @@ class Agent(Savable, Measured):
             raise InvalidParameter(f"{self.catalog_name}: {refusal}") from refusal
 
     def _read_spaces(self, observation_space: spaces.Space, action_space: spaces.Space) -> None:
-        self.observations = Observations(observation_space, self.catalog_name, self.elsewhere)
+        images = self.traits.sees_images and "CnnPolicy" in self.policy_aliases
+        self.observations = Observations(observation_space, self.catalog_name, self.elsewhere, images)
         self.actions = Actions(action_space, self.catalog_name, self.action_spaces)
 
     def _setup_model(self) -> None:
@@ -128,6 +129,7 @@ class Agent(Savable, Measured):
             raise InvalidParameter(f"{self.catalog_name} learns in an environment: give one, or its id")
         outside = self.observation_space, self.action_space
         self._read_spaces(*outside)
+        _check_policy(self.catalog_name, self.policy_name, self.observation_space, self.policy_aliases)
         self._take_view()
         self.observation_space, self.action_space = self.observations.own, self.actions.own
         try:
@@ -343,6 +345,19 @@ def _require_known(keywords: Iterable[str], known: Iterable[str], what: str) -> 
     """
     if unknown := [name for name in keywords if name not in known]:
         raise UnknownId(what, unknown[0], known)
+
+
+def _check_policy(agent: str, policy: str, space: spaces.Space, aliases: Iterable[str]) -> None:
+    """Check that the policy's network suits the observations.
+
+    Raises:
+        SpaceMismatch: it does not; the message names the policy that does.
+    """
+    suitable = "CnnPolicy" if is_image(space) else "MlpPolicy"
+    if policy in ("MlpPolicy", "CnnPolicy") and policy != suitable and suitable in aliases:
+        raise SpaceMismatch(
+            f'The observations of {agent} are {space}: the policy must be "{suitable}", not "{policy}".'
+        )
 
 
 def _known(cls: type) -> list[str]:

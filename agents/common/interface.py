@@ -20,7 +20,7 @@ from stable_baselines3.common.preprocessing import is_image_space
 from agentgym.contracts.finite import is_finite, require_finite
 from agentgym.errors import SpaceMismatch
 
-__all__ = ["Actions", "Observations", "require_row"]
+__all__ = ["Actions", "Observations", "is_image", "require_row"]
 
 LARGEST_WHOLE = 2**53  # whole numbers up to here are exact in float64
 
@@ -32,6 +32,7 @@ class Observations:
         space: the environment's observation space.
         agent: name of the agent, for messages.
         elsewhere: classes outside this library that support images and Dict spaces, for messages.
+        images: whether the learner supports images.
 
     Attributes:
         own: the learner's observation space; ``space`` itself if nothing is translated.
@@ -41,8 +42,9 @@ class Observations:
         SpaceMismatch: no agent of this library supports such observations; the message says what to do.
     """
 
-    def __init__(self, space: spaces.Space, agent: str, elsewhere: str = "") -> None:
-        _refuse_observations(space, agent, elsewhere)
+    def __init__(self, space: spaces.Space, agent: str, elsewhere: str = "", images: bool = False) -> None:
+        if not (images and is_image(space)):
+            _refuse_observations(space, agent, elsewhere)
         self.space, self.agent = space, agent
         self.own: Any = _counted_from_zero(space)
         if isinstance(space, spaces.Box) and not space.shape:
@@ -220,6 +222,11 @@ def _real(space: spaces.Box) -> spaces.Box:
 def _scales_exactly(space: spaces.Box) -> bool:
     """Whether scaling from [-1, 1] never exceeds ``high`` by a rounding error."""
     return bool((space.low + (space.high - space.low) <= space.high).all())
+
+
+def is_image(space: spaces.Space) -> bool:
+    """Whether observations are images: uint8 from 0 to 255 with three axes."""
+    return isinstance(space, spaces.Box) and is_image_space(space)
 
 
 def _refuse_observations(space: spaces.Space, agent: str, elsewhere: str) -> None:

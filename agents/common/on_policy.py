@@ -30,7 +30,7 @@ class OnPolicyAgent(Agent, OnPolicyAlgorithm):
 
     normalize_rewards: bool
     bootstrap_time_limits: bool
-    policy: ActorCriticMlpPolicy
+    policy: Any  # one of policy_aliases
     action_spaces: ClassVar[tuple[type[spaces.Space], ...]] = (
         spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary,
     )  # fmt: skip

@@ -15,7 +15,8 @@ from agentgym.agents.common.on_policy import OnPolicyAgent
 from agentgym.agents.common.optim import set_gradients
 from agentgym.agents.mdpo.config import OnPolicyMDPOConfig
 from agentgym.agents.mdpo.divergence import bregman_divergence
-from agentgym.agents.mdpo.policies import OnPolicyMirrorDescentPolicy
+from agentgym.agents.mdpo.policies import OnPolicyMirrorDescentCnnPolicy, OnPolicyMirrorDescentPolicy
+from agentgym.contracts.agent import Traits
 
 __all__ = ["OnPolicyMDPO"]
 
@@ -30,7 +31,7 @@ class OnPolicyMDPO(OnPolicyAgent):
     with t_k = 1 - (k - 1) / K over the K iterations of ``learn``. The value network is fitted in a separate loop.
 
     Args:
-        policy: ``"MlpPolicy"``.
+        policy: ``"MlpPolicy"``, or ``"CnnPolicy"`` for images.
         env: an environment id, a Gymnasium ``Env`` or ``VectorEnv``, or a Stable-Baselines3 ``VecEnv``.
         **keywords: fields of :class:`~agentgym.agents.mdpo.config.OnPolicyMDPOConfig`, and ``preset``, the name of a
             preset. ``clip_range_vf``, instead of ``clip_values``, is a number, annealed with t_k, or None.
@@ -47,7 +48,10 @@ class OnPolicyMDPO(OnPolicyAgent):
         "ent_coef": 0.0, "vf_coef": 0.0, "use_sde": False, "sde_sample_freq": -1,
         "supported_action_spaces": OnPolicyAgent.action_spaces,
     }  # fmt: skip
-    policy_aliases: ClassVar[dict[str, Any]] = {"MlpPolicy": OnPolicyMirrorDescentPolicy}
+    traits: ClassVar[Traits] = Traits(sees_images=True)
+    policy_aliases: ClassVar[dict[str, Any]] = {
+        "MlpPolicy": OnPolicyMirrorDescentPolicy, "CnnPolicy": OnPolicyMirrorDescentCnnPolicy,
+    }  # fmt: skip
 
     metric_names: ClassVar[tuple[str, ...]] = ("surrogate", "divergence", "value_loss")
 
@@ -57,7 +61,7 @@ class OnPolicyMDPO(OnPolicyAgent):
     divergence: Literal["new||old", "old||new"]
     tsallis_q: float
     clip_range_vf: float | None
-    policy: OnPolicyMirrorDescentPolicy
+    policy: OnPolicyMirrorDescentPolicy | OnPolicyMirrorDescentCnnPolicy
 
     def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
         """t_k = 1 - (k - 1) / K: the progress that remained when collection began, so it is never 0 at an update."""
@@ -74,7 +78,7 @@ class OnPolicyMDPO(OnPolicyAgent):
         self._update_learning_rate([self.policy.actor_optimizer, self.policy.value_optimizer])
         batch = next(self.rollout_buffer.get())
         with torch.no_grad():
-            features: Any = self.policy.extract_features(batch.observations)
+            features = self.policy.inputs(batch.observations)
         policy_metrics = self._improve_policy(batch, features)
         value_loss = self._fit_value(batch, features)
         self._n_updates += self.policy_steps

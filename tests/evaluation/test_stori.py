@@ -6,7 +6,9 @@ import pytest
 from agentgym.envs.atari.env import AtariEnv
 from agentgym.errors import AskError, InvalidParameter, UnknownId
 from agentgym.evaluation import evaluate, write_report
+from agentgym.evaluation.conditions import Subject
 from agentgym.evaluation.suites.stori import Stori
+from agentgym.make import make_env
 
 GAME = "agentgym/Stori-Boxing-0-v0"
 SHORT = {"max_frames": 80}
@@ -48,8 +50,9 @@ def test_every_type_is_played_and_pictured_and_impossible_intensities_are_told(t
 
 
 def test_what_the_suite_does_not_do():
+    bandit = make_env("agentgym/BernoulliBandit-v0")
     with pytest.raises(AskError, match="Stori-Breakout-0-v0"):
-        evaluate({"a": Walker()}, "stori", env="agentgym/BernoulliBandit-v0", progress=False)
+        Stori().conditions(Subject("agentgym/BernoulliBandit-v0", {}, bandit, None, {}))
     with pytest.raises(InvalidParameter, match="above 0"):
         Stori(intensities=(0.0,))
     with pytest.raises(UnknownId, match=r"3\.2"):
