@@ -80,6 +80,18 @@ def _text(name: str, summary: str) -> Entry:
     )
 
 
+def _code(tier: str, summary: str) -> Entry:
+    return Entry(
+        "env",
+        f"agentgym/CodeRepair{tier.title()}-v0",
+        "agentgym.envs.code.env:CodeRepairTableEnv",
+        summary,
+        "agentgym.envs.code",
+        vector_target="agentgym.envs.code.vector:CodeRepairTableVectorEnv",
+        kwargs={"tier": tier},
+    )
+
+
 def _tabular(name: str, model: str, summary: str) -> Entry:
     return Entry(
         "env",
@@ -239,6 +251,17 @@ OURS: tuple[Entry, ...] = (
     _text("ScienceWorld", "text: ScienceWorld's science experiments (extra: scienceworld, and Java)"),
     _atari("Atari", "any game of ale-py with any effects of STORI"),
     *_stori(),
+    Entry(
+        "env",
+        "agentgym/CodeRepair-v0",
+        "agentgym.envs.code.env:CodeRepairEnv",
+        "text: repair small programs by shell commands in a sandbox, graded by hidden tests",
+        "agentgym.envs.code",
+        vector_target="agentgym.envs.code.vector:CodeRepairVectorEnv",
+    ),
+    _code("easy", "text: repair one fault of a program; small enough to learn from nothing"),
+    _code("medium", "text: the same with more edits on offer, of which sometimes none is right"),
+    _code("hard", "text: the same with two faults"),
     _agent("sac", "sac.sac:SAC", "Soft Actor-Critic, fast on CPU"),
     _agent("mdpo", "mdpo.off_policy:MDPO", "Mirror Descent Policy Optimization, off-policy, continuous actions"),
     _agent("m2td3", "robust.adversarial.m2td3:M2TD3", "robust: max-min TD3 with candidates for the worst parameters"),

@@ -35,13 +35,13 @@ class Controller:
         """The player for ``env``, single or batched, possibly wrapped.
 
         Raises:
-            InvalidParameter: not a text environment of this package, or an explorer's environment is not a household.
+            InvalidParameter: not a text environment of this package, or an explorer's environment has none.
         """
         worlds = getattr(env.unwrapped, "worlds", [env.unwrapped])
         if not all(hasattr(world, "plan") for world in worlds):
             raise InvalidParameter(f"A controller of text worlds cannot play in {env}.")
         if self.kind == "explorer" and not worlds[0].world.can_explore:
-            raise InvalidParameter("The explorer supports only households.")
+            raise InvalidParameter("The explorer supports only households and code repair.")
         return Player(self, worlds, getattr(env, "outward", lambda command, world: command))
 
 

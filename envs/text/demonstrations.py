@@ -54,7 +54,7 @@ def demonstrations(
     Args:
         env: any text environment, unwrapped. It is reset with each seed.
         seeds: equal seeds give equal demonstrations.
-        expert: "oracle" knows the whole state and takes the shortest way; "explorer" (households only) uses only what
+        expert: "oracle" knows the whole state and takes the shortest way; "explorer" (not all have one) uses only what
             it has observed, so it can be imitated.
         random_share: probability that a turn's command is drawn from the admissible ones, so that demonstrations also
             show how the expert continues from other states.
@@ -65,7 +65,7 @@ def demonstrations(
     if expert not in ("oracle", "explorer"):
         raise InvalidParameter(f'expert must be "oracle" or "explorer", not {expert!r}.')
     if expert == "explorer" and not env.world.can_explore:
-        raise InvalidParameter('The expert "explorer" supports only households; use "oracle".')
+        raise InvalidParameter('The expert "explorer" supports only households and code repair; use "oracle".')
     if not 0 <= random_share < 1:
         raise InvalidParameter(f"random_share must be in [0, 1), not {random_share!r}.")
     return (_episode(env, seed, expert, random_share) for seed in seeds)

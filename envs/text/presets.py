@@ -6,7 +6,7 @@ from a paper. ALFWorld (arXiv 2010.03768) allows 50 turns, as "flat" does.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from agentgym.contracts.settings import plain
 from agentgym.errors import InvalidParameter, UnknownId
@@ -112,7 +112,21 @@ TEXTWORLD: dict[str, dict[str, Any]] = {
     "custom": {"rooms": 5, "objects": 10, "quest_length": 5},
 }  # fmt: skip
 
-Size = TypeVar("Size", Household, Archive)
+
+class Checked(Protocol):
+    """A dataclass that can check itself."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def check(self) -> None:
+        """Check the values.
+
+        Raises:
+            InvalidParameter: one is out of range.
+        """
+
+
+Size = TypeVar("Size", bound=Checked)
 
 
 def sized(presets: Mapping[str, Size], what: str, name: str, dials: Mapping[str, Any]) -> Size:

@@ -1,0 +1,1 @@
+"""Faults: edits of programs, runs of tests in this process, and the tables made of them."""

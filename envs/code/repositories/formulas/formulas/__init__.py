@@ -1,0 +1,1 @@
+"""Arithmetic formulas as nested tuples (operator, left, right)."""

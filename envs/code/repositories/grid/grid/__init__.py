@@ -1,0 +1,1 @@
+"""Grids of text rows; a cell is a pair (row, column)."""

@@ -1,0 +1,1 @@
+"""Half-open intervals of whole numbers, pairs (start, end)."""

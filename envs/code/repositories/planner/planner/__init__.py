@@ -1,0 +1,1 @@
+"""Plans are dictionaries: task -> (duration, list of the tasks it waits for)."""

@@ -1,0 +1,1 @@
+"""Polynomials as lists of whole coefficients, the constant first; [] is zero."""

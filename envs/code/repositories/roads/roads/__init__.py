@@ -1,0 +1,1 @@
+"""Road maps: town -> {neighbour: kilometres}."""

@@ -1,0 +1,1 @@
+"""Statistics of lists of whole numbers."""

@@ -1,0 +1,1 @@
+"""Plane geometry; points are pairs of whole numbers."""

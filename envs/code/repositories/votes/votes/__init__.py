@@ -1,0 +1,1 @@
+"""Elections; a ballot is a list of candidates, the best first."""

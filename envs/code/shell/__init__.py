@@ -1,0 +1,1 @@
+"""Code repair by commands of a shell, in the sandbox, graded by hidden tests."""
