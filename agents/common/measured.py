@@ -1,6 +1,7 @@
 """Metrics that stay on the device until the log is read, and checks that losses and weights are finite."""
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -24,7 +25,7 @@ class Measured(BaseAlgorithm):
 
     catalog_name: ClassVar[str]
     metric_names: ClassVar[tuple[str, ...]] = ()
-    _unread_metrics: list[tuple[Tensor, ...]]
+    _unread_metrics: Sequence[tuple[Tensor | float, ...]]
 
     def explain_action(self) -> str:
         """What to do about an action that is not finite.
@@ -55,7 +56,7 @@ class Measured(BaseAlgorithm):
             else:
                 update_learning_rate(optimizer, rate)
 
-    def _log_later(self, metrics: list[tuple[Tensor, ...]]) -> None:
+    def _log_later(self, metrics: Sequence[tuple[Tensor | float, ...]]) -> None:
         """Keep the scalars of one ``train`` call, one tuple per update. Their means are logged."""
         self._unread_metrics = metrics
 
@@ -69,7 +70,7 @@ class Measured(BaseAlgorithm):
         if not self._unread_metrics:
             return
         updates, self._unread_metrics = self._unread_metrics, []
-        means = torch.stack([torch.stack(update) for update in updates]).mean(0).tolist()
+        means = torch.stack([torch.stack([torch.as_tensor(m) for m in update]) for update in updates]).mean(0).tolist()
         metrics = dict(zip(self.metric_names, means, strict=False))
         if wrong := [f"{name} is {value}" for name, value in metrics.items() if not math.isfinite(value)]:
             raise NonFinite(

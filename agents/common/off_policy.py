@@ -1,7 +1,7 @@
 """The base class of off-policy agents: data collection with a replay buffer, and the buffer on disk."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium import spaces
@@ -12,6 +12,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from agentgym.agents.common.agent import Agent
 from agentgym.agents.common.replay import FastReplayBuffer, replay_rows, require_memory
 from agentgym.agents.common.saving import folder
+from agentgym.agents.common.stack.batches import Joined
 from agentgym.errors import CorruptFile, InvalidParameter, SpaceMismatch
 from agentgym.runs import state_files
 from agentgym.runs.state import Inventory, Item
@@ -47,11 +48,29 @@ class OffPolicyAgent(Agent, OffPolicyAlgorithm):
             chosen = self.actions.to_learner(np.array([self.action_space.sample() for _ in range(n_envs)]))
         else:
             assert self._last_obs is not None
-            chosen, _ = self.policy.predict(self._last_obs, deterministic=False)
+            chosen = self._act(self._last_obs)
         scaled = self.policy.scale_action(chosen)
         if action_noise is not None:
             scaled = np.clip(scaled + action_noise(), -1, 1)
         return self.policy.unscale_action(scaled), scaled
+
+    def _act(self, observations: Any) -> np.ndarray:
+        """Actions ``[n, A...]`` for the learner's observations while it learns."""
+        return self.policy.predict(observations, deterministic=False)[0]
+
+    def _sample_joined(self, batch_size: int) -> Joined:
+        """A batch for an update on stacks."""
+        buffer, normalized = self.replay_buffer, self._vec_normalize_env
+        policy: Any = self.policy
+        whole = type(buffer) is FastReplayBuffer and not buffer.optimize_memory_usage
+        if whole and normalized is None and policy.is_vector:
+            return buffer.sample_joined(batch_size, self.gamma)  # type: ignore[union-attr]
+        batch = buffer.sample(batch_size, env=normalized)  # type: ignore[union-attr]
+        discounts = self.gamma if batch.discounts is None else batch.discounts.squeeze(1)  # gamma^n with n_steps
+        return Joined.of(
+            policy.features(batch.observations), batch.actions, batch.rewards.squeeze(1),
+            policy.features(batch.next_observations), (1 - batch.dones.squeeze(1)) * discounts,
+        )  # fmt: skip
 
     def inventory(self) -> Inventory:
         """As :meth:`Agent.inventory`, plus action noise and the replay buffer.

@@ -10,6 +10,7 @@ from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 
+from agentgym.agents.common.stack.batches import Joined
 from agentgym.errors import InvalidParameter
 from agentgym.runs.state import Rows
 
@@ -71,6 +72,32 @@ class FastReplayBuffer(ReplayBuffer):
             self._normalize_reward(self._gather(self.rewards, rows).reshape(-1, 1), env),
         )
         return ReplayBufferSamples(*map(self.to_torch, data))
+
+    def sample_joined(self, batch_size: int, gamma: float) -> Joined:
+        """:meth:`sample` in one pass, with the same random draws, without normalisation and on the CPU.
+
+        Args:
+            batch_size: B.
+            gamma: the discount.
+        """
+        from agentgym.agents.common.stack.kernels import gather  # not before it is used: it imports Numba
+
+        highest = self.buffer_size if self.full else self.pos
+        times = np.random.randint(0, highest, size=batch_size)  # noqa: NPY002  as its parent
+        environments = np.random.randint(0, high=self.n_envs, size=batch_size)  # noqa: NPY002
+        actions, rows = self.actions.reshape(len(self.actions) * self.n_envs, -1), times * self.n_envs + environments
+        width = int(np.prod(self.obs_shape))
+        pairs, next_pairs = np.empty((2, batch_size, width + actions.shape[1]), np.float32)
+        rewards, discounts = np.empty((2, batch_size), np.float32)
+        gather(
+            self.observations.reshape(-1, width), self.next_observations.reshape(-1, width), actions,
+            self.rewards.reshape(-1), self.dones.reshape(-1), self.timeouts.reshape(-1), rows, gamma,
+            pairs, next_pairs, rewards, discounts,
+        )  # fmt: skip
+        return Joined(
+            torch.from_numpy(pairs), torch.from_numpy(next_pairs), torch.from_numpy(rewards),
+            torch.from_numpy(discounts), actions.shape[1],
+        )  # fmt: skip
 
     def to_torch(self, array: np.ndarray, copy: bool = True) -> torch.Tensor:
         """Convert the array to a tensor on the buffer's device, without a copy on the CPU."""

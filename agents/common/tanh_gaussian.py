@@ -5,11 +5,11 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["LOG_STD_MAX", "LOG_STD_MIN", "squashed_gradients", "squashed_sample"]
+__all__ = ["EPSILON", "LOG_STD_MAX", "LOG_STD_MIN", "squashed_sample"]
 
 LOG_STD_MIN, LOG_STD_MAX = -20.0, 2.0
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
-_EPSILON = 1e-6  # keeps log(1 - tanh^2) finite if tanh rounds to 1, as in the authors' code
+EPSILON = 1e-6  # keeps log(1 - tanh^2) finite if tanh rounds to 1, as in the authors' code
 
 
 def squashed_sample(parameters: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
@@ -30,25 +30,6 @@ def squashed_sample(parameters: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
     mean, log_std = parameters.chunk(2, dim=1)
     log_std = log_std.clamp(LOG_STD_MIN, LOG_STD_MAX)
     action = torch.tanh(mean + log_std.exp() * noise)
-    squashing = torch.log(1 - action.square() + _EPSILON)  # ill-conditioned near |a| = 1; rounded as in other code
+    squashing = torch.log(1 - action.square() + EPSILON)  # ill-conditioned near |a| = 1; rounded as in other code
     gaussian = torch.addcmul(log_std, noise, noise, value=0.5)
     return action, -_HALF_LOG_TWO_PI * noise.shape[1] - (gaussian + squashing).sum(1)
-
-
-def squashed_gradients(
-    parameters: Tensor, noise: Tensor, action: Tensor, of_action: Tensor, of_log_prob: Tensor | float
-) -> Tensor:
-    """Back from a loss of :func:`squashed_sample`'s results to mean and log standard deviation, ``[B, 2A]``.
-
-    Args:
-        parameters, noise: what it was given.
-        action: what it gave, ``[B, A]``.
-        of_action: the loss's gradient by the action where the log-probability is constant, ``[B, A]``.
-        of_log_prob: the loss's gradient by each log-probability, a scalar.
-    """
-    log_std = parameters.chunk(2, dim=1)[1]
-    clamped = log_std.clamp(LOG_STD_MIN, LOG_STD_MAX)
-    slope = 1 - action.square()
-    of_mean = (of_action + 2 * of_log_prob * action / (slope + _EPSILON)) * slope
-    of_log_std = of_mean * clamped.exp() * noise - of_log_prob
-    return torch.cat([of_mean, of_log_std.masked_fill_(clamped != log_std, 0.0)], dim=1)

@@ -55,7 +55,7 @@ class MlpPolicy(SACPolicy):
                 "gymnasium.wrappers.FlattenObservation, or use stable_baselines3.SAC."
             )
         super().__init__(observation_space, action_space, lr_schedule, optimizer_class=optimizer_class, **kwargs)
-        self._is_vector = isinstance(observation_space, spaces.Box) and not is_image_space(observation_space)
+        self.is_vector = isinstance(observation_space, spaces.Box) and not is_image_space(observation_space)
 
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> TanhGaussianActor:
         """Create the actor on this policy's device."""
@@ -69,7 +69,7 @@ class MlpPolicy(SACPolicy):
 
     def features(self, observations: Tensor) -> Tensor:
         """Flatten observations from the replay buffer, ``[B, ...]``, to float32 ``[B, D]``."""
-        if self._is_vector:
+        if self.is_vector:
             return observations.float().flatten(1)
         features: Tensor = self.actor.extract_features(observations, self.actor.features_extractor)
         return features
@@ -98,7 +98,7 @@ class MlpPolicy(SACPolicy):
         """
         shape = self.observation_space.shape
         observed = None if isinstance(observation, (dict, tuple)) else np.asarray(observation)
-        if not self._is_vector or observed is None or shape not in (observed.shape, observed.shape[1:]):
+        if not self.is_vector or observed is None or shape not in (observed.shape, observed.shape[1:]):
             return super().predict(observation, state, episode_start, deterministic)  # other spaces; errors on shapes
         with torch.inference_mode():
             features = torch.from_numpy(observed.astype(np.float32)).to(self.device)

@@ -1,8 +1,10 @@
 """Soft Actor-Critic (Haarnoja et al. 2018, arXiv:1812.05905) in Stable-Baselines3's shape, with a faster update."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import numpy as np
 import torch
 from stable_baselines3 import SAC as StableBaselinesSAC
 from torch import Tensor
@@ -14,9 +16,9 @@ from agentgym.agents.common.networks import StackedCritic, TanhGaussianActor
 from agentgym.agents.common.off_policy import OffPolicyAgent
 from agentgym.agents.common.optim import FusedAdam, polyak_update, set_gradients
 from agentgym.agents.common.replay import FastReplayBuffer
+from agentgym.agents.common.stack.batches import Joined
 from agentgym.agents.common.stack.choice import on_stacks
-from agentgym.agents.common.stack.memory import Scratch
-from agentgym.agents.common.tanh_gaussian import squashed_gradients, squashed_sample
+from agentgym.agents.common.stack.memory import FEW, Scratch
 from agentgym.agents.sac import sb3_zip
 from agentgym.agents.sac.config import SACConfig
 from agentgym.agents.sac.policies import MlpPolicy
@@ -110,23 +112,25 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
         self._update_learning_rate(self._optimizers())
         for stack in self._stacks or ():
             stack.bind()
-        metrics = []
+        metrics: list[tuple[Tensor | float, ...]] = []
 
         for gradient_step in range(gradient_steps):
-            batch = self.replay_buffer.sample(batch_size, env=self._vec_normalize_env)  # type: ignore[union-attr]
-            discounts = self.gamma if batch.discounts is None else batch.discounts.squeeze(1)  # gamma^n with n_steps
-            transitions = (
-                self.policy.features(batch.observations),
-                batch.actions,
-                batch.rewards.squeeze(1),
-                self.policy.features(batch.next_observations),
-                (1 - batch.dones.squeeze(1)) * discounts,
-            )
             moves = gradient_step % self.target_update_interval == 0
             if self._stacks is not None:
-                metrics.append(self._update_on_stacks(*self._stacks, *transitions, tau=self.tau if moves else 0.0))
+                joined = self._sample_joined(batch_size)
+                metrics.append(self._update_on_stacks(*self._stacks, joined, self.tau if moves else 0.0))
                 continue
-            metrics.append(self._fast_update(*transitions))
+            batch = self.replay_buffer.sample(batch_size, env=self._vec_normalize_env)  # type: ignore[union-attr]
+            discounts = self.gamma if batch.discounts is None else batch.discounts.squeeze(1)  # gamma^n with n_steps
+            metrics.append(
+                self._fast_update(
+                    self.policy.features(batch.observations),
+                    batch.actions,
+                    batch.rewards.squeeze(1),
+                    self.policy.features(batch.next_observations),
+                    (1 - batch.dones.squeeze(1)) * discounts,
+                )
+            )
             if moves:
                 polyak_update(self._critic_parameters, self._target_parameters, self.tau)
 
@@ -170,33 +174,45 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
 
     @torch.no_grad()
     def _update_on_stacks(
-        self, actor: "Stack", critic: "Stack", target: "Stack", states: Tensor, actions: Tensor, rewards: Tensor,
-        next_states: Tensor, discounts: Tensor, tau: float,
-    ) -> tuple[Tensor, ...]:  # fmt: skip
+        self, actor: "Stack", critic: "Stack", target: "Stack", batch: Joined, tau: float
+    ) -> tuple[float, ...]:
         """:meth:`_update` without autograd, and the share ``tau`` of the critics into their targets."""
-        share = 1 / len(states)  # of a transition in a batch mean
-        gaussian = actor.outputs(states, keep=True)[0]
-        noise = self.actor.noise(states)
-        new_actions, log_prob = squashed_sample(gaussian, noise)
-        next_gaussian = actor.outputs(next_states)[0]
-        next_actions, next_log_prob = squashed_sample(next_gaussian, self.actor.noise(next_states))
-        alpha, *temperature_loss = self._temperature_step(log_prob)
+        from agentgym.agents.common.stack import squashed  # not before it is used: it imports Numba
+
+        batch_size, width = len(batch.rewards), batch.actions
+        share = 1 / batch_size  # of a transition in a batch mean
+        new_actions, of_gaussian = torch.empty(batch_size, width), torch.empty(1, batch_size, 2 * width)
+        log_prob, next_log_prob, targets = np.empty((3, batch_size), np.float32)
+
+        gaussian = actor.outputs(batch.states, keep=True)[0].numpy()
+        noise = self.actor.noise(batch.states)
+        squashed.act(gaussian, noise, new_actions)
+        mean_log_prob = squashed.log_probabilities(gaussian, noise.numpy(), new_actions.numpy(), log_prob)
+        next_gaussian = actor.outputs(batch.next_states)[0].numpy()
+        next_noise, next_actions = self.actor.noise(batch.next_states), batch.next_pairs[:, -width:]
+        squashed.act(next_gaussian, next_noise, next_actions)
+        squashed.log_probabilities(next_gaussian, next_noise.numpy(), next_actions.numpy(), next_log_prob)
+        alpha, *temperature_loss = self._temperature_step_at(mean_log_prob)
 
         # Critics, equation 5
-        next_values = target.values(torch.cat([next_states, next_actions], 1)).min(0).values
-        targets = rewards + discounts * (next_values - alpha * next_log_prob)
-        _, squares = critic.regress(torch.cat([states, actions], 1), targets, share)
+        next_values = target.values(batch.next_pairs).numpy()
+        squashed.soft_targets(
+            next_values, next_log_prob, batch.rewards.numpy(), batch.discounts.numpy(), alpha, targets
+        )
+        _, squares = critic.regress(batch.pairs, torch.from_numpy(targets), share)
         critic.adam(target if tau else None, tau)
 
         # Actor, equation 7: the loss falls by share * dQ/da, and rises by share * alpha * dlog pi
-        values = critic.values(torch.cat([states, new_actions], 1), keep=True)
-        of_actions, value = critic.smallest_to_inputs(values, -share, new_actions.shape[1])
-        of_gaussian = squashed_gradients(gaussian, noise, new_actions, of_actions, share * alpha)
-        actor.output_gradients(of_gaussian.unsqueeze(0))
+        batch.pairs[:, -width:] = new_actions
+        values = critic.values(batch.pairs, keep=True)
+        of_actions, value = critic.smallest_to_inputs(values, -share, width)
+        squashed.gradients(
+            gaussian, noise.numpy(), new_actions.numpy(), of_actions.numpy(), share * alpha, of_gaussian[0].numpy()
+        )
+        actor.output_gradients(of_gaussian)
         actor.adam()
 
-        critic_loss, actor_loss = torch.tensor(0.5 * share * squares), alpha * log_prob.mean() - share * value
-        return alpha, critic_loss, actor_loss, *temperature_loss
+        return alpha, 0.5 * share * squares, alpha * mean_log_prob - share * value, *temperature_loss
 
     def _temperature_step(self, log_prob: Tensor) -> tuple[Tensor, ...]:
         """Equation 18, on log(alpha): alpha from before the step, which the rest of the update uses, and the loss.
@@ -213,6 +229,31 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
         self.log_ent_coef.grad = slope  # the loss is linear in log(alpha)
         self.ent_coef_optimizer.step()
         return alpha, loss
+
+    def _temperature_step_at(self, mean_log_prob: float) -> tuple[float, ...]:
+        """:meth:`_temperature_step` with numbers."""
+        if self.ent_coef_optimizer is None:
+            return (float(self.ent_coef_tensor),)
+        assert self.log_ent_coef is not None
+        log_alpha, slope = float(self.log_ent_coef), -(mean_log_prob + float(self.target_entropy))
+        self.log_ent_coef.grad = torch.full_like(self.log_ent_coef, slope)
+        self.ent_coef_optimizer.step()
+        return math.exp(log_alpha), log_alpha * slope
+
+    def _act(self, observations: Any) -> np.ndarray:
+        """As the base class, for few environments without the cost of calls of torch."""
+        if self._stacks is None or len(observations) > FEW or not self.policy.is_vector:
+            return super()._act(observations)
+        from agentgym.agents.common.stack import squashed
+
+        actor = self._stacks[0]
+        actor.bind()
+        features = torch.from_numpy(observations.reshape(len(observations), -1).astype(np.float32))
+        gaussian = actor.outputs(features)[0].numpy()
+        actions = torch.empty(len(observations), gaussian.shape[1] // 2)
+        squashed.act(gaussian, self.actor.noise(features), actions)
+        found: np.ndarray = self.policy.unscale_action(actions.numpy().reshape(-1, *self.action_space.shape))  # type: ignore[misc]
+        return found
 
     def parts(self) -> dict[str, Part]:
         """The policy, including targets, its optimisers, and the temperature, learned or constant."""

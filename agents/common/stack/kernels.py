@@ -11,7 +11,8 @@ import numpy as np
 from numba import njit
 
 __all__ = [
-    "adam", "adam_and_polyak", "bias_and_relu", "column_sums", "gated", "gated_rows", "group_by_smallest",
+    "adam", "adam_and_polyak", "bias_and_relu", "column_sums", "compiled", "dense", "gated", "gated_rows", "gather",
+    "group_by_smallest",
     "head_rows", "head_values", "regression_head", "scatter_columns", "transpose_and_add", "transpose_into",
 ]  # fmt: skip
 
@@ -20,9 +21,14 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 _ANY_ORDER = {"reassoc", "contract", "nsz"}  # sums in vector registers; NaN and infinity stay what they are
 
 
-def compiled(kernel: Kernel) -> Kernel:
-    """Compile on the first call and keep the machine code on disk, where some cache folder can be written."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": _ANY_ORDER}
+def compiled(kernel: Kernel, as_written: bool = False) -> Kernel:
+    """Compile on the first call and keep the machine code on disk, where some cache folder can be written.
+
+    Args:
+        kernel: a function that Numba can compile.
+        as_written: round after each operation, and add in the order of the loops.
+    """
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": not as_written and _ANY_ORDER}
     try:
         made: Any = njit(cache=True, **options)(kernel)
     except RuntimeError:  # Numba found no folder for its cache
@@ -63,6 +69,19 @@ def transpose_and_add(columns: np.ndarray, bias: np.ndarray, outputs: np.ndarray
     for b in range(outputs.shape[0]):
         for j in range(outputs.shape[1]):
             outputs[b, j] = columns[j, b] + bias[j]
+
+
+@compiled
+def dense(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, relu: bool, outputs: np.ndarray) -> None:
+    """outputs ``[B, O]`` <- x weight^T + bias, or its relu: a layer for few rows, where a product's call costs most."""
+    zero = x.dtype.type(0)
+    for b in range(x.shape[0]):
+        for j in range(weight.shape[0]):
+            total = zero
+            for i in range(weight.shape[1]):
+                total += x[b, i] * weight[j, i]
+            value = total + bias[j]
+            outputs[b, j] = zero if relu and value <= zero else value
 
 
 # Backward
@@ -197,6 +216,35 @@ def scatter_columns(columns: np.ndarray, rows: np.ndarray, target: np.ndarray) -
     for m in range(rows.shape[0]):
         for j in range(target.shape[1]):
             target[rows[m], j] = columns[j, m]
+
+
+# Data
+
+
+@compiled
+def gather(
+    observations: np.ndarray, next_observations: np.ndarray, actions: np.ndarray, rewards: np.ndarray,
+    dones: np.ndarray, timeouts: np.ndarray, rows: np.ndarray, gamma: float, pairs: np.ndarray,
+    next_pairs: np.ndarray, got: np.ndarray, discounts: np.ndarray,
+) -> None:  # fmt: skip
+    """Rows of a replay buffer, into pairs of s and a, pairs of s' and nothing yet, rewards, and discounts.
+
+    Args:
+        observations, next_observations: ``[N, D]``, of any type; actions: ``[N, A]``; the others ``[N]``.
+        rows: int64 ``[B]``.
+        gamma: the discount where s' is not terminal; being out of time is not.
+        pairs, next_pairs: ``[B, D + A]``, and the other two ``[B]``; all written, but for the A of next_pairs.
+    """
+    width = observations.shape[1]
+    for b in range(rows.shape[0]):
+        row = rows[b]
+        for j in range(width):
+            pairs[b, j] = observations[row, j]
+            next_pairs[b, j] = next_observations[row, j]
+        for j in range(actions.shape[1]):
+            pairs[b, width + j] = actions[row, j]
+        got[b] = rewards[row]
+        discounts[b] = (1 - dones[row] * (1 - timeouts[row])) * gamma
 
 
 # Optimiser

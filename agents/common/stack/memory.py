@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["Matrix", "Scratch"]
+__all__ = ["FEW", "Matrix", "Scratch"]
+
+FEW = 4  # rows up to which a layer's own loop is faster than the call of a matrix product
 
 
 class Matrix:

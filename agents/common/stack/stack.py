@@ -16,7 +16,7 @@ from torch import Tensor
 
 from agentgym.agents.common.optim import FusedAdam
 from agentgym.agents.common.stack import kernels
-from agentgym.agents.common.stack.memory import Matrix, Scratch
+from agentgym.agents.common.stack.memory import FEW, Matrix, Scratch
 
 __all__ = ["Stack"]
 
@@ -68,6 +68,7 @@ class Stack:
         self.parameters = torch.zeros(size, dtype=self.dtype)
         self._weights, self._biases = self._layers(self.parameters)
         self._shown = self._views(self.parameters)
+        self._places = [view.data_ptr() for view in self._shown]
         self._of_weights: list[list[Matrix]] = []
         self._of_biases: list[list[np.ndarray]] = []
         self._kept: list[list[Matrix]] = []
@@ -107,15 +108,14 @@ class Stack:
 
         ``load_state_dict(assign=True)``, ``to()``, a copy of the module and every load of an optimiser put them there.
         """
-        for tensor, view in zip(self.owned, self._shown, strict=True):
-            if tensor.data_ptr() != view.data_ptr():
+        for tensor, view, place in zip(self.owned, self._shown, self._places, strict=True):
+            if tensor.data_ptr() != place:
                 view.copy_(tensor)
                 tensor.data = view
         if self.optimizer is None:
             return
         for tensor, view in zip(self.owned, self._shown_gradients, strict=True):
-            gradient = tensor.grad
-            if gradient is not view and (gradient is None or gradient.data_ptr() != view.data_ptr()):
+            if tensor.grad is not view:
                 tensor.grad = view
         states = [self.optimizer.state.get(tensor) for tensor in self.owned]
         if not all(states):  # no step was made yet
@@ -158,12 +158,25 @@ class Stack:
         """The outputs of all networks, with any number of them, ``[n, B, out]``; arguments as in :meth:`values`."""
         batch, width = x.shape[0], self.sizes[-1]
         out = torch.empty(self.n, batch, width, dtype=self.dtype)
+        if batch <= FEW and not keep:
+            return self._few_outputs(x, out)
         columns = self.scratch.take("back", width, batch, self.dtype)
         for i, (rows, hidden) in enumerate(zip(out.numpy(), self._memory(x, batch, keep, range(self.n)), strict=True)):
             self._to_last_layer(i, x, hidden)
             kernels.bias_and_relu(hidden[-1].array, self._biases[i][-2])
             torch.mm(self._weights[i][-1].tensor, hidden[-1].turned, out=columns.tensor)  # few rows: fast this way
             kernels.transpose_and_add(columns.array, self._biases[i][-1], rows)
+        return out
+
+    def _few_outputs(self, x: Tensor, out: Tensor) -> Tensor:
+        last = len(self.sizes) - 2
+        hidden = self.scratch.hidden(len(x), self.sizes[1:-1], self.dtype)
+        for i, rows in enumerate(out.numpy()):
+            before = x.numpy()
+            for k, (weight, bias) in enumerate(zip(self._weights[i], self._biases[i], strict=True)):
+                after = rows if k == last else hidden[k].array
+                kernels.dense(before, weight.array, bias, k < last, after)
+                before = after
         return out
 
     def _memory(self, x: Tensor, batch: int, keep: bool, members: range) -> list[list[Matrix]]:

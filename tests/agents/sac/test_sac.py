@@ -132,14 +132,17 @@ def test_stable_baselines3s_options_train(options):
     assert not torch.equal(_weights(agent), before)
 
 
-def test_collection_is_stable_baselines3s_to_the_bit():
-    """Same seed, before the first update: warm-up, then actions from the fresh policy."""
+@pytest.mark.parametrize(("update_by", "tolerance"), [("autograd", 0), ("stack", 1e-5)])
+@pytest.mark.parametrize("n_envs", [1, 5])
+def test_collection_is_stable_baselines3s(update_by, tolerance, n_envs):
+    """Same seed, before the first update: warm-up, then actions from the fresh policy. By autograd to the bit."""
     buffers = []
-    for cls in (SAC, stable_baselines3.SAC):
-        agent = cls("MlpPolicy", "Pendulum-v1", seed=2, device="cpu", **{**SMALL, "gradient_steps": 0})
-        buffers.append(agent.learn(60).replay_buffer)
+    for cls, own in ((SAC, {"update_by": update_by}), (stable_baselines3.SAC, {})):
+        env = make_vec_env("Pendulum-v1", n_envs, seed=0)
+        agent = cls("MlpPolicy", env, seed=2, device="cpu", **{**SMALL, "gradient_steps": 0}, **own)
+        buffers.append(agent.learn(60 * n_envs).replay_buffer)
     for name in ("observations", "actions", "rewards"):
-        np.testing.assert_array_equal(getattr(buffers[0], name), getattr(buffers[1], name))
+        np.testing.assert_allclose(getattr(buffers[0], name), getattr(buffers[1], name), rtol=0, atol=tolerance)
 
 
 def test_vec_normalize_is_undone_in_the_buffer():
