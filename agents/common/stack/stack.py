@@ -7,6 +7,7 @@ turns, so that the memory of one serves all and stays in the processor's cache.
 """
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -74,6 +75,7 @@ class Stack:
         self._kept: list[list[Matrix]] = []
         self._kept_members = range(0)
         self._kept_inputs: Tensor | None = None
+        self._first_state: dict[str, Tensor] | None = None
         if self.optimizer is not None:
             self.gradients, self.means, self.squares = (torch.zeros_like(self.parameters) for _ in range(3))
             self._of_weights, self._of_biases = self._layers(self.gradients)
@@ -108,6 +110,8 @@ class Stack:
 
         ``load_state_dict(assign=True)``, ``to()``, a copy of the module and every load of an optimiser put them there.
         """
+        if self._is_bound():
+            return
         for tensor, view, place in zip(self.owned, self._shown, self._places, strict=True):
             if tensor.data_ptr() != place:
                 view.copy_(tensor)
@@ -127,6 +131,17 @@ class Stack:
                 for state, view in zip(states, self._views(vector), strict=True):
                     view.copy_(state[slot])  # type: ignore[index]
             self._show_moments()
+        self._first_state = self.optimizer.state.get(self.owned[0])
+
+    def _is_bound(self) -> bool:
+        """Nothing was put elsewhere since :meth:`bind` or :meth:`adam`. A load of an optimiser replaces all states."""
+        if [tensor.data_ptr() for tensor in self.owned] != self._places:
+            return False
+        if self.optimizer is None:
+            return True
+        if self.optimizer.state.get(self.owned[0]) is not self._first_state:
+            return False
+        return all(map(operator.is_, [tensor.grad for tensor in self.owned], self._shown_gradients))
 
     def _show_moments(self) -> None:
         """Put the moments where the optimiser keeps them."""
@@ -134,6 +149,7 @@ class Stack:
         moments = zip(self.owned, self._views(self.means), self._views(self.squares), strict=True)
         for tensor, mean, square in moments:
             self.optimizer.state[tensor] = {"step": self.steps, "exp_avg": mean, "exp_avg_sq": square}
+        self._first_state = self.optimizer.state[self.owned[0]]
         self.optimizer.forget_lists()
 
     # Forward
