@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [
     ROOT / "README.md",
     ROOT / "agentgym/data/README.md",
+    ROOT / "agentgym/study/README.md",
     *sorted(p for room in ("envs", "agents", "evaluation") for p in (ROOT / room).rglob("README.md")),
 ]
 IMPORT = re.compile(r"^\s*from (agentgym[\w.]*) import ([\w, ]+)", re.MULTILINE)

@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from agentgym.errors import AskError, UnknownId
+from agentgym.errors import AskError, Stopped, UnknownId
 
 HELP = """A study is a file: agents, environments, seeds and a protocol. Runs are made where they are missing, and a
 killed study goes on with the same command.
@@ -60,8 +60,12 @@ def run(
     from agentgym.study.file import study_in
     from agentgym.study.runner import run_study
 
-    with study_in(file) as study:
-        results = run_study(study, root, _seeds(seeds), only, workers, ray)
+    try:
+        with study_in(file) as study:
+            results = run_study(study, root, _seeds(seeds), only, workers, ray)
+    except Stopped as stop:
+        print(f"agentgym: stopped. Go on with the same command: agentgym study run {file}", file=sys.stderr)
+        sys.exit(128 + stop.signal_number)
     failed = {(row["agent"], row["env"], row["seed"]): row["error"] for row in results.rows.rows if row["error"]}
     print(f"rows: {results.rows.path}. Next: agentgym study report {file}")
     for (agent, env, seed), error in failed.items():

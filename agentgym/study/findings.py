@@ -31,6 +31,8 @@ def findings(questions: Sequence[Evidence]) -> list[tuple[str, str]]:
     if few:
         total = sum(count > 0 for count in counts)
         found.append(("Few seeds", f"{few} of {total} pairs of agent and environment have fewer than {FEW_RUNS} runs."))
+    if any(evidence.baseline for evidence in questions):
+        found.append(("Better and worse", "By paired 95 % bootstrap intervals over seeds that exclude 0."))
     versions = {origin(row)[1] for row in results.rows.rows if not row["error"]}
     if len(versions) > 1:
         found.append(("Versions", f"The rows were made by {len(versions)} sets of versions, listed under Every run."))
@@ -68,7 +70,7 @@ def _against(evidence: Evidence) -> str:
     """In how many environments the others differ from the baseline."""
     if not evidence.baseline:
         return ""
-    label, parts = evidence.results.study.label, []
+    label, told = evidence.results.study.label, []
     for agent in evidence.agents:
         if agent == evidence.baseline or not _trained(evidence, agent):
             continue
@@ -76,14 +78,13 @@ def _against(evidence: Evidence) -> str:
         known = [each for each in found if math.isfinite(each.low)]
         better = sum((each.low if evidence.sign > 0 else -each.high) > 0 for each in known)
         worse = sum((each.high if evidence.sign > 0 else -each.low) < 0 for each in known)
-        if known:
-            parts.append(f"{label(agent)} better in {better} and worse in {worse} of {len(known)}")
-    if not parts:
-        return ""
-    return (
-        f"Against {label(evidence.baseline)}, by paired 95 % intervals that exclude 0: {'; '.join(parts)} "
-        f"environment{'s' if len(evidence.envs) > 1 else ''}."
-    )
+        if len(evidence.envs) == 1 and known:
+            told.append(
+                f"{label(agent)} {'is better' if better else 'is worse' if worse else 'does not differ clearly'}"
+            )
+        elif known:
+            told.append(f"{label(agent)} is better in {better} and worse in {worse} of {len(known)} environments")
+    return f"Against {label(evidence.baseline)}: {', '.join(told)}." if told else ""
 
 
 def _runs(count: int) -> str:

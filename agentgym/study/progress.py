@@ -12,6 +12,7 @@ from rich.table import Table
 
 from agentgym.runs import metrics
 from agentgym.study.cells import Cell
+from agentgym.study.rows import origin, stamp
 
 if TYPE_CHECKING:
     from agentgym.parallel import Outcome
@@ -46,6 +47,9 @@ class Progress:
     def __enter__(self) -> "Progress":
         there = len(self.cells) - self.total
         self.console.print(f"{self.results.study.name}: {len(self.cells)} runs, {there} there already")
+        now = origin(stamp())
+        if others := sum(origin(row) != now for row in self.results.rows.rows):
+            self.console.print(f"{others} rows were made by other code or versions. They stay, and are marked as such.")
         if self.live:
             self.live.start(refresh=True)
         return self

@@ -152,6 +152,13 @@ def test_one_process_at_a_time_and_whole_files_only(whole, tmp_path):
         whole.rows.path.write_bytes(good)
 
 
+def test_a_ray_cluster_that_is_not_there_is_said_before_work(small_file, tmp_path):
+    pytest.importorskip("ray", reason="needs the extra distributed")
+    with pytest.raises(AskError, match="does not answer"):
+        run_study(load_study(small_file), tmp_path / "runs", ray="127.0.0.1:1", progress=False)
+    assert not (tmp_path / "runs").exists()
+
+
 def test_parquet_has_numbers(whole, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     table = parquet.read_table(write_parquet(whole.rows.rows, tmp_path / "rows.parquet")).to_pydict()
@@ -166,10 +173,10 @@ def test_a_command_killed_with_its_workers_is_the_same(study_file, tmp_path):
     """2 agents x 2 environments x 3 seeds with two workers; the whole group is killed three times."""
     text = """
 seeds = "0-2"
-steps = 1500
-checkpoint_every = 250
+steps = 400
+checkpoint_every = 100
 [agents.sac]
-config = { actor_layers = [32], critic_layers = [32], batch_size = 64 }
+config = { actor_layers = [16], critic_layers = [16], batch_size = 32 }
 [agents.ppo]
 config = { n_steps = 64, batch_size = 32 }
 [envs."Pendulum-v1"]
