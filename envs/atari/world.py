@@ -145,12 +145,14 @@ class World:
 
     def step(self, action: int) -> tuple[float, bool]:
         """Take one decision. Returns the unclipped reward and whether the game is over."""
-        self._find_active(self.decisions)
+        if self._drifts:
+            self._find_active(self.decisions)
         reward = self._decide(action)
         self.decisions += 1
         self.lives = self.emulator.ale.lives()
         self.totals["score"] += reward
-        self.totals["replaced actions"] += int(((self.executed >= 0) & (self.executed != action)).sum())
+        if self._actors:
+            self.totals["replaced actions"] += sum(each not in (action, -1) for each in self.executed.tolist())
         self.totals["events"] += self.event
         self.totals["masked"] += self.masked
         return reward, self.emulator.over
