@@ -273,8 +273,9 @@ def _interval_of_the_least(data: "_Groups", means: Floats, draws: Floats, confid
         return Estimate(least, np.nan, np.nan)
     error = np.sqrt(data.means((data.scores - np.repeat(means, data.sizes)) ** 2) / (data.sizes - 1))
     spread = draws.std(axis=0)
-    deviation = np.abs(draws - means) / np.where(spread > 0.0, spread, np.inf)
-    margin = np.quantile(deviation.max(axis=1), confidence) * error
+    scale = np.where(spread > 0.0, spread, np.inf)
+    deviation = np.array([(np.abs(row - means) / scale).max() for row in draws])  # row by row: draws can be large
+    margin = np.quantile(deviation, confidence) * error
     return Estimate(least, float((means - margin).min()), float((means + margin).min()))
 
 

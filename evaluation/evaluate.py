@@ -4,7 +4,7 @@ import pickle
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import gymnasium
 import numpy as np
@@ -15,23 +15,17 @@ from agentgym.contracts.check_env import check_interface
 from agentgym.contracts.settings import from_settings, parse_settings, whole_number
 from agentgym.errors import AskError
 from agentgym.evaluation.conditions import Condition, Subject, Suite
-from agentgym.evaluation.entrants import (
-    Entrant,
-    brought_along,
-    fitted,
-    load_agent,
-    read_entrants,
-    shared_environment,
-)
 from agentgym.evaluation.report.pictures import png
 from agentgym.evaluation.rollout import MAX_STEPS, SIDE_BY_SIDE, Job, message, play_batches, play_episodes
 from agentgym.evaluation.table import Evaluation, Row, Rows, Scene
 from agentgym.make import has_exact_batch, has_native_batch, make_env
 from agentgym.parallel import connect_to_ray, map_tasks
 from agentgym.play.worlds import close
-from agentgym.progress import bar
 from agentgym.runs.run import provenance
 from agentgym.seeding import LARGEST_SEED, episode_seed
+
+if TYPE_CHECKING:
+    from agentgym.evaluation.entrants import Entrant
 
 __all__ = ["evaluate", "load_suite", "play_jobs"]
 
@@ -80,6 +74,9 @@ def evaluate(
         AskError: a suite does not apply to the environment, no environment is given or shared, or the workers do not
             know it.
     """
+    # Imported here since it imports torch, which the report of rows that are there does not need.
+    from agentgym.evaluation.entrants import brought_along, fitted, read_entrants, shared_environment
+
     episodes, seed = whole_number("episodes", episodes, 1), whole_number("seed", seed, 0, LARGEST_SEED)
     workers, max_steps = whole_number("workers", workers, -1), whole_number("max_steps", max_steps, 1)
     if workers == 0:
@@ -148,7 +145,7 @@ def load_suite(suite: str | Suite) -> Suite:
 
 
 def _observation_scale(
-    entrants: list[Entrant],
+    entrants: "list[Entrant]",
     env: str,
     env_kwargs: Mapping[str, Any],
     probe: gymnasium.Env[Any, Any],
@@ -194,7 +191,7 @@ def _conditions(suites: list[Suite], subject: Subject) -> list[Condition]:
     return listed
 
 
-def _ask_workers(entrants: list[Entrant], conditions: list[Condition], workers: int, ray: str | None) -> None:
+def _ask_workers(entrants: "list[Entrant]", conditions: list[Condition], workers: int, ray: str | None) -> None:
     """Check before playing that workers can make every environment and receive every agent.
 
     Raises:
@@ -239,7 +236,7 @@ class _Tasks(Sequence[_Task]):
     """All tasks, each made when it is sent: a million jobs at once would be large."""
 
     def __init__(
-        self, entrants: list[Entrant], conditions: list[Condition], episodes: int, seed: int, max_steps: int,
+        self, entrants: "list[Entrant]", conditions: list[Condition], episodes: int, seed: int, max_steps: int,
         deterministic: bool,
     ) -> None:  # fmt: skip
         self.agents = [(entrant.record.name, entrant.sent()) for entrant in entrants]
@@ -268,6 +265,8 @@ class _Tasks(Sequence[_Task]):
 
 
 def _play(tasks: _Tasks, workers: int, ray: str | None, progress: bool) -> Iterator[Row]:
+    from agentgym.progress import bar
+
     done = 0
     with bar("evaluate", len(tasks.agents) * tasks.jobs_per_agent, shown=progress) as shown:
         for outcome in map_tasks(_play_task, tasks, workers, ray):
@@ -284,6 +283,8 @@ def _lost(name: str, job: Job, error: str) -> Row:
 
 def _play_task(task: _Task) -> list[Row]:
     """Play the jobs of one task, in a worker."""
+    from agentgym.evaluation.entrants import load_agent
+
     agent = load_agent(task.agent) if isinstance(task.agent, str) else task.agent
     from_config = catalog.resolve("agentgym.evaluation.attacks:from_config")
     attacks, refused = {}, {}

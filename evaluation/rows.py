@@ -108,9 +108,12 @@ class Rows(Sequence[Row]):
         for values, present in measures.values():
             _fill(values, present, count)
         return cls(
-            {name: Texts(list(codes[name]), np.array(coded[name], np.int32)) for name in TEXTS},
-            {name: np.array(column) for name, column in numbers.items()},
-            {name: (np.array(v), np.array(p, np.bool_)) for name, (v, p) in measures.items()},
+            {name: Texts(list(codes[name]), _as_array(coded[name], np.int32)) for name in TEXTS},
+            {
+                name: _as_array(column, np.float64 if column.typecode == "d" else np.int64)
+                for name, column in numbers.items()
+            },
+            {name: (_as_array(v, np.float64), _as_array(p, np.bool_)) for name, (v, p) in measures.items()},
         )
 
     def __len__(self) -> int:
@@ -269,6 +272,11 @@ def _blocks(items: Iterable[Item]) -> Iterator[list[Item]]:
     items = iter(items)
     while block := list(islice(items, BLOCK)):
         yield block
+
+
+def _as_array(column: "array[Any]", kind: Any) -> NDArray[Any]:
+    """The same memory as NumPy's."""
+    return np.frombuffer(column, kind) if column else np.zeros(0, kind)
 
 
 def _fill(values: "array[float]", present: "array[int]", count: int) -> None:

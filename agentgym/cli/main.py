@@ -17,6 +17,7 @@ VERBS = {
     "evaluate": "evaluate trained agents on robustness suites; write a table and a report",
     "report": "rebuild the report of an evaluation",
     "study": "run a study of several agents, environments and seeds; tables and a page of evidence",
+    "tune": "search for hyperparameters over the ranges of a study",
     "play": "record a video of a trained agent",
     "data": "make, list, show and check datasets for offline agents",
 }

@@ -3,7 +3,7 @@
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from gymnasium.vector import AutoresetMode
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger, TensorBoardOutputFormat
 from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
@@ -44,6 +45,7 @@ def train(
     root: Path | str = "runs",
     overwrite: bool = False,
     progress: bool = True,
+    callbacks: Sequence[BaseCallback] = (),
 ) -> Run:
     """Train one agent and write ``root/name``.
 
@@ -53,6 +55,7 @@ def train(
         root: folder of the runs.
         overwrite: replace an existing run of the same name.
         progress: show a progress bar.
+        callbacks: called during training, as in Stable-Baselines3.
 
     Raises:
         UnknownId: there is no such agent, environment, perturbation or hyperparameter.
@@ -71,14 +74,14 @@ def train(
     with locked(path, command_line()) as lock:
         run = Run.create(path, config, overwrite)
         try:
-            return _Session(run, agent, progress, lock).finish()
+            return _Session(run, agent, progress, lock).finish(callbacks)
         except Exception as error:
             if not isinstance(error, Stopped) and not run.has_learned():
                 run.discard()
             raise
 
 
-def resume(path: Path | str, more: int = 0, progress: bool = True) -> Run:
+def resume(path: Path | str, more: int = 0, progress: bool = True, callbacks: Sequence[BaseCallback] = ()) -> Run:
     """Continue a stopped run, or train a finished run for longer.
 
     With the same versions, processor and number of threads, the weights and metrics equal those of an uninterrupted run
@@ -90,6 +93,7 @@ def resume(path: Path | str, more: int = 0, progress: bool = True) -> Run:
             steps if the last rollout made them more. Schedules over the length of the run (a decaying learning rate)
             have used the shorter length until then.
         progress: show a progress bar.
+        callbacks: called during training, as in Stable-Baselines3.
 
     Raises:
         FileNotFoundError: there is no run.
@@ -116,7 +120,7 @@ def resume(path: Path | str, more: int = 0, progress: bool = True) -> Run:
         session.restore()
         if more:
             run.write_config()
-        return session.finish()
+        return session.finish(callbacks)
 
 
 def build(config: RunConfig) -> Any:
@@ -308,12 +312,12 @@ class _Session:
         replayed: list[Any] = base.envs if isinstance(base, DummyVecEnv) else []  # a native batch needs no replay
         return [f"the replay of environment {env.index} differs" for env in replayed if not env.replayed_exactly]
 
-    def finish(self) -> Run:
+    def finish(self, callbacks: Sequence[BaseCallback] = ()) -> Run:
         """Train up to the run's number of steps and save the agent."""
         agent, run = self.agent, self.run
         try:
             with self.checkpointer.stopping_on_signals(), _warn_of_parallel_training():
-                self._learn()
+                self._learn(callbacks)
             self.checkpointer.write()
         finally:
             record = self._record_now()
@@ -329,12 +333,12 @@ class _Session:
             env.close()
         return run
 
-    def _learn(self) -> None:
+    def _learn(self, more: Sequence[BaseCallback]) -> None:
         steps = self.run.config.steps - self.agent.num_timesteps
         if steps <= 0:  # killed between its last step and final/
             return
         with bar(self.run.name, self.run.config.steps, shown=self.progress) as shown:
-            callbacks = [self.checkpointer, TrainingProgress(shown)]
+            callbacks = [self.checkpointer, TrainingProgress(shown), *more]
             self.agent.learn(steps, callback=callbacks, reset_num_timesteps=self.saved is None)
 
 

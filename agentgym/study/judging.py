@@ -12,7 +12,7 @@ import importlib.util
 import math
 import sys
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
 
 from agentgym.errors import InvalidParameter
 from agentgym.evaluation.conditions import Condition
@@ -37,7 +38,7 @@ from agentgym.seeding import episode_seed
 from agentgym.study.cells import Cell
 from agentgym.study.rows import RESERVED, stamp
 
-__all__ = ["Finished", "Made", "function_of", "make_cell", "play_final"]
+__all__ = ["Finished", "Made", "function_of", "judged", "make_cell", "play_final"]
 
 EVALUATION = "evaluation"  # folder of the suites' results in the folder of a run
 POINTS = 100  # of a learning curve
@@ -89,32 +90,48 @@ class Made:
     curves: list[dict[str, Any]] = field(default_factory=list)
 
 
-def make_cell(cell: Cell) -> Made:
-    """Make one cell; what there is of it already is not made again."""
-    run = trained(cell) if cell.is_run else None
+def make_cell(cell: Cell, callbacks: Sequence[BaseCallback] = ()) -> Made:
+    """Make one cell; what there is of it already is not made again.
+
+    Args:
+        cell: the cell.
+        callbacks: called during training, as in Stable-Baselines3.
+    """
+    run = trained(cell, callbacks) if cell.is_run else None
     if cell.spec.made_by and not cell.saved.is_dir():
         function_of(cell.spec.made_by, cell.modules)(cell)
-    finished = Finished(cell, run)
+    about = _about(run)
+    rows = [{"case": "", **row, **about, "plan": cell.plan()} for row in judged(Finished(cell, run))]
+    return Made(rows, curve_of(cell, run) if run else [])
+
+
+def judged(finished: Finished) -> list[dict[str, Any]]:
+    """The rows that the protocol's judge gives.
+
+    Raises:
+        InvalidParameter: it gives none, or a measure with the name of another column.
+    """
+    cell = finished.cell
     judge = function_of(cell.protocol.judge, cell.modules) if cell.protocol.judge else judge_final
-    judged = [dict(row) for row in judge(finished)]
-    for row in judged:
+    rows = [dict(row) for row in judge(finished)]
+    for row in rows:
         if taken := (row.keys() & RESERVED) - {"case", "returns"}:
             raise InvalidParameter(
                 f"The judge gave a measure named {sorted(taken)[0]!r}, which is a column of its own."
             )
-    if not judged:
+    if not rows:
         raise InvalidParameter(f"The judge {cell.protocol.judge} gave no row.")
-    about = _about(run)
-    rows = [{"case": "", **row, **about, "plan": cell.plan()} for row in judged]
-    return Made(rows, curve_of(cell, run) if run else [])
+    return rows
 
 
-def trained(cell: Cell) -> Run:
+def trained(cell: Cell, callbacks: Sequence[BaseCallback] = ()) -> Run:
     """The finished run: trained from the beginning, from its checkpoint, or long ago."""
     if not (cell.folder / "config.json").is_file():
-        return train(cell.run_config(), cell.folder.name, cell.folder.parent, progress=False)
+        return train(cell.run_config(), cell.folder.name, cell.folder.parent, progress=False, callbacks=callbacks)
     run = Run.open(cell.folder)
-    return run if run.record()["finished_steps"] == cell.steps else resume(cell.folder, progress=False)
+    if run.record()["finished_steps"] == cell.steps:
+        return run
+    return resume(cell.folder, progress=False, callbacks=callbacks)
 
 
 def _about(run: Run | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from agentgym.evaluation.report.words import coordinate
 from agentgym.evaluation.table import Evaluation
 from agentgym.stats import Estimate
 
-__all__ = ["Page", "Plot", "Section", "tab_body"]
+__all__ = ["Figures", "Page", "Plot", "Section", "tab_body"]
 
 PROFILE_FROM = 4  # minimum number of conditions for a performance profile
 LINES_KEY = "Band: 95 % interval. Dotted: nominal return. Open marker: some episodes failed. Grey ×: all did."
@@ -71,19 +71,25 @@ class Section:
 
 
 @dataclass
-class Page:
-    """Collects the figures of the page. They are stored separately and drawn when their tab is first opened."""
+class Figures:
+    """Collects the figures of a page. They are stored separately and drawn when their tab is first opened."""
 
-    evaluation: Evaluation
-    panels: list[Panel]
-    nominal: dict[str, Estimate]
-    figures: dict[str, str] = field(default_factory=dict)
+    figures: dict[str, str] = field(default_factory=dict, kw_only=True)
 
     def plot(self, figure: Any, label: str, caption: str = "") -> Plot:
         """Add a figure to the page."""
         name = f"figure-{len(self.figures)}"
         self.figures[name] = figure.to_json()
         return Plot(name, label, figure.layout.height, caption)
+
+
+@dataclass
+class Page(Figures):
+    """A robustness report with its figures."""
+
+    evaluation: Evaluation
+    panels: list[Panel]
+    nominal: dict[str, Estimate]
 
 
 def tab_body(page: Page, panels: list[Panel]) -> Markup:
