@@ -118,7 +118,6 @@ def _map_on_ray(function: Callable[[Task], Result], tasks: Sequence[Task], worke
     from ray.exceptions import RayError, RayTaskError
 
     run = ray.remote(num_cpus=1, max_retries=0)(_run_in_worker)
-    sent = ray.put(function)
     running: dict[Any, int] = {}
     notes: dict[int, str] = {}
     coming, again = iter(range(len(tasks))), deque[int]()
@@ -126,7 +125,7 @@ def _map_on_ray(function: Callable[[Task], Result], tasks: Sequence[Task], worke
         # Twice the CPUs, so that none waits for the head; of a cluster that may have grown or shrunk.
         most = workers if workers != -1 else 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
         while len(running) < most and (index := again.popleft() if again else next(coming, -1)) >= 0:
-            running[run.remote(sent, index, tasks[index])] = index
+            running[run.remote(function, index, tasks[index])] = index
         if not running:
             return
         (done,), _ = ray.wait(list(running))
@@ -243,7 +242,7 @@ def connect_to_ray(address: str) -> None:
     if address != "local":
         _try_to_connect(address)
     with _sleeping_threads():
-        ray.init(address=None if address == "local" else address, log_to_driver=False)
+        ray.init(address=address, log_to_driver=False)  # "local" starts one even where another runs
 
 
 # ray.init() waits as long as it likes and writes its reasons to the process's standard error, so another process tries.

@@ -44,11 +44,11 @@ def resample(
     plan = _plan(scores, sizes, places, reach)
     threads = min(joblib.cpu_count(), MOST_THREADS, resamples)
     edges = np.linspace(0, resamples, threads + 1).astype(int)
-    parts = joblib.Parallel(n_jobs=threads, backend="threading")(
-        joblib.delayed(_rows)(plan, sizes, places, seed, int(first), int(last))
+    means, sums = np.empty((resamples, len(sizes))), np.empty((resamples, len(places)))
+    joblib.Parallel(n_jobs=threads, backend="threading")(
+        joblib.delayed(_rows)(plan, sizes, places, seed, int(first), means[first:last], sums[first:last])
         for first, last in itertools.pairwise(edges)
     )
-    means, sums = (np.concatenate(part) for part in zip(*parts, strict=True))
     if np.isnan(sums).any():
         return resample(scores, sizes, places, resamples, seed, 4.0 * reach)
     return means, sums
@@ -105,19 +105,17 @@ def _plan(scores: Floats, sizes: Whole, places: Floats, reach: float) -> _Plan:
     )
 
 
-def _rows(plan: _Plan, sizes: Whole, places: Floats, seed: int, first: int, last: int) -> tuple[Floats, Floats]:
-    """The resamples from ``first`` to ``last``."""
+def _rows(plan: _Plan, sizes: Whole, places: Floats, seed: int, first: int, means: Floats, sums: Floats) -> None:
+    """The resamples from ``first`` on, as many as ``means`` and ``sums`` have rows, which are written."""
     source = np.random.PCG64(seed)
     source.advance(first * len(plan.scores))  # one number of 64 bits a draw
     generator, uniform = np.random.Generator(source), np.empty(len(plan.scores))
-    means, sums = np.empty((last - first, len(sizes))), np.empty((last - first, len(places)))
-    for row in range(last - first):
+    for row in range(len(means)):
         generator.random(out=uniform)
         _one(
             uniform, sizes, plan.order, plan.scores, plan.edges, plan.near, plan.values, plan.ends, places,
             means[row], sums[row],
         )  # fmt: skip
-    return means, sums
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "contract"})

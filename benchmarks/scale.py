@@ -5,8 +5,9 @@
     python benchmarks/scale.py report tasks --write docs
 
 Cases: ``report`` (time and memory of ``agentgym report`` for 1,040 conditions x 1,000 episodes, CSV and Parquet),
-``tasks`` (seconds a task costs the driver), ``episodes`` (episodes/s of an evaluation with 1, 2 and 4 workers and on a
-local Ray cluster), ``simulation`` (from the figures of the others, measured now or those in ``MEASURED``). Each prints
+``tasks`` (seconds that a task and a row
+cost the driver, and loading the agent a worker), ``episodes`` (episodes/s of an evaluation with 1, 2 and 4 workers and on a
+local Ray cluster), ``simulation`` (from what ``tasks`` has measured, else from the figures in ``Costs``). Each prints
 one JSON line a measurement. ``--write FOLDER`` draws FOLDER/scale.png.
 """
 
@@ -14,6 +15,7 @@ import argparse
 import heapq
 import json
 import os
+import pickle
 import resource
 import subprocess
 import sys
@@ -26,8 +28,9 @@ from typing import Any
 
 import numpy as np
 
+from agentgym.evaluation.entrants import load_agent
 from agentgym.evaluation.evaluate import evaluate
-from agentgym.evaluation.table import AgentRecord, Evaluation, Row, Scene
+from agentgym.evaluation.table import AgentRecord, Evaluation, Row, Rows, Scene
 from agentgym.parallel import map_tasks
 
 CONDITIONS = 1040
@@ -90,14 +93,40 @@ def nothing(task: int) -> int:
 
 
 def measure_tasks(count: int) -> dict[str, float]:
-    """Seconds that a task which does nothing costs, once the workers are there."""
+    """Seconds of the driver's processor that a task which does nothing costs, once the workers are there."""
     found = {}
     for where, how in (("processes", {"workers": 2}), ("ray", {"workers": 2, "ray": "local"})):
         list(map_tasks(nothing, range(4), **how))  # type: ignore[arg-type]
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.process_time()
         assert sum(1 for _ in map_tasks(nothing, range(count), **how)) == count  # type: ignore[arg-type]
-        found[where] = (time.perf_counter() - began) / count
-        say(f"task {where}", milliseconds=round(1e3 * found[where], 2))
+        found[where] = (time.process_time() - busy) / count
+        seconds = (time.perf_counter() - began) / count
+        say(f"task {where}", driver_ms=round(1e3 * found[where], 2), elapsed_ms=round(1e3 * seconds, 2))
+    return found
+
+
+def measure_rows(count: int) -> float:
+    """Seconds of the driver's processor for a row that arrives from a worker."""
+    sent = pickle.dumps([Row("agent", f"condition {n % 1040}", n, n, 1.0 * n, 1000) for n in range(count)])
+    busy = time.process_time()
+    assert len(Rows.of(pickle.loads(sent))) == count  # its own rows
+    found = (time.process_time() - busy) / count
+    say("row", driver_us=round(1e6 * found, 2))
+    return found
+
+
+def measure_loading() -> float:
+    """Seconds of a worker's processor to load a saved agent, which it does for every task."""
+    from agentgym.agents.baselines.ppo import PPO
+
+    with tempfile.TemporaryDirectory() as folder:
+        PPO("MlpPolicy", "CartPole-v1", seed=0, device="cpu").save(Path(folder) / "agent")
+        load_agent(Path(folder) / "agent")
+        busy = time.process_time()
+        for _ in range(10):
+            load_agent(Path(folder) / "agent")
+    found = (time.process_time() - busy) / 10
+    say("load", worker_ms=round(1e3 * found, 1))
     return found
 
 
@@ -255,7 +284,10 @@ def main() -> None:
         measure_report(50 if options.quick else 1000)
     costs = Costs()
     if "tasks" in cases:
-        costs = replace(costs, task=max(measure_tasks(100 if options.quick else 1000).values()))
+        costs = replace(
+            costs, row=measure_rows(20_000), worker_task=measure_loading(),
+            task=max(measure_tasks(100 if options.quick else 1000).values()),
+        )  # fmt: skip
     if "episodes" in cases:
         measure_episodes(500 if options.quick else 5000)
     if "simulation" in cases:

@@ -241,7 +241,7 @@ class Rows(Sequence[Row]):
             MissingExtra: pyarrow is not installed.
             ValueError, LookupError: it is damaged.
         """
-        _, parquet = _pyarrow()
+        arrow, parquet = _pyarrow()
         try:
             table = parquet.read_table(path, read_dictionary=list(TEXTS))
         except OSError as error:  # what pyarrow says of damaged pages
@@ -255,13 +255,15 @@ class Rows(Sequence[Row]):
                 texts[name] = Texts(column.dictionary.to_pylist(), column.indices.to_numpy().astype(np.int32))
             else:
                 kind = np.float64 if name == "episode_return" else np.int64
-                numbers[name] = column.to_numpy(zero_copy_only=False).astype(kind)
+                numbers[name] = column.to_numpy(zero_copy_only=False).astype(kind, copy=False)
         measures = {}
         for head in table.column_names:
             if head.startswith(MEASURE):
                 column = table.column(head).combine_chunks()
                 values = column.to_numpy(zero_copy_only=False).astype(np.float64)
                 measures[head.removeprefix(MEASURE)] = values, column.is_valid().to_numpy(zero_copy_only=False)
+        del table, column
+        arrow.default_memory_pool().release_unused()
         return cls(texts, numbers, measures)
 
 

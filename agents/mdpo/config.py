@@ -113,6 +113,10 @@ class OnPolicyMDPOConfig(Checked):
             "the released code's time limits: truncation counts as termination",
             {"bootstrap_time_limits": False},
         ),
+        "small-budget": Preset(
+            "for tens of thousands of steps: as many gradient steps as PPO, of full size (studies/mdpo_small_budget.toml)",
+            {"policy_steps": 300, "anneal_learning_rate": False},
+        ),
     }
 
     def arguments(self) -> dict[str, Any]:
