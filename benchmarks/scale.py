@@ -5,10 +5,9 @@
     python benchmarks/scale.py report tasks --write docs
 
 Cases: ``report`` (time and memory of ``agentgym report`` for 1,040 conditions x 1,000 episodes, CSV and Parquet),
-``tasks`` (seconds that a task and a row
-cost the driver, and loading the agent a worker), ``episodes`` (episodes/s of an evaluation with 1, 2 and 4 workers and on a
-local Ray cluster), ``simulation`` (from what ``tasks`` has measured, else from the figures in ``Costs``). Each prints
-one JSON line a measurement. ``--write FOLDER`` draws FOLDER/scale.png.
+``tasks`` (seconds that a task and a row cost the driver, and loading the agent a worker), ``episodes`` (episodes/s of
+an evaluation with 1, 2 and 4 workers and on a local Ray cluster), ``simulation`` (from what ``tasks`` has measured, or
+from the figures in ``Costs``). Each prints one JSON line a measurement. ``--write FOLDER`` draws FOLDER/scale.png.
 """
 
 import argparse
