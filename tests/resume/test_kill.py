@@ -102,6 +102,8 @@ def test_killed_and_resumed_is_never_killed(agent, num_envs, kills, steps, small
     if kills == 2 and (agent, num_envs) not in {("sac", 1), ("ppo", 4), ("shared-ppo", 4), ("m2td3", 1), ("iwocs", 1)}:
         pytest.skip("the others run under make test-slow")
     agent, by_autograd, _ = agent.partition(" by autograd")
+    if agent == "shared-ppo" and kills == 2:
+        steps //= 3  # the flow's are dear
     config = small_run(agent, num_envs, steps=steps * num_envs, every=steps * num_envs // 25)
     if by_autograd:
         config.config["update_by"] = "autograd"

@@ -15,8 +15,9 @@ from agentgym.runs import locks
 from agentgym.runs.locks import locked
 
 HOLD = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are started with it ignored
 from agentgym.runs.locks import locked
 with locked(Path(sys.argv[1]), "holding"):
     if len(sys.argv) > 2:

@@ -89,7 +89,7 @@ def test_a_saved_agent_takes_raw_observations(tmp_path):
 
 def test_callers_see_the_environment_s_own_rewards():
     agent = _normalising()
-    judge = EvalCallback(DummyVecEnv([lambda: gymnasium.make("Pendulum-v1")]), eval_freq=64, verbose=0)
+    judge = EvalCallback(DummyVecEnv([lambda: gymnasium.make("Pendulum-v1")]), eval_freq=256, verbose=0)
     agent.learn(512, callback=judge)
     assert np.abs(agent.rollout_buffer.rewards).max() <= 10
     assert agent.ep_info_buffer[0]["r"] < -200

@@ -66,7 +66,8 @@ def test_saved_and_loaded_agents_act_and_learn_alike(name: str, pendulum: Offlin
 
 @every_agent
 def test_a_run_is_resumed_bit_for_bit_and_keeps_both_scores(name: str, stored: str, tmp_path: Path) -> None:
-    config = RunConfig(name, dataset=stored, steps=60, checkpoint_every=20, config={**QUICK, **SMALL[name]}, threads=1)
+    settings = {**QUICK, **SMALL[name], "evaluate_every": 30}
+    config = RunConfig(name, dataset=stored, steps=60, checkpoint_every=20, config=settings, threads=1)
     whole = train(config, "whole", tmp_path, progress=False)
     half = train(dataclasses.replace(config, steps=30), "half", tmp_path, progress=False)
     resumed = resume(half.path, 30, progress=False)
@@ -107,8 +108,8 @@ def test_a_signal_is_heeded_between_two_rows_of_the_log(
 
 
 def test_a_run_that_is_killed_goes_on_from_a_checkpoint_between_two_rows(stored: str, tmp_path: Path) -> None:
-    settings = {**QUICK, **SMALL["td3bc"], "log_every": 500, "evaluate_every": 400}
-    config = RunConfig("td3bc", dataset=stored, steps=1_200, checkpoint_every=90, config=settings, threads=1)
+    settings = {**QUICK, **SMALL["td3bc"], "log_every": 200, "evaluate_every": 250}
+    config = RunConfig("td3bc", dataset=stored, steps=500, checkpoint_every=35, config=settings, threads=1)
     (tmp_path / "cut").mkdir()
     whole = train(config, "whole", tmp_path, progress=False)
     assert killed_and_resumed(tmp_path / "cut", config, kills=2, seed=1) == 2
@@ -118,7 +119,8 @@ def test_a_run_that_is_killed_goes_on_from_a_checkpoint_between_two_rows(stored:
 
 @every_agent
 def test_agents_enter_a_suite(name: str, pendulum: OfflineDataset) -> None:
-    found = evaluate({name: make(name, pendulum)}, "perturbations:levels=1", "Pendulum-v1", episodes=1, progress=False)
+    agents, short = {name: make(name, pendulum)}, {"max_episode_steps": 40}
+    found = evaluate(agents, "perturbations:levels=1", "Pendulum-v1", short, episodes=1, progress=False)
     assert not [row.error for row in found.rows if row.error]
 
 

@@ -192,10 +192,13 @@ def test_a_run_that_broke_off_has_the_schedule_of_one_that_did_not(
 @pytest.mark.parametrize("env_id", ["Pendulum-v1", "CartPole-v1"])
 def test_attacks_use_its_policy_and_its_critic(env_id: str) -> None:
     agent = IQL(dataset=random_play(env_id), seed=0, **QUICK).learn(20)
-    found = evaluate({"iql": agent}, "attacks:epsilons=0.2", env_id, episodes=1, progress=False)
+    found = evaluate({"iql": agent}, "attacks:epsilons=0.2", env_id, SHORT, episodes=1, progress=False)
     assert not [row.error for row in found.rows if row.error]
     conditions = " ".join(row.condition for row in found.rows)
     assert all(kind in conditions for kind in ("random", "maximal_action_difference", "critic"))
+
+
+SHORT = {"max_episode_steps": 40}
 
 
 def random_play(env_id: str) -> OfflineDataset:

@@ -137,7 +137,8 @@ def test_what_is_logged_is_what_was_found(pendulum: OfflineDataset) -> None:
 
 def test_attacks_reach_it(pendulum: OfflineDataset) -> None:
     agents = {"prdc": PRDC(dataset=pendulum, seed=0, **SMALL).learn(20)}
-    found = evaluate(agents, "attacks:epsilons=0.1", "Pendulum-v1", episodes=1, progress=False)
+    short = {"max_episode_steps": 40}
+    found = evaluate(agents, "attacks:epsilons=0.1", "Pendulum-v1", short, episodes=1, progress=False)
     assert not [row.error for row in found.rows if row.error]
 
 

@@ -57,9 +57,9 @@ def _columns(cls: Any, folder: Path) -> list[str]:
     agent = cls("MlpPolicy", environment, seed=0, device="cpu", **SMALL)
     agent.set_logger(configure(str(folder), ["csv"]))
     evaluation = EvalCallback(
-        VecMonitor(DummyVecEnv([lambda: gymnasium.make("Pendulum-v1")])), eval_freq=150, verbose=0
+        VecMonitor(DummyVecEnv([lambda: gymnasium.make("Pendulum-v1")])), eval_freq=150, n_eval_episodes=1, verbose=0
     )
-    agent.learn(900, callback=evaluation, log_interval=1)
+    agent.learn(450, callback=evaluation, log_interval=1)
     agent._logger.close()
     with (folder / "progress.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -1,5 +1,6 @@
 """Flows to test on: small ones from conduction, and the cached steady ones."""
 
+import functools
 import math
 
 import numpy as np
@@ -16,6 +17,7 @@ CRITICAL_WAVENUMBER = 3.117  # per height, at the onset
 def roll_solver():
     """One pair of rolls of the critical wavelength between plates of distance 1 (Clever and Busse 1974)."""
 
+    @functools.cache
     def make(rayleigh, prandtl=0.71, columns=36, points=33, time_step=0.05, dtype=torch.float64):
         fluid = Fluid(rayleigh, prandtl, 1.0, 2 * math.pi / CRITICAL_WAVENUMBER)
         return Solver(fluid, Resolution(columns, points, time_step, dtype))
@@ -25,8 +27,12 @@ def roll_solver():
 
 @pytest.fixture(scope="session")
 def nusselt():
-    """Nusselt numbers (volume, bottom, top) and kinetic energies after a time, from conduction with a wave in it."""
+    """Nusselt numbers (volume, bottom, top) and kinetic energies after a time, from conduction with a wave in it.
 
+    Equal runs are computed once: leave what it returns as it is.
+    """
+
+    @functools.cache
     def run(solver, time, size=0.1, wave=1):
         state = conduction(solver, 1, wave, size)
         energies = []
