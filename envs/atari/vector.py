@@ -27,7 +27,8 @@ class AtariVectorEnv(NativeVectorEnv):
     """N games of :class:`agentgym.envs.atari.env.AtariEnv`, whose manual holds here too.
 
     Game i equals the single environment with its seed bit for bit. The emulator releases Python's lock, so the games
-    are stepped in threads. Their number has no influence on the results.
+    are stepped in threads. Their number has no influence on the results. ``reset(options={"chance": k})`` repeats a
+    seed's start with other draws of its effects.
 
     Args:
         num_envs: N.
@@ -44,6 +45,7 @@ class AtariVectorEnv(NativeVectorEnv):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012  (Gymnasium's shape)
     exact = True
+    reset_options = ("chance",)
 
     def __init__(
         self,
@@ -72,7 +74,7 @@ class AtariVectorEnv(NativeVectorEnv):
         actions = Discrete(len(first.emulator.actions))
         super().__init__(num_envs, seen, actions, autoreset_mode, limit, render_mode=render_mode)
         self._pool: ThreadPoolExecutor | None = None
-        self._episodes = np.zeros(num_envs, np.int64)
+        self._episodes, self._chances = np.zeros(num_envs, np.int64), np.zeros(num_envs, np.int64)
         self._actions: list[list[int]] = [[] for _ in range(num_envs)]
 
     @property
@@ -80,16 +82,19 @@ class AtariVectorEnv(NativeVectorEnv):
         """Names of the actions."""
         return self.worlds[0].emulator.meanings
 
+    def _checked_options(self, options: dict[str, Any], chosen: Mask) -> dict[str, Any]:
+        return {name: whole_number(f"The option {name}", value, 0) for name, value in options.items()}
+
     def _start(self, chosen: Mask, seeds: Seeds, options: dict[str, Any]) -> dict[str, Any]:
         indices = np.flatnonzero(chosen).tolist()
         for n in indices:
             self._episodes[n] = self._episodes[n] + 1 if seeds[n] is None else 0
-            self._actions[n] = []
+            self._actions[n], self._chances[n] = [], options.get("chance", 0)
         self._in_threads(self._start_one, indices)
         return self._infos(chosen)
 
     def _start_one(self, n: int) -> None:
-        self.worlds[n].start(self._seed_of(n), int(self._episodes[n]))
+        self.worlds[n].start(self._seed_of(n), int(self._episodes[n]), int(self._chances[n]))
 
     def _seed_of(self, n: int) -> int:
         seed = self._seeds[n]
@@ -173,6 +178,7 @@ class AtariVectorEnv(NativeVectorEnv):
         """Seeds, numbers of episodes and actions: the games are played again to restore them."""
         return {
             "episodes": self._episodes.copy(),
+            "chances": self._chances.copy(),
             "actions": {str(n): np.array(each, np.int64) for n, each in enumerate(self._actions)},
         }
 
@@ -181,13 +187,13 @@ class AtariVectorEnv(NativeVectorEnv):
         for played in actions:
             if played.ndim != 1 or (played.size and not 0 <= played.min() <= played.max() < len(self.meanings)):
                 raise InvalidParameter(f"The state does not belong to a game with {len(self.meanings)} actions.")
-        self._episodes = np.array(state["episodes"], np.int64)
+        self._episodes, self._chances = (np.array(state[name], np.int64) for name in ("episodes", "chances"))
         seeds = state["batch"]["seeds"]
 
         def replay(n: int) -> None:
             self._actions[n] = actions[n].tolist()
             if seeds[n] is not None:
-                self.worlds[n].start(seeds[n], int(self._episodes[n]))
+                self.worlds[n].start(seeds[n], int(self._episodes[n]), int(self._chances[n]))
                 for action in self._actions[n]:
                     self.worlds[n].step(action)
 

@@ -111,14 +111,14 @@ class World:
 
     # An episode
 
-    def start(self, seed: int, episode: int) -> None:
-        """Start episode number ``episode`` of a seed."""
+    def start(self, seed: int, episode: int, chance: int = 0) -> None:
+        """Start episode number ``episode`` of a seed. The start is the same for every ``chance``, the draws are not."""
         setting = self.setting
         self._switch_on()
         first = self.emulator.ram
         for number, live in enumerate(self._lives):
-            live.begin(stream(seed, "effect", number, episode), first)
-        self._clocks = [stream(seed, "drift", number, episode) for number in range(len(self._drifts))]
+            live.begin(stream(seed, "effect", number, episode, chance), first)
+        self._clocks = [stream(seed, "drift", number, episode, chance) for number in range(len(self._drifts))]
         self._find_active(0)
         noops = int(stream(seed, "noops", episode).integers(1, setting.noop_max + 1)) if setting.noop_max else 0
         for _ in range(noops):
