@@ -45,7 +45,22 @@ PATH_ERRORS = {
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one verb. Exit codes: 0 success, 1 failure, 2 invalid request, 128 + n stopped by signal n."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        try:
+            _run(sys.argv[1:] if arguments is None else arguments)
+        except SystemExit as end:
+            if isinstance(end.__context__, BrokenPipeError):  # Rich has turned it into exit code 1
+                raise end.__context__ from None
+            raise
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:  # standard output is closed: `agentgym list envs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes what is left when it ends
+        sys.exit(0)
+
+
+def _run(arguments: list[str]) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # print "?" for characters that the encoding lacks
             stream.reconfigure(errors="replace")
@@ -73,9 +88,8 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("agentgym: stopped", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:  # `agentgym list envs | head`
-        sys.stderr.close()
-        sys.exit(0)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         _print_error(error)
         sys.exit(2 if error.errno in PATH_ERRORS or isinstance(error, FileNotFoundError | FileExistsError) else 1)

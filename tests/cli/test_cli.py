@@ -46,6 +46,29 @@ def test_every_verb_explains_itself_with_an_example(verb, typed):
     assert "xample" in said
 
 
+@pytest.mark.parametrize(
+    "words", [[], ["--help"], ["--version"], ["list", "envs"], ["show", "sac"], *([verb, "--help"] for verb in VERBS)]
+)
+def test_a_reader_that_goes_away_is_no_failure(words, monkeypatch, capsys):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        with pytest.raises(SystemExit) as stop:
+            main(words)
+    assert stop.value.code == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_reader_that_goes_away_leaves_nothing_to_say_at_the_end(tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [str(Path(sys.executable).with_name("agentgym")), "list", "envs"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False, cwd=tmp_path)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_list_and_show(typed, tmp_path):
     listed = run("list", cwd=tmp_path).stdout
     assert all(name in listed for name in (ENV, "sac", "parameter-grid"))

@@ -140,11 +140,11 @@ class Drawn(CartPoleEnv):
 
 
 def test_play_keeps_films(work, capsys):
-    if "Drawn-v0" not in gymnasium.registry:
-        gymnasium.register("Drawn-v0", Drawn)
+    if "DrawnCart-v0" not in gymnasium.registry:  # no other file's: a process may run them all
+        gymnasium.register("DrawnCart-v0", Drawn)
     (work / "film.png").write_text("mine")
     (work / "run").mkdir()
-    (work / "run/config.json").write_text(json.dumps({"agent": "ppo", "env": "Drawn-v0", "provenance": {}}))
+    (work / "run/config.json").write_text(json.dumps({"agent": "ppo", "env": "DrawnCart-v0", "provenance": {}}))
     shutil.copytree("agents/pole", "run/final")
 
     def play(*arguments):
