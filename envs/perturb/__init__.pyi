@@ -22,6 +22,7 @@ from .observation import ObservationBias as ObservationBias
 from .observation import ObservationDelay as ObservationDelay
 from .observation import ObservationDropout as ObservationDropout
 from .observation import ObservationFreeze as ObservationFreeze
+from .observation import ObservationHidden as ObservationHidden
 from .observation import ObservationNoise as ObservationNoise
 from .observation import ObservationQuantization as ObservationQuantization
 from .reward import RewardDelay as RewardDelay

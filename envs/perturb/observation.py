@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from typing_extensions import override
 
+from agentgym.contracts.settings import whole_number
 from agentgym.envs.perturb.base import (
     MOST_LATE,
     Numbers,
@@ -18,7 +19,7 @@ from agentgym.envs.perturb.base import (
     needs_numbers,
     scaled,
 )
-from agentgym.envs.perturb.processes import Delay, Dropout, Hold, Noise, Process, Quantize, Shift
+from agentgym.envs.perturb.processes import Delay, Dropout, Hide, Hold, Noise, Process, Quantize, Shift
 from agentgym.envs.perturb.signal import Signal
 from agentgym.errors import InvalidParameter
 
@@ -27,6 +28,7 @@ __all__ = [
     "ObservationDelay",
     "ObservationDropout",
     "ObservationFreeze",
+    "ObservationHidden",
     "ObservationNoise",
     "ObservationQuantization",
 ]
@@ -115,6 +117,43 @@ class ObservationDropout(ObservationPerturbation):
     def process(self, signal: Signal, worlds: int) -> Process:
         needs_numbers(self, signal, _ANY_SPACE)
         return Dropout(signal, worlds, self.rate, fill_of(self, "fill", signal))
+
+
+@dataclass(frozen=True)
+class ObservationHidden(ObservationPerturbation):
+    """Some entries are hidden, always the same ones: state variables without a sensor (STORI's type 3.2).
+
+    With a ``probability`` below one, they are hidden together, at a part of the steps.
+
+    Args:
+        entries: indices of the hidden entries in the flattened observation.
+        fill: value of a hidden entry, one number or one per dimension; must be a value of the space.
+    """
+
+    entries: tuple[int, ...] = (0,)
+    fill: Numbers = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        given = self.entries if isinstance(self.entries, list | tuple | np.ndarray) else (self.entries,)
+        entries = tuple(whole_number("an entry of ObservationHidden", entry, 0) for entry in given)
+        if not entries or len(set(entries)) < len(entries):
+            raise InvalidParameter(
+                f"ObservationHidden.entries is {entries}; it must be at least one entry, none twice."
+            )
+        object.__setattr__(self, "entries", entries)
+        check_numbers(self, "fill")
+
+    @override
+    def process(self, signal: Signal, worlds: int) -> Process:
+        needs_numbers(self, signal, _ANY_SPACE)
+        size = int(np.prod(signal.shape))
+        if max(self.entries) >= size:
+            raise InvalidParameter(
+                f"ObservationHidden.entries has {max(self.entries)}, but the {signal.name} has {size} entries, from 0."
+            )
+        hidden = np.isin(np.arange(size), self.entries).reshape(signal.shape)
+        return Hide(hidden, fill_of(self, "fill", signal))
 
 
 @dataclass(frozen=True)

@@ -204,6 +204,21 @@ class Dropout(Process):
         return np.where(lost, self._fill, values), where_any(lost)
 
 
+class Hide(Process):
+    """Some entries, always the same ones, are replaced by ``fill``."""
+
+    def __init__(self, hidden: Array, fill: Array) -> None:
+        super().__init__()
+        self._hidden, self._fill = hidden, fill
+
+    @override
+    def __call__(self, values: Array, fires: Where, worlds: Worlds) -> tuple[Array, Where]:
+        hidden = np.broadcast_to(self._hidden, values.shape)
+        if fires is not True:
+            hidden = hidden & (fires if isinstance(fires, bool) else per_world(fires, hidden))
+        return np.where(hidden, self._fill, values), where_any(hidden)
+
+
 class Hold(Process):
     """Where it fires, repeats the last output, for ``duration`` events in all.
 

@@ -1,28 +1,39 @@
-"""Types of stochasticity: each in its usual strength as a train x test matrix, and at several intensities."""
+"""Types of stochasticity: each in its usual strength as a train x test matrix, and at several intensities.
+
+Atari games bring their own types. In other environments perturbations of the same kinds take their place, so that one
+table compares families:
+
+    1    ActionMixture with random actions, weight 0.3
+    2.1  kicks: at 2 % of the steps noise of half the action range, or a random action
+    2.2  from step 100 on, type 3.2
+    3.2  ObservationHidden: the second half of the observation, at half of the steps
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from gymnasium import spaces
 
 from agentgym.contracts.environment import Stochastic
 from agentgym.errors import AskError, InvalidParameter, UnknownId
 from agentgym.evaluation.conditions import Condition, Subject, Suite, require_once
 from agentgym.evaluation.table import Scene
-from agentgym.make import make_env
+from agentgym.make import make_env, perturbed
 
 __all__ = ["Stori"]
 
 PLAIN = "plain"
 PICTURED = 150  # the decision that pictures show
+DRIFT = 100  # steps until the concept drift of environments other than Atari games
 
 Config = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Stori(Suite):
-    """The plain game, every type of stochasticity in its usual strength, and a curve over intensity per type.
+    """The plain environment, every type of stochasticity in its usual strength, and a curve over intensity per type.
 
     Agents that were trained in different types, compared in one evaluation, give the train x test matrix. An intensity
     multiplies the probabilities of a type; one that would exceed 1 is left out. Scores are unclipped and of whole
@@ -31,8 +42,8 @@ class Stori(Suite):
     Args:
         types: names of types, such as 1 or 3.2A; by default all of the game.
         intensities: multiples of the usual probabilities.
-        max_frames: time limit of a game in emulated frames. Idle games run that long.
-        pictured: whether the report shows what each type does to a frame.
+        max_frames: time limit of an Atari game in emulated frames. Idle games run that long.
+        pictured: for Atari games, whether the report shows what each type does to a frame.
     """
 
     name: ClassVar[str] = "stori"
@@ -71,7 +82,7 @@ class Stori(Suite):
 
     def pictures(self, subject: Subject) -> dict[str, np.ndarray]:
         """The same decision of the same game in every type, in colour."""
-        if not self.pictured:
+        if not self.pictured or not isinstance(subject.probe.unwrapped, Stochastic):
             return {}
         shown = {PLAIN: (), **self._types(subject)}
         return {f"type {name}" if name != PLAIN else name: self._picture(subject, each) for name, each in shown.items()}
@@ -99,6 +110,8 @@ class Stori(Suite):
                     yield self._condition(subject, f"type {name} at {intensity:g}", scene, scaled)
 
     def _condition(self, subject: Subject, name: str, scene: Scene, effects: Sequence[Config]) -> Condition:
+        if not isinstance(subject.probe.unwrapped, Stochastic):
+            return subject.condition(name, scene, perturbations=tuple(effects))
         changes = {**_plain(subject), "effects": tuple(effects), "max_frames": self.max_frames}
         return Condition(name, scene, subject.env, {**subject.env_kwargs, **changes})
 
@@ -107,15 +120,10 @@ class Stori(Suite):
 
         Raises:
             AskError: the environment has no types of stochasticity, or not the chosen ones.
+            InvalidParameter: the perturbations do not apply to the environment.
         """
         world = subject.probe.unwrapped
-        if not isinstance(world, Stochastic):
-            raise AskError(
-                f"The suite stori varies the stochasticity of Atari games, and {subject.env} is none: use --env "
-                "agentgym/Stori-Breakout-0-v0 or another of agentgym list envs. For other environments take the "
-                "suites stochasticity and perturbations."
-            )
-        known = world.stochastic_types
+        known = world.stochastic_types if isinstance(world, Stochastic) else _other_types(subject)
         for name in self.types:
             if name not in known:
                 raise UnknownId(f"type of {subject.env}", name, known)
@@ -125,6 +133,34 @@ class Stori(Suite):
 def _plain(subject: Subject) -> Mapping[str, Any]:
     world = subject.probe.unwrapped
     return world.plain_arguments if isinstance(world, Stochastic) else {}
+
+
+def _other_types(subject: Subject) -> dict[str, Sequence[Config]]:
+    """Perturbations that take the place of the types in environments without types of their own.
+
+    Raises:
+        AskError: actions or observations are of a kind that these perturbations do not support.
+    """
+    seen, acted = subject.probe.observation_space, subject.probe.action_space
+    if not isinstance(seen, spaces.Box) or np.prod(seen.shape) < 2:
+        raise AskError(
+            f"The suite stori hides half of an observation, which must be a Box of at least two numbers; {subject.env} "
+            "has others. For Atari games use --env agentgym/Stori-Breakout-0-v0 or another of agentgym list envs."
+        )
+    size = int(np.prod(seen.shape))
+    hidden: Config = {"type": "ObservationHidden", "entries": list(range(size // 2, size)), "probability": 0.5}
+    kick: Config = {"type": "ActionNoise", "std": 1.0, "scale": "half_range", "probability": 0.02}
+    if not isinstance(acted, spaces.Box):
+        kick = {"type": "ActionMixture", "policy": "random", "weight": 1.0, "probability": 0.02}
+    types: dict[str, Sequence[Config]] = {
+        "1": [{"type": "ActionMixture", "policy": "random", "weight": 0.3}],
+        "2.1": [kick],
+        "2.2": [{**hidden, "start": DRIFT}],
+        "3.2": [hidden],
+    }
+    for effects in types.values():
+        perturbed(subject.probe, effects)  # refuses what does not apply, before anything is played
+    return types
 
 
 def _scaled(effects: Sequence[Config], intensity: float) -> list[Config] | None:
@@ -137,10 +173,11 @@ def _scaled(effects: Sequence[Config], intensity: float) -> list[Config] | None:
                 return None
             scaled.append({**effect, "concepts": concepts})
         else:
-            probability = effect.get("probability", 1.0) * intensity
-            if probability > 1:
+            field = "probability" if "probability" in effect or "weight" not in effect else "weight"
+            value = effect.get(field, 1.0) * intensity
+            if value > 1:
                 return None
-            scaled.append({**effect, "probability": probability})
+            scaled.append({**effect, field: value})
     return scaled
 
 

@@ -57,3 +57,31 @@ def test_what_the_suite_does_not_do():
         Stori(intensities=(0.0,))
     with pytest.raises(UnknownId, match=r"3\.2"):
         evaluate({"a": Walker()}, "stori:types=3.3", env=GAME, env_kwargs=SHORT, progress=False)
+
+
+class Still:
+    """Does nothing in an environment."""
+
+    def __init__(self, env):
+        probe = make_env(env)
+        self.observation_space, self.action_space = probe.observation_space, probe.action_space
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        return np.zeros((len(observation), *self.action_space.shape), self.action_space.dtype), state
+
+
+@pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
+def test_other_families_have_the_same_types(env):
+    given = {"max_episode_steps": 120}
+    result = evaluate({"still": Still(env)}, Stori(intensities=(1.0, 2.0)), env=env, env_kwargs=given, episodes=3,
+                      progress=False)  # fmt: skip
+    assert not result.failures()
+    assert [name for name in result.scenes if name.startswith("tested")] == [
+        f"tested in {name}" for name in ("plain", "1", "2.1", "2.2", "3.2")
+    ]
+    assert "type 3.2 at 2" in result.scenes
+    assert "pictures" not in result.meta
+    plain = result.returns("still", "tested in plain")
+    assert plain == result.returns("still", "nominal")
+    assert plain != result.returns("still", "tested in 1")
+    assert plain == result.returns("still", "tested in 3.2")  # it looks at nothing

@@ -24,6 +24,7 @@ from agentgym.envs.perturb import (
     ObservationDelay,
     ObservationDropout,
     ObservationFreeze,
+    ObservationHidden,
     ObservationNoise,
     ObservationQuantization,
     RewardNoise,
@@ -51,6 +52,7 @@ def test_configurations_round_trip_with_defaults(name: str) -> None:
     [
         ObservationNoise(np.array([0.1, 0.2]), scale=[[1.0, 2.0], [3, 4]], probability=0.5, start=2, stop=9, every=3),
         ObservationDropout(1, fill=(0.0, 1.0)),
+        ObservationHidden([np.int64(1), 0], probability=0.5),
         ObservationDelay(3, "first"),
         ObservationFreeze(0.2, duration=7),
         ActionGainDrift(0.0, -0.1, 0.2, 3.0),
@@ -146,6 +148,7 @@ def test_unknown_type_gives_the_nearest() -> None:
             {"observation_space": spaces.Box(0, 255, (2,), np.uint8)},
             r"ObservationDropout\.fill is 300\.0; it must be a value of the observation Box",
         ),
+        (ObservationHidden((0, 3)), {}, r"ObservationHidden\.entries has 3, but the observation.* has 3 entries"),
         (Gravity(0.5), {}, r"Gravity edits a MuJoCo model, and World has none"),
         ("ObservationNoise", {}, r"'ObservationNoise' is not a perturbation"),
     ],

@@ -13,6 +13,7 @@ from agentgym.envs.perturb import (
     ObservationDelay,
     ObservationDropout,
     ObservationFreeze,
+    ObservationHidden,
     ObservationNoise,
     ObservationQuantization,
     RewardDelay,
@@ -263,3 +264,13 @@ def test_firing_rule() -> None:
     outputs, fired = run(ObservationBias(1.0, probability=0.0), zeros, signal())
     assert not fired.any()
     np.testing.assert_array_equal(outputs, zeros)
+
+
+def test_hidden_entries_are_hidden_together_and_the_others_never():
+    values = np.arange(50 * WORLDS * 2, dtype=float).reshape(50, WORLDS, 2) + 1
+    outputs, fired = run(ObservationHidden((1,), fill=-7.0, probability=0.5), values, signal())
+    np.testing.assert_array_equal(outputs[:, :, 0], values[:, :, 0])
+    hidden = outputs[:, :, 1] == -7.0
+    np.testing.assert_array_equal(hidden, fired)
+    np.testing.assert_array_equal(outputs[:, :, 1][~hidden], values[:, :, 1][~hidden])
+    assert 0.45 < hidden.mean() < 0.55
