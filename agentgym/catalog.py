@@ -319,6 +319,8 @@ OURS: tuple[Entry, ...] = (
     _perturbation("action:StickyAction", "actions that repeat with some probability"),
     _perturbation("action:ActionGainDrift", "actuators whose gain drifts"),
     _perturbation("action:ActionMixture", "actions mixed with those of another policy"),
+    _perturbation("agents:AgentObservationFault", "one agent of a team receives wrong observations, from an onset on"),
+    _perturbation("agents:AgentActionFault", "one agent of a team does not do what it commands, from an onset on"),
     _perturbation("reward:RewardNoise", "Gaussian noise on rewards"),
     _perturbation("reward:RewardDelay", "delayed rewards"),
     _perturbation("reward:RewardSignFlip", "rewards with the wrong sign"),

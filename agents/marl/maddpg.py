@@ -15,7 +15,7 @@ from agentgym.agents.common.optim import FusedAdam, polyak_update, set_gradients
 from agentgym.agents.common.replay import require_memory
 from agentgym.agents.marl.team import TeamAgent, TeamPolicy
 from agentgym.agents.marl.team_config import MADDPGConfig
-from agentgym.agents.marl.team_networks import Actor, Critic, JointCritic, SetCritic
+from agentgym.agents.marl.team_networks import Actor, Critic, JointCritic, SetCritic, only
 from agentgym.agents.marl.team_replay import Batch, TeamReplay
 from agentgym.runs.state import Inventory
 
@@ -125,7 +125,7 @@ class MADDPG(TeamAgent):
             for group in self.optimizers[name].param_groups:
                 group["lr"] = self._rate(rate)
         acted = batch.acted
-        windows, actions = _only(acted, batch.windows), _only(acted, batch.actions)
+        windows, actions = only(acted, batch.windows), only(acted, batch.actions)
 
         # Critics: y_i = r_i + gamma Q'_i(x', mu'_1(o'_1), ..., mu'_A(o'_A)), without the second term at terminations
         values = policy.q(windows, actions, acted)
@@ -150,11 +150,11 @@ class MADDPG(TeamAgent):
     def _targets(self, batch: Batch) -> Tensor:
         """y [B, A]; zero for agents that did not act."""
         goes_on = batch.acted & ~batch.terminated
-        reached = _only(goes_on, batch.reached)
+        reached = only(goes_on, batch.reached)
         scores = self.policy.target_actor(reached)
         following = self._one_hot(scores + self._gumbel(scores)) if self.layout.discrete else torch.tanh(scores)
-        future = self.policy.target_q(reached, _only(goes_on, following), goes_on)
-        return _only(batch.acted, batch.rewards) + self.settings.gamma * _only(goes_on, future)
+        future = self.policy.target_q(reached, only(goes_on, following), goes_on)
+        return only(batch.acted, batch.rewards) + self.settings.gamma * only(goes_on, future)
 
     def _differentiable(self, scores: Tensor) -> Tensor:
         """The actors' actions [B, A, a], through which gradients reach the actors."""
@@ -165,7 +165,7 @@ class MADDPG(TeamAgent):
 
     def _asked(self, scores: Tensor, replayed: Tensor, acted: Tensor) -> Tensor:
         """The joint actions at which the critics are asked: [B, A, a], or [B, A, A, a] with one for every critic."""
-        chosen = _only(acted, self._differentiable(scores))
+        chosen = only(acted, self._differentiable(scores))
         if self.settings.others == "joint":
             return chosen
         own = torch.eye(chosen.shape[1], dtype=torch.bool, device=chosen.device)[None, :, :, None]
@@ -222,11 +222,6 @@ class _Distribution:
             self.distribution = torch.distributions.Normal(torch.tanh(scores).flatten(1), 1.0)
 
 
-def _only(mask: Tensor, values: Tensor) -> Tensor:
-    """``values`` [B, A, ...] where ``mask`` [B, A] holds, zeros elsewhere: whatever stands there, NaN included."""
-    return torch.where(mask.reshape(*mask.shape, *(1,) * (values.dim() - 2)), values, torch.zeros_like(values))
-
-
 def _mean(values: Tensor, mask: Tensor) -> Tensor:
     """The mean of values [B, A] over the agents that acted."""
-    return _only(mask, values).sum() / mask.sum()
+    return only(mask, values).sum() / mask.sum()

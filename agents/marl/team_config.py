@@ -8,7 +8,7 @@ from agentgym.agents.common.activations import Activation
 from agentgym.contracts.settings import AgentConfig, Preset, Range, check_settings
 from agentgym.errors import InvalidParameter
 
-__all__ = ["MADDPGConfig", "TeamConfig"]
+__all__ = ["HATRPOConfig", "HATRPOQConfig", "MADDPGConfig", "TeamConfig"]
 
 _RANGES = {
     "worlds": Range(1), "log_every": Range(1), "final_rate": Range(0, 1), "gamma": Range(0, 1),
@@ -19,7 +19,7 @@ _RANGES = {
     "cg_steps": Range(1), "cg_damping": Range(0), "line_search_steps": Range(1),
     "line_search_shrink": Range(0, 1, above=True), "accept_ratio": Range(0, 1), "value_epochs": Range(1),
     "value_batches": Range(1), "value_rate": Range(0, above=True), "huber": Range(0, above=True),
-    "initial_std": Range(0, above=True), "q_updates": Range(0),
+    "initial_std": Range(0, above=True), "q_updates": Range(0), "curvature_every": Range(1),
 }  # fmt: skip
 
 
@@ -101,3 +101,84 @@ class MADDPGConfig(TeamConfig):
              "final_rate": 1.0},
         ),
     }  # fmt: skip
+
+
+@dataclass
+class HATRPOConfig(TeamConfig):
+    """Heterogeneous-agent trust region policy optimisation."""
+
+    # Collection
+    worlds: int = 128
+    n_steps: int = 25  # steps of each world between updates
+
+    # Returns, of the team: the sum of the rewards of the agents that act
+    gamma: float = 0.9
+    gae_lambda: float = 0.95
+
+    # Policies
+    shared: bool = False  # False: one after another, as published. True: one policy for all, in one step
+    actor_layers: tuple[int, ...] = (64, 64)
+    activation: Activation = "silu"
+    initial_std: float = 0.5  # Box: standard deviation of the untrained policy, where the space reaches from -1 to 1
+    max_kl: float = 0.01  # trust region of each agent
+    cg_steps: int = 10
+    curvature_every: int = 4  # the curvature of the KL is that of every so-many-th sample
+    cg_damping: float = 0.1
+    line_search_steps: int = 10
+    line_search_shrink: float = 0.8
+    accept_ratio: float = 0.5  # least share of the improvement that the first order promises
+
+    # Value
+    value_layers: tuple[int, ...] = (64, 64)
+    value_rate: float = 3e-3
+    value_epochs: int = 5
+    value_batches: int = 4  # of an epoch
+    huber: float = 10.0  # beyond this, in standard deviations of returns, errors count linearly
+
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "spread-3": Preset("Simple Spread, three agents: the defaults", {}),
+        "harl": Preset(
+            "settings of HARL (arXiv:2304.09870) for Simple Spread",
+            {"worlds": 20, "n_steps": 200, "gamma": 0.99, "max_kl": 0.005, "activation": "relu",
+             "actor_layers": (128, 128), "curvature_every": 1, "value_layers": (128, 128), "value_rate": 5e-4,
+             "value_batches": 1, "final_rate": 1.0},
+        ),
+    }  # fmt: skip
+
+
+@dataclass
+class HATRPOQConfig(TeamConfig):
+    """Trust-region steps along the gradient of learned action values, for choices. Not plain HATRPO."""
+
+    # Collection
+    worlds: int = 32
+    n_steps: int = 25  # steps of each world between updates
+
+    # Policies
+    actor: Literal["mlp", "set"] = "mlp"  # a set actor needs an environment with agent_sets
+    actor_layers: tuple[int, ...] = (64, 64)
+    activation: Activation = "silu"
+    max_kl: float = 0.05
+    cg_steps: int = 10
+    curvature_every: int = 4  # the curvature of the KL is that of every so-many-th sample
+    cg_damping: float = 0.1
+    line_search_steps: int = 10
+    line_search_shrink: float = 0.8
+    accept_ratio: float = 0.5
+
+    # Critic, from replay
+    critic: Literal["mlp", "set"] = "set"
+    critic_layers: tuple[int, ...] = (64, 64)
+    set_units: int = 48
+    gamma: float = 0.8
+    critic_rate: float = 3e-3
+    tau: float = 0.02
+    batch_size: int = 256
+    buffer_size: int = 300_000
+    learning_starts: int = 2000
+    q_updates: int = 12  # of the critic between updates of the policies
+    random_share: float = 0.05  # of uniformly random actions, besides samples of the policy
+
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "spread-5": Preset("Simple Spread, five agents", {"actor": "set"}),
+    }

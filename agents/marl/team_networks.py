@@ -7,7 +7,7 @@ them there, so a network never sees what stands in their slots.
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,18 @@ from torch import Tensor, nn
 from agentgym.agents.common.activations import ACTIVATIONS, Activation
 from agentgym.agents.marl.team_layout import TeamLayout
 
-__all__ = ["Actor", "Critic", "JointCritic", "SetActor", "SetCritic", "Stack", "StateValue", "others_of"]
+__all__ = [
+    "Actor",
+    "Critic",
+    "JointCritic",
+    "OwnActors",
+    "SetActor",
+    "SetCritic",
+    "Stack",
+    "TeamValue",
+    "only",
+    "others_of",
+]
 
 
 class Stack(nn.Module):
@@ -62,21 +73,46 @@ class Actor(nn.Module):
         layers: units of hidden layers.
         activation: between them.
         last_gain: of the last layer, so that the untrained policy is near uniform.
+        agent: the only one that it acts for; None for all.
     """
 
     def __init__(
-        self, layout: TeamLayout, count: int, layers: Sequence[int], activation: Activation, last_gain: float = 0.1
-    ) -> None:
+        self, layout: TeamLayout, count: int, layers: Sequence[int], activation: Activation, last_gain: float = 0.1,
+        agent: int | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
-        width = int(layout.windows.shape[1])
+        width, impossible = int(layout.windows.shape[1]), layout.impossible
         self.stack = Stack(count, (width, *layers, layout.width), activation, last_gain)
         self.impossible: Tensor | None
-        self.register_buffer("impossible", layout.impossible, persistent=False)
+        if impossible is not None and agent is not None:
+            impossible = impossible[agent : agent + 1]
+        self.register_buffer("impossible", impossible, persistent=False)
 
     def forward(self, windows: Tensor) -> Tensor:
         """Logits or unbounded actions."""
         found = self.stack(windows)
         return found if self.impossible is None else found.masked_fill(self.impossible, -1e9)
+
+    def of_any(self, windows: Tensor) -> Tensor:
+        """The same for windows [B, F] of agents that share this network, or of the one that owns it."""
+        found = self.stack(windows)
+        return found if self.impossible is None else found.masked_fill(self.impossible[0], -1e9)
+
+
+class OwnActors(nn.Module):
+    """An actor for each agent; arguments as for :class:`Actor`."""
+
+    def __init__(self, layout: TeamLayout, layers: Sequence[int], activation: Activation) -> None:
+        super().__init__()
+        self.actors = nn.ModuleList(Actor(layout, 1, layers, activation, agent=k) for k in range(layout.agents))
+
+    def of(self, agent: int) -> Any:
+        """The actor of one agent."""
+        return self.actors[agent]
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Logits or unbounded actions [B, A, ...] from windows [B, A, F]."""
+        return torch.stack([self.of(k).of_any(windows[:, k]) for k in range(len(self.actors))], dim=1)
 
 
 class SetActor(nn.Module):
@@ -208,22 +244,55 @@ class SetCritic(nn.Module):
         return shared.unsqueeze(1) + met.masked_fill(~both, 0.0).sum(2)
 
 
-class StateValue(nn.Module):
-    """V_i of every agent from all windows, its own first: [B, A, F] -> [B, A]."""
+class TeamValue(nn.Module):
+    """V of all windows, in standard units of the returns: [B, A, F] -> [B]. Who is alive is an input too.
 
-    def __init__(self, layout: TeamLayout, count: int, layers: Sequence[int], activation: Activation) -> None:
+    Args:
+        layout: windows.
+        layers: units of hidden layers.
+        activation: between them.
+    """
+
+    MEMORY = 0.9  # of the running moments of returns
+
+    def __init__(self, layout: TeamLayout, layers: Sequence[int], activation: Activation) -> None:
         super().__init__()
         agents, width = layout.windows.shape
-        self.stack = Stack(count, (agents * width, *layers, 1), activation)
-        self.register_buffer("others", others_of(agents), persistent=False)
+        self.stack = Stack(1, (agents * (width + 1), *layers, 1), activation)
+        self.register_buffer(
+            "moments", torch.zeros(3)
+        )  # of returns: mean, mean square, and the weight of what was seen
 
-    def forward(self, windows: Tensor) -> Tensor:
-        """Values [B, A]."""
-        others: Any = self.others
-        return self.stack(torch.cat([windows, windows[:, others].flatten(2)], dim=-1)).squeeze(-1)
+    def forward(self, windows: Tensor, alive: Tensor) -> Tensor:
+        """Values [B] of windows [B, A, F] with zeros where nobody is alive [B, A]; more axes in front are kept."""
+        return self.stack(torch.cat([windows.flatten(-2), alive.to(windows.dtype)], dim=-1)).squeeze(-1)
+
+    def learn_scale(self, returns: Tensor) -> None:
+        """Follow mean and variance of the returns."""
+        moments: Any = self.moments
+        seen = torch.stack([returns.mean(), returns.square().mean(), torch.ones_like(returns.mean())])
+        moments.lerp_(seen, 1 - self.MEMORY)
+
+    def _scale(self) -> tuple[Tensor, Tensor]:
+        moments: Any = self.moments
+        weight = moments[2].clamp_min(1e-8)
+        mean = moments[0] / weight
+        return mean, (moments[1] / weight - mean.square()).clamp_min(1e-4).sqrt()
+
+    def normalised(self, values: Tensor) -> Tensor:
+        """Values in standard units."""
+        mean, std = self._scale()
+        return (values - mean) / std
+
+    def denormalised(self, values: Tensor) -> Tensor:
+        """Values in units of the return."""
+        mean, std = self._scale()
+        return values * std + mean
 
 
-CriticKind = Literal["mlp", "set"]
+def only(mask: Tensor, values: Tensor) -> Tensor:
+    """``values`` [..., A, *rest] where ``mask`` [..., A] holds; zeros elsewhere, whatever stands there, even NaN."""
+    return torch.where(mask.reshape(*mask.shape, *(1,) * (values.dim() - mask.dim())), values, torch.zeros_like(values))
 
 
 class JointCritic:

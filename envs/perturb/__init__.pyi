@@ -6,6 +6,8 @@ from .action import ActionMixture as ActionMixture
 from .action import ActionNoise as ActionNoise
 from .action import StickyAction as StickyAction
 from .action import TimeCorrelatedActionNoise as TimeCorrelatedActionNoise
+from .agents import AgentActionFault as AgentActionFault
+from .agents import AgentObservationFault as AgentObservationFault
 from .base import Perturbation as Perturbation
 from .base import SignalPerturbation as SignalPerturbation
 from .check_action import CheckAction as CheckAction

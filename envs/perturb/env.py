@@ -109,6 +109,9 @@ class PerturbedEnv(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs,
         info["perturbed"] = {**info.get("perturbed", {}), **runtime.fired, **runtime.constant}
         if runtime.clipped:
             info["perturbed_clipped"] = {**info.get("perturbed_clipped", {}), **runtime.clipped}
+        if truths := runtime.truths:
+            told = {name: {key: each[0].item() for key, each in truth.items()} for name, truth in truths.items()}
+            info["faults"] = {**info.get("faults", {}), **told}
         return info
 
 

@@ -36,11 +36,18 @@ class Process:
         watches: whether it needs the observations, see :meth:`see`.
         clipped: after a call, in which of the M worlds results were clipped.
         draws: the random numbers it uses, each seeded from its own child of the world's stream.
+        truth: what was drawn for the running episodes, arrays [N] by name, for ``info["faults"]``; None if nothing is
+            to be told.
     """
 
     memory: ClassVar[tuple[str, ...]] = ()
     clips = False
     watches = False
+
+    @property
+    def truth(self) -> dict[str, Array] | None:
+        """See the class."""
+        return None
 
     def __init__(self) -> None:
         self.clipped: Where = False

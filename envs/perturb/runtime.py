@@ -147,6 +147,12 @@ class Runtime:
         self.fired = self._no_effect.copy()
         self.clipped = self._no_clip.copy()
 
+    @property
+    def truths(self) -> dict[str, dict[str, Array]]:
+        """What was drawn for the running episodes by effects that tell it, arrays [N] by the effect's name."""
+        found = {link.name: link.process.truth for link in self._links}
+        return {name: truth for name, truth in found.items() if truth is not None}
+
     def begin(self, worlds: Worlds) -> None:
         """Start new episodes in ``worlds``."""
         self._time[worlds] = 0

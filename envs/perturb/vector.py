@@ -206,6 +206,8 @@ class PerturbedVectorEnv(VectorWrapper[Any, Any, Any, Any, Any], Layer):
         infos["perturbed"] = {**infos.get("perturbed", {}), **self._flags({**runtime.fired, **runtime.constant})}
         if runtime.clipped:
             infos["perturbed_clipped"] = {**infos.get("perturbed_clipped", {}), **self._flags(runtime.clipped)}
+        if truths := runtime.truths:
+            infos["faults"] = {**infos.get("faults", {}), **truths}
         return infos
 
     def _flags(self, table: Mapping[str, Where]) -> dict[str, Flags]:
