@@ -277,6 +277,8 @@ OURS: tuple[Entry, ...] = (
     _agent(
         "maddpg", "marl.maddpg:MADDPG", "actors of single agents, critics of the whole team; discrete and Box actions"
     ),
+    _agent("hatrpo", "marl.hatrpo:HATRPO", "trust-region steps, one agent after another; a value of the whole team"),
+    _agent("hatrpo-q", "marl.hatrpo_q:HATRPOQ", "variant of hatrpo: advantages from action values learned from replay"),
     _agent("bc", "offline.bc.bc:BC", "offline: behaviour cloning"),
     _agent("percent-bc", "offline.bc.bc:PercentBC", "offline: behaviour cloning of the best episodes by return"),
     _agent("iql", "offline.iql.iql:IQL", "offline: Implicit Q-Learning"),

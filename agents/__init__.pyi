@@ -9,6 +9,8 @@ from .language.methods.gigpo import GiGPO as GiGPO
 from .language.methods.grpo import GRPO as GRPO
 from .language.methods.rloo import RLOO as RLOO
 from .language.methods.spear import SPEAR as SPEAR
+from .marl.hatrpo import HATRPO as HATRPO
+from .marl.hatrpo_q import HATRPOQ as HATRPOQ
 from .marl.maddpg import MADDPG as MADDPG
 from .marl.mdpo import SharedMDPO as SharedMDPO
 from .marl.ppo import SharedPPO as SharedPPO

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
         agents.EPO,
         agents.GRPO,
         agents.GiGPO,
+        agents.HATRPO,
+        agents.HATRPOQ,
         agents.IQL,
         agents.M2TD3,
         agents.MADDPG,

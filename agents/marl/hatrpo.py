@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor, nn
-from torch.distributions import Categorical, Normal
+from torch.distributions import Normal
 from torch.nn.functional import huber_loss, log_softmax, one_hot
 
 from agentgym.agents.common.optim import FusedAdam, set_gradients
 from agentgym.agents.marl.natural_step import natural_step
-from agentgym.agents.marl.team import TeamAgent, TeamPolicy, TeamStep
+from agentgym.agents.marl.team import TeamAgent, TeamDistribution, TeamPolicy, TeamStep
 from agentgym.agents.marl.team_config import HATRPOConfig
 from agentgym.agents.marl.team_networks import Actor, OwnActors, TeamValue, only
 
@@ -92,9 +92,9 @@ class HATRPO(TeamAgent):
         windows = only(acted, self._stacked(steps, "windows"))
         advantages, returns = self._advantages(steps, windows)
         advantages = ((advantages - advantages.mean()) / (advantages.std() + 1e-8)).flatten()
-        flat = [part.flatten(0, 1) for part in (windows, only(acted, actions), acted)]
-        told = self._improve(*flat, advantages)
-        value_loss = self._fit_value(flat[0], flat[2], returns.flatten())
+        windows, actions, acted = (part.flatten(0, 1) for part in (windows, only(acted, actions), acted))
+        told = self._improve(windows, actions, acted, advantages)
+        value_loss = self._fit_value(windows, acted, returns.flatten())
         self._measure(value_loss, *told)
 
     def _stacked(self, steps: list[TeamStep], name: str) -> Tensor:
@@ -142,7 +142,9 @@ class HATRPO(TeamAgent):
                 for every in (1, self.settings.curvature_every)
             ]
             own_weights = policy.weights_of(group)
-            results.append(natural_step(own_weights, surrogate, *divergences, **step_settings(self.settings)))
+            results.append(
+                natural_step(own_weights, surrogate, divergences[0], divergences[1], **step_settings(self.settings))
+            )
             with torch.no_grad():
                 scores = policy.scores(group, seen)
                 entropy.append(policy.entropy(group, scores).mean())
@@ -223,8 +225,8 @@ class _Policy(TeamPolicy):
         if self.layout.discrete:
             before = log_softmax(old, -1)
             return (before.exp() * (before - log_softmax(scores, -1))).sum(-1)
-        before, after = Normal(old, self._std(group, old_std)), Normal(scores, self._std(group, self.log_std))
-        return torch.distributions.kl_divergence(before, after).sum(-1)
+        normals = Normal(old, self._std(group, old_std)), Normal(scores, self._std(group, self.log_std))
+        return torch.distributions.kl_divergence(*normals).sum(-1)
 
     def entropy(self, group: list[int], scores: Tensor) -> Tensor:
         """Entropies [B]."""
@@ -237,15 +239,4 @@ class _Policy(TeamPolicy):
     def get_distribution(self, observations: Tensor) -> Any:
         """The distribution of joint actions for joint observations, in Stable-Baselines3's shape."""
         scores = self.network(self.windows(observations))
-        return _Distribution(scores, None if self.layout.discrete else self.log_std.exp())
-
-
-class _Distribution:
-    """The actions of independent agents; ``distribution`` is one categorical factor for each, or one Gaussian."""
-
-    def __init__(self, scores: Tensor, std: Tensor | None) -> None:
-        self.distribution: Any
-        if std is None:
-            self.distribution = [Categorical(logits=each) for each in scores.unbind(1)]
-        else:
-            self.distribution = Normal(scores.flatten(1), std.expand(scores.shape[1:]).flatten())
+        return TeamDistribution(scores, None if self.layout.discrete else self.log_std.exp())

@@ -7,14 +7,14 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor, nn
-from torch.distributions import Categorical
 from torch.nn.functional import one_hot
 
 from agentgym.agents.common.inventory import attributes
 from agentgym.agents.common.optim import FusedAdam, polyak_update, set_gradients
 from agentgym.agents.common.replay import require_memory
-from agentgym.agents.marl.team import TeamAgent, TeamPolicy
+from agentgym.agents.marl.team import TeamAgent, TeamDistribution, TeamPolicy
 from agentgym.agents.marl.team_config import MADDPGConfig
+from agentgym.agents.marl.team_layout import TeamLayout
 from agentgym.agents.marl.team_networks import Actor, Critic, JointCritic, SetCritic, only
 from agentgym.agents.marl.team_replay import Batch, TeamReplay
 from agentgym.runs.state import Inventory
@@ -185,13 +185,14 @@ class _Policy(TeamPolicy):
     target_q: Any
     target_actor: Any
 
-    def __init__(self, *arguments: Any, **networks: nn.Module) -> None:
-        super().__init__(*arguments, **networks)
+    def __init__(self, layout: TeamLayout, actor: nn.Module, **networks: nn.Module) -> None:
+        super().__init__(layout, actor, **networks)
         self.actor = _Mode(self)
 
     def get_distribution(self, observations: Tensor) -> Any:
         """The distribution of joint actions for joint observations, in Stable-Baselines3's shape."""
-        return _Distribution(self.layout.discrete, self.network(self.windows(observations)))
+        scores = self.network(self.windows(observations))
+        return TeamDistribution(scores) if self.layout.discrete else TeamDistribution(torch.tanh(scores), 1.0)
 
 
 class _Mode(nn.Module):
@@ -205,21 +206,6 @@ class _Mode(nn.Module):
         """Actions [N, A * a]."""
         (policy,) = self._owner
         return torch.tanh(policy.network(policy.windows(observations))).flatten(1)
-
-
-class _Distribution:
-    """The actions of independent agents.
-
-    Attributes:
-        distribution: one categorical factor for each agent, or a Gaussian of standard deviation 1 around Box actions.
-    """
-
-    def __init__(self, discrete: bool, scores: Tensor) -> None:
-        self.distribution: Any
-        if discrete:
-            self.distribution = [Categorical(logits=each) for each in scores.unbind(1)]
-        else:
-            self.distribution = torch.distributions.Normal(torch.tanh(scores).flatten(1), 1.0)
 
 
 def _mean(values: Tensor, mask: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.utils import get_device, safe_mean
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 from torch import Tensor, nn
+from torch.distributions import Categorical, Normal
 
 from agentgym.agents.common.environments import made
 from agentgym.agents.common.inventory import Part, attributes, generator, learned, statistics
@@ -29,7 +30,7 @@ from agentgym.multi_agent import JointEnv
 from agentgym.runs.state import Inventory
 from agentgym.seeding import entropy, episode_seed
 
-__all__ = ["TeamAgent", "TeamStep"]
+__all__ = ["TeamAgent", "TeamDistribution", "TeamPolicy", "TeamStep"]
 
 COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates")
 EPISODES = 100  # of the statistics in the log
@@ -411,3 +412,23 @@ class TeamPolicy(nn.Module):
     def set_training_mode(self, mode: bool) -> None:
         """As in Stable-Baselines3."""
         self.train(mode)
+
+
+class TeamDistribution:
+    """The actions of independent agents, in Stable-Baselines3's shape.
+
+    Args:
+        scores: logits [B, A, C], or means [B, A, a].
+        std: standard deviations of Box actions, a number or [1 or A, a]; None for choices.
+
+    Attributes:
+        distribution: one categorical factor for each agent, or one Gaussian of joint actions [B, A * a].
+    """
+
+    def __init__(self, scores: Tensor, std: Tensor | float | None = None) -> None:
+        self.distribution: Any
+        if std is None:
+            self.distribution = [Categorical(logits=each) for each in scores.unbind(1)]
+        else:
+            spread = torch.as_tensor(std, dtype=scores.dtype, device=scores.device).expand(scores.shape[1:]).flatten()
+            self.distribution = Normal(scores.flatten(1), spread.expand(len(scores), -1))

@@ -4,7 +4,7 @@ The truth is in ``info["faults"]`` of every reset and step. A clean twin of an e
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from typing_extensions import override
@@ -20,8 +20,8 @@ from agentgym.envs.perturb.base import (
 )
 from agentgym.envs.perturb.draws import Draws
 from agentgym.envs.perturb.observation import ObservationPerturbation
-from agentgym.envs.perturb.processes import Fired, Process
-from agentgym.envs.perturb.signal import Array, Signal, Worlds
+from agentgym.envs.perturb.processes import Process
+from agentgym.envs.perturb.signal import Array, Signal, Where, Worlds
 from agentgym.errors import InvalidParameter
 
 __all__ = ["AgentActionFault", "AgentObservationFault"]
@@ -156,7 +156,7 @@ class AgentActionFault(ActionPerturbation, _AgentFault):
             return
         assert signal.low is not None
         assert signal.high is not None
-        most = int((signal.high - signal.low).min()) if signal.kind == "choice" else (signal.shape + (1,))[1] - 1
+        most = int((signal.high - signal.low).min()) if signal.kind == "choice" else (*signal.shape, 1)[1] - 1
         if any(entry > most for pair in self.exchange for entry in pair):
             raise InvalidParameter(
                 f"AgentActionFault.exchange is {self.exchange!r}; the {signal.name} has entries 0 to {most}. For a Box "
@@ -167,7 +167,7 @@ class AgentActionFault(ActionPerturbation, _AgentFault):
 class _Fault(Process):
     """Victim, onset and time of each world, and the mask of who is changed now."""
 
-    memory = ("victim", "onset", "time")
+    memory: ClassVar[tuple[str, ...]] = ("victim", "onset", "time")
 
     def __init__(self, rule: _AgentFault, signal: Signal, worlds: int, per_episode: int) -> None:
         super().__init__()
@@ -201,10 +201,10 @@ class _Fault(Process):
         """Keep what was drawn for the episode, uniform [M, per_episode]."""
 
     @override
-    def __call__(self, values: Array, fires: Fired, worlds: Worlds) -> tuple[Array, Fired]:
+    def __call__(self, values: Array, fires: Where, worlds: Worlds) -> tuple[Array, Where]:
         time, onset = self.time[worlds], self.onset[worlds]
         due = (time >= onset) & (time < onset + self.duration)
-        if fires is not None:
+        if fires is not True:
             due &= fires
         changed = self.changed(values, worlds, time - onset)
         self.time[worlds] = time + 1

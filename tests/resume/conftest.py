@@ -33,10 +33,20 @@ SMALL = {
         "predictor_layers": (16,), "search": "grid", "search_points": 2, "search_envs": 2, "radii": (0.5, 2.0),
         "on_repeat": "sample", "model_share": 0.15,
     },
+    "maddpg": {
+        "learning_starts": 60, "batch_size": 32, "buffer_size": 300, "train_every": 4, "log_every": 40,
+        "actor_layers": (16,), "critic_layers": (16,),
+    },
+    "hatrpo": {"n_steps": 8, "log_every": 40, "actor_layers": (16,), "value_layers": (16,)},
+    "hatrpo-q": {
+        "n_steps": 8, "log_every": 40, "actor_layers": (16,), "buffer_size": 300, "batch_size": 32,
+        "learning_starts": 60, "set_units": 8,
+    },
     "mdpo-onpolicy": {"n_steps": 32, "value_batch_size": 32},
     "shared-ppo": {"n_steps": 32, "batch_size": 80, "n_epochs": 2},
     "shared-mdpo": {"n_steps": 32, "value_batch_size": 80, "policy_steps": 5, "value_epochs": 2},
 }  # fmt: skip
+SKIRMISH = {"env": "agentgym/Skirmish-v0", "env_kwargs": {}, "perturbations": []}  # whose agents fall
 RING = {"env": "tests/Ring-v0", "env_kwargs": {}, "perturbations": []}  # natively batched, several agents
 ring.register()
 
@@ -51,7 +61,7 @@ def small_run():
             [{"type": "ObservationNoise", "std": 0.01}, {"type": "StickyAction", "probability": 0.2}],
             num_envs=num_envs, steps=steps, seed=3, threads=1, checkpoint_every=every, config=dict(SMALL[agent]),
         )  # fmt: skip
-        joint = RING if agent.startswith("shared-") else {}
+        joint = RING if agent.startswith("shared-") else SKIRMISH if agent in ("maddpg", "hatrpo", "hatrpo-q") else {}
         return dataclasses.replace(config, **{**joint, **changes})
 
     return make
