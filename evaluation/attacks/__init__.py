@@ -8,12 +8,14 @@ from agentgym.contracts.settings import from_settings
 from agentgym.errors import InvalidParameter
 from agentgym.evaluation.attacks.attack import ObservationAttack, RandomAttack
 from agentgym.evaluation.attacks.gradient import CriticAttack, MaximalActionDifference
+from agentgym.evaluation.attacks.sarsa import RobustSARSA
 
 __all__ = [
     "CriticAttack",
     "MaximalActionDifference",
     "ObservationAttack",
     "RandomAttack",
+    "RobustSARSA",
     "from_config",
 ]
 

@@ -48,6 +48,7 @@ class Attacks(Suite):
                 f"The suite attacks needs numeric observations; {subject.env} has {space}. Use another suite."
             )
         scale = subject.observation_scale.tolist()
+        played = {"env": subject.env, "env_kwargs": dict(subject.env_kwargs)}
         return [
             subject.condition(
                 f"attack: {kind} {epsilon:g}",
@@ -57,7 +58,7 @@ class Attacks(Suite):
                     "curve",
                     {"intensity": epsilon},
                 ),
-                attack={"type": kind, "epsilon": epsilon, "scale": scale},
+                attack={"type": kind, "epsilon": epsilon, "scale": scale, **(played if kind == "robust_sarsa" else {})},
             )
             for kind in self.kinds
             for epsilon in self.epsilons

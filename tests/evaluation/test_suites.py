@@ -45,6 +45,30 @@ def test_grid_conventions():
     assert pole == [1.0, 8.5, 16.0, 23.5]  # RRLS: lo + k (hi - lo) / n
 
 
+def test_robust_mdp_has_both_grids_and_the_fixed_adversaries():
+    conditions = load_suite("robust-mdp:points=3").conditions(subject(PENDULUM))
+    panels = [condition.scene.panel for condition in conditions]
+    assert [panels.count(name) for name in ("grid: ends", "grid: rrls")] == [9, 9]
+    most = {
+        name: max(c.scene.coordinates["pole_mass"] for c in conditions if c.scene.panel == f"grid: {name}")
+        for name in ("ends", "rrls")
+    }
+    assert most == {"ends": 31.0, "rrls": 21.0}
+    adversaries = [condition.env_kwargs["schedule"] for condition in conditions[18:]]
+    assert adversaries == ["linear", "exponential", "logarithmic", "cosine", "random_walk"]
+    found = evaluate({"balance": balance()}, "robust-mdp:points=2,adversaries=cosine", PENDULUM, episodes=1)
+    assert len(found.rows) == 1 + 4 + 4 + 1
+    assert not any(row.error for row in found.rows)
+    suite, walk = load_suite("robust-mdp:points=2"), subject("agentgym/WindyWalk-v0", scale=False)
+    assert suite.left_out(walk)
+    assert len(suite.conditions(walk)) == 4
+    with pytest.raises(AskError, match="uncertainty set"):
+        load_suite("robust-mdp").conditions(subject("Pendulum-v1"))
+    for settings in ("conventions=both", "adversaries=sine", "points=1", "conventions=ends+ends"):
+        with pytest.raises(AskError):
+            load_suite(f"robust-mdp:{settings}")
+
+
 def test_a_grid_of_chosen_parameters():
     conditions = load_suite("parameter-grid:points=3,parameters=torso_mass").conditions(
         subject("agentgym/RobustHopper-v0")

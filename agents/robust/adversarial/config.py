@@ -63,7 +63,6 @@ class GameConfig(Checked):
         "adversary_layers": RULES["actor_layers"],
         "radius": real(0, beyond=True),
         "price": real(0),
-        "price_rate": real(0),
     }
 
     def arguments(self) -> dict[str, Any]:
@@ -105,6 +104,7 @@ class RARLConfig(GameConfig):
     adversary_updates: int = 1  # updates of the adversary's policy before it is the agent's turn
     adversary_exploration: float = 0.1  # standard deviation of the noise on the adversary's actions
     adversary_layers: tuple[int, ...] = (256, 256)
+    price: float = 0.0  # of the adversary's action w in [-1, 1]: price * |w|^2 is added to the reward (H-infinity)
 
     presets: ClassVar[Mapping[str, Preset]] = {
         "tanabe2022": Preset("the start of M2TD3's experiments, in which RARL is a baseline", _PAPER),

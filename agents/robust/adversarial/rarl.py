@@ -22,6 +22,9 @@ class RARL(GameTD3):
     Both players learn by turns: the agent's policy maximises Q(s, pi(s), mu(s)), the adversary's minimises it. With
     ``forces="rarl"`` the environment's set includes the paper's forces; ``uncertain`` selects them.
 
+    With a ``price`` the game is that of H-infinity control in its soft form: r + price |w|^2. If the game's value is at
+    least the best return without adversary, the return lost is at most price times the squared disturbance.
+
     :class:`GameTD3` has the arguments.
 
     Attributes:
@@ -36,6 +39,7 @@ class RARL(GameTD3):
     agent_updates: int
     adversary_updates: int
     adversary_exploration: float
+    price: float
     policy: AdversarialPolicy
 
     def _setup_model(self) -> None:
@@ -66,6 +70,10 @@ class RARL(GameTD3):
         return chosen
 
     # Learning
+
+    def _paid(self, rewards: Tensor, moves: Tensor) -> Tensor:
+        """r + price |w|^2: what the agent gets where the adversary pays for its actions."""
+        return rewards + self.price * moves[:, -len(self.nature) :].square().sum(1)
 
     def _next_moves(self, moves: Tensor, next_states: Tensor) -> Tensor:
         """mu'(s'), smoothed like the actions."""

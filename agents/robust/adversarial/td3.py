@@ -22,6 +22,7 @@ from agentgym.agents.robust.adversarial.buffer import GameReplayBuffer
 from agentgym.agents.robust.adversarial.config import GameConfig
 from agentgym.agents.robust.adversarial.nature import Nature, ranges_of
 from agentgym.agents.robust.adversarial.policies import DeterministicActor, GamePolicy
+from agentgym.contracts.agent import Traits
 from agentgym.errors import InvalidParameter
 from agentgym.runs.state import Inventory
 
@@ -55,6 +56,7 @@ class GameTD3(OffPolicyAgent):
 
     Config: ClassVar[type[GameConfig]]
     elsewhere: ClassVar[str] = "stable_baselines3.TD3"
+    traits: ClassVar[Traits] = Traits(suite="robust-mdp")
     fixed: ClassVar[dict[str, Any]] = {
         "replay_buffer_class": GameReplayBuffer, "support_multi_env": True, "sde_support": False,
         "supported_action_spaces": (spaces.Box,),
@@ -115,6 +117,10 @@ class GameTD3(OffPolicyAgent):
         """
         raise NotImplementedError
 
+    def _paid(self, rewards: Tensor, moves: Tensor) -> Tensor:
+        """The game's rewards, ``[B]``, which the agent maximises."""
+        return rewards
+
     def _next_moves(self, moves: Tensor, next_states: Tensor) -> Tensor:
         """w' ``[B, width]`` at s' ``[B, D]``, for the critics' targets."""
         raise NotImplementedError
@@ -158,7 +164,7 @@ class GameTD3(OffPolicyAgent):
             states, next_states = (self.policy.features(each) for each in (batch.observations, batch.next_observations))
             discounts = (1 - batch.dones.squeeze(1)) * self.gamma
             measured = self._update_critics(
-                states, batch.actions, moves, batch.rewards.squeeze(1), next_states, discounts
+                states, batch.actions, moves, self._paid(batch.rewards.squeeze(1), moves), next_states, discounts
             )  # fmt: skip
             if self._n_updates % self.policy_delay == 0:
                 measured = (*measured, *self._improve(states, moves))

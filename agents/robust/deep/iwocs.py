@@ -22,6 +22,7 @@ from agentgym.agents.robust.deep.config import IWOCSConfig
 from agentgym.agents.robust.deep.ensemble import Ensemble, Model
 from agentgym.agents.robust.search import CMAES, Grid, Search, next_point
 from agentgym.agents.sac.sac import SAC
+from agentgym.contracts.agent import Traits
 from agentgym.contracts.settings import number_of_steps
 from agentgym.errors import InvalidParameter
 from agentgym.runs.state import Inventory
@@ -75,6 +76,7 @@ class DeepIWOCS(SAC):
 
     Config = IWOCSConfig
     catalog_name: ClassVar[str] = "iwocs"
+    traits: ClassVar[Traits] = Traits(suite="robust-mdp")
 
     fallback_share: float
     model_share: float

@@ -11,6 +11,7 @@ from agentgym.agents import M2TD3, RARL, SoftM2TD3, TimeConstrained
 from agentgym.agents.robust.adversarial import td3
 from agentgym.agents.robust.adversarial.config import GameConfig
 from agentgym.agents.robust.adversarial.td3 import GameTD3
+from agentgym.agents.robust.metrics import LinearGame
 from agentgym.errors import InvalidParameter, SpaceMismatch, UnknownId
 
 ENV = "agentgym/RobustInvertedPendulum-v0"
@@ -198,3 +199,52 @@ def test_bad_input_is_refused_before_any_work(cls, tmp_path):
 def test_a_radius_must_be_positive():
     with pytest.raises(InvalidParameter, match="radius"):
         made(TimeConstrained, radius=0.0)
+
+
+class Scalar(gym.Env):
+    """x' = 0.9 x + 0.5 u + 0.3 w with the reward -(x^2 + 0.1 u^2), u in [-2, 2]; the parameter is w."""
+
+    observation_space = gym.spaces.Box(-np.inf, np.inf, (1,), np.float32)
+    action_space = gym.spaces.Box(-2.0, 2.0, (1,), np.float32)
+    parameter_ranges = {"push": (-1.0, 1.0)}  # noqa: RUF012
+
+    def set_parameters(self, values):
+        self.push = values["push"]
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.x, self.steps, self.push = self.np_random.uniform(-1, 1), 0, 0.0
+        return np.array([self.x], np.float32), {}
+
+    def step(self, action):
+        u = float(action[0])
+        reward = -(self.x**2 + 0.1 * u**2)
+        self.x = 0.9 * self.x + 0.5 * u + 0.3 * self.push
+        self.steps += 1
+        return np.array([self.x], np.float32), reward, False, self.steps >= 5, {}
+
+
+def test_the_adversary_pays_its_price_in_the_critics_targets():
+    agent = made(RARL, Scalar(), price=0.7, gamma=0.0, target_noise=0.0)
+    moves = torch.tensor([[0.0], [1.0], [-0.5]])
+    torch.testing.assert_close(agent._paid(torch.ones(3), moves), torch.tensor([1.0, 1.7, 1.175]))
+    constrained = made(TimeConstrained, Scalar(), price=0.7)
+    moves = torch.tensor([[0.9, 0.0], [0.9, 1.0]])  # the position is free, the move is not
+    torch.testing.assert_close(constrained._paid(torch.ones(2), moves), torch.tensor([1.0, 1.7]))
+
+
+@pytest.mark.slow
+def test_the_game_that_rarl_learns_is_the_riccati_equations():
+    price, gamma = 0.5, 0.8
+    _, gain, push = LinearGame(0.9, 0.5, 0.3, 1.0, 0.1, gamma).solve(np.sqrt(price))
+    agent = made(
+        RARL, Scalar(), price=price, gamma=gamma, learning_rate=1e-3, batch_size=128, actor_layers=(32,),
+        critic_layers=(64, 64), adversary_layers=(32,), buffer_size=20_000, exploration=0.3, adversary_exploration=0.3,
+        target_noise=0.05, learning_starts=1000, tau=0.01,
+    ).learn(8000)  # fmt: skip
+    points = np.array([[-0.8], [-0.4], [0.4], [0.8]], np.float32)
+    actions, _ = agent.predict(points, deterministic=True)
+    with torch.no_grad():
+        pushes = agent.adversary(torch.from_numpy(points)).numpy()
+    np.testing.assert_allclose(actions, -gain.item() * points, atol=0.15)
+    np.testing.assert_allclose(pushes, push.item() * points, atol=0.15)

@@ -18,6 +18,7 @@ from agentgym.evaluation.attacks import (
     CriticAttack,
     MaximalActionDifference,
     RandomAttack,
+    RobustSARSA,
     from_config,
 )
 from agentgym.evaluation.attacks.surface import divergence, surface
@@ -45,6 +46,10 @@ class Box(gymnasium.Env):
         self.time += 1
         reward = -(self.state[0] ** 2)
         return self.state.astype(self.observation_space.dtype), reward, False, self.time == 50, {}
+
+
+gymnasium.register("tests/HoldAtZero-v0", entry_point=Box)
+NEEDED = {"robust_sarsa": {"env": "tests/HoldAtZero-v0", "transitions": 20, "updates": 3}}
 
 
 def generators(count, seed=0):
@@ -143,7 +148,7 @@ rows = arrays.arrays(
 def test_nothing_leaves_the_ball_or_the_space(kind, observations, epsilon, scale, bound):
     agent = linear_agent(np.array([[0.5, -2.0, 0.0, 1.0]], np.float32))
     agent.observation_space = spaces.Box(-np.float32(bound), np.float32(bound), (4,))
-    seen = from_config({"type": kind, "epsilon": epsilon, "scale": scale}).perturb(
+    seen = from_config({"type": kind, "epsilon": epsilon, "scale": scale, **NEEDED.get(kind, {})}).perturb(
         agent, observations, generators(len(observations))
     )
     assert seen.dtype == observations.dtype
@@ -196,8 +201,9 @@ def test_stronger_than_random_on_a_trained_network(sac, truth, attack_class):
 @pytest.mark.parametrize("kind", ATTACKS)
 def test_a_row_depends_on_its_own_observation_and_generator_only(sac, kind):
     x = np.random.default_rng(5).normal(size=(70, 4)).astype(np.float32)
-    attack = from_config({"type": kind, "epsilon": 0.2, "restarts": 2} if kind != "random" else
-                         {"type": kind, "epsilon": 0.2}).fit(x)  # fmt: skip
+    attack = from_config({
+        "type": kind, "epsilon": 0.2, **NEEDED.get(kind, {}), **({} if kind == "random" else {"restarts": 2})
+    }).fit(x)  # fmt: skip
     whole = attack.perturb(sac, x, generators(70))
     for picked in ([0], [69], [3, 2, 1], list(range(5, 50)), list(range(69, -1, -1))):
         part = attack.perturb(sac, x[picked], [stream(0, row) for row in picked])
@@ -206,10 +212,10 @@ def test_a_row_depends_on_its_own_observation_and_generator_only(sac, kind):
 
 @pytest.mark.parametrize("kind", ATTACKS)
 def test_equal_seeds_give_equal_bits(sac, truth, kind):
-    attack = from_config({"type": kind, "epsilon": 0.2}).fit(truth)
+    attack = from_config({"type": kind, "epsilon": 0.2, **NEEDED.get(kind, {})}).fit(truth)
     first, again, other = (attack.perturb(sac, truth, generators(40, seed)) for seed in (3, 3, 4))
     np.testing.assert_array_equal(first, again)
-    assert kind == "critic" or not np.array_equal(first, other)  # the critic attack starts at the truth
+    assert kind in ("critic", "robust_sarsa") or not np.array_equal(first, other)  # these start at the truth
 
 
 def test_attacks_leave_the_agent_alone(sac, truth):
@@ -268,7 +274,13 @@ def test_squashing_does_not_change_the_divergence(sac, truth):
 
 
 @pytest.mark.parametrize(
-    "attack", [RandomAttack(0.1), MaximalActionDifference(0.2, steps=3, restarts=2), CriticAttack(0.3)]
+    "attack",
+    [
+        RandomAttack(0.1),
+        MaximalActionDifference(0.2, steps=3, restarts=2),
+        CriticAttack(0.3),
+        RobustSARSA(0.2, **NEEDED["robust_sarsa"]),
+    ],
 )
 def test_configurations_survive_json(attack, sac, truth):
     for fitted in (attack, attack.fit(truth)):
@@ -277,6 +289,53 @@ def test_configurations_survive_json(attack, sac, truth):
         assert copy == fitted
         assert copy.to_config() == fitted.to_config()
     np.testing.assert_array_equal(copy.perturb(sac, truth, generators(40)), attack.perturb(sac, truth, generators(40)))
+
+
+def played(agent, attack, episodes=16):
+    """Mean return with attacked observations."""
+    envs, total = [Box() for _ in range(episodes)], 0.0
+    seen = np.stack([env.reset(seed=seed)[0] for seed, env in enumerate(envs)])
+    draws = generators(episodes)
+    for _ in range(50):
+        actions, _ = agent.predict(attack.perturb(agent, seen, draws), deterministic=True)
+        steps = [env.step(action) for env, action in zip(envs, actions, strict=True)]
+        seen, total = np.stack([step[0] for step in steps]), total + sum(step[1] for step in steps)
+    return total / episodes
+
+
+def test_robust_sarsa_knows_which_actions_are_worse_and_harms_more_than_noise():
+    agent = linear_agent(np.array([[-3.0, 0, 0, 0], [0, 0, 0, 0]], np.float32))  # pushes the first entry to 0
+    attack = RobustSARSA(0.5, scale=np.ones(4), env="tests/HoldAtZero-v0", transitions=600, updates=300, gamma=0.8)
+    before = [parameter.clone() for parameter in agent.policy.parameters()]
+    critic = attack.critic(agent)
+    states = torch.tensor([[-1.0, 0, 0, 0], [1.0, 0, 0, 0]])
+    towards, away = -states[:, :2].sign(), states[:, :2].sign()
+    assert (critic(states, towards) > critic(states, away)).all()
+    assert played(agent, attack) < 1.2 * played(agent, RandomAttack(0.5, scale=np.ones(4)))  # returns are negative
+    assert all(map(torch.equal, before, agent.policy.parameters()))
+    assert attack.critic(agent) is critic
+    assert RobustSARSA(0.1, env="tests/HoldAtZero-v0", transitions=600, updates=300, gamma=0.8).critic(agent) is critic
+
+
+def test_robust_sarsas_penalty_makes_its_critic_smooth_in_the_action():
+    agent = linear_agent(np.array([[-3.0, 0, 0, 0], [0, 0, 0, 0]], np.float32))
+    states = torch.as_tensor(np.random.default_rng(0).normal(size=(64, 4)), dtype=torch.float32)
+    actions, changes = torch.tanh(-3 * states[:, :2]), []
+    for penalty in (0.0, 1e4):
+        attack = RobustSARSA(
+            0.5, penalty=penalty, action_radius=0.3, **NEEDED["robust_sarsa"] | {"transitions": 60, "updates": 150}
+        )
+        critic = attack.critic(agent)
+        changes.append((critic(states, actions + 0.3) - critic(states, actions)).abs().mean())
+    assert changes[1] < 0.5 * changes[0]
+
+
+@pytest.mark.parametrize("settings", [{"gamma": 1.0}, {"transitions": 1}, {"layers": ()}, {"penalty": -1.0}])
+def test_robust_sarsas_settings(settings, truth, sac):
+    with pytest.raises(InvalidParameter):
+        RobustSARSA(0.1, **settings)
+    with pytest.raises(InvalidParameter, match="give env"):
+        RobustSARSA(0.1).fit(truth).perturb(sac, truth, generators(40))
 
 
 def test_unknown_names_are_answered_with_near_ones():
