@@ -161,7 +161,7 @@ class LinearGame:
             kept = self.discount * p
             if np.linalg.eigvalsh(weight[m:, m:] + self.d.T @ kept @ self.d).max() >= 0 or not np.isfinite(p).all():
                 return None  # the adversary gains without bound
-            gains = np.linalg.solve(weight + joint.T @ kept @ joint, joint.T @ kept @ self.a)
+            gains: Floats = np.asarray(np.linalg.solve(weight + joint.T @ kept @ joint, joint.T @ kept @ self.a))
             following = self.q + self.a.T @ kept @ (self.a - joint @ gains)
             if np.abs(following - p).max() <= 1e-13 * max(1.0, np.abs(p).max()):
                 return following, gains[:m], -gains[m:]

@@ -99,9 +99,9 @@ class Ensemble(nn.Module):
             actions.append(own)
             values.append(torch.where(valid, model.value(states, own), torch.inf))
         actions.append(self.fallback.act(states, deterministic))
-        values.append(torch.full((len(states),), torch.finfo(torch.float32).max))
+        values.append(states.new_full((len(states),), torch.finfo(torch.float32).max))
         all_values = torch.stack(values)
         chosen = all_values.argmin(0)
-        rows = torch.arange(len(states))
-        least = all_values[:-1].amin(0) if count else torch.full((len(states),), torch.inf)
+        rows = torch.arange(len(states), device=states.device)
+        least = all_values[:-1].amin(0) if count else states.new_full((len(states),), torch.inf)
         return torch.stack(actions)[chosen, rows], chosen, least

@@ -220,38 +220,6 @@ def test_backward_induction():
     assert policies.shape == (2, 2, 1)
 
 
-def test_the_policy_cliff():
-    """Xu, arXiv 2507.20150: Q* is 1/(1-discount)-Lipschitz in the reward; the soft policy moves by at most
-    |R1 - R2| / (2 alpha (1 - discount)) in total variation; the greedy one does not move where it is unique by more."""
-    alpha = 0.5
-    for seed in range(10):
-        mdp, rng = random_process(seed), np.random.default_rng(seed)
-        change = rng.uniform(-0.1, 0.1, mdp.shape[:2])
-        other = MDP.dense(mdp.probabilities, mdp.rewards + change[:, :, None], mdp.discount)
-        first, second = (RobustPolicyIteration(each, tolerance=1e-10).solve() for each in (mdp, other))
-        bound = np.abs(change).max() / (1 - mdp.discount)
-        assert np.abs(first.q - second.q).max() <= bound + 1e-8
-        gap = np.sort(first.q, 1)
-        unique = gap[:, -1] - gap[:, -2] > 2 * bound
-        np.testing.assert_array_equal(first.policy[unique], second.policy[unique])
-        soft = [soft_policy(each, alpha) for each in (mdp, other)]
-        moved = 0.5 * np.abs(soft[0] - soft[1]).sum(1).max()
-        assert moved <= bound / (2 * alpha) + 1e-8
-    # At a tie the greedy policy jumps however small the change is.
-    bandit = [MDP.dense([[[1.0], [1.0]]], [[0.0, tiny]], 0.0) for tiny in (1e-9, -1e-9)]
-    greedy = [RobustValueIteration(each, tolerance=1e-12).solve().policy for each in bandit]
-    assert 0.5 * np.abs(greedy[0] - greedy[1]).sum() == 1.0
-
-
-def soft_policy(mdp: MDP, alpha: float) -> np.ndarray:
-    q = np.zeros(mdp.shape[:2])
-    for _ in range(400):
-        values = alpha * np.log(np.exp(q / alpha).sum(1))
-        q = (mdp.probabilities * (mdp.rewards + mdp.discount * values)).sum(2)
-    weights = np.exp((q - q.max(1, keepdims=True)) / alpha)
-    return weights / weights.sum(1, keepdims=True)
-
-
 GOOD = np.full((2, 2, 2), 0.5)
 
 

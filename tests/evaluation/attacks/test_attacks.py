@@ -323,7 +323,7 @@ def test_robust_sarsas_penalty_makes_its_critic_smooth_in_the_action():
     actions, changes = torch.tanh(-3 * states[:, :2]), []
     for penalty in (0.0, 1e4):
         attack = RobustSARSA(
-            0.5, penalty=penalty, action_radius=0.3, **NEEDED["robust_sarsa"] | {"transitions": 60, "updates": 150}
+            0.5, penalty=penalty, action_radius=0.3, env="tests/HoldAtZero-v0", transitions=300, updates=300, gamma=0.8
         )
         critic = attack.critic(agent)
         changes.append((critic(states, actions + 0.3) - critic(states, actions)).abs().mean())
