@@ -173,12 +173,12 @@ class DeepIWOCS(SAC):
             return super().predict(observation, state, episode_start, deterministic)
         seen, single = self.observations.read(observation)
         seen = seen.reshape(-1, *(self.observations.own.shape or ()))
-        actions, following, _, _ = self._act(self._acting, seen, state, episode_start, deterministic)
+        actions, following, _, _ = self._of_ensemble(self._acting, seen, state, episode_start, deterministic)
         scaled = self.policy.unscale_action(actions.reshape(-1, *(self.actions.own.shape or ())))
         played = self.actions.to_environment(scaled)
         return (played.squeeze(axis=0) if single else played), following
 
-    def _act(
+    def _of_ensemble(
         self,
         count: int,
         seen: np.ndarray,
@@ -413,7 +413,7 @@ class DeepIWOCS(SAC):
     def _player(self, seen: np.ndarray, state: Any, starts: np.ndarray) -> tuple[np.ndarray, Any, np.ndarray]:
         """Actions in the environment, the next state, and what the ensemble promises."""
         own = self.observations.to_learner(seen)
-        actions, following, _, values = self._act(self._phase + 1, own, state, starts, deterministic=True)
+        actions, following, _, values = self._of_ensemble(self._phase + 1, own, state, starts, deterministic=True)
         scaled = self.policy.unscale_action(actions.reshape(-1, *(self.actions.own.shape or ())))
         return self.actions.to_environment(scaled), following, values
 
