@@ -125,7 +125,7 @@ def _map_on_ray(function: Callable[[Task], Result], tasks: Sequence[Task], worke
         # Twice the CPUs, so that none waits for the head; of a cluster that may have grown or shrunk.
         most = workers if workers != -1 else 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
         while len(running) < most and (index := again.popleft() if again else next(coming, -1)) >= 0:
-            running[run.remote(function, index, tasks[index])] = index
+            running[run.remote(function, index, tasks[index], folder=os.getcwd())] = index
         if not running:
             return
         (done,), _ = ray.wait(list(running))
@@ -142,10 +142,14 @@ def _map_on_ray(function: Callable[[Task], Result], tasks: Sequence[Task], worke
                 again.append(index)
 
 
-def _run_in_worker(function: Callable[[Task], Result], index: int, task: Task, started: str = "") -> Outcome[Result]:
+def _run_in_worker(
+    function: Callable[[Task], Result], index: int, task: Task, started: str = "", folder: str = ""
+) -> Outcome[Result]:
     import torch
 
     torch.set_num_threads(1)
+    if folder and Path(folder).is_dir():  # so that relative paths lead to the same place on all nodes that share it
+        os.chdir(folder)
     if started and Path(started).is_dir():  # not on another machine of a cluster
         (Path(started) / str(index)).touch()
     return _run(function, index, task)

@@ -181,11 +181,11 @@ class Costs:
 
     episode: float = 1.0
     spread: float = 0.5
-    task: float = 0.001
-    row: float = 6e-6
-    worker_task: float = 0.05
+    task: float = 0.0006
+    row: float = 12e-6
+    worker_task: float = 0.01
     start: float = 10.0
-    disk: float = 200e6
+    disk: float = 60e6
     row_bytes: float = 60.0
 
 
@@ -216,7 +216,7 @@ def simulate(episodes: int, per_task: int, cores: int, costs: Costs, seed: int =
 
 
 def simulate_study(runs: int, cores: int, hours: float = 1.0, seed: int = 0, checkpoint_mb: float = 5.0,
-                   checkpoints: int = 100, disk: float = 200e6, start: float = 10.0) -> dict[str, float]:  # fmt: skip
+                   checkpoints: int = 100, disk: float = 60e6, start: float = 10.0) -> dict[str, float]:  # fmt: skip
     """A study whose runs take lognormal times; their checkpoints pass through one shared disk."""
     generator = np.random.default_rng(seed)
     work = 3600.0 * hours * generator.lognormal(-0.5 * 0.3**2, 0.3, runs)
@@ -225,12 +225,12 @@ def simulate_study(runs: int, cores: int, hours: float = 1.0, seed: int = 0, che
     slower = max(1.0, load)  # beyond it, runs wait for the disk
     free = [0.0] * min(cores, runs)
     for seconds in work:
-        heapq.heappushpop(free, min(free) + start + (seconds + checkpoints * writing) * slower)
+        heapq.heapreplace(free, free[0] + start + (seconds + checkpoints * writing) * slower)
     end = max(free)
     return {"hours": end / 3600.0, "efficiency": float(work.sum()) / (cores * end), "disk": load}
 
 
-SIZES = (1, 4, 16, 64, 256, 1024, 4096)
+SIZES = (4, 16, 64, 256, 1024, 4096)
 
 
 def simulated(costs: Costs, episodes: int, lengths: tuple[float, ...]) -> dict[float, dict[int, list[Any]]]:
@@ -261,12 +261,18 @@ def draw(found: dict[float, dict[int, list[Any]]], episodes: int, path: Path) ->
     figure, axes = plt.subplots(1, len(found), figsize=(4.2 * len(found), 3.6), sharey=True, layout="constrained")
     for axis, (length, by_cores) in zip(np.atleast_1d(axes), found.items(), strict=True):
         for colour, (cores, points) in zip(("#0072B2", "#D55E00", "#009E73"), by_cores.items(), strict=True):
-            axis.plot(SIZES, [one["efficiency"] for one in points], "o-", color=colour, label=f"{cores:,} cores")
+            axis.plot(
+                SIZES,
+                [one["efficiency"] for one in points],
+                "o-",
+                color=colour,
+                label=f"{cores:,} core{'' if cores == 1 else 's'}",
+            )
         axis.axhline(0.9, color="0.6", lw=1, ls="--")
         axis.axvline(64, color="0.6", lw=1, ls=":")
         axis.set(xscale="log", xlabel="episodes a task", title=f"episodes of {length:g} s", ylim=(0, 1.04))
     np.atleast_1d(axes)[0].set_ylabel(f"efficiency over {episodes:,} episodes")
-    np.atleast_1d(axes)[0].legend(frameon=False, loc="lower right")
+    np.atleast_1d(axes)[0].legend(frameon=False, loc="lower left", bbox_to_anchor=(0.0, 0.4))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
 

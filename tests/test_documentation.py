@@ -11,6 +11,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "agentgym/data/README.md",
     ROOT / "agentgym/study/README.md",
+    ROOT / "docs/scale.md",
     *sorted(p for room in ("envs", "agents", "evaluation") for p in (ROOT / room).rglob("README.md")),
 ]
 IMPORT = re.compile(r"^\s*from (agentgym[\w.]*) import ([\w, ]+)", re.MULTILINE)

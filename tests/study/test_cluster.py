@@ -28,17 +28,19 @@ def two_nodes(monkeypatch):
     cluster.shutdown()
 
 
-def test_tasks_of_a_node_that_dies_run_again_on_the_other(two_nodes, tmp_path):
+def test_tasks_of_a_node_that_dies_run_again_on_the_other(two_nodes, tmp_path, monkeypatch):
     cluster, second = two_nodes
+    monkeypatch.chdir(tmp_path)
     home = ray.get_runtime_context().get_node_id()
 
     def where(task):
         import time
+        from pathlib import Path
 
         import ray
 
         node = ray.get_runtime_context().get_node_id()
-        (tmp_path / f"{task}-{node}").touch()
+        Path(f"{task}-{node}").touch()  # in the folder of this process
         if node != home and not (tmp_path / "killed").exists():
             time.sleep(600)  # until its node is gone
         return task * task
