@@ -117,7 +117,7 @@ def _map_on_ray(function: Callable[[Task], Result], tasks: Sequence[Task], worke
     import ray
     from ray.exceptions import RayError, RayTaskError
 
-    run = ray.remote(num_cpus=1, max_retries=0)(_run_in_worker)
+    run: Any = ray.remote(num_cpus=1, max_retries=0)(_run_in_worker)
     running: dict[Any, int] = {}
     notes: dict[int, str] = {}
     coming, again = iter(range(len(tasks))), deque[int]()

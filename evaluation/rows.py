@@ -128,9 +128,10 @@ class Rows(Sequence[Row]):
             return self.take(np.arange(len(self))[index])
         score = float(self.numbers["episode_return"][index])
         texts: dict[str, Any] = {name: column.names[column.codes[index]] for name, column in self.texts.items()}
+        whole: dict[str, Any] = {name: int(self.numbers[name][index]) for name in WHOLE}
         return Row(
             **texts,
-            **{name: int(self.numbers[name][index]) for name in WHOLE},
+            **whole,
             episode_return=score if score == score else math.nan,  # one NaN, so that equal rows compare equal
             measures={name: float(column[index]) for name, (column, has) in self.measures.items() if has[index]},
         )

@@ -85,6 +85,6 @@ def test_a_study_on_a_cluster_that_loses_a_node_has_the_same_rows(two_nodes, sma
 
 
 def results(made):
-    """The rows without what differs between any two runs: times and notes."""
-    told = ("seconds", "note", "created")
+    """The rows without what may differ between any two runs: times, notes, the revision of a tree at work."""
+    told = ("seconds", "note", "created", "git")
     return [json.dumps({name: value for name, value in row.items() if name not in told}) for row in made.rows.rows]
