@@ -29,7 +29,7 @@ def imitate(cell: Cell) -> None:
 def judge(finished: Finished) -> Iterator[dict[str, Any]]:
     """One row a split: the shares of episodes that succeed, one in each of the same homes for all, and their turns."""
     for split in ("unseen", "seen"):
-        yield {"case": split, "iterations": finished.agent.iteration, **judged(finished, split)}
+        yield {"case": split, **judged(finished, split)}
 
 
 @flushing_denormals()
