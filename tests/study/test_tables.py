@@ -15,7 +15,14 @@ ROOT = Path(__file__).parents[2]
 DOCS = Path("docs/results")
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "studies").glob("*.toml")), ids=lambda file: file.stem)
+DOCUMENTED = [file for file in sorted((ROOT / "studies").glob("*.toml")) if (ROOT / DOCS / f"{file.stem}.md").is_file()]
+
+
+def test_the_results_that_cards_cite_are_documented():
+    assert {file.stem for file in DOCUMENTED} >= {"convection", "language", "mujoco_v5", "offline"}
+
+
+@pytest.mark.parametrize("file", DOCUMENTED, ids=lambda file: file.stem)
 def test_documentation_is_made_from_the_rows(file, monkeypatch):
     monkeypatch.chdir(ROOT)
     results = open_results(load_study(file.relative_to(ROOT)))
