@@ -127,14 +127,16 @@ def _one(
     pieces = len(places) + 1
     many, total = np.zeros(pieces), np.zeros(pieces)  # of the pieces that are not looked at
     drawn = np.zeros(len(values), np.int32)
-    counts = np.zeros(sizes.max(), np.int32)
+    counts, chosen = np.zeros(sizes.max(), np.int32), np.empty(sizes.max(), np.int32)
     start = 0
     for group in range(len(sizes)):
         size = sizes[group]
-        own, here = counts[:size], order[start : start + size]
+        own, here, random = counts[:size], order[start : start + size], uniform[start : start + size]
         own[:] = 0
+        for i in range(size):  # apart from the next loop, and with unsigned places in it, it is four times as fast
+            chosen[i] = np.int32(random[i] * size)
         for i in range(size):
-            own[here[np.int64(uniform[start + i] * size)]] += 1
+            own[np.uint32(here[np.uint32(chosen[i])])] += 1
         value, at, mean = scores[start : start + size], near[start : start + size], 0.0
         for piece in range(pieces):
             s, c = 0.0, 0
