@@ -92,9 +92,11 @@ def run_study(
         _make_datasets(waiting, Path(root))
         shown = held.enter_context(Progress(results, cells, waiting, workers, progress))
         for wave in with_starts(waiting):
-            todo = [cell for cell in wave if not results.rows.finished(cell)]
+            # A start whose rows were made elsewhere is made again for the runs that need it; its rows stay.
+            todo = [cell for cell in wave if not (results.rows.finished(cell) and cell.saved.is_dir())]
             for outcome in map_tasks(make_cell, todo, workers, ray):
-                _keep(results, todo[outcome.index], outcome)
+                if not results.rows.finished(todo[outcome.index]):
+                    _keep(results, todo[outcome.index], outcome)
                 shown.finished(todo[outcome.index], outcome)
     return results
 

@@ -3,6 +3,7 @@
 import csv
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -238,3 +239,46 @@ cells = [{ agent = "hands", env = "errands" }]
     assert (results.cells[0].folder / "evaluation/evaluation.json").is_file()
     (row,) = hands
     assert (row["seed"], row["steps"], row["sampled_return"]) == ("-1", "0", row["return"])
+
+
+STARTING = """
+from agentgym.agents import GRPO
+import gymnasium
+
+
+def make(cell):
+    env = gymnasium.make_vec(cell.world.env, 2, "vector_entry_point", **cell.env_kwargs)
+    GRPO("tiny", env, seed=cell.seed, device="cpu", tasks=1, group_size=2).learn(0).save(cell.saved)
+
+
+def judge(finished):
+    yield {"return": float(next(finished.agent.policy.parameters()).detach().sum())}
+"""
+
+
+def test_a_shared_start_is_made_first_and_again_where_only_its_rows_are(study_file, tmp_path):
+    text = """
+seeds = [0]
+steps = 1
+[agents.grpo]
+start = "first"
+config = { tasks = 1, group_size = 2, learning_rate = 1e-9 }
+[agents.first]
+made_by = "starting:make"
+[envs.errands]
+env = "agentgym/Household-v0"
+env_kwargs = { size = "tiny" }
+[protocol]
+judge = "starting:judge"
+"""
+    (tmp_path / "starting.py").write_text(STARTING)
+    study = load_study(study_file(text))
+    made = run_study(study, tmp_path, only=["first"], progress=False)
+    (first,) = made.rows.rows
+    assert not first["error"]
+    shutil.rmtree(made.runs / "all_first_errands_seed0")
+    results = run_study(study, tmp_path, progress=False)
+    by_agent = {row["agent"]: row for row in results.rows.rows}
+    assert by_agent["first"] == first
+    assert by_agent["grpo"]["error"] == ""
+    assert float(by_agent["grpo"]["return"]) == pytest.approx(float(first["return"]), abs=1e-3)  # it began there
