@@ -3,6 +3,7 @@
 - update: PRDC against our TD3+BC, whole updates of batch 256, alternating in one process; once with an untrained
   policy, once with one cloned from the data and kept near them by alpha = 0, which leaves out no work. A ratio of 0.8
   is a cost of 1.25 updates of TD3+BC.
+- paths: updates of batch 256 of TD3+BC, PRDC, IQL and BC on stacks, against the same agent with update_by="autograd".
 - search: 256 exact queries, from the logged actions with noise of deviation 0.1 (near), 0.3 (mid), or uniform actions
   (far). Peers: scipy's tree as PRDC's released code builds and asks it; a scan of all rows, torch, in chunks. Ours
   twice: the tree alone, and with the lists that rows get that are asked for often. Answers of the trees are compared.
@@ -35,6 +36,7 @@ from gymnasium import spaces
 from scipy.spatial import KDTree
 
 from agentgym.agents.offline.bc.bc import BC
+from agentgym.agents.offline.iql.iql import IQL
 from agentgym.agents.offline.prdc.prdc import PRDC
 from agentgym.agents.offline.prdc.search import NearestPairs
 from agentgym.agents.offline.td3bc.td3bc import TD3BC
@@ -121,6 +123,19 @@ def update(dataset: OfflineDataset, quick: bool, threads: list[int]) -> None:
             report(f"update of PRDC against TD3+BC, policy {phase} ({about})", turns[1:], "ms/update")
 
 
+def paths(dataset: OfflineDataset, quick: bool, threads: list[int]) -> None:
+    """Each agent on stacks against itself by autograd."""
+    steps, rounds = (6, 5) if quick else (20, 21)
+    for kind in (TD3BC, PRDC, IQL, BC):
+        ours, peer = (kind(dataset=dataset, seed=0, device="cpu", update_by=by) for by in ("stack", "autograd"))
+        for count in threads:
+            torch.set_num_threads(count)
+            turns = [
+                tuple(timed(partial(agent.learn, steps)) / steps for agent in (ours, peer)) for _ in range(rounds + 1)
+            ]
+            report(f"update of {kind.catalog_name} on stacks against autograd", turns[1:], "ms/update")
+
+
 def _policy_queries(agent: Any) -> tuple[np.ndarray, np.ndarray]:
     at = np.random.default_rng(0).integers(len(agent.states), size=BATCH)
     with torch.no_grad():
@@ -204,6 +219,7 @@ def doc(dataset: OfflineDataset, quick: bool, threads: list[int]) -> None:
 
 CASES: dict[str, Callable[[OfflineDataset, bool, list[int]], None]] = {
     "update": update,
+    "paths": paths,
     "search": search,
     "load": load,
     "doc": doc,

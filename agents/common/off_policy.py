@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from gymnasium import spaces
 from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
 from stable_baselines3.common.noise import ActionNoise, OrnsteinUhlenbeckActionNoise, VectorizedActionNoise
@@ -13,6 +14,7 @@ from agentgym.agents.common.agent import Agent
 from agentgym.agents.common.replay import FastReplayBuffer, replay_rows, require_memory
 from agentgym.agents.common.saving import folder
 from agentgym.agents.common.stack.batches import Joined
+from agentgym.agents.common.stack.memory import FEW
 from agentgym.errors import CorruptFile, InvalidParameter, SpaceMismatch
 from agentgym.runs import state_files
 from agentgym.runs.state import Inventory, Item
@@ -25,6 +27,8 @@ class OffPolicyAgent(Agent, OffPolicyAlgorithm):
 
     action_spaces: ClassVar[tuple[type[spaces.Space], ...]] = (spaces.Box,)
     elsewhere: ClassVar[str] = "stable_baselines3.SAC"
+
+    _stacks: Any = None  # the networks as stacks, the actor first, where updates are made on them
 
     def _take_view(self) -> None:
         if self._vec_normalize_env is not None and not self.observations.plain:
@@ -55,8 +59,23 @@ class OffPolicyAgent(Agent, OffPolicyAlgorithm):
         return self.policy.unscale_action(scaled), scaled
 
     def _act(self, observations: Any) -> np.ndarray:
-        """Actions ``[n, A...]`` for the learner's observations while it learns."""
-        return self.policy.predict(observations, deterministic=False)[0]
+        """Actions ``[n, A...]`` for the learner's observations while it learns.
+
+        On stacks, of which the actor's is the first, few rows go without the cost of torch's products.
+        """
+        policy: Any = self.policy
+        if self._stacks is None or len(observations) > FEW or not policy.is_vector:
+            return self.policy.predict(observations, deterministic=False)[0]
+        from agentgym.agents.common.stack import squashed  # not before it is used: it imports Numba
+
+        actor = self._stacks[0]
+        actor.bind()
+        features = torch.from_numpy(observations.reshape(len(observations), -1).astype(np.float32))
+        gaussian = actor.outputs(features)[0].numpy()
+        actions = torch.empty(len(observations), gaussian.shape[1] // 2)
+        squashed.act(gaussian, policy.actor.noise(features), actions)
+        found: np.ndarray = policy.unscale_action(actions.numpy().reshape(-1, *self.action_space.shape))  # type: ignore[misc]
+        return found
 
     def _sample_joined(self, batch_size: int) -> Joined:
         """A batch for an update on stacks."""

@@ -16,6 +16,7 @@ from agentgym.agents.common.networks import StackedCritic, TanhGaussianActor
 from agentgym.agents.common.off_policy import OffPolicyAgent
 from agentgym.agents.common.optim import FusedAdam, polyak_update, set_gradients
 from agentgym.agents.common.replay import FastReplayBuffer
+from agentgym.agents.common.stack.batches import Joined
 from agentgym.agents.common.stack.choice import on_stacks
 from agentgym.agents.common.stack.memory import Scratch
 from agentgym.agents.common.tanh_gaussian import LOG_STD_MAX, LOG_STD_MIN
@@ -72,6 +73,7 @@ class MDPO(OffPolicyAgent):
     compile: bool
     cuda_graphs: bool
     update_by: str
+    _stacks: "tuple[Stack, Stack, Stack, Stack, Stack] | None"
     policy: MirrorDescentPolicy
     actor: TanhGaussianActor
     critic: StackedCritic
@@ -144,18 +146,19 @@ class MDPO(OffPolicyAgent):
             stack.bind()
         metrics = []
         for _ in range(gradient_steps):
-            batch = self.replay_buffer.sample(batch_size, env=self._vec_normalize_env)  # type: ignore[union-attr]
-            transitions = (
-                self.policy.features(batch.observations),
-                batch.actions,
-                batch.rewards.squeeze(1),
-                self.policy.features(batch.next_observations),
-                (1 - batch.dones.squeeze(1)) * self.gamma,
-            )
             if self._stacks is not None:
-                metrics.append(self._update_on_stacks(*self._stacks, *transitions))
+                metrics.append(self._update_on_stacks(*self._stacks, self._sample_joined(batch_size)))
                 continue
-            metrics.append(self._fast_update(*transitions))
+            batch = self.replay_buffer.sample(batch_size, env=self._vec_normalize_env)  # type: ignore[union-attr]
+            metrics.append(
+                self._fast_update(
+                    self.policy.features(batch.observations),
+                    batch.actions,
+                    batch.rewards.squeeze(1),
+                    self.policy.features(batch.next_observations),
+                    (1 - batch.dones.squeeze(1)) * self.gamma,
+                )
+            )
             polyak_update(self._value_parameters, self._target_parameters, self.tau)
         self._n_updates += gradient_steps
         self._log_later(metrics)
@@ -196,25 +199,25 @@ class MDPO(OffPolicyAgent):
 
     def _update_on_stacks(
         self, actor: "Stack", old_actor: "Stack", critic: "Stack", value: "Stack", value_target: "Stack",
-        states: Tensor, actions: Tensor, rewards: Tensor, next_states: Tensor, discounts: Tensor,
+        batch: Joined,
     ) -> tuple[Tensor, ...]:  # fmt: skip
         """:meth:`_update` without autograd through the networks, and the share ``tau`` of V into its target."""
-        share = 1 / len(states)  # of a transition in a batch mean
+        states, share = batch.states, 1 / len(batch.rewards)  # of a transition in a batch mean
         gaussian = actor.outputs(states, keep=True).requires_grad_()
         noise = self.actor.noise(states)
         old = old_actor.outputs(states)[0] if self._pull != 0.0 else None
         new_actions, log_prob, old_log_prob = log_probabilities(gaussian[0], noise, old)
         new_pairs = torch.cat([states, new_actions.detach()], 1)
         first_values = critic.values(new_pairs, keep=True, members=slice(0, 1))
-        of_actions, _ = critic.smallest_to_inputs(first_values, -share, actions.shape[1])
+        of_actions, _ = critic.smallest_to_inputs(first_values, -share, batch.actions)
         actor_loss, log_q = self._loss_at(gaussian[0], log_prob, old_log_prob, first_values[0])
         actor.descend(gaussian, [actor_loss, new_actions], [None, of_actions])
 
         # Q(s, a) -> r + gamma V'(s'), and V(s) -> min_i Q_i(s, a') - lambda ln_q pi(a'|s) with a' of the actor loss
-        q_targets = rewards + discounts * value_target.values(next_states)[0]
+        q_targets = batch.rewards + batch.discounts * value_target.values(batch.next_states)[0]
         other_values = critic.values(new_pairs, members=slice(1, None))
         v_targets = torch.cat([first_values, other_values]).min(0).values - self.ent_coef * log_q
-        _, q_squares = critic.regress(torch.cat([states, actions], 1), q_targets, share)
+        _, q_squares = critic.regress(batch.pairs, q_targets, share)
         _, v_squares = value.regress(states, v_targets, share)
 
         actor.adam()

@@ -18,7 +18,7 @@ from agentgym.agents.common.optim import FusedAdam, polyak_update, set_gradients
 from agentgym.agents.common.replay import FastReplayBuffer
 from agentgym.agents.common.stack.batches import Joined
 from agentgym.agents.common.stack.choice import on_stacks
-from agentgym.agents.common.stack.memory import FEW, Scratch
+from agentgym.agents.common.stack.memory import Scratch
 from agentgym.agents.sac import sb3_zip
 from agentgym.agents.sac.config import SACConfig
 from agentgym.agents.sac.policies import MlpPolicy
@@ -64,6 +64,7 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
     compile: bool
     cuda_graphs: bool
     update_by: str
+    _stacks: "tuple[Stack, Stack, Stack] | None"
     policy: MlpPolicy
     actor: TanhGaussianActor
     critic: StackedCritic
@@ -239,21 +240,6 @@ class SAC(OffPolicyAgent, StableBaselinesSAC):
         self.log_ent_coef.grad = torch.full_like(self.log_ent_coef, slope)
         self.ent_coef_optimizer.step()
         return math.exp(log_alpha), log_alpha * slope
-
-    def _act(self, observations: Any) -> np.ndarray:
-        """As the base class, for few environments without the cost of calls of torch."""
-        if self._stacks is None or len(observations) > FEW or not self.policy.is_vector:
-            return super()._act(observations)
-        from agentgym.agents.common.stack import squashed
-
-        actor = self._stacks[0]
-        actor.bind()
-        features = torch.from_numpy(observations.reshape(len(observations), -1).astype(np.float32))
-        gaussian = actor.outputs(features)[0].numpy()
-        actions = torch.empty(len(observations), gaussian.shape[1] // 2)
-        squashed.act(gaussian, self.actor.noise(features), actions)
-        found: np.ndarray = self.policy.unscale_action(actions.numpy().reshape(-1, *self.action_space.shape))  # type: ignore[misc]
-        return found
 
     def parts(self) -> dict[str, Part]:
         """The policy, including targets, its optimisers, and the temperature, learned or constant."""

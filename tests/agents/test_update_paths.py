@@ -9,6 +9,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from agentgym.agents.common.stack.batches import Joined
 from agentgym.agents.mdpo.off_policy import MDPO
 from agentgym.agents.offline.bc.bc import BC
 from agentgym.agents.offline.iql.iql import IQL
@@ -159,7 +160,7 @@ def test_mdpo_updates(options, layers, batch_size, monkeypatch):
         for stack in ours._stacks:
             stack.bind()
         before = ours._stacks[-1].parameters.clone()
-        found = ours._update_on_stacks(*ours._stacks, *batch)
+        found = ours._update_on_stacks(*ours._stacks, Joined.of(*batch))
         expected = exact._update(*(tensor.double() for tensor in batch))
         rounded._update(*batch)
         assert [tensor.item() for tensor in found] == pytest.approx([t.item() for t in expected], rel=1e-4)
@@ -182,7 +183,7 @@ def test_nan_reaches_all_of_mdpo():
     batch = transitions(8, torch.Generator().manual_seed(0))
     batch[2][3] = torch.nan
     for _ in range(2):  # Q's targets, then through Q the rest
-        losses = agent._update_on_stacks(*agent._stacks, *batch)
+        losses = agent._update_on_stacks(*agent._stacks, Joined.of(*batch))
     assert all(loss.isnan() for loss in losses)
     assert all(stack.parameters.isnan().any() for stack in agent._stacks if stack.optimizer)
 

@@ -2,13 +2,18 @@
 
 import copy
 import itertools
+import subprocess
+import sys
 
+import numba
+import numba.core.caching
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from agentgym.agents.common.optim import FusedAdam, polyak_update
+from agentgym.agents.common.stack import kernels
 from agentgym.agents.common.stack.memory import Scratch
 from agentgym.agents.common.stack.stack import Stack
 
@@ -184,3 +189,32 @@ def test_there_is_one_backward_pass_for_a_forward_pass():
 def test_another_shape_is_refused():
     with pytest.raises(ValueError, match="another number"):
         Stack(2, (3, 4, 1), _parameters(2, (3, 5, 1), torch.float32), Scratch())
+
+
+def test_kernels_compile_where_no_folder_can_be_written(monkeypatch):
+    def refuse(_: object) -> None:
+        raise PermissionError("a read-only file system")
+
+    monkeypatch.setattr(numba.core.caching._CacheLocator, "ensure_cache_path", refuse)
+
+    def twice(numbers: np.ndarray) -> None:
+        for i in range(len(numbers)):
+            numbers[i] *= 2
+
+    with pytest.raises(RuntimeError, match="no locator"):
+        numba.njit(cache=True)(twice)
+    kernel, numbers = kernels.compiled(twice), np.arange(3.0)
+    kernel(numbers)
+    assert numbers.tolist() == [0, 2, 4]
+
+
+def test_importing_agents_does_not_import_numba():
+    program = "import sys, agentgym.agents.sac.sac, agentgym.agents.mdpo.off_policy; print('numba' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", program], text=True).split()[-1] == "False"
+
+
+@pytest.mark.parametrize("rows", [1, 4, 5])
+def test_few_rows_are_those_of_a_batch(rows):
+    stack, _ = _made(2, (64, 48), 6, torch.float32)
+    x = torch.randn(32, INPUTS)
+    torch.testing.assert_close(stack.outputs(x[:rows]), stack.outputs(x)[:, :rows])
