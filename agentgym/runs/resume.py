@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize, VecTransposeImage
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvWrapper
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
@@ -100,7 +100,7 @@ def _environments(env: VecEnv | None) -> Iterator[Item]:
             yield from _normalizer(env)
         elif isinstance(env, VecMonitor):
             yield _fields("env.monitor", env, ("episode_returns", "episode_lengths", "episode_count"))
-        else:
+        elif not isinstance(env, VecTransposeImage):  # which has no state
             raise InvalidParameter(f"A run with {type(env).__name__} cannot be resumed: its state is not known.")
         env = env.venv
     if env is None:

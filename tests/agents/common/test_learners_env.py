@@ -11,6 +11,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnvWrapper, VecNorm
 
 from agentgym.agents.baselines.ppo import PPO
 from agentgym.agents.baselines.trpo import TRPO
+from agentgym.agents.common.saving import load_agent
 from agentgym.agents.marl.ppo import SharedPPO
 from agentgym.agents.mdpo.off_policy import MDPO
 from agentgym.agents.mdpo.on_policy import OnPolicyMDPO
@@ -119,7 +120,8 @@ def test_other_observations_are_learned_from(cls, space):
 @pytest.mark.parametrize("policy", ["MlpPolicy", "MultiInputPolicy", "CnnPolicy"])
 def test_images_and_dictionaries_are_refused_before_anything_is_made(cls, says, policy, monkeypatch):
     monkeypatch.setattr("stable_baselines3.common.buffers.ReplayBuffer.__init__", None)
-    for space in (spaces.Box(0, 255, (36, 36, 3), np.uint8), spaces.Dict(a=BOX)):
+    pictures = [] if cls is PPO else [spaces.Box(0, 255, (36, 36, 3), np.uint8)]  # PPO learns from pictures
+    for space in (*pictures, spaces.Dict(a=BOX)):
         with pytest.raises(SpaceMismatch, match=says):
             cls(policy, Odd(BOX, space))
 
@@ -131,10 +133,18 @@ def test_the_way_out_of_dictionaries_and_images_exists():
 
 def test_training_by_name_leaves_no_folder_behind(tmp_path):
     gymnasium.register("tests/Pictures-v0", lambda **_: Odd(BOX, spaces.Box(0, 255, (36, 36, 3), np.uint8)))
-    for agent in ("sac", "ppo", "mdpo", "trpo", "mdpo-onpolicy"):
+    for agent in ("sac", "mdpo", "trpo"):
         with pytest.raises(SpaceMismatch, match="CnnPolicy"):
             train(RunConfig(agent, "tests/Pictures-v0", steps=8), "run", tmp_path, progress=False)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("agent", ["ppo", "mdpo-onpolicy"])
+def test_training_by_name_chooses_the_policy_for_pictures(agent, tmp_path):
+    gymnasium.register("tests/Photographs-v0", lambda **_: Odd(BOX, spaces.Box(0, 255, (36, 36, 3), np.uint8)))
+    given = {"n_steps": 8, **({"batch_size": 8} if agent == "ppo" else {})}
+    run = train(RunConfig(agent, "tests/Photographs-v0", steps=8, config=given), "run", tmp_path, progress=False)
+    assert load_agent(run.final).policy_name == "CnnPolicy"
 
 
 def test_a_replay_buffer_beyond_the_memory_is_refused_before_it_is_made():
