@@ -259,7 +259,7 @@ OURS: tuple[Entry, ...] = (
         "agentgym.envs.code",
         vector_target="agentgym.envs.code.vector:CodeRepairVectorEnv",
     ),
-    _code("easy", "text: repair one fault of a program; small enough to learn from nothing"),
+    _code("easy", "text: repair one fault of a program, from a table of test results; 330 words"),
     _code("medium", "text: the same with more edits on offer, of which sometimes none is right"),
     _code("hard", "text: the same with two faults"),
     _agent("sac", "sac.sac:SAC", "Soft Actor-Critic, fast on CPU"),

@@ -99,9 +99,8 @@ class CodeRepairTableEnv(TextEnv, EzPickle):
     some hundred ways each, and the results of all tests under all edits on offer were recorded. So a step looks them up
     and starts no Python.
 
-    The text is small enough for agents that learn from nothing: about 330 words. Names of files, functions, tests and
-    lines are drawn anew in each episode, and local names are `va`, `vb`, ..., so there is nothing to learn by heart and
-    an unseen program has no unknown word.
+    The text has about 330 words. Names of files, functions, tests and lines are drawn anew in each episode, and local
+    names are `va`, `vb`, ..., so there is nothing to learn by heart and an unseen program has no unknown word.
 
     ## Action Space
 

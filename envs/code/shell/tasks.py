@@ -66,7 +66,7 @@ def _faults(split: str, new_operators: bool) -> tuple[tuple[str, tuple[Fault, ..
     found = []
     for name, about in sorted(raw_table()["repositories"].items()):
         if (name in HELD_OUT) == (split == "unseen"):
-            mine = (Fault(*raw[:6], failing=tuple(raw[6])) for raw in about["faults"])
+            mine = (Fault._make([*raw[:6], tuple(raw[6])]) for raw in about["faults"])
             chosen = tuple(fault for fault in mine if _fits(name, fault, split, new_operators))
             if chosen:
                 found.append((name, chosen))

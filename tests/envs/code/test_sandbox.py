@@ -148,7 +148,8 @@ TAKEN = sorted(
 )
 
 
-@pytest.mark.parametrize("taken", TAKEN)
+# Without its limit of processor time the loop runs until the wall limit.
+@pytest.mark.parametrize("taken", [pytest.param(t, marks=pytest.mark.slow) if t == "cpu" else t for t in TAKEN])
 def test_the_probe_notices_what_is_taken_away(taken, level):
     report = probe(level, {taken}, {taken})
     assert report.missing == [taken]

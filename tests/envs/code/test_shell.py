@@ -194,6 +194,17 @@ def test_a_broken_grader_gives_no_verdict(level, monkeypatch):
     env.close()
 
 
+def test_references_pass_in_any_order_and_a_bad_one_is_found(level):
+    from dataclasses import replace
+
+    from agentgym.envs.code.shell.check import checked, problems_of
+
+    ((task, problems),) = checked(1, 2)
+    assert problems == []
+    wrong = replace(task, failing=task.failing[1:], passing=(*task.passing, task.failing[0]))
+    assert "other tests fail" in problems_of(wrong, 1)[0]
+
+
 def test_without_a_sandbox_the_environment_says_what_to_do(monkeypatch):
     def none(level):
         raise SandboxUnavailable("Commands cannot be isolated on this machine.")
