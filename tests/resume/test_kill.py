@@ -121,7 +121,7 @@ def test_killed_and_resumed_is_never_killed(agent, num_envs, kills, steps, small
     suites = [] if agent in ("shared-ppo", "maddpg", "hatrpo", "hatrpo-q") else ["perturbations:axes=action,levels=1"]
     kwargs = config.env_kwargs if agent == "shared-ppo" else {}
     scores = [
-        evaluate(tmp_path / name / "run", suites, env_kwargs=kwargs, episodes=2, progress=False).rows
+        list(evaluate(tmp_path / name / "run", suites, env_kwargs=kwargs, episodes=2, progress=False).rows)
         for name in ("whole", "cut")
     ]
     assert repr(scores[0]) == repr(scores[1])  # a measure may be NaN

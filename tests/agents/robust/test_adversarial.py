@@ -6,6 +6,7 @@ import pytest
 import stable_baselines3
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import DummyVecEnv
 
 from agentgym.agents import M2TD3, RARL, SoftM2TD3, TimeConstrained
 from agentgym.agents.robust.adversarial import td3
@@ -238,13 +239,13 @@ def test_the_game_that_rarl_learns_is_the_riccati_equations():
     price, gamma = 0.5, 0.8
     _, gain, push = LinearGame(0.9, 0.5, 0.3, 1.0, 0.1, gamma).solve(np.sqrt(price))
     agent = made(
-        RARL, Scalar(), price=price, gamma=gamma, learning_rate=1e-3, batch_size=128, actor_layers=(32,),
-        critic_layers=(64, 64), adversary_layers=(32,), buffer_size=20_000, exploration=0.3, adversary_exploration=0.3,
-        target_noise=0.05, learning_starts=1000, tau=0.01,
-    ).learn(8000)  # fmt: skip
+        RARL, DummyVecEnv([Scalar] * 8), price=price, gamma=gamma, batch_size=128, tau=0.02, target_noise=0.05,
+        learning_rate=lambda left: 3e-3 * left, learning_starts=1600, buffer_size=40_000, exploration=0.3,
+        adversary_exploration=0.3, actor_layers=(32,), critic_layers=(64, 64), adversary_layers=(32,),
+    ).learn(11_200)  # fmt: skip
     points = np.array([[-0.8], [-0.4], [0.4], [0.8]], np.float32)
     actions, _ = agent.predict(points, deterministic=True)
     with torch.no_grad():
         pushes = agent.adversary(torch.from_numpy(points)).numpy()
-    np.testing.assert_allclose(actions, -gain.item() * points, atol=0.15)
-    np.testing.assert_allclose(pushes, push.item() * points, atol=0.15)
+    np.testing.assert_allclose(actions, -gain.item() * points, atol=0.15)  # up to 1.08 in size
+    np.testing.assert_allclose(pushes, push.item() * points, atol=0.06)  # up to 0.13
