@@ -120,7 +120,7 @@ class HATRPOConfig(TeamConfig):
     actor_layers: tuple[int, ...] = (64, 64)
     activation: Activation = "silu"
     initial_std: float = 0.5  # Box: standard deviation of the untrained policy, where the space reaches from -1 to 1
-    max_kl: float = 0.01  # trust region of each agent
+    max_kl: float = 0.02  # trust region of each agent
     cg_steps: int = 10
     curvature_every: int = 4  # the curvature of the KL is that of every so-many-th sample
     cg_damping: float = 0.1

@@ -30,7 +30,7 @@ def score(player, agents, continuous):
         (MADDPG, "spread-3", 3, 600_000, 64),
         (MADDPG, "spread-box-3", 3, 600_000, 64),
         (MADDPG, "spread-5", 5, 550_000, 64),
-        (HATRPO, "spread-3", 3, 1_500_000, 128),
+        (HATRPO, "spread-3", 3, 1_300_000, 128),
         (HATRPOQ, "spread-5", 5, 270_000, 32),
     ],
 )
