@@ -10,7 +10,7 @@ from gymnasium.vector import VectorEnv
 from pettingzoo import ParallelEnv
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.utils import get_device, safe_mean
+from stable_baselines3.common.utils import get_device, safe_mean, set_random_seed
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 from torch import Tensor, nn
 from torch.distributions import Categorical, Normal
@@ -117,6 +117,8 @@ class TeamAgent(OwnLoop):
         self._make(TeamLayout.of(venv), venv.num_envs)
         self.env = venv
         venv.seed(self.seed % 2**31)
+        if seed is not None:  # the learner has its own generator; environments may use the global ones
+            set_random_seed(self.seed % 2**32)
 
     # Construction
 

@@ -324,11 +324,15 @@ def test_a_saved_team_acts_the_same_and_learns_on(tmp_path):
         load_agent(tmp_path / "team")
 
 
-def test_global_generators_are_not_moved_by_making_and_playing():
-    before = torch.get_rng_state()
-    agent = MADDPG(env=SimpleSpreadEnv(), **TINY)
-    agent.predict(np.zeros((3, 18), np.float32))
-    assert torch.equal(before, torch.get_rng_state())
+def test_global_generators_are_seeded_for_environments_and_not_moved_by_playing_and_learning():
+    states = []
+    for _ in range(2):
+        agent = MADDPG(env=SimpleSpreadEnv(), **TINY)
+        states.append(torch.get_rng_state())
+    agent.learn(60).predict(np.zeros((3, 18), np.float32))
+    states.append(torch.get_rng_state())
+    assert torch.equal(states[0], states[1])
+    assert torch.equal(states[1], states[2])
 
 
 def test_equal_seeds_give_equal_weights_and_other_seeds_others():
