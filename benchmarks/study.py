@@ -4,9 +4,9 @@
     python benchmarks/study.py --quick
 
 Both make the same runs in one process, in turn, each in folders of its own; the runs are short, so that what the study
-adds shows: checks, locks, the rows and curves that are written after every run. With two workers, the median leaves out the
-round in which the worker processes start, which a study pays once. Prints one JSON line a case: seconds a run, of the
-study, of the loop, and the difference; the study must add less than 2 s a run.
+adds shows: checks, locks, the rows and curves that are written after every run. With two workers, the median leaves
+out the round in which the worker processes start, which a study pays once. Prints one JSON line a case: seconds a run,
+of the study, of the loop, and the difference; the study must add less than 2 s a run.
 """
 
 import argparse
