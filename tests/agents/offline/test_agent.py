@@ -146,7 +146,9 @@ def test_an_offline_agent_without_data_and_an_online_one_with_data_say_what_to_d
 def test_cloning_recovers_a_deterministic_law(pendulum: OfflineDataset) -> None:
     law = (0.5 * pendulum.observations[:, 1:2] - 0.2 * pendulum.observations[:, 2:3]).clip(-2, 2)
     rows = np.arange(len(pendulum)) + pendulum.episode_of
-    agent = BC(dataset=dataclasses.replace(pendulum, actions=law[rows]), seed=0, learning_rate=1e-3).learn(2000)
+    agent = BC(
+        dataset=dataclasses.replace(pendulum, actions=law[rows]), seed=0, layers=(64, 64), learning_rate=1e-3
+    ).learn(2000)
     actions, _ = agent.predict(pendulum.observations[rows])
     assert float(np.abs(actions - law[rows]).mean()) < 0.03
 
