@@ -9,11 +9,11 @@ from .language.methods.gigpo import GiGPO as GiGPO
 from .language.methods.grpo import GRPO as GRPO
 from .language.methods.rloo import RLOO as RLOO
 from .language.methods.spear import SPEAR as SPEAR
-from .marl.hatrpo import HATRPO as HATRPO
-from .marl.hatrpo_q import HATRPOQ as HATRPOQ
-from .marl.maddpg import MADDPG as MADDPG
-from .marl.mdpo import SharedMDPO as SharedMDPO
-from .marl.ppo import SharedPPO as SharedPPO
+from .marl.shared.mdpo import SharedMDPO as SharedMDPO
+from .marl.shared.ppo import SharedPPO as SharedPPO
+from .marl.teams.hatrpo import HATRPO as HATRPO
+from .marl.teams.hatrpo_q import HATRPOQ as HATRPOQ
+from .marl.teams.maddpg import MADDPG as MADDPG
 from .mdpo.off_policy import MDPO as MDPO
 from .mdpo.on_policy import OnPolicyMDPO as OnPolicyMDPO
 from .offline.bc.bc import BC as BC

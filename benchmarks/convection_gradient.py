@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agentgym.agents.marl.ppo import SharedPPO
+from agentgym.agents.marl.shared.ppo import SharedPPO
 from agentgym.envs.convection.presets import cell
 from agentgym.envs.convection.solver import State
 from agentgym.envs.convection.vector import ConvectionVectorEnv

@@ -1,1 +1,1 @@
-"""PPO and MDPO with parameters shared by all agents of a joint environment. README.md is the card."""
+"""Agents for teams: shared policies, and actors with centralised critics. README.md says which to choose."""

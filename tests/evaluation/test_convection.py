@@ -7,7 +7,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from agentgym.agents.marl.ppo import SharedPPO
+from agentgym.agents.marl.shared.ppo import SharedPPO
 from agentgym.envs.convection import topology
 from agentgym.envs.convection.controllers import CONTROLLERS, controllers
 from agentgym.envs.convection.env import ConvectionEnv

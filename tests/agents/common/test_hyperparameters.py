@@ -8,8 +8,8 @@ import pytest
 from agentgym.agents.baselines.ppo import PPO
 from agentgym.agents.baselines.trpo import TRPO
 from agentgym.agents.common.hyperparameters import RULES, checked
-from agentgym.agents.marl.mdpo import SharedMDPO
-from agentgym.agents.marl.ppo import SharedPPO
+from agentgym.agents.marl.shared.mdpo import SharedMDPO
+from agentgym.agents.marl.shared.ppo import SharedPPO
 from agentgym.agents.mdpo.off_policy import MDPO
 from agentgym.agents.mdpo.on_policy import OnPolicyMDPO
 from agentgym.agents.sac.sac import SAC

@@ -12,7 +12,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnvWrapper, VecNorm
 from agentgym.agents.baselines.ppo import PPO
 from agentgym.agents.baselines.trpo import TRPO
 from agentgym.agents.common.saving import load_agent
-from agentgym.agents.marl.ppo import SharedPPO
+from agentgym.agents.marl.shared.ppo import SharedPPO
 from agentgym.agents.mdpo.off_policy import MDPO
 from agentgym.agents.mdpo.on_policy import OnPolicyMDPO
 from agentgym.agents.sac.sac import SAC

@@ -7,7 +7,7 @@ import torch
 from agentgym.agents import GRPO
 from agentgym.agents.baselines.ppo import PPO
 from agentgym.agents.common.saving import load_agent
-from agentgym.agents.marl.ppo import SharedPPO
+from agentgym.agents.marl.shared.ppo import SharedPPO
 from agentgym.agents.offline.bc.bc import BC
 from agentgym.agents.sac.sac import SAC
 from agentgym.errors import CorruptFile, InvalidParameter, NotWritable, UnknownId

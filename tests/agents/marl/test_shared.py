@@ -12,8 +12,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from agentgym import catalog
 from agentgym.agents.common.saving import load_agent
-from agentgym.agents.marl.mdpo import SharedMDPO
-from agentgym.agents.marl.ppo import SharedPPO
+from agentgym.agents.marl.shared.mdpo import SharedMDPO
+from agentgym.agents.marl.shared.ppo import SharedPPO
 from agentgym.errors import CorruptFile, InvalidParameter, NonFinite, SpaceMismatch
 from agentgym.evaluation.attacks import from_config
 from agentgym.evaluation.attacks.surface import surface

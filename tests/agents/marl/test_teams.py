@@ -11,9 +11,9 @@ from torch import nn
 
 import agentgym
 from agentgym.agents import MADDPG, load_agent
-from agentgym.agents.marl.team_layout import TeamLayout
-from agentgym.agents.marl.team_networks import Critic, SetActor, SetCritic
-from agentgym.agents.marl.team_replay import Batch
+from agentgym.agents.marl.teams.layout import TeamLayout
+from agentgym.agents.marl.teams.networks import Critic, SetActor, SetCritic
+from agentgym.agents.marl.teams.replay import Batch
 from agentgym.envs.particles.skirmish import SkirmishVectorEnv
 from agentgym.envs.particles.spread import SimpleSpreadEnv, SimpleSpreadVectorEnv
 from agentgym.errors import AskError, CorruptFile, InvalidParameter, NonFinite, SpaceMismatch

@@ -7,8 +7,8 @@ from gymnasium import spaces
 
 import agentgym
 from agentgym.agents import HATRPO, HATRPOQ, load_agent
-from agentgym.agents.marl.natural_step import natural_step
-from agentgym.agents.marl.team import TeamStep
+from agentgym.agents.marl.teams.agent import TeamStep
+from agentgym.agents.marl.teams.natural_step import natural_step
 from agentgym.envs.particles.skirmish import SkirmishVectorEnv
 from agentgym.envs.particles.spread import SimpleSpreadEnv, SimpleSpreadVectorEnv
 from agentgym.errors import InvalidParameter

@@ -2,10 +2,10 @@
 
 from typing import Any, ClassVar
 
-from agentgym.agents.marl.config import SharedMDPOConfig
-from agentgym.agents.marl.learner import SharedLearner
-from agentgym.agents.marl.shared import SharedAgent
-from agentgym.agents.marl.symmetry import MirrorInvariantMirrorDescent
+from agentgym.agents.marl.shared.agent import SharedAgent
+from agentgym.agents.marl.shared.config import SharedMDPOConfig
+from agentgym.agents.marl.shared.learner import SharedLearner
+from agentgym.agents.marl.shared.symmetry import MirrorInvariantMirrorDescent
 from agentgym.agents.mdpo.on_policy import OnPolicyMDPO
 
 __all__ = ["SharedMDPO"]
@@ -22,7 +22,7 @@ class _Learner(SharedLearner, OnPolicyMDPO):
 class SharedMDPO(SharedAgent):
     """On-policy Mirror Descent Policy Optimization with parameters shared by all agents.
 
-    Arguments are those of :class:`~agentgym.agents.marl.shared.SharedAgent`.
+    Arguments are those of :class:`~agentgym.agents.marl.shared.agent.SharedAgent`.
     """
 
     catalog_name: ClassVar[str] = "shared-mdpo"

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agentgym.agents.marl.team import TeamStep
-from agentgym.agents.marl.team_layout import TeamLayout
+from agentgym.agents.marl.teams.agent import TeamStep
+from agentgym.agents.marl.teams.layout import TeamLayout
 from agentgym.runs.state import Rows
 
 __all__ = ["Batch", "TeamReplay"]

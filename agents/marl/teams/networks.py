@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from agentgym.agents.common.activations import ACTIVATIONS, Activation
-from agentgym.agents.marl.team_layout import TeamLayout
+from agentgym.agents.marl.teams.layout import TeamLayout
 
 __all__ = [
     "Actor",

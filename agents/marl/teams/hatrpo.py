@@ -10,10 +10,10 @@ from torch.distributions import Normal
 from torch.nn.functional import huber_loss, log_softmax, one_hot
 
 from agentgym.agents.common.optim import FusedAdam, set_gradients
-from agentgym.agents.marl.natural_step import natural_step
-from agentgym.agents.marl.team import TeamAgent, TeamDistribution, TeamPolicy, TeamStep
-from agentgym.agents.marl.team_config import HATRPOConfig
-from agentgym.agents.marl.team_networks import Actor, OwnActors, TeamValue, only
+from agentgym.agents.marl.teams.agent import TeamAgent, TeamDistribution, TeamPolicy, TeamStep
+from agentgym.agents.marl.teams.config import HATRPOConfig
+from agentgym.agents.marl.teams.natural_step import natural_step
+from agentgym.agents.marl.teams.networks import Actor, OwnActors, TeamValue, only
 
 __all__ = ["HATRPO", "step_settings"]
 
@@ -33,8 +33,8 @@ class HATRPO(TeamAgent):
 
     Agents that have left enter nothing. A truncated episode is bootstrapped from its true last observation.
 
-    Arguments are those of :class:`~agentgym.agents.marl.team.TeamAgent`; the fields of ``Config`` are commented in
-    :class:`~agentgym.agents.marl.team_config.HATRPOConfig`.
+    The arguments are those of :class:`~agentgym.agents.marl.teams.agent.TeamAgent`, and the hyperparameters those of
+    :class:`~agentgym.agents.marl.teams.config.HATRPOConfig`.
     """
 
     catalog_name: ClassVar[str] = "hatrpo"

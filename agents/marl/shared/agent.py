@@ -14,9 +14,9 @@ from torch import Tensor
 from agentgym.agents.common.constructor import configured
 from agentgym.agents.common.inventory import Part
 from agentgym.agents.common.saving import Savable, SavedAgent
-from agentgym.agents.marl.agents_as_envs import AgentsAsEnvs
 from agentgym.agents.marl.layout import Layout
-from agentgym.agents.marl.learner import SharedLearner
+from agentgym.agents.marl.shared.agents_as_envs import AgentsAsEnvs
+from agentgym.agents.marl.shared.learner import SharedLearner
 from agentgym.contracts.agent import Traits
 from agentgym.contracts.finite import require_finite
 from agentgym.errors import SpaceMismatch

@@ -21,7 +21,7 @@ from agentgym.agents.common.learners_env import copy_what_may_change
 from agentgym.agents.common.own_loop import OwnLoop
 from agentgym.agents.common.saving import SavedAgent, description
 from agentgym.agents.common.vector_env import VectorEnvAdapter
-from agentgym.agents.marl.team_layout import TeamLayout
+from agentgym.agents.marl.teams.layout import TeamLayout
 from agentgym.contracts.agent import Traits
 from agentgym.contracts.finite import is_finite, require_finite
 from agentgym.contracts.settings import from_settings, number_of_steps, whole_number

@@ -3,9 +3,9 @@
 from typing import ClassVar
 
 from agentgym.agents.baselines.ppo import PPO
-from agentgym.agents.marl.config import SharedPPOConfig
-from agentgym.agents.marl.learner import SharedLearner
-from agentgym.agents.marl.shared import SharedAgent
+from agentgym.agents.marl.shared.agent import SharedAgent
+from agentgym.agents.marl.shared.config import SharedPPOConfig
+from agentgym.agents.marl.shared.learner import SharedLearner
 
 __all__ = ["SharedPPO"]
 
@@ -18,7 +18,7 @@ class _Learner(SharedLearner, PPO):
 class SharedPPO(SharedAgent):
     """Proximal Policy Optimization with parameters shared by all agents (Gupta et al. 2017).
 
-    Arguments are those of :class:`~agentgym.agents.marl.shared.SharedAgent`.
+    Arguments are those of :class:`~agentgym.agents.marl.shared.agent.SharedAgent`.
     """
 
     catalog_name: ClassVar[str] = "shared-ppo"

@@ -9,8 +9,8 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from agentgym.agents.common.on_policy import OnPolicyAgent
-from agentgym.agents.marl.agents_as_envs import AgentsAsEnvs
-from agentgym.agents.marl.symmetry import MirrorInvariant
+from agentgym.agents.marl.shared.agents_as_envs import AgentsAsEnvs
+from agentgym.agents.marl.shared.symmetry import MirrorInvariant
 
 __all__ = ["SharedLearner"]
 

@@ -12,11 +12,11 @@ from torch.nn.functional import one_hot
 from agentgym.agents.common.inventory import attributes
 from agentgym.agents.common.optim import FusedAdam, polyak_update, set_gradients
 from agentgym.agents.common.replay import require_memory
-from agentgym.agents.marl.team import TeamAgent, TeamDistribution, TeamPolicy
-from agentgym.agents.marl.team_config import MADDPGConfig
-from agentgym.agents.marl.team_layout import TeamLayout
-from agentgym.agents.marl.team_networks import Actor, Critic, JointCritic, SetCritic, only
-from agentgym.agents.marl.team_replay import Batch, TeamReplay
+from agentgym.agents.marl.teams.agent import TeamAgent, TeamDistribution, TeamPolicy
+from agentgym.agents.marl.teams.config import MADDPGConfig
+from agentgym.agents.marl.teams.layout import TeamLayout
+from agentgym.agents.marl.teams.networks import Actor, Critic, JointCritic, SetCritic, only
+from agentgym.agents.marl.teams.replay import Batch, TeamReplay
 from agentgym.runs.state import Inventory
 
 __all__ = ["MADDPG"]
@@ -29,8 +29,8 @@ class MADDPG(TeamAgent):
     loss, and as inputs of the critic they are zeros whatever stands in their slots. A truncated agent is bootstrapped
     from its true last observation, a terminated one is not.
 
-    Arguments are those of :class:`~agentgym.agents.marl.team.TeamAgent`; the fields of ``Config`` are commented in
-    :class:`~agentgym.agents.marl.team_config.MADDPGConfig`.
+    The arguments are those of :class:`~agentgym.agents.marl.teams.agent.TeamAgent`, and the hyperparameters those of
+    :class:`~agentgym.agents.marl.teams.config.MADDPGConfig`.
     """
 
     catalog_name: ClassVar[str] = "maddpg"

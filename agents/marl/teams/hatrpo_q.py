@@ -13,12 +13,12 @@ from torch.nn.functional import log_softmax, one_hot
 from agentgym.agents.common.inventory import attributes
 from agentgym.agents.common.optim import FusedAdam, polyak_update, set_gradients
 from agentgym.agents.common.replay import require_memory
-from agentgym.agents.marl.hatrpo import step_settings
-from agentgym.agents.marl.natural_step import natural_step
-from agentgym.agents.marl.team import TeamAgent, TeamDistribution, TeamPolicy
-from agentgym.agents.marl.team_config import HATRPOQConfig
-from agentgym.agents.marl.team_networks import Actor, Critic, JointCritic, SetActor, SetCritic, only
-from agentgym.agents.marl.team_replay import Batch, TeamReplay
+from agentgym.agents.marl.teams.agent import TeamAgent, TeamDistribution, TeamPolicy
+from agentgym.agents.marl.teams.config import HATRPOQConfig
+from agentgym.agents.marl.teams.hatrpo import step_settings
+from agentgym.agents.marl.teams.natural_step import natural_step
+from agentgym.agents.marl.teams.networks import Actor, Critic, JointCritic, SetActor, SetCritic, only
+from agentgym.agents.marl.teams.replay import Batch, TeamReplay
 from agentgym.errors import InvalidParameter
 from agentgym.runs.state import Inventory
 
@@ -33,8 +33,8 @@ class HATRPOQ(TeamAgent):
     action values; this variant learns faster with five agents and leaves a critic to look into.
 
     Choices only. Agents that have left enter nothing. Arguments are those of
-    :class:`~agentgym.agents.marl.team.TeamAgent`; the fields of ``Config`` are commented in
-    :class:`~agentgym.agents.marl.team_config.HATRPOQConfig`.
+    :class:`~agentgym.agents.marl.teams.agent.TeamAgent`; the fields of ``Config`` are commented in
+    :class:`~agentgym.agents.marl.teams.config.HATRPOQConfig`.
     """
 
     catalog_name: ClassVar[str] = "hatrpo-q"

@@ -1,0 +1,1 @@
+"""One policy for all agents of a joint environment."""

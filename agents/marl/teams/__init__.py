@@ -1,0 +1,1 @@
+"""Teams whose critics see every agent."""
