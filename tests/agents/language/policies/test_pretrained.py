@@ -217,7 +217,10 @@ def test_a_model_without_a_template_is_plain_and_says_so_once(folder, caplog):
 @pytest.mark.parametrize(
     ("template", "says"),
     [
-        ("{% for m in messages[-1:] %}<|start|>{{ m['role'] }}\n{{ m['content'] }}<|end|>\n{% endfor %}", "changes earlier messages"),
+        (
+            "{% for m in messages[-1:] %}<|start|>{{ m['role'] }}\n{{ m['content'] }}<|end|>\n{% endfor %}",
+            "changes earlier messages",
+        ),
         (CHATML.replace("<|end|>", "/"), "does not end a message with a special token"),
     ],
 )
