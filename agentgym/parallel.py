@@ -24,7 +24,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from agentgym.contracts.settings import whole_number
 from agentgym.errors import AskError, MissingExtra, Stopped
 
-__all__ = ["Outcome", "connect_to_ray", "map_tasks"]
+__all__ = ["Outcome", "connect_to_ray", "map_tasks", "require_workers"]
 
 SECONDS_TO_ANSWER, SECONDS_TO_CONNECT = 10, 60
 
@@ -68,11 +68,22 @@ def map_tasks(
         ray: address of a Ray cluster ("auto" finds a running one, "local" starts one here); ``workers`` is
             then the number of its CPUs to use, or all of them for -1.
     """
+    require_workers(workers, ray)
+    return _map(function, tasks, workers, ray)
+
+
+def require_workers(workers: int, ray: str | None) -> None:
+    """Check the settings of :func:`map_tasks` and connect to the cluster, for callers that write files first.
+
+    Raises:
+        InvalidParameter: ``workers`` is neither -1 nor at least 1.
+        AskError: the Ray cluster cannot be used.
+        MissingExtra: Ray is not installed.
+    """
     if workers != -1:
-        workers = whole_number("workers", workers, 1)
+        whole_number("workers", workers, 1)
     if ray is not None:
         connect_to_ray(ray)
-    return _map(function, tasks, workers, ray)
 
 
 def _map(

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from agentgym.parallel import Outcome, connect_to_ray, map_tasks
+from agentgym.parallel import Outcome, map_tasks, require_workers
 from agentgym.runs.locks import locked
 from agentgym.runs.run import command_line
 from agentgym.study.cells import Cell, cells_of, chosen, with_starts
@@ -83,8 +83,7 @@ def run_study(
     check_study(study, waiting)
     results.rows.require_writable()
     results.curves.require_writable()
-    if ray is not None:
-        connect_to_ray(ray)
+    require_workers(workers, ray)
     with ExitStack() as held:
         held.enter_context(locked(results.runs, command_line()))
         results.rows.read()  # again now that no other process writes

@@ -24,7 +24,7 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agentgym.errors import AskError, CorruptFile, InvalidParameter, MissingExtra, RunInUse
-from agentgym.parallel import map_tasks
+from agentgym.parallel import map_tasks, require_workers
 from agentgym.progress import bar
 from agentgym.runs.locks import locked
 from agentgym.runs.run import Run, command_line
@@ -134,6 +134,7 @@ def tune(
         Stopped: a signal stopped the search; the same command goes on.
     """
     _optuna()
+    require_workers(workers, ray)
     search = open_search(study, root)
     trials, plan = search.optuna(), plan_of(study, search.tuning)
     if before := trials.user_attrs.get("plan"):

@@ -25,6 +25,8 @@ EXAMPLES = {
     "show": 60,
     "report": 80,
     "data": 60,
+    "study": 60,
+    "tune": 30,
 }
 
 BOUNDED = settings(deadline=None, derandomize=True, database=None, phases=[Phase.generate],
@@ -51,6 +53,25 @@ FOLDERS = ["runs/good", "runs/good", "runs/unfinished", "runs", "nowhere", "file
 NAMES = ["new", "good", "", ".", "..", "a/b", "/x", "n" * 300, "-x", "a\\b", "é"]
 DAMAGED = ["", "{", "[]", "null", "3", "[" * 100_000, "{}", '{"agent": "ppo"}', "\udcff"]
 
+STUDY = """
+agents.ppo.config = { n_steps = 32, batch_size = 32 }
+envs.CartPole-v1 = {}
+steps = 32
+seeds = [0]
+protocol.episodes = 1
+"""
+TUNE = """
+[tune]
+agent = "ppo"
+trials = 1
+seeds = [0]
+fresh_seeds = [1]
+[tune.ranges]
+learning_rate = { low = 1e-4, high = 1e-2, log = true }
+"""
+STUDIES = ["good.toml", "good.toml", "tune.toml", "unknown.toml", "empty.toml", "nowhere.toml", "file", "runs", "", ".",
+           "damaged0.toml", "damaged1.toml", "damaged2.toml", "/dev/null"]  # fmt: skip
+
 OPTIONS = {
     "train": {
         "--env": ENVS, "--steps": NUMBERS, "--seed": NUMBERS, "--num-envs": ["1", "2", "0", "-1", "x"], "--name": NAMES,
@@ -74,6 +95,12 @@ OPTIONS = {
         "--seed": NUMBERS,
     },
     "list": {}, "show": {}, "report": {"--out": ["new.html", "file/x", ""]}, "data": {},
+    "study": {
+        "--workers": ["1", "0", "-3", "x"], "--ray": ["127.0.0.1:1", "nope.invalid:1"],
+        "--root": ["runs", "file", "file/x"], "--seeds": ["0", "0-", "1-0", "x", "-1", "0,0"],
+        "--only": ["ppo", "CartPole-v1", "sac", ""], "--docs": ["new", "file"], "--out": ["new.html", "file/x"],
+    },
+    "tune": {"--workers": ["1", "0", "-3", "x"], "--ray": ["127.0.0.1:1"], "--root": ["runs", "file", "file/x"]},
 }  # fmt: skip
 PLACES = {
     "train": ["ppo", "ppo", "ppo", "sac", "bc", "shared-ppo", "doc-tabular", "pp", ""],
@@ -82,7 +109,9 @@ PLACES = {
     "show": ["sac", "agentgym/Convection-v0", "text", "hopper-medium", "", "SAC"],
     "data": ["list", "show", "check", "make", "nope", "hopper-medum", "frozenlake:slip=3",
     "frozenlake:trajectories=0", ""],
+    "study": STUDIES, "tune": STUDIES,
 }  # fmt: skip
+COMMANDS = {"study": ["run", "run", "status", "table", "report", "nope", ""]}
 
 
 @st.composite
@@ -92,7 +121,8 @@ def words(draw, verb):
     def value(pool):
         return draw(TEXT) if draw(st.integers(0, 9)) == 0 else draw(st.sampled_from(pool))
 
-    places = [value(PLACES[verb]) for _ in range(draw(st.sampled_from([1, 1, 1, 1, 0, 2])))]
+    places = [value(COMMANDS[verb])] if verb in COMMANDS else []
+    places += [value(PLACES[verb]) for _ in range(draw(st.sampled_from([1, 1, 1, 1, 0, 2])))]
     chosen = draw(st.lists(st.sampled_from(sorted(OPTIONS[verb])), max_size=6, unique=True)) if OPTIONS[verb] else []
     pairs = [word for name in chosen for word in (name, value(OPTIONS[verb][name]))]
     if draw(st.integers(0, 19)) == 0:
@@ -123,6 +153,10 @@ def root(tmp_path_factory):
         shutil.copytree(root / "reports/good", root / f"reports/damaged{n}")
         (root / f"reports/damaged{n}" / name).write_text(text, encoding="utf-8", errors="surrogateescape")
     (root / "file").write_text("no folder")
+    for name, text in {"good": STUDY, "tune": STUDY + TUNE, "unknown": STUDY + "step = 3", "empty": ""}.items():
+        (root / f"{name}.toml").write_text(text)
+    for n, text in enumerate(DAMAGED):
+        (root / f"damaged{n}.toml").write_text(text, encoding="utf-8", errors="surrogateescape")
     (root / "datasets").mkdir()  # Minari makes it when it looks for datasets
     return root
 
