@@ -113,7 +113,8 @@ class Rows(Sequence[Row]):
                 name: _as_array(column, np.float64 if column.typecode == "d" else np.int64)
                 for name, column in numbers.items()
             },
-            {name: (_as_array(v, np.float64), _as_array(p, np.bool_)) for name, (v, p) in measures.items()},
+            # By name: the order in which workers come back must not show in the files.
+            {name: (_as_array(v, np.float64), _as_array(p, np.bool_)) for name, (v, p) in sorted(measures.items())},
         )
 
     def __len__(self) -> int:

@@ -108,7 +108,7 @@ def test_actions_that_cannot_be_are_refused(action):
 
 def test_the_pettingzoo_form_by_name(monkeypatch):
     with pytest.raises(AskError, match="no PettingZoo version"):
-        agentgym.parallel_env("agentgym/RobustHopper-v0")
+        agentgym.parallel_env("agentgym/BernoulliBandit-v0")
     with pytest.raises(UnknownId, match="RobustHopper"):
         agentgym.parallel_env("agentgym/RobustHoper-v0")
     entry = catalog.Entry(
