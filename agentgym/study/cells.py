@@ -205,12 +205,22 @@ def _add(
     if trained and not steps:
         with at("questions", question_key):
             raise InvalidParameter(f"Nothing says how many steps {agent} is trained for on {env}: set steps.")
+    _check_reference(study, question_key, env)
     found[key] = Cell(
         question_key, agent, env, seed, spec, world, steps if trained else 0,
         config if trained else dict(spec.config), study.protocol_of(question_key), study.curves,
         study.device, study.checkpoint_every, runs, study.folder, start,
     )  # fmt: skip
     return found[key]
+
+
+def _check_reference(study: Study, question: str, env: str) -> None:
+    """Refuse references whose second score is not the better one."""
+    reference, better = study.envs[env].reference, study.protocol_of(question).better
+    if reference and not (reference[0] < reference[1] if better == "higher" else reference[0] > reference[1]):
+        with at("envs", study.written.get(env, env), "reference"):
+            raise InvalidParameter(f"reference is {list(reference)}, but {better} scores are better: the second counts "
+                                   "as 1 and must be the better one.")  # fmt: skip
 
 
 def chosen(study: Study, cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:

@@ -2,7 +2,7 @@
 
 The statistics are those of Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice",
 with runs redrawn within their environment. Where environments are put together, scores are normalised: 0 and 1 are the
-environment's ``reference``, by default the lowest and the highest score of the question's runs.
+environment's ``reference``, by default the worst and the best score of the question's runs.
 """
 
 import math
@@ -180,15 +180,22 @@ class Evidence:
         together = np.stack([np.interp(x, *curve) for curve in curves])
         return Band(x, *bootstrap_band(together, STATISTICS[self.protocol.statistic]), len(curves))
 
+    @property
+    def curve_sign(self) -> float:
+        """1 where higher values of the first curve are better, else -1."""
+        own, protocol = self.results.study.curves.better, self.protocol
+        better = own or (protocol.better if self.curve_names[0] == protocol.score else "higher")
+        return 1.0 if better == "higher" else -1.0
+
     def efficiency(self, env: str) -> Mapping[str, Efficiency]:
-        """How fast the agents learn; the target is where the baseline's curve ends, else the lowest end of a curve."""
-        name = self.curve_names[0]
+        """How fast the agents learn; the target is where the baseline's curve ends, else the worst end of a curve."""
+        name, sign = self.curve_names[0], self.curve_sign
         curves = {agent: self.curves(agent, env, name) for agent in self.agents}
         bands = {agent: band for agent in self.agents if (band := self.band(agent, env, name))}
         if not bands:
             return {}
         ends = {agent: float(band.value[-1]) for agent, band in bands.items()}
-        target = ends.get(self.baseline, min(ends.values()))
+        target = ends.get(self.baseline, min(ends.values(), key=lambda end: sign * end))
         first = max(x[0] for agent in bands for x, _ in curves[agent])
         last = min(x[-1] for agent in bands for x, _ in curves[agent])
         if first >= last:
@@ -197,9 +204,9 @@ class Evidence:
         for agent in bands:
             grid = np.linspace(first, last, POINTS)
             areas = [float(np.interp(grid, x, y).mean()) for x, y in curves[agent]]
-            steps = [_first(x, y, target) for x, y in curves[agent]]
+            steps = [_first(x, sign * y, sign * target) for x, y in curves[agent]]
             timed = self.curves(agent, env, name, "seconds")
-            seconds = [_first(x, y, target) for x, y in timed]
+            seconds = [_first(x, sign * y, sign * target) for x, y in timed]
             pairs = [(x[-1], t[-1]) for (x, _), (t, _) in zip(curves[agent], timed, strict=False) if t[-1] > 0]
             found[agent] = Efficiency(
                 bootstrap_interval(areas, STATISTICS[self.protocol.statistic]), target,
@@ -211,6 +218,6 @@ class Evidence:
 
 
 def _first(x: Floats, y: Floats, target: float) -> float:
-    """Where a curve first reaches the target; infinity if it does not."""
+    """Where a curve first reaches the target from below; infinity if it does not."""
     there = np.flatnonzero(y >= target)
     return float(x[there[0]]) if len(there) else math.inf

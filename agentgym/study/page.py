@@ -273,7 +273,7 @@ class _Page:
                  "Seconds to target", "Steps a second"]  # fmt: skip
         note = (
             "Mean of the curve: over the steps that all agents have in common. Target: where the baseline's curve ends "
-            "(without a baseline, the lowest end of a curve). Steps and seconds are medians over runs, with a dash "
+            "(without a baseline, the worst end of a curve). Steps and seconds are medians over runs, with a dash "
             "where most runs do not reach the target. Seconds depend on the machine."
         )
         return write_table("How fast they learn", "Efficiency", heads, lines, note=note)

@@ -60,8 +60,8 @@ class EnvSpec:
         grid: values to try, by keyword argument; every combination becomes an environment of its own.
         num_envs: environments stepped in parallel in training.
         steps: environment steps of a run, or gradient steps for offline agents; 0: those of the question.
-        reference: scores that count as 0 and 1 where environments are put together; by default the lowest and the
-            highest score of the study.
+        reference: scores that count as 0 and 1 where environments are put together, so the second is the better one;
+            by default the worst and the best score of the question's runs.
     """
 
     env: str = ""
@@ -113,11 +113,14 @@ class Curves:
             evaluations during training for offline agents. The first is drawn on the page.
         every: number of logged values that one point is the mean of; 0: so many that a run has at most 100 points.
         labels: what is written at the axes, by the name of the curve.
+        better: which values of the first curve are better; by default as for the score if the curve has its name,
+            otherwise "higher".
     """
 
     metrics: dict[str, str] = field(default_factory=dict)
     every: int = 0
     labels: dict[str, str] = field(default_factory=dict)
+    better: Literal["", "higher", "lower"] = ""
 
 
 @dataclass(frozen=True)

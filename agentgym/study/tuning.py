@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -56,6 +56,12 @@ class Search:
     folder: Path
     cells: tuple[Cell, ...]
 
+    @property
+    def direction(self) -> Literal["maximize", "minimize"]:
+        """Which values of trials are better; where scores are fractions of references, higher ones always."""
+        cell = self.cells[0]
+        return "maximize" if cell.world.reference or cell.protocol.better == "higher" else "minimize"
+
     def optuna(self) -> Any:
         """Optuna's study, which every process opens for itself.
 
@@ -70,9 +76,8 @@ class Search:
         try:
             storage = storages.JournalStorage(storages.journal.JournalFileBackend(str(journal)))
             pruner = optuna.pruners.MedianPruner(n_startup_trials=self.tuning.startup)
-            direction = "maximize" if self.cells[0].protocol.better == "higher" else "minimize"
             return optuna.create_study(
-                storage=storage, pruner=pruner, study_name=NAME, direction=direction,
+                storage=storage, pruner=pruner, study_name=NAME, direction=self.direction,
                 load_if_exists=True,
             )  # fmt: skip
         except (ValueError, KeyError) as error:

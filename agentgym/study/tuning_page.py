@@ -54,9 +54,8 @@ def write_page(study: Study, search: Search, results: Results, path: Path) -> Pa
     ended = [trial for trial in trials.get_trials(deepcopy=False) if trial.state.is_finished()]
     finished = [trial for trial in ended if trial.state.name == "COMPLETE"]
     pruned = [trial for trial in ended if trial.state.name == "PRUNED" and trial.value is not None]
-    better = max if search.cells[0].protocol.better == "higher" else min
     sections = {
-        "History": [Section("History", [figures.plot(_history(finished, pruned, better), "score by trial")],
+        "History": [Section("History", [figures.plot(_history(search, finished, pruned), "score by trial")],
                             (NOTES["history"],))],
         "Importance": [_importance(trials, figures)],
         "Slices": [
@@ -145,9 +144,9 @@ def _all(search: Search, ended: Sequence[Any]) -> Markup:
                   rows=rows, name="conditions", note="", bad=False, searchable=True)  # fmt: skip
 
 
-def _history(finished: Sequence[Any], pruned: Sequence[Any], better: Any) -> go.Figure:
-    values = [trial.value for trial in finished]
-    so_far = np.maximum.accumulate(values) if better is max else np.minimum.accumulate(values)
+def _history(search: Search, finished: Sequence[Any], pruned: Sequence[Any]) -> go.Figure:
+    best = np.maximum if search.direction == "maximize" else np.minimum
+    so_far = best.accumulate([trial.value for trial in finished])
     line = go.Scatter(x=[t.number for t in finished], y=so_far.tolist(), mode="lines", hoverinfo="skip",
                       line={"color": colour(0), "width": 2, "shape": "hv"})  # fmt: skip
     figure = plain(line, *_points([t.number for t in finished], finished, [t.number for t in pruned], pruned))

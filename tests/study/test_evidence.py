@@ -9,7 +9,7 @@ import scipy.stats
 from agentgym.errors import InvalidParameter
 from agentgym.stats import Estimate, bootstrap_band, bootstrap_interval, iqm
 from agentgym.study.evidence import Evidence
-from agentgym.study.file import load_study
+from agentgym.study.file import load_study, study_in
 from agentgym.study.findings import findings
 from agentgym.study.rows import stamp
 from agentgym.study.runner import open_results
@@ -40,28 +40,23 @@ def curve(agent, seed, step):
     return (8.0 + seed) * step / 100.0 * (2.0 if agent == "sac" else 1.0)
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("study")
-    (folder / "known.toml").write_text(STUDY)
+def made(folder, text, sign=1.0, measure="return"):
+    """The study of a text with known rows and curves, all multiplied by ``sign``."""
+    (folder / "known.toml").write_text(text)
     results = open_results(load_study(folder / "known.toml"), folder)
     for cell in results.cells:
-        row = {"return": scores(cell.agent, cell.env, cell.seed), "steps": 100, "seconds": 50, **stamp(),
-               "plan": cell.plan()}  # fmt: skip
+        row = {measure: sign * scores(cell.agent, cell.env, cell.seed), "steps": 100, "seconds": 50, **stamp()}
         pace = 2.0 if cell.agent == "sac" else 1.0
-        points = [{"step": s, "updates": s // 10, "seconds": pace * s, "return": curve(cell.agent, cell.seed, s)}
+        points = [{"step": s, "updates": s // 10, "seconds": pace * s, "return": sign * curve(cell.agent, cell.seed, s)}
                   for s in range(0, 101, 10)]  # fmt: skip
-        results.rows._by_key[tuple(map(str, cell.key))] = [
-            {**dict(zip(("question", "agent", "env", "seed"), map(str, cell.key), strict=True)),
-             **dict.fromkeys([*results.rows.first, *results.rows.last], ""), **{k: str(v) for k, v in row.items()}}
-        ]  # fmt: skip
-        key = dict(zip(("question", "agent", "env", "seed"), map(str, cell.key), strict=True))
-        results.curves._by_key[tuple(map(str, cell.key))] = [
-            {**key, **{k: str(v) for k, v in point.items()}} for point in points
-        ]
-    results.rows.write()
-    results.curves.write()
+        results.rows.replace(cell, [{**row, "plan": cell.plan()}], results.cells)
+        results.curves.replace(cell, points, results.cells)
     return open_results(results.study, folder)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    return made(tmp_path_factory.mktemp("study"), STUDY)
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +134,59 @@ def test_curves_and_efficiency(evidence):
     assert (found["ppo"].speed, found["sac"].speed) == pytest.approx((1.0, 0.5))
     assert found["sac"].area.value == pytest.approx(2 * found["ppo"].area.value)
     assert math.isfinite(found["ppo"].area.low)
+
+
+def test_lower_scores_that_are_better_are_the_mirror_image(evidence, tmp_path):
+    """Negated scores of which lower ones are better say the same."""
+    text = STUDY.replace("[0.0, 10.0]", "[0.0, -10.0]") + 'better = "lower"\n'
+    mirror = Evidence(made(tmp_path, text, -1.0), "all")
+    thresholds = np.array([-1.0, 0.31, 0.45, 2.0])
+    for agent in ("ppo", "sac"):
+        for env in ("Pendulum-v1", "CartPole-v1"):
+            assert mirror.final(agent, env).value == -evidence.final(agent, env).value
+            assert mirror.normalised(agent, env) == pytest.approx(evidence.normalised(agent, env))
+        assert mirror.aggregate(agent, "iqm") == pytest.approx(evidence.aggregate(agent, "iqm"))
+        for own, other in zip(mirror.profile(agent, thresholds), evidence.profile(agent, thresholds), strict=True):
+            assert own == pytest.approx(other)
+    assert mirror.improvement("sac", "ppo") == evidence.improvement("sac", "ppo")
+    assert mirror.difference("sac", "Pendulum-v1") == Estimate(-3.0, -3.0, -3.0)
+    own, other = mirror.efficiency("Pendulum-v1"), evidence.efficiency("Pendulum-v1")
+    assert [own["ppo"].reached, own["sac"].reached] == [4, 8]
+    for agent in ("ppo", "sac"):
+        assert (own[agent].target, own[agent].area.value) == (-other[agent].target, -other[agent].area.value)
+        assert (own[agent].steps, own[agent].seconds) == (other[agent].steps, other[agent].seconds)
+    assert dict(findings([mirror]))["All agents and environments"].endswith(
+        "Against ppo: sac is better in 1 and worse in 1 of 2 environments."
+    )
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_without_a_baseline_the_worst_end_of_a_curve_is_the_target(tmp_path, sign):
+    text = STUDY.replace('baseline = "ppo"', "").replace("[0.0, 10.0]", "[0.0, 10.0]" if sign > 0 else "[0.0, -10.0]")
+    better = "" if sign > 0 else 'better = "lower"\n'
+    found = Evidence(made(tmp_path, text + better, sign), "all").efficiency("Pendulum-v1")
+    assert found["sac"].target == sign * scipy.stats.trim_mean([8.0 + seed for seed in range(8)], 0.25)
+    assert found["sac"].reached == 8
+
+
+def test_curves_of_another_measure_than_the_score_have_their_own_direction(evidence, tmp_path):
+    """Returns in training grow while the score, a cost, falls; a curve may also say that lower is better."""
+    text = STUDY.replace("reference = [0.0, 10.0]", "") + 'score = "cost"\nbetter = "lower"\n'
+    found = Evidence(made(tmp_path, text, measure="cost"), "all")
+    assert found.efficiency("Pendulum-v1") == evidence.efficiency("Pendulum-v1")
+    assert found.normalised("ppo", "Pendulum-v1")[0] == 1.0  # the lowest cost
+    falling = made(tmp_path, text + '[curves]\nbetter = "lower"\n', -1.0, measure="cost")
+    assert Evidence(falling, "all").efficiency("Pendulum-v1")["sac"].reached == 8
+
+
+def test_the_second_reference_is_the_better_one(tmp_path):
+    for better, reference in (("higher", "[10.0, 0.0]"), ("lower", "[0.0, 10.0]"), ("higher", "[1.0, 1.0]")):
+        (tmp_path / "odd.toml").write_text(STUDY.replace("[0.0, 10.0]", reference) + f'better = "{better}"\n')
+        with (
+            pytest.raises(InvalidParameter, match=rf"odd.toml:8: .*{better} scores are better"),
+            study_in(tmp_path / "odd.toml") as study,
+        ):
+            open_results(study, tmp_path)
 
 
 def test_the_sentences(evidence, results):

@@ -9,7 +9,7 @@ from safetensors import safe_open
 from agentgym.errors import AskError, MissingExtra
 from agentgym.study.file import load_study, study_in
 from agentgym.study.ranges import tuning_of
-from agentgym.study.tuning import BEFORE, TUNED, Search, open_search, run_trial, tune
+from agentgym.study.tuning import BEFORE, TUNED, Search, _score, open_search, run_trial, tune
 from agentgym.study.tuning_page import write_page
 
 optuna = pytest.importorskip("optuna")
@@ -107,6 +107,24 @@ def test_a_bad_setting_is_given_up_and_evaluations_change_no_run(study, tmp_path
     ((_, state, _, _),) = trials_of(open_search(study, tmp_path / "strict"))
     assert state == "PRUNED"
     assert not list((tmp_path / "strict").glob("small-tune/trial-0/*/final"))
+
+
+@pytest.mark.parametrize(
+    ("better", "reference", "direction"),
+    [("higher", "", "maximize"), ("lower", "", "minimize"), ("higher", "[-200.0, 0.0]", "maximize"),
+     ("lower", "[0.0, -200.0]", "maximize")],
+)  # fmt: skip
+def test_the_search_knows_which_trials_are_better(small_file, tmp_path, better, reference, direction):
+    """Fractions of references are better when they are higher, whatever the scores."""
+    text = small_file.read_text().replace("seed = 7", f'seed = 7\nbetter = "{better}"')
+    small_file.write_text(
+        text.replace('[envs."Pendulum-v1"]', f'[envs."Pendulum-v1"]\nreference = {reference or []}') + TUNE
+    )
+    search = open_search(load_study(small_file), tmp_path)
+    assert search.optuna().direction.name.lower() == direction
+    low, high = (-200.0, -100.0) if better == "higher" else (-100.0, -200.0)
+    values = [_score(search.cells[0], [{"return": score}]) for score in (low, high)]
+    assert max(values) == values[1] if direction == "maximize" else min(values) == values[1]
 
 
 @pytest.mark.parametrize(
