@@ -1,5 +1,6 @@
 """Atomic and durable writing of files."""
 
+import errno
 import itertools
 import os
 from collections.abc import Iterator
@@ -9,7 +10,9 @@ from typing import BinaryIO
 
 from agentgym.errors import InvalidParameter
 
-__all__ = ["flush_folder", "replacing", "require_writable", "unused", "write_file", "write_flushed"]
+__all__ = ["FULL_DISK", "flush_folder", "replacing", "require_writable", "unused", "write_file", "write_flushed"]
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)  # errno of an OSError
 
 
 def unused(path: Path) -> Path:

@@ -19,7 +19,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from agentgym.errors import NotWritable, RunInUse
-from agentgym.runs.files import write_file
+from agentgym.runs.files import FULL_DISK, write_file
 
 __all__ = ["FILES", "RunLock", "locked"]
 
@@ -78,6 +78,7 @@ def locked(folder: Path, command: str) -> Iterator[RunLock]:
     Raises:
         RunInUse: another process or thread holds the lock; the message names it.
         NotWritable: the folder is not writable.
+        OSError: the disk is full.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     lock, held = FileLock(folder / ".lock", timeout=0), RunLock(folder, command)
@@ -104,6 +105,8 @@ def _acquire(lock: FileLock, folder: Path) -> bool:
     except OSError as error:
         if error.errno in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
             return False
+        if error.errno in FULL_DISK:
+            raise
         raise NotWritable(f"{folder} cannot be written: {error.strerror} ({error.filename or folder}).") from error
     return True
 

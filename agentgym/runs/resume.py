@@ -5,7 +5,6 @@ transition is stored, ``on_rollout_end`` before the update. Checkpoints are writ
 ``learn()`` changes before it (random generators) is restored there.
 """
 
-import errno
 import hashlib
 import os
 import platform
@@ -31,6 +30,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from agentgym.contracts.environment import Adapter
 from agentgym.errors import InvalidParameter, Stopped
 from agentgym.runs.checkpoints import Checkpoints, Saved
+from agentgym.runs.files import FULL_DISK
 from agentgym.runs.locks import RunLock
 from agentgym.runs.metrics import MetricsFile
 from agentgym.runs.run import PACKAGES, installed_version
@@ -248,7 +248,7 @@ class Checkpointer(BaseCallback):
         except OSError as error:
             steps = self.checkpoints.steps()
             last = f"the last intact one is of step {steps[-1]}" if steps else "there is none yet"
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            full = error.errno in FULL_DISK
             cause = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
             raise OSError(
                 error.errno,

@@ -24,7 +24,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from agentgym.errors import CorruptFile, NotWritable
-from agentgym.runs.files import flush_folder, write_flushed
+from agentgym.runs.files import FULL_DISK, flush_folder, write_flushed
 
 __all__ = ["Contents", "own_files", "read", "recover", "remove", "require_replaceable", "write"]
 
@@ -70,6 +70,8 @@ def write(folder: Path | str, contents: Contents) -> Path:
         place.parent.mkdir(parents=True, exist_ok=True)
         fresh.mkdir()
     except OSError as error:
+        if error.errno in FULL_DISK:
+            raise
         raise NotWritable(f"{folder} cannot be written: {error.strerror} ({error.filename}).") from error
     try:
         _fill(fresh, contents)

@@ -58,7 +58,7 @@ class Progress:
         if self.live:
             self.live.stop()
 
-    def finished(self, cell: Cell, outcome: "Outcome[Made]") -> None:
+    def finished(self, cell: Cell, outcome: "Outcome[Made | OSError]") -> None:
         """A run has ended."""
         self.done += 1
         self.waiting.pop(cell.key, None)

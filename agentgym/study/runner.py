@@ -4,12 +4,13 @@ A killed study goes on: finished runs have their rows, and a run that was cut go
 """
 
 import os
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from agentgym.parallel import Outcome, map_tasks, require_workers
+from agentgym.runs.files import FULL_DISK
 from agentgym.runs.locks import locked
 from agentgym.runs.run import command_line
 from agentgym.study.cells import Cell, cells_of, chosen, with_starts
@@ -73,6 +74,7 @@ def run_study(
     Raises:
         AskError: something in the study is wrong, rows or runs of other settings are in the way, or another process
             runs the study. Nothing has been written then.
+        OSError: the disk is full. The rows and checkpoints there are stay, and the same command goes on.
         Stopped: a signal stopped the study; it goes on with the same command.
     """
     results = open_results(study, root, seeds)
@@ -84,7 +86,7 @@ def run_study(
     results.rows.require_writable()
     results.curves.require_writable()
     require_workers(workers, ray)
-    with ExitStack() as held:
+    with _full_disk_named(results.runs), ExitStack() as held:
         held.enter_context(locked(results.runs, command_line()))
         results.rows.read()  # again now that no other process writes
         results.curves.read()
@@ -93,15 +95,45 @@ def run_study(
         for wave in with_starts(waiting):
             # A start whose rows were made elsewhere is made again for the runs that need it; its rows stay.
             todo = [cell for cell in wave if not (results.rows.finished(cell) and cell.saved.is_dir())]
-            for outcome in map_tasks(make_cell, todo, workers, ray):
+            for outcome in map_tasks(_made, todo, workers, ray):
                 if not results.rows.finished(todo[outcome.index]):
                     _keep(results, todo[outcome.index], outcome)
                 shown.finished(todo[outcome.index], outcome)
     return results
 
 
-def _keep(results: Results, cell: Cell, outcome: Outcome[Made]) -> None:
-    """Write the rows of a run that has ended."""
+def _made(cell: Cell) -> Made | OSError:
+    """Make a cell; a full disk is returned, because it is no fault of this run and ends the study."""
+    try:
+        return make_cell(cell)
+    except OSError as error:
+        if error.errno not in FULL_DISK:
+            raise
+        return OSError(error.errno, error.strerror)
+
+
+@contextmanager
+def _full_disk_named(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL_DISK:
+            raise
+        raise OSError(
+            error.errno,
+            f"The disk is full, and the study in {folder} has stopped. Its rows and checkpoints are kept: free disk "
+            "space and give the same command again",
+        ) from error
+
+
+def _keep(results: Results, cell: Cell, outcome: Outcome[Made | OSError]) -> None:
+    """Write the rows of a run that has ended.
+
+    Raises:
+        OSError: the disk is full, for the run or for its rows.
+    """
+    if isinstance(outcome.value, OSError):
+        raise outcome.value
     if outcome.value is None:
         rows = [{"case": "", "error": outcome.error, "note": outcome.note, **stamp(), "plan": cell.plan()}]
         results.rows.replace(cell, rows, results.cells)

@@ -92,6 +92,57 @@ def progress_of(file, root):
     )
 
 
+FULL = """
+import os, shutil, sys
+disk, out = sys.argv[1:]
+os.chdir(disk)
+from agentgym.cli.main import main
+size = 24
+while True:
+    try:
+        main(["study", "run", out + "/small.toml", "--root", disk])
+    except SystemExit as end:
+        print(end.code, size, flush=True)
+        rows = disk + "/small/rows.csv"
+        shutil.copy(rows, f"{out}/rows-{size}.csv") if os.path.isfile(rows) else None
+        size += 72  # kB; what was there before stays
+        assert not os.system(f"mount -o remount,size={size}k {disk}")
+    else:
+        break
+for name in ("rows.csv", "curves.csv"):
+    shutil.copy(f"{disk}/small/{name}", out)
+"""
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare (Linux)")
+def test_a_full_disk_stops_the_study_and_nothing_is_lost(whole, small_file, tmp_path):
+    """A disk that grows whenever it is full: rows are whole at any time, and at last those of an ample disk."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    if subprocess.run([*mounted, f"mount -t tmpfs none {disk}"], capture_output=True).returncode:
+        pytest.skip("file systems cannot be mounted here")
+    (tmp_path / "full.py").write_text(FULL)
+    run = f"mount -t tmpfs -o size=24k none {disk} && exec {sys.executable} {tmp_path}/full.py {disk} {tmp_path}"
+    done = subprocess.run([*mounted, run], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    stops = [line.split() for line in done.stdout.splitlines() if line[0].isdigit()]
+    assert len(stops) > 3
+    assert {code for code, _ in stops} == {"1"}
+    said = [line for line in done.stderr.splitlines() if line.startswith("agentgym: ")]
+    assert len(said) == len(stops)
+    assert all("The disk is full, and the study in" in line and "the same command" in line for line in said)
+    assert "Traceback" not in done.stderr
+    ends, before = rows_of(whole.rows.path), 0
+    for _, size in stops:
+        kept = rows_of(tmp_path / f"rows-{size}.csv") if (tmp_path / f"rows-{size}.csv").is_file() else []
+        assert [row for row in ends if row in kept] == kept
+        assert len(kept) >= before
+        before = len(kept)
+    assert rows_of(tmp_path / "rows.csv") == ends
+    assert rows_of(tmp_path / "curves.csv") == rows_of(whole.curves.path)
+
+
 JUDGE = """
 def judge(finished):
     if finished.cell.seed == 1:
