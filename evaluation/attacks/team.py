@@ -93,6 +93,9 @@ class FaultyTeam:
         columns: gradient attacks touch only the first so many entries of a window; None for all.
         candidates: of "worst", with Box actions.
 
+    Attributes:
+        seen: the windows that the team received in the last step, float32 [B, A, F].
+
     Raises:
         UnknownId: there is no such kind.
         InvalidParameter: the agent lacks what the kind needs, or truth and seeds differ in number.
@@ -121,6 +124,7 @@ class FaultyTeam:
         self._generators = [stream(seed, "team fault", kind) for seed in seeds]
         self._weights = self._wrong_weights() if kind == "weights" else {}
         self.step = 0
+        self.seen = np.zeros((0, *agent.layout.windows.shape), np.float32)
 
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
@@ -140,6 +144,7 @@ class FaultyTeam:
         if self.kind in ("fgsm", "pgd"):
             attacked = self._attacked(windows)
             seen[rows[now], victim[now]] = attacked[rows[now], victim[now]]
+        self.seen = seen.numpy()
         with torch.no_grad():
             chosen = self.agent._choose(seen, True)
             if self.kind == "weights":

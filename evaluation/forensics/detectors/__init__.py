@@ -1,0 +1,1 @@
+"""Detectors of agents that fail, one file each."""
