@@ -1,0 +1,1 @@
+"""Stage 2: who dragged whom along, read from the derivatives of the team's critic."""
