@@ -69,7 +69,7 @@ def influence(
 
     Raises:
         UnknownId: no such mode.
-        InvalidParameter: shapes do not fit, ``step`` is not above 0, or the values have no axis of agents for ``mixed``.
+        InvalidParameter: shapes do not fit, ``step`` is not above 0, or ``mixed`` lacks a value for each agent.
         NonFinite: the critic's derivatives are not finite.
     """
     if mode not in MODES:
@@ -171,9 +171,10 @@ def require_curvature(critic: Critic, x: Tensor, moves: Tensor) -> None:
         assert seen is not None
         if float(seen.abs().max()) * step**2 > SEEN * scale:
             raise InvalidParameter(
-                "This critic's second derivatives are exactly zero, but it bends: it is piecewise linear, as with ReLU. "
-                "Train it with a smooth activation (silu, tanh), or use derivatives='differences' (finite central "
-                f"differences with a stated step; here {float(seen.abs().max()):.3g} at step {step:g}) or 'first order'."
+                "This critic's second derivatives are exactly zero, but it bends: it is piecewise linear, as with "
+                "ReLU. Train it with a smooth activation (silu, tanh), or use derivatives='differences' (central "
+                f"finite differences with a stated step: here up to {float(seen.abs().max()):.3g} at step {step:g}) or "
+                "'first order'."
             )
 
 

@@ -71,8 +71,8 @@ def small_gain(blocks: Floats, graph: NDArray[np.bool_] | None = None) -> Gain:
     if (mu <= 0).any():
         which = int(mu.argmin())
         raise InvalidParameter(
-            f"The value of agent {which} is not strictly concave in its own action (largest curvature {-mu[which]:.3g}), "
-            "so small gain says nothing here."
+            f"The value of agent {which} is not strictly concave in its own action (its largest curvature is "
+            f"{-mu[which]:.3g}), so small gain says nothing here."
         )
     sizes = np.linalg.norm(blocks, ord=2, axis=(3, 4)).max(axis=0)
     couplings = sizes / mu[:, None]

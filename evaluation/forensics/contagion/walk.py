@@ -83,17 +83,22 @@ class Finding:
 
 
 def risen(scores: Floats, when: int, steps: int) -> list[int | None]:
-    """Since when each agent's score has been raised: the first step of the window that ends at ``when`` with a score
-    above 1, its clean 95 % quantile; None if there is none.
+    """Since when each agent's score has been raised, within the window that ends at ``when``.
+
+    It is the change point of a CUSUM (Page 1954): the start that maximises the sum of (score - 1) up to ``when``. A
+    single raised score amid quiet ones is no start, and a gap between raised ones is no end.
 
     Args:
-        scores: [T, A], in units of that quantile.
+        scores: [T, A], in units of each agent's clean 95 % quantile.
         when: the last step of the window.
         steps: its length.
+
+    Returns:
+        The steps; None where no start has a positive sum.
     """
     start = max(0, when - steps + 1)
-    above = scores[start : when + 1] > 1.0
-    return [start + int(column.argmax()) if column.any() else None for column in above.T]
+    sums = (scores[start : when + 1] - 1.0)[::-1].cumsum(axis=0)[::-1]
+    return [start + int(column.argmax()) if column.max() > 0 else None for column in sums.T]
 
 
 def find_source(evidence: Evidence, candidate: int, when: int, rule: str = "walk") -> Finding:

@@ -8,7 +8,10 @@ from torch import nn
 from agentgym.envs.particles.planted import LinearGame
 from agentgym.errors import InvalidParameter, NonFinite, UnknownId
 from agentgym.evaluation.forensics.contagion.derivatives import (
-    blocks, gradients, influence, require_curvature,
+    blocks,
+    gradients,
+    influence,
+    require_curvature,
 )  # fmt: skip
 from agentgym.evaluation.forensics.contagion.edges import EdgeScale, gap_edges, growth, pooled
 from agentgym.evaluation.forensics.contagion.gain import small_gain
@@ -92,7 +95,9 @@ def test_of_smooth_networks_differences_approach_the_derivatives(activation):
     errors = []
     for step in (0.1, 0.05):
         near = influence(critic, x, d, "differences", step, mixed=True)
-        errors.append([float((getattr(near, n) - getattr(exact, n)).abs().max()) for n in ("slope", "curvature", "mixed")])
+        errors.append(
+            [float((getattr(near, n) - getattr(exact, n)).abs().max()) for n in ("slope", "curvature", "mixed")]
+        )
     assert float(exact.curvature.abs().max()) > 1e-3
     assert np.allclose(np.array(errors[0]) / errors[1], 4, atol=0.4)  # second order in the step
     require_curvature(critic, x, d)
@@ -208,7 +213,7 @@ def test_the_walk_follows_growing_edges_to_whoever_rose_first():
 
 
 @pytest.mark.parametrize(
-    "edges, scores",
+    ("edges", "scores"),
     [
         ({(0, 1): QUIET}, scores_from(1, 4)),  # the edge is within clean play
         ({(0, 1): GROWS[::-1]}, scores_from(1, 4)),  # it fades
@@ -241,6 +246,12 @@ def test_the_gate_overrules_only_silent_candidates():
 def test_times_of_rises_lie_in_the_window():
     scores = scores_from(0, 4, None, length=9)
     assert risen(scores, 8, 6) == [3, 4, None]
+    scores[3, 1] = 1.5  # next to the others: it began here
+    scores[3, 2] = scores[6, 2] = 1.5  # not enough for the quiet steps between
+    assert risen(scores, 8, 6) == [3, 3, None]
+    scores[[5, 7], 1] = 0.5  # gaps in between
+    assert risen(scores, 8, 6) == [3, 3, None]
+    scores = scores_from(0, 4, None, length=9)
     assert risen(scores, 2, 6) == [0, None, None]
     with pytest.raises(UnknownId, match="walk"):
         find_source(evidence({}, scores), 0, 0, "wlak")
@@ -259,7 +270,7 @@ def test_the_tally_counts_both_ways():
 # Small gain
 
 
-@pytest.mark.parametrize("coupling, label", [(0.1, "dies out"), (3.0, "amplifies")])
+@pytest.mark.parametrize(("coupling", "label"), [(0.1, "dies out"), (3.0, "amplifies")])
 def test_small_gain_of_a_quadratic_game(coupling, label):
     """Q_i = -a_i^2 / 2 * mu_i + coupling a_i a_{i-1} on a ring of three, and agent 3 apart: C is coupling / mu."""
     mu = torch.tensor([1.0, 2.0, 0.5, 1.0], dtype=torch.float64)
