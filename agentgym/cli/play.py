@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -24,12 +24,15 @@ agentgym play runs/hopper --video heavy.png --env-kwargs 'parameters={"torso_mas
 agentgym play runs/shared --controllers zero --video both.mp4
 
 agentgym play runs/grpo --controllers oracle --perturb ToolFailure:rate=0.2
+
+agentgym play runs/team --perturb AgentObservationFault:kind=gauss,size=0.5 --record episode.npz
 """
 
 
 def play(
     run: Annotated[Path | None, tyro.conf.Positional] = None,
     video: Path | None = None,
+    record: Path | None = None,
     overwrite: bool = False,
     env: str | None = None,
     env_kwargs: tuple[str, ...] = (),
@@ -44,6 +47,7 @@ def play(
         run: folder of the run.
         video: output file; its suffix sets the format. By default play.mp4, or play-2.mp4, ... if that exists. Not
             used if the episode is printed.
+        record: record the agent's episode in this file (.npz) instead, for `agentgym forensics RUN --episode FILE`.
         overwrite: replace an existing file.
         env: another environment with the same spaces.
         env_kwargs: keyword arguments of the environment, KEY=VALUE; by default those of the training.
@@ -60,6 +64,11 @@ def play(
     steps, seed = whole_number("steps", steps, 1), whole_number("seed", seed, 0, LARGEST_SEED)
     configs = [{"type": kind, **values} for kind, values in map(parse_settings, perturb)]
     kwargs = parse_values(env_kwargs) if env_kwargs else None
+    if record is not None:
+        if run is None or controllers or video is not None:
+            raise AskError("--record records the agent of a run: leave out --controllers and --video.")
+        _record(record, overwrite, run, env, kwargs, configs, steps, seed)
+        return
     if is_of_texts(run, env, kwargs):
         if video is not None:
             raise AskError("A text environment has no video. Leave out --video to print a transcript.")
@@ -81,6 +90,22 @@ def play(
     write_film(frames, fps, video)
     returns = ", ".join(f"{score:.6g} ({name})" for name, score in scores.items())
     print(f"{video}: {len(frames)} frames, return {returns}")
+
+
+def _record(
+    path: Path, overwrite: bool, run: Path, env: str | None, kwargs: dict[str, Any] | None,
+    configs: list[dict[str, Any]], steps: int, seed: int,
+) -> None:  # fmt: skip
+    from agentgym.evaluation.record import record
+
+    if path.suffix != ".npz":
+        raise AskError(f"{path} ends in {path.suffix!r}; --record takes .npz.")
+    if path.exists() and not overwrite:
+        raise AskError(f"{path} already exists. Choose another --record, or replace it with --overwrite.")
+    require_writable(path)
+    recording = record(run, env, kwargs, configs, steps, seed)
+    recording.save(path)
+    print(f"{path}: {len(recording)} steps, return {recording.rewards.sum():.6g}")
 
 
 def main(arguments: list[str]) -> None:
