@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["paint"]
+__all__ = ["paint", "pixels"]
 
 SIZE = 320  # pixels
 HALF = 1.5  # world units from the middle to the edge
@@ -28,3 +28,10 @@ def paint(*groups: tuple[NDArray[np.float64], float, tuple[int, int, int]]) -> N
             picture[square <= radius**2] = colour
             picture[(square <= radius**2) & (square >= (radius - 0.015) ** 2)] = (0, 0, 0)
     return picture
+
+
+def pixels(centres: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where centres [K, 2] are in the picture: column and row, [K, 2]."""
+    inside = np.clip(centres, -HALF, HALF)
+    found: NDArray[np.float64] = (inside * [1, -1] + HALF) / (2 * HALF) * SIZE
+    return found

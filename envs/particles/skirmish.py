@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from agentgym.contracts.settings import whole_number
 from agentgym.envs.particles import skirmish_kernels as kernels
 from agentgym.envs.particles.controllers import Controller, Still
-from agentgym.envs.particles.render import paint
+from agentgym.envs.particles.render import paint, pixels
 from agentgym.envs.particles.team import Mask, TeamVectorEnv
 from agentgym.vector.infos import infos_of
 from agentgym.vector.step import Step
@@ -205,6 +205,11 @@ class SkirmishEnv(NativeEnv, OwnTimeLimit[Any, Any]):
     def controllers(self) -> dict[str, Controller]:
         """Hand-made controllers, by name."""
         return self.batch.controllers
+
+    @property
+    def agent_pixels(self) -> NDArray[np.float64]:
+        """Where each agent is in a frame, fallen or not: column and row, [A, 2]."""
+        return pixels(self.batch.place[0, : self.batch.agents])
 
 
 class SkirmishParallelEnv(NativeParallelEnv):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from agentgym.contracts.settings import finite_number, flag, whole_number
 from agentgym.envs.particles import spread_kernels as kernels
 from agentgym.envs.particles.controllers import Controller, spread_controllers
-from agentgym.envs.particles.render import paint
+from agentgym.envs.particles.render import paint, pixels
 from agentgym.envs.particles.team import Mask, TeamVectorEnv
 from agentgym.errors import UnknownId
 from agentgym.vector.infos import infos_of
@@ -237,6 +237,11 @@ class SimpleSpreadEnv(NativeEnv, OwnTimeLimit[Any, Any]):
     def convention(self) -> str:
         """How rewards and returns are counted."""
         return self.batch.convention
+
+    @property
+    def agent_pixels(self) -> NDArray[np.float64]:
+        """Where each agent is in a frame: column and row, [A, 2]."""
+        return pixels(self.batch.position[0])
 
     @property
     def controllers(self) -> dict[str, Controller]:
