@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from agentgym.errors import CorruptFile, MissingExtra
+from agentgym.evaluation import rows
 from agentgym.evaluation.rows import BLOCK, Row, Rows
 from agentgym.evaluation.table import AgentRecord, Evaluation, Scene
 
@@ -23,6 +24,42 @@ ODD = [
 def made(rows):
     scenes = {row.condition: Scene("Overview", "nominal", "nominal") for row in ODD}
     return Evaluation("s", [AgentRecord("a", "", "", ""), AgentRecord("b é", "", "", "")], scenes, rows)
+
+
+@pytest.fixture(params=["pyarrow", "python"])
+def reader(request, monkeypatch):
+    """CSV files are read by pyarrow where it is installed, else by Python's csv."""
+    if request.param == "python":
+        monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    else:
+        pytest.importorskip("pyarrow")
+        monkeypatch.setattr(rows.csv, "reader", None)
+
+
+def test_both_readers_of_csv_give_the_same_columns(tmp_path, reader):
+    written = Rows.of(ODD)
+    written.write_csv(tmp_path / "rows.csv")
+    read = Rows.read_csv(tmp_path / "rows.csv")
+    assert list(map(repr, read)) == list(map(repr, ODD))
+    for name, column in written.texts.items():
+        assert read.texts[name].names == column.names
+        assert read.texts[name].codes.tolist() == column.codes.tolist()
+    assert {name: column.dtype for name, column in read.numbers.items()} == {
+        name: column.dtype for name, column in written.numbers.items()
+    }
+    Rows.of([]).write_csv(tmp_path / "rows.csv")
+    assert len(Rows.read_csv(tmp_path / "rows.csv")) == 0
+
+
+def test_what_other_programs_write_is_the_same_to_both_readers(tmp_path, reader):
+    """Columns in another order and more of them, Windows' line ends, blank lines, returns that are not finite."""
+    text = 'note,agent,"condition",episode,seed,mine,return,length,error,measures\r\n\r\n'
+    text += ',a,"x, ""y""\r\nz",0,1,?,NaN,5,,"{""m"": 1}"\r\n,a,w,1,2,?,-inf,5,late,\r\n\r\n,b,w,2,3,?,1e3,5,,\r\n'
+    (tmp_path / "rows.csv").write_bytes(text.encode())
+    assert list(map(repr, Rows.read_csv(tmp_path / "rows.csv"))) == list(map(repr, [
+        Row("a", 'x, "y"\r\nz', 0, 1, math.nan, 5, "NonFinite: the return is nan.", measures={"m": 1.0}),
+        Row("a", "w", 1, 2, -math.inf, 5, "late"), Row("b", "w", 2, 3, 1000.0, 5),
+    ]))  # fmt: skip
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
@@ -40,20 +77,20 @@ def test_rows_are_read_as_they_were_written(tmp_path, form):
 
 
 def test_more_rows_than_a_block(tmp_path):
-    rows = [replace(ODD[1], episode=n, seed=n, episode_return=n / 7, measures={"m": 1.0 * n} if n % 3 else {})
+    many = [replace(ODD[1], episode=n, seed=n, episode_return=n / 7, measures={"m": 1.0 * n} if n % 3 else {})
             for n in range(BLOCK + 5)]  # fmt: skip
-    folder = made(rows).write(tmp_path)
-    assert Evaluation.read(folder).rows == rows
+    folder = made(many).write(tmp_path)
+    assert Evaluation.read(folder).rows == many
     with (folder / "rows.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
-    assert len(lines) == len(rows)
-    assert json.loads(lines[-2]["measures"]) == rows[-2].measures
+    assert len(lines) == len(many)
+    assert json.loads(lines[-2]["measures"]) == many[-2].measures
 
 
 def test_the_order_of_arrival_does_not_matter():
-    rows = [Row(agent, condition, e, e, 1.0 * e, 1) for agent in "ba" for condition in "zxy" for e in range(12)]
-    shuffled = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))]
-    assert Rows.of(shuffled).ordered("ba", "zxy") == rows
+    many = [Row(agent, condition, e, e, 1.0 * e, 1) for agent in "ba" for condition in "zxy" for e in range(12)]
+    shuffled = [many[i] for i in np.random.default_rng(0).permutation(len(many))]
+    assert Rows.of(shuffled).ordered("ba", "zxy") == many
     groups = Rows.of(shuffled).groups()
     assert {key: sorted(shuffled[i].episode for i in places) for key, places in groups.items()} == {
         (agent, condition): list(range(12)) for agent in "ba" for condition in "zxy"
@@ -69,6 +106,8 @@ def test_the_order_of_arrival_does_not_matter():
         ("csv", lambda raw: raw.replace(str(2**62).encode(), str(2**64).encode())),
         ("csv", lambda raw: raw.replace(b"nominal", b"\xff\xfe")),
         ("csv", lambda raw: b""),
+        ("csv", lambda raw: raw.replace(b",3,,,", b",3,,")),  # a cell is missing
+        ("csv", lambda raw: raw.replace(b",3,,,", b",,,,")),
         ("parquet", lambda raw: raw[:-4]),
         ("parquet", lambda raw: raw[:8] + bytes(60) + raw[68:]),
         ("parquet", lambda raw: b""),
