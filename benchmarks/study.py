@@ -20,6 +20,7 @@ from agentgym.evaluation.evaluate import evaluate
 from agentgym.runs.run import RunConfig
 from agentgym.runs.train import train
 from agentgym.study.cells import cells_of
+from agentgym.study.reading import study_of
 from agentgym.study.runner import run_study
 from agentgym.study.schema import Study
 
@@ -28,7 +29,7 @@ LIMIT = 2.0  # seconds a run
 
 
 def study(steps: int, seeds: int) -> Study:
-    return Study.of(
+    return study_of(
         "overhead",
         {
             "agents": {"ppo": {"config": CONFIG}}, "envs": {"Pendulum-v1": {}}, "steps": steps,

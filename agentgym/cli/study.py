@@ -14,16 +14,11 @@ HELP = """A study is a file: agents, environments, seeds and a protocol. Runs ar
 killed study goes on with the same command.
 
 Examples:
-
-agentgym study run studies/pendulum.toml --workers 2
-
-agentgym study run studies/mujoco_v5.toml --only sac Hopper-v5 --seeds 0-2
-
-agentgym study status studies/mujoco_v5.toml
-
-agentgym study table studies/mujoco_v5.toml --docs docs/results
-
-agentgym study report studies/mujoco_v5.toml
+    agentgym study run studies/pendulum.toml --workers 2
+    agentgym study run studies/mujoco_v5.toml --only sac Hopper-v5 --seeds 0-2
+    agentgym study status studies/mujoco_v5.toml
+    agentgym study table studies/mujoco_v5.toml --docs docs/results
+    agentgym study report studies/mujoco_v5.toml
 """
 
 USAGE = f"""Usage: agentgym study run|status|table|report FILE ...
@@ -148,7 +143,7 @@ def report(file: File, out: Path | None = None, overwrite: bool = False, root: P
 
 
 def _seeds(text: str | None) -> tuple[int, ...] | None:
-    from agentgym.study.schema import seeds_of
+    from agentgym.study.reading import seeds_of
 
     return None if text is None else seeds_of(text)
 

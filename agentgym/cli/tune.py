@@ -12,24 +12,16 @@ up early, and trains the best one again with fresh seeds, beside the agent as it
 the same command; several may run at once on one folder.
 
 Example:
-
-agentgym tune studies/mdpo_small_budget.toml --workers 2
+    agentgym tune studies/mdpo_small_budget.toml --workers 2
 
 with, in the file:
-
-[tune]
-
-trials = 30
-
-seeds = "0-1"
-
-fresh_seeds = "100-104"
-
-[tune.ranges]
-
-learning_rate = { low = 1e-4, high = 1e-2, log = true }
-
-n_steps = { values = [256, 512, 2048] }
+    [tune]
+    trials = 30
+    seeds = "0-1"
+    fresh_seeds = "100-104"
+    [tune.ranges]
+    learning_rate = { low = 1e-4, high = 1e-2, log = true }
+    n_steps = { values = [256, 512, 2048] }
 
 All settings are described in agentgym/study/README.md and agentgym/study/ranges.py.
 """

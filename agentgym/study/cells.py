@@ -9,7 +9,8 @@ from typing import Any
 
 from agentgym.errors import InvalidParameter
 from agentgym.runs.run import RunConfig
-from agentgym.study.schema import AgentSpec, Curves, EnvSpec, Protocol, Question, Study, at, known_name
+from agentgym.study.places import at, known_name
+from agentgym.study.schema import AgentSpec, Curves, EnvSpec, Protocol, Question, Study
 
 __all__ = ["UNSEEDED", "Cell", "cells_of", "chosen", "differences", "with_starts"]
 

@@ -17,7 +17,8 @@ from agentgym.play.worlds import close
 from agentgym.runs.run import Run
 from agentgym.study.cells import Cell
 from agentgym.study.judging import function_of
-from agentgym.study.schema import Study, at
+from agentgym.study.places import at
+from agentgym.study.schema import Study
 
 __all__ = ["check_cells", "check_study"]
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from agentgym.errors import AskError, InvalidParameter
-from agentgym.study.schema import Study, path_of
+from agentgym.study.places import path_of
+from agentgym.study.reading import study_of
+from agentgym.study.schema import Study
 
 __all__ = ["line_of", "load_study", "study_in"]
 
@@ -43,7 +45,7 @@ def study_in(file: Path | str) -> Iterator[Study]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidParameter(f"{file} is not a TOML file: {error}.") from None
     try:
-        yield Study.of(file.stem, values, file.parent)
+        yield study_of(file.stem, values, file.parent)
     except AskError as error:
         if not (path := path_of(error)):
             raise

@@ -10,7 +10,9 @@ from agentgym import catalog
 from agentgym.contracts.finite import is_finite
 from agentgym.contracts.settings import from_settings, whole_number
 from agentgym.errors import AskError, InvalidParameter, UnknownId
-from agentgym.study.schema import Study, at, known_name, seeds_of
+from agentgym.study.places import at, known_name
+from agentgym.study.reading import seeds_of
+from agentgym.study.schema import Study
 
 __all__ = ["Range", "Tuning", "plan_of", "refuse_other_plan", "tuning_of"]
 

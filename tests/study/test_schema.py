@@ -7,8 +7,9 @@ import pytest
 from agentgym.errors import AskError, InvalidParameter, UnknownId
 from agentgym.study.cells import UNSEEDED, cells_of, chosen, with_starts
 from agentgym.study.file import line_of, load_study, study_in
+from agentgym.study.reading import seeds_of, study_of
 from agentgym.study.runner import open_results, run_study
-from agentgym.study.schema import AgentSpec, EnvSpec, Protocol, Question, Study, seeds_of
+from agentgym.study.schema import AgentSpec, EnvSpec, Protocol, Question
 
 FULL = """\
 title = "Everything"                                   # 1
@@ -78,7 +79,7 @@ def test_cells_come_breadth_first_with_their_settings(study_file, tmp_path):
 
 
 def test_python_and_file_are_the_same_study(small_file):
-    made = Study.of(
+    made = study_of(
         "small",
         {
             "title": "Two agents on a pendulum", "seeds": [0, 1], "steps": 128, "checkpoint_every": 32,
