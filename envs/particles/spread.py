@@ -100,6 +100,18 @@ class SimpleSpreadVectorEnv(TeamVectorEnv):
         """Hand-made controllers, by name."""
         return spread_controllers(self.single_observation_space, self.single_action_space)
 
+    def contact_inputs(self, windows: NDArray[Any]) -> NDArray[Any]:
+        """What agents see of bodies that touch them, [..., A, 2], from windows [..., A, 6 A].
+
+        The sum over the others of the unit vector away from them times softplus((0.3 - distance) / 0.01) / 10, which
+        has the direction and the onset of contact forces and is smoother. For models of the dynamics.
+        """
+        offsets = np.asarray(windows, np.float64)[..., self.agent_sets["others"]]  # [..., A, A - 1, 2]
+        distance = np.linalg.norm(offsets, axis=-1, keepdims=True)
+        depth = np.logaddexp(0.0, (kernels.COLLISION - distance) / 0.01) / 10
+        found: NDArray[Any] = (-offsets / np.maximum(distance, 1e-9) * depth).sum(axis=-2)
+        return found
+
     def _place(self, world: int, generator: np.random.Generator) -> None:
         drawn = generator.uniform(-1, 1, (2 * self.agents, 2))
         self.position[world], self.landmark[world] = drawn[: self.agents], drawn[self.agents :]

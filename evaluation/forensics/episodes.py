@@ -1,7 +1,7 @@
 """Recorded episodes of a team: what the agents received, commanded, executed and earned, and the truth if known."""
 
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,7 +105,7 @@ class Episodes:
         """Some of the episodes."""
         truth, twin = self.truth, self.twin
         parts = {each.name: getattr(self, each.name) for each in fields(self)}
-        arrays = {name: part[index] for name, part in parts.items() if isinstance(part, np.ndarray)}
+        arrays: dict[str, Any] = {name: part[index] for name, part in parts.items() if isinstance(part, np.ndarray)}
         if truth is not None:
             arrays["truth"] = Truth(*(getattr(truth, each.name)[index] for each in fields(truth)))
         if twin is not None:

@@ -105,7 +105,7 @@ class Monitor:
     def examine(self, episodes: Episodes) -> Verdicts:
         """Who is flagged in each episode, since when, and the scores behind it."""
         scaled = self._scaled(episodes)
-        over = scaled > self.threshold
+        over: NDArray[np.bool_] = scaled > self.threshold
         ratios = scaled / self.threshold if self.threshold > 0 else np.where(over, np.inf, 0.0)
         flagged = over.any(2)
         step = np.where(flagged.any(1), flagged.argmax(1), -1)

@@ -66,7 +66,7 @@ class LearnedTeam:
     """
 
     def __init__(self, agent: Any) -> None:
-        policy = getattr(agent, "policy", None)
+        policy: Any = getattr(agent, "policy", None)
         if not isinstance(getattr(policy, "network", None), nn.Module) or not hasattr(agent, "layout"):
             raise InvalidParameter(
                 f"{type(agent).__name__} is no team that forensics knows (maddpg, hatrpo, hatrpo-q). Give another team "
