@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from tests.evaluation.forensics.teams import Softmax
 
 from agentgym.agents import MADDPG
 from agentgym.envs.particles.spread import SimpleSpreadEnv
@@ -16,6 +15,7 @@ from agentgym.evaluation.forensics.detectors.cost import (
     slope,
 )
 from agentgym.evaluation.forensics.team import LearnedTeam
+from tests.evaluation.forensics.teams import Softmax
 
 DRAWN = torch.Generator().manual_seed(0)
 WEIGHTS = torch.randn(4, 6, generator=DRAWN, dtype=torch.float64)
