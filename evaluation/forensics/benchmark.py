@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 
 from agentgym.contracts.settings import whole_number
 from agentgym.evaluation.forensics.collect import collect, make_worlds
-from agentgym.evaluation.forensics.detectors.base import Detector
+from agentgym.evaluation.forensics.detectors.base import Detector, held_out
 from agentgym.evaluation.forensics.detectors.by_name import make_detector
 from agentgym.evaluation.forensics.episodes import Episodes
 from agentgym.evaluation.forensics.faults import PAGE, Fault
@@ -92,17 +92,17 @@ def benchmark(
     team: Team,
     data: Data,
     detectors: Sequence[str | Detector],
-    alpha: float = 0.05,
+    alpha: float | Sequence[float] = 0.05,
     scaling: Literal["agent", "time"] = "agent",
     correct: Corrector | None = None,
 ) -> list[Row]:
-    """Fit and calibrate detectors, and judge them: one row for each detector and fault, and one for clean episodes.
+    """Fit and calibrate detectors, and judge them: one row for each detector, alpha and fault or clean episodes.
 
     Args:
         team: who played.
         data: what :func:`gather` returned.
         detectors: names, or detectors.
-        alpha: the largest share of clean episodes with an alarm.
+        alpha: the largest share of clean episodes with an alarm; of several, a detector is fitted once.
         scaling: see :class:`~agentgym.evaluation.forensics.monitor.Monitor`.
         correct: a second stage, from episodes and verdicts to the agents that it names, int64 [E].
 
@@ -110,18 +110,22 @@ def benchmark(
         UnknownId: there is no such detector.
         InvalidParameter: too few episodes for ``alpha``, or a detector refuses the team.
     """
-    require_enough(len(data.fresh), alpha)
+    alphas = [alpha] if isinstance(alpha, int | float) else list(alpha)
+    for each in alphas:
+        require_enough(len(data.fresh), each)
     made = [make_detector(each, team, data.contacts) if isinstance(each, str) else each for each in detectors]
-    names = [each if isinstance(each, str) else each.name for each in detectors]
     rows = []
-    for name, detector in zip(names, made, strict=True):
-        monitor = Monitor(detector, alpha, scaling).fit(data.clean, data.fresh)
-        found = [clean_row(monitor.examine(data.test))]
-        for episodes in data.faulty.values():
-            verdicts = monitor.examine(episodes)
-            named = None if correct is None else correct(episodes, verdicts)
-            found.append(fault_row(episodes, verdicts, named))
-        rows += [{"detector": name, "alpha": alpha, "scaling": scaling, **row} for row in found]
+    for given, detector in zip(detectors, made, strict=True):
+        detector.fit(data.clean)
+        _, scaled = held_out(data.clean)
+        for level in alphas:
+            monitor = Monitor(detector, level, scaling).calibrate(scaled, data.fresh)
+            head = {"detector": given if isinstance(given, str) else detector.name, "alpha": level, "scaling": scaling}
+            rows.append(head | clean_row(monitor.examine(data.test)))
+            for episodes in data.faulty.values():
+                verdicts = monitor.examine(episodes)
+                named = None if correct is None else correct(episodes, verdicts)
+                rows.append(head | fault_row(episodes, verdicts, named))
     return rows
 
 

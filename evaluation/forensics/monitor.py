@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from agentgym.contracts.settings import finite_number, whole_number
 from agentgym.errors import InvalidParameter, ResetNeeded, UnknownId
-from agentgym.evaluation.forensics.detectors.base import Detector, Floats
+from agentgym.evaluation.forensics.detectors.base import Detector, Floats, held_out
 from agentgym.evaluation.forensics.episodes import Episodes
 
 __all__ = ["Monitor", "Verdicts", "conformal_threshold", "least_episodes", "scales_of"]
@@ -77,7 +77,7 @@ class Monitor:
         """
         require_enough(len(fresh), self.alpha)
         self.detector.fit(clean)
-        return self.calibrate(clean.split(len(clean) - max(1, len(clean) // 5))[1], fresh)
+        return self.calibrate(held_out(clean)[1], fresh)
 
     def calibrate(self, scaled: Episodes, fresh: Episodes) -> "Monitor":
         """Scales and threshold of a detector that is fitted, each from clean episodes."""

@@ -57,7 +57,7 @@ def test_too_few_episodes_are_refused_with_the_number_that_is_needed():
     assert [least_episodes(alpha) for alpha in (0.5, 0.1, 0.05, 0.01, 1.0)] == [1, 9, 19, 99, 1]
     values = np.random.default_rng(0).random((99, 4, 2))
     Monitor(Given(), 0.05).fit(scored(values), scored(values[:19]))
-    with pytest.raises(InvalidParameter, match="at least 19 .* there are 18"):
+    with pytest.raises(InvalidParameter, match=r"at least 19 .* there are 18"):
         Monitor(Given(), 0.05).fit(scored(values), scored(values[:18]))
     with pytest.raises(InvalidParameter, match="at least 99"):
         Monitor(Given(), 0.01).calibrate(scored(values), scored(values[:98]))
