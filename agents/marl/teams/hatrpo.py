@@ -7,10 +7,11 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor, nn
 from torch.distributions import Normal
-from torch.nn.functional import huber_loss, log_softmax, one_hot
+from torch.nn.functional import huber_loss, log_softmax
 
 from agentgym.agents.common.optim import FusedAdam, set_gradients
 from agentgym.agents.marl.teams.agent import TeamAgent, TeamDistribution, TeamPolicy, TeamStep
+from agentgym.agents.marl.teams.choices import best, sampled
 from agentgym.agents.marl.teams.config import HATRPOConfig
 from agentgym.agents.marl.teams.natural_step import natural_step
 from agentgym.agents.marl.teams.networks import Actor, OwnActors, TeamValue, only
@@ -61,10 +62,7 @@ class HATRPO(TeamAgent):
     def _choose(self, windows: Tensor, deterministic: bool) -> Tensor:
         scores = self.policy.network(windows)
         if self.layout.discrete:
-            if deterministic:
-                return one_hot(scores.argmax(-1), self.layout.width).float()
-            noise = torch.rand(scores.shape, generator=self.generator, device=self.device).clamp(1e-20, 1 - 1e-7)
-            return one_hot((scores - torch.log(-torch.log(noise))).argmax(-1), self.layout.width).float()
+            return best(scores) if deterministic else sampled(scores, self.generator)
         if deterministic:
             return scores
         noise = torch.randn(scores.shape, generator=self.generator, device=self.device)

@@ -8,12 +8,13 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor, nn
-from torch.nn.functional import log_softmax, one_hot
+from torch.nn.functional import log_softmax
 
 from agentgym.agents.common.inventory import attributes
 from agentgym.agents.common.optim import FusedAdam, polyak_update, set_gradients
 from agentgym.agents.common.replay import require_memory
 from agentgym.agents.marl.teams.agent import TeamAgent, TeamDistribution, TeamPolicy
+from agentgym.agents.marl.teams.choices import best, explored, sampled
 from agentgym.agents.marl.teams.config import HATRPOQConfig
 from agentgym.agents.marl.teams.hatrpo import step_settings
 from agentgym.agents.marl.teams.natural_step import natural_step
@@ -74,22 +75,12 @@ class HATRPOQ(TeamAgent):
 
     def _choose(self, windows: Tensor, deterministic: bool) -> Tensor:
         scores = self.policy.network(windows)
-        return self._one_hot(scores if deterministic else scores + self._gumbel(scores))
-
-    def _one_hot(self, scores: Tensor) -> Tensor:
-        return one_hot(scores.argmax(-1), self.layout.width).float()
-
-    def _gumbel(self, like: Tensor) -> Tensor:
-        uniform = torch.rand(like.shape, generator=self.generator, device=self.device)
-        return -torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7)))
+        return best(scores) if deterministic else sampled(scores, self.generator)
 
     @torch.no_grad()
     def _explore(self, windows: Tensor) -> Tensor:
-        scores, possible = self.policy.network(windows), self.layout.impossible
-        flat = torch.zeros_like(scores)
-        flat = flat if possible is None else flat.masked_fill(possible.to(self.device), -1e9)
-        lost = torch.rand(scores.shape[:2], generator=self.generator, device=self.device) < self.settings.random_share
-        return self._one_hot(torch.where(lost.unsqueeze(-1), flat, scores) + self._gumbel(scores))
+        scores = self.policy.network(windows)
+        return explored(scores, self.layout.impossible, self.settings.random_share, self.generator)
 
     # Learning
 
@@ -127,7 +118,7 @@ class HATRPOQ(TeamAgent):
             targets = only(acted, batch.rewards) + settings.gamma * future
         values = policy.q(only(acted, batch.windows), only(acted, batch.actions), acted)
         loss = only(acted, (values - targets).square()).sum() / acted.sum()
-        set_gradients(loss, list(policy.q.parameters()))
+        set_gradients(loss, self.optimizers["critic"].param_groups[0]["params"])
         self.optimizers["critic"].step()
         polyak_update(list(policy.q.parameters()), list(policy.target_q.parameters()), settings.tau)
         return loss.detach()

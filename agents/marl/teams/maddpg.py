@@ -7,12 +7,12 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 from agentgym.agents.common.inventory import attributes
 from agentgym.agents.common.optim import FusedAdam, polyak_update, set_gradients
 from agentgym.agents.common.replay import require_memory
 from agentgym.agents.marl.teams.agent import TeamAgent, TeamDistribution, TeamPolicy
+from agentgym.agents.marl.teams.choices import best, explored, gumbel, sampled
 from agentgym.agents.marl.teams.config import MADDPGConfig
 from agentgym.agents.marl.teams.layout import TeamLayout
 from agentgym.agents.marl.teams.networks import Actor, Critic, JointCritic, SetCritic, only
@@ -60,6 +60,10 @@ class MADDPG(TeamAgent):
 
     def _make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         actor, critic = FusedAdam(self.policy.network.parameters()), FusedAdam(self.policy.q.parameters())
+        policy = self.policy
+        pairs = ((policy.q, policy.target_q), (policy.network, policy.target_actor))
+        self._online = [weight for online, _ in pairs for weight in online.parameters()]
+        self._tracking = [weight for _, target in pairs for weight in target.parameters()]
         return {"actor": actor, "critic": critic}
 
     @property
@@ -73,36 +77,20 @@ class MADDPG(TeamAgent):
         found = self.policy.network(windows)
         if not self.layout.discrete:
             return torch.tanh(found)
-        return self._one_hot(found if deterministic else found + self._gumbel(found))
-
-    def _one_hot(self, scores: Tensor) -> Tensor:
-        return one_hot(scores.argmax(-1), self.layout.width).float()
-
-    def _gumbel(self, like: Tensor) -> Tensor:
-        """Gumbel noise, so that the argmax of logits plus noise is a sample of the softmax."""
-        uniform = torch.rand(like.shape, generator=self.generator, device=self.device)
-        return -torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7)))
+        return best(found) if deterministic else sampled(found, self.generator)
 
     @torch.no_grad()
     def _explore(self, windows: Tensor) -> Tensor:
         """Actions [N, A, a] for training."""
-        settings, possible = self.settings, self.layout.impossible
-        shape = (*windows.shape[:2], self.layout.width)
+        settings, scores = self.settings, self.policy.network(windows)
+        starting = self.num_timesteps < settings.learning_starts
         if self.layout.discrete:
-            flat = torch.zeros(shape, device=self.device)
-            anything = self._gumbel(flat if possible is None else flat.masked_fill(possible.to(self.device), -1e9))
-            if possible is not None:
-                anything = anything.masked_fill(possible.to(self.device), -1e9)
-            if self.num_timesteps < settings.learning_starts:
-                return self._one_hot(anything)
-            scores = self.policy.network(windows)
-            scores = scores + self._gumbel(scores)
-            lost = torch.rand(shape[:2], generator=self.generator, device=self.device) < settings.random_share
-            return self._one_hot(torch.where(lost.unsqueeze(-1), anything, scores))
-        if self.num_timesteps < settings.learning_starts:
-            return 2 * torch.rand(shape, generator=self.generator, device=self.device) - 1
-        noise = settings.noise * torch.randn(shape, generator=self.generator, device=self.device)
-        return (torch.tanh(self.policy.network(windows)) + noise).clamp(-1, 1)
+            share = 1.0 if starting else settings.random_share
+            return explored(scores, self.layout.impossible, share, self.generator)
+        if starting:
+            return 2 * torch.rand(scores.shape, generator=self.generator, device=self.device) - 1
+        noise = settings.noise * torch.randn(scores.shape, generator=self.generator, device=self.device)
+        return (torch.tanh(scores) + noise).clamp(-1, 1)
 
     # Learning
 
@@ -131,7 +119,7 @@ class MADDPG(TeamAgent):
         values = policy.q(windows, actions, acted)
         error = values - self._targets(batch)
         critic_loss = _mean(error.square(), acted)
-        set_gradients(critic_loss, list(policy.q.parameters()))
+        set_gradients(critic_loss, self.optimizers["critic"].param_groups[0]["params"])
         self.optimizers["critic"].step()
 
         # Actors: each ascends its own Q_i with the others' actions from the buffer, or all ascend the sum of all Q_i
@@ -139,11 +127,10 @@ class MADDPG(TeamAgent):
         ascended = _mean(policy.q(windows, self._asked(scores, actions, acted), acted), acted)
         penalty = settings.logit_penalty * _mean(scores.clamp_min(-1e4).square().mean(-1), acted)
         actor_loss = penalty - ascended
-        set_gradients(actor_loss, list(policy.network.parameters()))
+        set_gradients(actor_loss, self.optimizers["actor"].param_groups[0]["params"])
         self.optimizers["actor"].step()
 
-        for online, target in ((policy.q, policy.target_q), (policy.network, policy.target_actor)):
-            polyak_update(list(online.parameters()), list(target.parameters()), settings.tau)
+        polyak_update(self._online, self._tracking, settings.tau)
         self._measure(critic_loss, actor_loss, _mean(values, acted))
 
     @torch.no_grad()
@@ -152,7 +139,7 @@ class MADDPG(TeamAgent):
         goes_on = batch.acted & ~batch.terminated
         reached = only(goes_on, batch.reached)
         scores = self.policy.target_actor(reached)
-        following = self._one_hot(scores + self._gumbel(scores)) if self.layout.discrete else torch.tanh(scores)
+        following = sampled(scores, self.generator) if self.layout.discrete else torch.tanh(scores)
         future = self.policy.target_q(reached, only(goes_on, following), goes_on)
         return only(batch.acted, batch.rewards) + self.settings.gamma * only(goes_on, future)
 
@@ -160,8 +147,8 @@ class MADDPG(TeamAgent):
         """The actors' actions [B, A, a], through which gradients reach the actors."""
         if not self.layout.discrete:
             return torch.tanh(scores)
-        soft = torch.softmax((scores + self._gumbel(scores)) / self.settings.temperature, dim=-1)
-        return self._one_hot(soft) + soft - soft.detach()  # straight-through: one-hot forwards, soft backwards
+        soft = torch.softmax((scores + gumbel(scores, self.generator)) / self.settings.temperature, dim=-1)
+        return best(soft) + soft - soft.detach()  # straight-through: one-hot forwards, soft backwards
 
     def _asked(self, scores: Tensor, replayed: Tensor, acted: Tensor) -> Tensor:
         """The joint actions at which the critics are asked: [B, A, a], or [B, A, A, a] with one for every critic."""

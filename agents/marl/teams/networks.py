@@ -51,17 +51,17 @@ class Stack(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map [B, A, in] to [B, A, out]."""
-        if len(self.weights[0]) == 1:
-            hidden = inputs
-            for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-                hidden = torch.nn.functional.linear(hidden, weight[0].T, bias[0, 0])
-                hidden = self.activation(hidden) if number < len(self.weights) - 1 else hidden
-            return hidden
+        weights, biases = list(self.weights), list(self.biases)
+        if len(weights[0]) == 1:
+            hidden = inputs.flatten(0, -2)  # one product for all agents
+            for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
+                hidden = self.activation(torch.addmm(bias.view(-1), hidden, weight.squeeze(0)))
+            hidden = torch.addmm(biases[-1].view(-1), hidden, weights[-1].squeeze(0))
+            return hidden.view(*inputs.shape[:-1], hidden.shape[-1])
         hidden = inputs.transpose(0, 1)
-        for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            hidden = torch.baddbmm(bias, hidden, weight)
-            hidden = self.activation(hidden) if number < len(self.weights) - 1 else hidden
-        return hidden.transpose(0, 1)
+        for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
+            hidden = self.activation(torch.baddbmm(bias, hidden, weight))
+        return torch.baddbmm(biases[-1], hidden, weights[-1]).transpose(0, 1)
 
 
 class Actor(nn.Module):
@@ -174,7 +174,10 @@ class Critic(nn.Module):
         super().__init__()
         agents, width = layout.windows.shape
         self.stack = Stack(count, (agents * (width + layout.width), *layers, 1), activation)
-        self.register_buffer("others", others_of(agents), persistent=False)
+        others = others_of(agents)
+        self.register_buffer("others", others.flatten(), persistent=False)
+        rows = others + agents * torch.arange(agents).unsqueeze(1)
+        self.register_buffer("others_in_rows", rows.flatten(), persistent=False)  # of A x A joint actions
 
     def forward(self, windows: Tensor, actions: Tensor, alive: Tensor) -> Tensor:
         """Q [B, A].
@@ -184,14 +187,15 @@ class Critic(nn.Module):
             actions: [B, A, a]; or [B, A, A, a], where row i holds the joint action that Q_i is asked about.
             alive: bool [B, A].
         """
-        others: Any = self.others
-        agents = len(others)
-        own = torch.arange(agents, device=windows.device)
-        per_critic = actions if actions.dim() == 4 else actions.unsqueeze(1).expand(-1, agents, -1, -1)
-        parts = [
-            windows, per_critic[:, own, own], windows[:, others].flatten(2),
-            per_critic[:, own.unsqueeze(1), others].flatten(2),
-        ]  # fmt: skip
+        buffers: Any = self
+        if actions.dim() == 4:
+            own = actions.diagonal(dim1=1, dim2=2).transpose(1, 2)
+            done = actions.flatten(1, 2).index_select(1, buffers.others_in_rows)
+        else:
+            own, done = actions, actions.index_select(1, buffers.others)
+        batch, agents = windows.shape[:2]
+        seen = windows.index_select(1, buffers.others)
+        parts = [windows, own, seen.view(batch, agents, -1), done.view(batch, agents, -1)]
         return self.stack(torch.cat(parts, dim=-1)).squeeze(-1)
 
 
@@ -292,7 +296,7 @@ class TeamValue(nn.Module):
 
 def only(mask: Tensor, values: Tensor) -> Tensor:
     """``values`` [..., A, *rest] where ``mask`` [..., A] holds; zeros elsewhere, whatever stands there, even NaN."""
-    return torch.where(mask.reshape(*mask.shape, *(1,) * (values.dim() - mask.dim())), values, torch.zeros_like(values))
+    return torch.where(mask.reshape(*mask.shape, *(1,) * (values.dim() - mask.dim())), values, 0)
 
 
 class JointCritic:
