@@ -160,7 +160,7 @@ class HATRPOQConfig(TeamConfig):
     activation: Activation = "silu"
     max_kl: float = 0.05
     cg_steps: int = 10
-    curvature_every: int = 4  # the curvature of the KL is that of every so-many-th sample
+    curvature_every: int = 8  # the curvature of the KL is that of every so-many-th sample
     cg_damping: float = 0.1
     line_search_steps: int = 10
     line_search_shrink: float = 0.8

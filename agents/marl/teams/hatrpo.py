@@ -134,15 +134,11 @@ class HATRPO(TeamAgent):
             with torch.no_grad():
                 old = policy.scores(group, seen)
                 old_log, old_std = policy.log_prob(group, old, done), policy.log_std.detach().clone()
-            surrogate = partial(policy.surrogate, group, seen, done, old_log, weights)
-            divergences = [
-                partial(policy.mean_divergence, group, old[::every], old_std, seen[::every])
-                for every in (1, self.settings.curvature_every)
-            ]
+            objective = partial(policy.objective, group, seen, done, old, old_std, weights)
+            every = self.settings.curvature_every
+            curved = partial(policy.mean_divergence, group, old[::every], old_std, seen[::every])
             own_weights = policy.weights_of(group)
-            results.append(
-                natural_step(own_weights, surrogate, divergences[0], divergences[1], **step_settings(self.settings))
-            )
+            results.append(natural_step(own_weights, objective, curved, **step_settings(self.settings)))
             with torch.no_grad():
                 scores = policy.scores(group, seen)
                 entropy.append(policy.entropy(group, scores).mean())
@@ -202,17 +198,21 @@ class _Policy(TeamPolicy):
     def _std(self, group: list[int], log_std: Tensor) -> Tensor:
         return log_std[0 if len(log_std) == 1 else group[0]].exp()
 
-    def log_prob(self, group: list[int], scores: Tensor, actions: Tensor) -> Tensor:
-        """Log likelihoods [B] of actions [B, a]."""
+    def log_prob(self, group: list[int], scores: Tensor, actions: Tensor, log_std: Tensor | None = None) -> Tensor:
+        """Log likelihoods [B] of actions [B, a]; with the current standard deviations if none are given."""
         if self.layout.discrete:
             return (log_softmax(scores, -1) * actions).sum(-1)
-        found: Tensor = Normal(scores, self._std(group, self.log_std)).log_prob(actions).sum(-1)
+        std = self._std(group, self.log_std if log_std is None else log_std)
+        found: Tensor = Normal(scores, std).log_prob(actions).sum(-1)
         return found
 
-    def surrogate(self, group: list[int], windows: Tensor, actions: Tensor, old_log: Tensor, weights: Tensor) -> Tensor:
-        """The mean of weights times the ratios of new to old likelihoods."""
-        ratio = (self.log_prob(group, self.scores(group, windows), actions) - old_log).exp()
-        return (ratio * weights).mean()
+    def objective(
+        self, group: list[int], windows: Tensor, actions: Tensor, old: Tensor, old_std: Tensor, weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The mean of weights times the ratios of new to old likelihoods, and the mean of KL(old || current)."""
+        scores = self.scores(group, windows)
+        ratio = (self.log_prob(group, scores, actions) - self.log_prob(group, old, actions, old_std)).exp()
+        return (ratio * weights).mean(), self.divergence(group, old, old_std, scores).mean()
 
     def mean_divergence(self, group: list[int], old: Tensor, old_std: Tensor, windows: Tensor) -> Tensor:
         """The mean of KL(old || current)."""

@@ -140,15 +140,11 @@ class HATRPOQ(TeamAgent):
         with torch.no_grad():
             old = log_softmax(policy.network(windows), -1)
             gains = gains / gains[alive].std().clamp_min(1e-8)
-        divergences = [
-            partial(policy.divergence, old[::every], windows[::every], alive[::every])
-            for every in (1, settings.curvature_every)
-        ]
-        result = natural_step(
-            list(policy.network.parameters()), partial(policy.expected, gains, windows, alive), divergences[0],
-            divergences[1],
-            **step_settings(settings),
-        )  # fmt: skip
+        every = settings.curvature_every
+        objective = partial(policy.objective, gains, old, windows, alive)
+        curved = partial(policy.divergence, old[::every], windows[::every], alive[::every])
+        weights = list(policy.network.parameters())
+        result = natural_step(weights, objective, curved, **step_settings(settings))
         with torch.no_grad():
             now = log_softmax(policy.network(windows), -1)
             entropy = -only(alive, (now.exp() * now).sum(-1)).sum() / alive.sum()
@@ -166,10 +162,11 @@ class _Policy(TeamPolicy):
     q: Any
     target_q: Any
 
-    def expected(self, gains: Tensor, windows: Tensor, alive: Tensor) -> Tensor:
-        """The mean over agents that are alive of sum_b pi(b) gains(b)."""
-        chances = torch.softmax(self.network(windows), -1)
-        return only(alive, (chances * gains).sum(-1)).sum() / alive.sum()
+    def objective(self, gains: Tensor, old: Tensor, windows: Tensor, alive: Tensor) -> tuple[Tensor, Tensor]:
+        """The means over agents that are alive of sum_b pi(b) gains(b), and of the KL from old log likelihoods."""
+        now = log_softmax(self.network(windows), -1)
+        expected, apart = (now.exp() * gains).sum(-1), (old.exp() * (old - now)).sum(-1)
+        return only(alive, expected).sum() / alive.sum(), only(alive, apart).sum() / alive.sum()
 
     def divergence(self, old: Tensor, windows: Tensor, alive: Tensor) -> Tensor:
         """The mean KL from old log likelihoods to the current policy."""

@@ -25,8 +25,7 @@ class NaturalStep(NamedTuple):
 
 def natural_step(
     parameters: Sequence[Tensor],
-    surrogate: Callable[[], Tensor],
-    divergence: Callable[[], Tensor],
+    objective: Callable[[], tuple[Tensor, Tensor]],
     sampled_divergence: Callable[[], Tensor],
     max_kl: float,
     cg_steps: int = 10,
@@ -35,7 +34,7 @@ def natural_step(
     line_search_shrink: float = 0.8,
     accept_ratio: float = 0.5,
 ) -> NaturalStep:
-    """Raise ``surrogate`` while ``divergence`` stays at most ``max_kl``; change nothing if that cannot be done.
+    """Raise a surrogate while a divergence stays at most ``max_kl``; change nothing if that cannot be done.
 
     The direction solves (F + damping) x = g, where F is the Hessian of the divergence at the old policy. Non-positive
     or non-finite curvature along it, a gradient of zero or NaN, and a line search that finds no improvement all leave
@@ -43,13 +42,13 @@ def natural_step(
 
     Args:
         parameters: the policy's weights.
-        surrogate: the objective at the current weights, a scalar.
-        divergence: the mean KL from the old policy (constant) to the current one, a scalar.
-        sampled_divergence: the same over some of the samples, for the curvature.
+        objective: the surrogate at the current weights, and the mean KL from the old policy (constant) to the current
+            one; scalars.
+        sampled_divergence: the KL over some of the samples, for the curvature.
         max_kl, cg_steps, cg_damping, line_search_steps, line_search_shrink, accept_ratio: see the configuration.
     """
     parameters = list(parameters)
-    before = surrogate()
+    before, _ = objective()
     gradient = _flat(torch.autograd.grad(before, parameters))
     nothing = NaturalStep(False, torch.zeros_like(before.detach()), torch.zeros_like(before.detach()))
     size = gradient.norm()
@@ -71,7 +70,8 @@ def natural_step(
         for number in range(line_search_steps):
             share = line_search_shrink**number
             _add(parameters, old, share * length * direction)
-            gained, apart = surrogate() - before, divergence()
+            reached, apart = objective()
+            gained = reached - before
             promised = share * length * rise
             if torch.isfinite(gained) and apart <= max_kl and gained > 0 and gained >= accept_ratio * promised:
                 return NaturalStep(True, gained.detach(), apart.detach())

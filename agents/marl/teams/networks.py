@@ -130,8 +130,9 @@ class SetActor(nn.Module):
         self.register_buffer("things", things, persistent=False)
         self.register_buffer("others", others, persistent=False)
         size, offset = len(own), int(things.shape[-1])
-        self.near = Stack(1, (offset, units, units), activation)
-        self.thing = Stack(1, (offset + size + units, units, units), activation)
+        few = max(units // 3, 1)  # of the most frequent part: A - 1 times as many rows as the others
+        self.near = Stack(1, (offset, few, few), activation)
+        self.thing = Stack(1, (offset + size + few, units, units), activation)
         self.other = Stack(1, (offset + size, units, units), activation)
         self.head = Stack(1, (size + 2 * units, units, layout.width), activation, last_gain)
         self.impossible = None
@@ -236,7 +237,9 @@ class SetCritic(nn.Module):
         count = things.shape[2]
         each = torch.cat([things, state.unsqueeze(2).expand(-1, -1, count, -1)], dim=-1)
         embedded = self.phi(each.flatten(1, 2)).unflatten(1, each.shape[1:3])  # [B, A, L, u]
-        embedded = embedded.masked_fill(~alive[:, :, None, None], -1e9)
+        whole = bool(alive.all())  # the usual case, without copies of the largest tensors
+        if not whole:
+            embedded = embedded.masked_fill(~alive[:, :, None, None], -1e9)
         shared = self.rho(torch.logsumexp(embedded, dim=1)).sum((1, 2))  # [B]
         partners = buffers.partners
         if not partners.numel():
@@ -244,8 +247,9 @@ class SetCritic(nn.Module):
         mine = state.unsqueeze(2).expand(-1, -1, partners.shape[1], -1)
         pairs = torch.cat([offsets, mine, state[:, partners]], dim=-1)
         met = self.psi(pairs.flatten(1, 2)).unflatten(1, pairs.shape[1:3]).squeeze(-1)  # [B, A, A - 1]
-        both = alive[:, partners] & alive.unsqueeze(2)
-        return shared.unsqueeze(1) + met.masked_fill(~both, 0.0).sum(2)
+        if not whole:
+            met = met.masked_fill(~(alive[:, partners] & alive.unsqueeze(2)), 0.0)
+        return shared.unsqueeze(1) + met.sum(2)
 
 
 class TeamValue(nn.Module):

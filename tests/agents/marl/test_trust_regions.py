@@ -32,7 +32,7 @@ def quadratic(start=(1.0, -2.0), curvature=(4.0, 1.0)):
 
 def test_a_natural_step_is_the_one_computed_by_hand():
     weights, rise, apart = quadratic()
-    result = natural_step(weights, rise, apart, apart, max_kl=0.02, cg_damping=0.0)
+    result = natural_step(weights, lambda: (rise(), apart()), apart, max_kl=0.02, cg_damping=0.0)
     direction = torch.tensor([1 / 4, 1.0])  # F^-1 g
     length = (2 * 0.02 / (direction.sum())) ** 0.5  # sqrt(2 delta / x'Fx)
     assert result.taken
@@ -64,7 +64,7 @@ def test_a_step_that_cannot_be_taken_leaves_the_weights_bit_equal(case):
 
     divergence = (lambda: float("nan") * apart()) if case == "KL of nothing" else apart
     before = weights[0].detach().clone()
-    result = natural_step(weights, objective, divergence, divergence, max_kl=0.02, cg_damping=0.0)
+    result = natural_step(weights, lambda: (objective(), divergence()), divergence, max_kl=0.02, cg_damping=0.0)
     assert not result.taken
     assert torch.equal(weights[0].detach(), before)
 
@@ -119,13 +119,13 @@ def test_agents_go_one_after_another_and_stay_in_their_trust_regions(choices):
         before = [agent.policy.scores([k], windows[:, k]) for k in range(3)]
     old_std, weights = agent.policy.log_std.detach().clone(), [w.clone() for w in agent.policy.network.parameters()]
     seen = []
-    original = agent.policy.surrogate
+    original = agent.policy.objective
 
     def watched(group, *arguments):
-        seen.append((group[0], arguments[3].clone()))
+        seen.append((group[0], arguments[4].clone()))
         return original(group, *arguments)
 
-    agent.policy.surrogate = watched
+    agent.policy.objective = watched
     alive = torch.ones(200, 3, dtype=torch.bool)
     advantages = torch.randn(200)
     agent._improve(windows, actions, alive, advantages)
