@@ -1,4 +1,4 @@
-"""What teams reach on Simple Spread: at least 0.8 of the controller's gain over random play, three seeds each."""
+"""What teams reach on Simple Spread, by the settings of studies/teams.toml and its judge's measure."""
 
 import numpy as np
 import pytest
@@ -23,22 +23,24 @@ def score(player, agents, continuous):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize(
-    ("kind", "preset", "agents", "steps", "worlds"),
+    ("kind", "preset", "agents", "steps", "bound"),
     [
-        (MADDPG, "spread-3", 3, 600_000, 64),
-        (MADDPG, "spread-box-3", 3, 600_000, 64),
-        (MADDPG, "spread-5", 5, 550_000, 64),
-        (HATRPO, "spread-3", 3, 1_300_000, 128),
-        (HATRPOQ, "spread-5", 5, 270_000, 32),
+        (MADDPG, "spread-3", 3, 400_000, 0.8),
+        (MADDPG, "spread-box-3", 3, 400_000, 0.8),
+        (MADDPG, "spread-5", 5, 400_000, 0.8),
+        (HATRPO, "spread-3", 3, 1_300_000, 0.8),
+        (HATRPOQ, "spread-5", 5, 160_000, 0.8),
     ],
 )
-def test_a_team_gains_four_fifths_of_what_the_controller_gains(kind, preset, agents, steps, worlds, seed):
+def test_a_team_gains_its_share_of_what_the_controller_gains(kind, preset, agents, steps, bound, seed):
     continuous = "box" in preset
+    worlds = kind.Config.with_preset(preset, {}).get("worlds", kind.Config().worlds)
     env = SimpleSpreadVectorEnv(worlds, agents, continuous_actions=continuous, autoreset_mode="Disabled")
     team = kind(env=env, preset=preset, seed=seed).learn(steps)
     controller = score(env.controllers["assignment"], agents, continuous)
     random = score(None, agents, continuous)
     gain = (score(team, agents, continuous) - random) / (controller - random)
-    assert gain >= 0.8, gain
+    assert gain >= bound, gain

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from pettingzoo import ParallelEnv
 from torch import nn
 
 import agentgym
-from agentgym.agents import MADDPG, load_agent
+from agentgym.agents import HATRPO, HATRPOQ, MADDPG, load_agent
 from agentgym.agents.marl.teams.layout import TeamLayout
 from agentgym.agents.marl.teams.networks import Critic, SetActor, SetCritic
 from agentgym.agents.marl.teams.replay import Batch
@@ -241,6 +242,60 @@ def test_a_truncated_agent_is_bootstrapped_from_its_true_last_observation():
         assert torch.allclose(agent._targets(batch), batch.rewards + 0.8 * 10.0)
         ended = batch._replace(terminated=torch.ones_like(batch.terminated))
         assert torch.equal(agent._targets(ended), batch.rewards)
+
+
+class Leaving(ParallelEnv):
+    """Agent a is truncated in its step 2, agent b in its step 4; both see their name's number and the step."""
+
+    def __init__(self):
+        self.metadata, self.possible_agents = {"name": "leaving"}, ["a", "b"]
+
+    def observation_space(self, agent):
+        return spaces.Box(0, 9, (3,), np.float32)
+
+    def action_space(self, agent):
+        return spaces.Discrete(2)
+
+    def _seen(self):
+        return {name: np.array([name == "b", self.now, 1], np.float32) for name in self.agents}
+
+    def reset(self, seed=None, options=None):
+        self.agents, self.now = ["a", "b"], 0
+        return self._seen(), {name: {} for name in self.agents}
+
+    def step(self, actions):
+        self.now += 1
+        seen, names = self._seen(), self.agents
+        cut = {name: self.now == (2 if name == "a" else 4) for name in names}
+        self.agents = [name for name in names if not cut[name]]
+        return seen, dict.fromkeys(names, 1.0), dict.fromkeys(names, False), cut, {name: {} for name in names}
+
+
+@pytest.mark.parametrize("kind", [MADDPG, HATRPO, HATRPOQ])
+def test_an_agent_that_is_truncated_before_the_others_is_bootstrapped_from_its_own_last_observation(kind):
+    small = {"actor_layers": (8,), "seed": 0}
+    agent = kind(env=Leaving(), **small, **({} if kind is MADDPG else {"n_steps": 10}))
+    steps, step = [], agent._step
+
+    def watched(*arguments):
+        found = step(*arguments)
+        steps.append(found[0])
+        return found
+
+    agent._step = watched
+    agent.learn(10)
+    acted, reached, windows = (
+        np.concatenate([getattr(one, name) for one in steps]) for name in ("acted", "reached", "windows")
+    )
+    assert acted.tolist() == [[True, True], [True, True], [False, True], [False, True]] * 2 + [[True, True]] * 2
+    assert not any(one.terminated.any() for one in steps)
+    assert reached[1].tolist() == [[0, 2, 1], [1, 2, 1]]  # a's true last observation
+    assert reached[3, 1].tolist() == [1, 4, 1]  # b's, although the next episode has begun
+    assert windows[4].tolist() == [[0, 0, 1], [1, 0, 1]]
+    if kind is HATRPO:
+        assert [bool(one.truncated.any()) for one in steps[:4]] == [False, True, False, True]
+    else:  # what replay holds is what was reached
+        assert np.array_equal(agent.replay.arrays["reached"][:10, 0], reached)
 
 
 # Spaces and doors

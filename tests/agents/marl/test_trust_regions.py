@@ -13,7 +13,7 @@ from agentgym.envs.particles.skirmish import SkirmishVectorEnv
 from agentgym.envs.particles.spread import SimpleSpreadEnv, SimpleSpreadVectorEnv
 from agentgym.errors import InvalidParameter
 
-from .test_teams import Points
+from .test_teams import Points, batch_of
 
 TINY = {"actor_layers": (8,), "value_layers": (8,), "n_steps": 6, "seed": 0, "log_every": 24}
 TINY_Q = {"actor_layers": (8,), "critic_layers": (8,), "set_units": 4, "n_steps": 6, "seed": 0, "log_every": 24,
@@ -202,6 +202,40 @@ def test_first_order_advantages_are_those_computed_by_hand():
     found = agent.advantages(windows, actions, alive)
     assert (found[:, 1] == 0).all()
     assert torch.isfinite(found).all()
+
+
+@pytest.mark.parametrize("critic", ["mlp", "set"])
+def test_junk_in_dead_slots_leaves_the_variants_update_bit_equal(critic):
+    acted = torch.rand(16, 3, generator=torch.Generator().manual_seed(1)) < 0.6
+    acted[:, 0] = True
+    states = []
+    for dirty in (False, True):
+        agent = HATRPOQ(env=Points(3, spaces.MultiDiscrete([3, 3, 3])), **{**TINY_Q, "critic": critic})
+        agent._total_timesteps = 100
+        batch = batch_of(agent, acted=acted)
+        if dirty:
+            for part in (batch.windows, batch.actions, batch.rewards):
+                part[~acted] = float("nan")
+            batch.reached[~(acted & ~batch.terminated)] = float("nan")
+        losses = [agent._learn_q(batch) for _ in range(2)]
+        told = agent._improve(batch.windows, batch.actions, acted)
+        assert not told[2]  # the step was taken
+        states.append([*agent.policy.state_dict().values(), *losses, *told])
+    assert all(torch.equal(one, two) for one, two in zip(*states, strict=True))
+    assert all(torch.isfinite(each).all() for each in states[0])
+
+
+def test_the_variants_critic_is_bootstrapped_where_agents_go_on_and_not_where_they_end():
+    agent = HATRPOQ(env=Points(action_space=spaces.MultiDiscrete([3, 3])), **{**TINY_Q, "critic": "mlp"})
+    batch = batch_of(agent)
+    asked = []
+    weights = list(agent.policy.q.parameters())
+    agent.policy.target_q.forward = lambda seen, actions, alive: asked.append(seen) or torch.full(alive.shape, 9.0)
+    agent.policy.q.forward = lambda seen, actions, alive: sum(0 * w.sum() for w in weights) + torch.zeros(alive.shape)
+    loss = agent._learn_q(batch)
+    targets = batch.rewards + 0.8 * 9.0 * ~batch.terminated
+    assert loss.item() == pytest.approx(targets.square().mean().item(), rel=1e-5)
+    assert torch.equal(asked[0][~batch.terminated], batch.reached[~batch.terminated])
 
 
 @pytest.mark.parametrize("settings", [{"actor": "set"}, {"actor": "mlp", "critic": "mlp", "shared": False}])
