@@ -274,6 +274,7 @@ OURS: tuple[Entry, ...] = (
     _agent("trpo", "baselines.trpo:TRPO", "Trust Region Policy Optimization of sb3-contrib (extra: contrib)"),
     _agent("shared-ppo", "marl.shared.ppo:SharedPPO", "PPO, one policy for all agents of a team"),
     _agent("shared-mdpo", "marl.shared.mdpo:SharedMDPO", "on-policy MDPO, one policy for all agents of a team"),
+    _agent("shared-gradient", "marl.shared.gradient:SharedGradient", "a shared policy, by gradients through the world"),
     _agent(
         "maddpg",
         "marl.teams.maddpg:MADDPG",

@@ -9,6 +9,7 @@ from .language.methods.gigpo import GiGPO as GiGPO
 from .language.methods.grpo import GRPO as GRPO
 from .language.methods.rloo import RLOO as RLOO
 from .language.methods.spear import SPEAR as SPEAR
+from .marl.shared.gradient import SharedGradient as SharedGradient
 from .marl.shared.mdpo import SharedMDPO as SharedMDPO
 from .marl.shared.ppo import SharedPPO as SharedPPO
 from .marl.teams.hatrpo import HATRPO as HATRPO

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         agents.RCBC,
         agents.RLOO,
         agents.SAC,
+        agents.SharedGradient,
         agents.SharedMDPO,
         agents.SharedPPO,
         agents.SoftM2TD3,

@@ -12,8 +12,9 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 __all__ = [
-    "Adapter", "Adjustable", "Controlled", "Convecting", "Demonstrating", "Drawn", "Generated", "LaidOut", "Mirrored",
-    "Stateful", "TurnLimited", "Uncertain", "Worded", "controllers_of", "single_spaces",
+    "Adapter", "Adjustable", "Controlled", "Convecting", "Demonstrating", "Differentiable", "Drawn", "Generated",
+    "LaidOut", "Mirrored", "Patterned", "Stateful", "TurnLimited", "Uncertain", "Worded", "controllers_of",
+    "single_spaces",
 ]  # fmt: skip
 
 
@@ -121,6 +122,33 @@ class Mirrored(Protocol):
     @property
     def agent_mirror(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Indices and signs, [F] each, that mirror an agent's observation; None if there is no mirror symmetry."""
+
+
+@runtime_checkable
+class Differentiable(Protocol):
+    """A batch with a pure form of ``step`` that gradients pass through. Episodes end by their time limit only."""
+
+    def differentiable_state(self) -> tuple[tuple[Any, ...], Any]:
+        """The states of all worlds as tensors [N, ...] that the caller may keep, and the observations [N, ...].
+
+        Raises:
+            InvalidParameter: the environment, with these arguments, cannot be differentiated.
+        """
+
+    def differentiable_step(self, state: tuple[Any, ...], actions: Any) -> tuple[tuple[Any, ...], Any, Any]:
+        """Next states, observations and rewards [N], for any number of worlds; equal to ``step`` up to rounding.
+
+        The batch does not change. ``actions``, a tensor within the bounds, is not checked.
+        """
+
+
+@runtime_checkable
+class Patterned(Protocol):
+    """An environment, or a batch, on a ring, whose state is told by the strongest wavenumber around it."""
+
+    @property
+    def agent_pattern(self) -> np.ndarray:
+        """Entries of the flattened observation, equally spaced around the ring, int64 [C]."""
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ from agentgym.contracts.environment import LaidOut, Mirrored
 from agentgym.contracts.spaces import check_same_spaces, space_from_json, space_to_json
 from agentgym.errors import CorruptFile, InvalidParameter, SpaceMismatch
 
-__all__ = ["Layout", "Mirror"]
+__all__ = ["Layout", "Mirror", "attribute_of"]
 
 Mirror = tuple[np.ndarray, np.ndarray]
 
@@ -97,7 +97,7 @@ class Layout:
         Raises:
             InvalidParameter: there is no ``agent_windows``, or it does not fit.
         """
-        windows = _attribute(env, "agent_windows")
+        windows = attribute_of(env, "agent_windows")
         if windows is None:
             raise InvalidParameter(
                 "This environment has no agent_windows, so it is not a joint environment. Use one that has (see the "
@@ -105,7 +105,7 @@ class Layout:
             )
         seen: Any = env.observation_space
         done: Any = env.action_space
-        return cls(seen, done, np.asarray(windows), _as_mirror(_attribute(env, "agent_mirror")))
+        return cls(seen, done, np.asarray(windows), _as_mirror(attribute_of(env, "agent_mirror")))
 
     @classmethod
     def of_environment(cls, env: Any) -> Self:
@@ -190,7 +190,7 @@ def _bounds(space: spaces.Box) -> tuple[np.ndarray, np.ndarray]:
     return space.low, space.high
 
 
-def _attribute(env: VecEnv, name: str) -> Any:
+def attribute_of(env: VecEnv, name: str) -> Any:
     """The attribute's common value in all environments of a batch, or None if they do not have it."""
     try:
         return env.get_attr(name)[0]

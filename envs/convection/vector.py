@@ -8,6 +8,7 @@ import torch
 from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
+from torch import Tensor
 
 from agentgym.contracts.settings import whole_number
 from agentgym.envs.convection.controllers import controllers
@@ -47,6 +48,7 @@ class ConvectionVectorEnv(NativeVectorEnv):
         cell: all settings.
         agent_windows: int64 [A, F], the entries of the flattened observation that each agent observes.
         agent_mirror: for each entry of a window, its index in the mirrored window and its sign.
+        agent_pattern: the entries of the flattened observation that tell the number of rolls.
 
     Raises:
         Diverged: raised by ``step`` if a flow became too fast for the time step.
@@ -121,6 +123,34 @@ class ConvectionVectorEnv(NativeVectorEnv):
         if self._base is None:
             return actions
         return np.clip(self._base.predict(self._shown)[0] + actions, -1.0, 1.0)
+
+    # Gradients
+
+    @property
+    def agent_pattern(self) -> NDArray[np.int64]:
+        """The entries of w nearest to mid height: one pair of rolls has wavenumber 1."""
+        _, heights, columns = self.world.probes.shape
+        middle = int(np.abs(np.array(self.cell.heights)).argmin())
+        return (heights + middle) * columns + np.arange(columns)
+
+    def differentiable_state(self) -> tuple[tuple[Tensor, ...], Tensor]:
+        """As :class:`agentgym.contracts.environment.Differentiable`.
+
+        Raises:
+            InvalidParameter: actions correct a controller (``residual_on``), which has no gradient here.
+        """
+        if self._base is not None:
+            raise InvalidParameter(
+                f"residual_on={self.cell.residual_on!r} has no differentiable step; make the cell with 'zero'."
+            )
+        return self.world.tensors(), self.world.solver.tensor(self._shown)
+
+    def differentiable_step(
+        self, state: tuple[Tensor, ...], actions: Tensor
+    ) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
+        """As :class:`agentgym.contracts.environment.Differentiable`; the rewards are those of whole worlds."""
+        state, seen, nusselt = self.world.tensors_after(state, actions)
+        return state, seen, self.cell.reward_scale * (self.cell.reward_offset - nusselt)
 
     def _measures(self, ended: NDArray[np.bool_]) -> dict[str, Any]:
         found: dict[str, Any] = {}

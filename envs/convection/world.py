@@ -179,6 +179,28 @@ class World:
             torch.stack(readings).mean(0),
         )  # fmt: skip
 
+    # Gradients
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Copies of what :meth:`tensors_after` needs: vorticity, temperature, warmth, broken heaters, what they hold.
+
+        The first axis of each is that of the worlds.
+        """
+        flows = (part.movedim(2, 0).clone() for part in self.state)
+        broken = torch.as_tensor(self._broken, device=self.device)
+        return (*flows, self.warmth.clone(), broken, self.solver.tensor(self._held))
+
+    def tensors_after(self, tensors: tuple[Tensor, ...], commands: Tensor) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
+        """Tensors after an action with commands [M, A], scaled readings, and the Nusselt number of the reward [M].
+
+        A pure function for any number of worlds M, differentiable in flows, warmth and commands.
+        """
+        vorticity, temperature, warmth, broken, held = tensors
+        state = State(vorticity.movedim(0, 2), temperature.movedim(0, 2))
+        found = self.advance(state, warmth, torch.where(broken, held, commands.to(held.dtype)))
+        flows = (part.movedim(2, 0) for part in found.state)
+        return (*flows, found.warmth, broken, held), self.probes.scaled(found.readings), self._rewarded(found)
+
     def _check(self, found: _Measured, active: NDArray[np.bool_]) -> None:
         courant = found.courant.cpu().numpy()
         good = torch.isfinite(found.flux).all(0).cpu().numpy() & (courant < COURANT_LIMIT)
@@ -191,21 +213,25 @@ class World:
         )
 
     def _judge(self, found: _Measured) -> Outcome:
-        volume = self.numbers.volume(found.flux)
+        if self.cell.nusselt == "vignon2023":
+            parts = found.readings.split(self.cell.columns_per_heater, dim=3)
+            local = torch.stack([self.numbers.published(part) for part in parts], dim=1)
+        else:
+            local = self.numbers.segments(found.flux)
+        return Outcome(
+            self._as_seen(found.readings), _array(self.numbers.volume(found.flux)), _array(self._rewarded(found)),
+            _array(local), topology.roll_pairs(self.solver, found.fields),
+        )  # fmt: skip
+
+    def _rewarded(self, found: _Measured) -> Tensor:
+        """The Nusselt number used in the reward, [N]."""
         match self.cell.nusselt:
             case "volume":
-                rewarded, local = volume, self.numbers.segments(found.flux)
+                return self.numbers.volume(found.flux)
             case "plates":
-                rewarded, local = self.numbers.plates(found.gradients), self.numbers.segments(found.flux)
+                return self.numbers.plates(found.gradients)
             case "vignon2023":
-                per = self.cell.columns_per_heater
-                parts = found.readings.split(per, dim=3)
-                rewarded = self.numbers.published(found.readings)
-                local = torch.stack([self.numbers.published(part) for part in parts], dim=1)
-        return Outcome(
-            self._as_seen(found.readings), _array(volume), _array(rewarded), _array(local),
-            topology.roll_pairs(self.solver, found.fields),
-        )  # fmt: skip
+                return self.numbers.published(found.readings)
 
     def observe(self) -> NDArray[np.float32]:
         """The observation of the current flows, float32 [N, 3, heights, columns]."""

@@ -1,14 +1,17 @@
 """A linear-quadratic game with planted couplings, whose action values are known in closed form."""
 
+from copy import deepcopy
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
-from scipy.linalg import solve_discrete_lyapunov
+from scipy.linalg import solve_discrete_are, solve_discrete_lyapunov
+from torch import Tensor
 
-from agentgym.contracts.settings import finite_number, whole_number
+from agentgym.contracts.settings import finite_number, flag, whole_number
 from agentgym.envs.particles.team import Mask, TeamVectorEnv
 from agentgym.errors import InvalidParameter
 from agentgym.vector.infos import infos_of
@@ -108,6 +111,14 @@ class LinearGame:
         own = -2 * self.r * np.einsum("ij,ik->ijk", np.eye(self.agents), np.eye(self.agents))
         return own - 2 * self.gamma * self.push**2 * self.values
 
+    def optimal_gain(self) -> Floats:
+        """K [A, A] of the controller a = -K x that sees all and has the least sum of costs (Riccati), undiscounted."""
+        unit = np.eye(self.agents)
+        push, paid = self.push * unit, self.r * unit
+        value = solve_discrete_are(self.matrix, push, self.q * unit, paid)
+        gain: Floats = np.linalg.solve(paid + push @ value @ push, push @ value @ self.matrix)
+        return gain
+
 
 class PlantedGameVectorEnv(TeamVectorEnv):
     """N worlds of :class:`PlantedGameEnv`, whose manual holds here too; observations and actions [N, A, 1].
@@ -118,6 +129,7 @@ class PlantedGameVectorEnv(TeamVectorEnv):
         max_cycles: steps of an episode.
         autoreset_mode: Gymnasium's ``AutoresetMode``.
         max_episode_steps: another name of ``max_cycles``, which Gymnasium's ``make_vec`` passes.
+        ring: every agent sees all numbers, in the order of a ring that begins with its own.
         numbers: those of :class:`LinearGame` by name.
 
     Attributes:
@@ -135,6 +147,7 @@ class PlantedGameVectorEnv(TeamVectorEnv):
         max_cycles: int = 25,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         max_episode_steps: int | None = None,
+        ring: bool = False,
         **numbers: float,
     ) -> None:
         if unknown := [name for name in numbers if name not in NUMBERS]:
@@ -151,6 +164,9 @@ class PlantedGameVectorEnv(TeamVectorEnv):
         )
         super().__init__(num_envs, seen, moves, autoreset_mode, limit)
         self.x = np.zeros((num_envs, self.game.agents))
+        if flag("ring", ring):
+            places = np.arange(self.game.agents)
+            self.agent_windows = (places[:, None] + places) % self.game.agents
 
     def _place(self, world: int, generator: np.random.Generator) -> None:
         self.x[world] = generator.standard_normal(self.game.agents)
@@ -167,6 +183,24 @@ class PlantedGameVectorEnv(TeamVectorEnv):
 
     def _observe(self) -> NDArray[np.float32]:
         return self.x[..., None].astype(np.float32)
+
+    def differentiable_state(self) -> tuple[tuple[Tensor, ...], Tensor]:
+        """As :class:`agentgym.contracts.environment.Differentiable`; the state is x and the noise still to come."""
+        assert self.max_episode_steps is not None
+        copies = [deepcopy(each) for each in self._generators]
+        noise = np.stack([each.standard_normal((self.max_episode_steps, self.game.agents)) for each in copies])
+        x = torch.tensor(self.x)
+        return (x, torch.as_tensor(self.game.noise * noise)), x[..., None]
+
+    def differentiable_step(
+        self, state: tuple[Tensor, ...], actions: Tensor
+    ) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
+        """As :class:`agentgym.contracts.environment.Differentiable`."""
+        (x, noise), game = state, self.game
+        moves = actions[..., 0].to(x.dtype)
+        rewards = -(game.q * x**2 + game.r * moves**2).sum(1)
+        x = x @ torch.as_tensor(game.matrix).T + game.push * moves + noise[:, 0]
+        return (x, noise[:, 1:]), x[..., None], rewards
 
 
 NUMBERS = ("decay", "push", "gain", "state_cost", "action_cost", "gamma", "noise")
@@ -186,7 +220,7 @@ class PlantedGameEnv(NativeEnv, OwnTimeLimit[Any, Any]):
 
     ## Observation Space
 
-    `Box(-inf, inf, (A, 1), float32)`: each agent sees its own number.
+    `Box(-inf, inf, (A, 1), float32)`: each agent sees its own number, or all of them with `ring`.
 
     ## Rewards
 
@@ -202,8 +236,9 @@ class PlantedGameEnv(NativeEnv, OwnTimeLimit[Any, Any]):
 
     ## Arguments
 
-    `couplings` ([A, A]; entry (i, j) is the influence of j on i), `max_cycles` (25), and the numbers of
-    :class:`LinearGame`: `decay`, `push`, `gain`, `state_cost`, `action_cost`, `gamma`, `noise`.
+    `couplings` ([A, A]; entry (i, j) is the influence of j on i), `max_cycles` (25), `ring` (every agent's window holds
+    all numbers, its own first; by default its own only), and the numbers of :class:`LinearGame` by name: `decay`,
+    `push`, `gain`, `state_cost`, `action_cost`, `gamma`, `noise`.
 
     ```python
     >>> import gymnasium as gym, agentgym
@@ -226,8 +261,8 @@ class PlantedGameEnv(NativeEnv, OwnTimeLimit[Any, Any]):
     metadata = PlantedGameVectorEnv.metadata
     batch: PlantedGameVectorEnv
 
-    def __init__(self, couplings: Any = None, max_cycles: int = 25, **numbers: float) -> None:
-        super().__init__(PlantedGameVectorEnv(1, couplings, max_cycles, AutoresetMode.DISABLED, None, **numbers))
+    def __init__(self, couplings: Any = None, max_cycles: int = 25, ring: bool = False, **numbers: float) -> None:
+        super().__init__(PlantedGameVectorEnv(1, couplings, max_cycles, AutoresetMode.DISABLED, None, ring, **numbers))
         self.agent_windows = self.batch.agent_windows
 
     @property
