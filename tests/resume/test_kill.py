@@ -132,6 +132,26 @@ def test_killed_and_resumed_is_never_killed(agent, num_envs, kills, steps, small
     assert repr([*scores[0]]) == repr([*scores[1]])  # a measure may be NaN
 
 
+def test_the_gradient_through_convection_goes_on_exactly_in_each_of_its_stages(tmp_path):
+    settings = {
+        "merge_steps": 24, "switch": True, "starts": ("two-pair", "one-pair"), "window": 4, "lead": 2,
+        "gradient_worlds": 2, "validation_worlds": 2, "validate_every": 1, "distill_rounds": 3, "distill_worlds": 2,
+        "distill_updates": 20, "actor_layers": (8,), "value_layers": (8,), "n_steps": 6, "n_epochs": 2,
+        "batch_size": 60,
+    }  # fmt: skip
+    config = RunConfig(
+        "shared-gradient", "agentgym/Convection-v0", {**SHORT_CELL, "actions": 12, "carry_on": 0.0}, num_envs=2,
+        steps=24 + 48 + 2 * 72 + 3 * 24, seed=3, threads=1, checkpoint_every=1, config=settings,
+    )  # fmt: skip
+    (tmp_path / "cut").mkdir()
+    train(config, "run", tmp_path / "whole", progress=False)
+    assert killed_and_resumed(tmp_path / "cut", config, 6, seed=0) >= 4  # of about eight rollouts
+    one, other = (everything(tmp_path / name / "run") for name in ("whole", "cut"))
+    assert differing(one, other) == []
+    assert all(resumed["exact"] for resumed in Run.open(tmp_path / "cut/run").record()["resumes"])
+    assert one["state"]["imitation.round"] >= 3
+
+
 def random_data():
     rng, steps, length = np.random.default_rng(0), 600, 50
     ends = np.zeros(steps, bool)

@@ -86,10 +86,10 @@ def test_the_linear_quadratic_ring_reaches_its_riccati_gain():
     neighbours = [[0.0, 0.2, 0.0, 0.0], [0.0, 0.0, 0.2, 0.0], [0.0, 0.0, 0.0, 0.2], [0.2, 0.0, 0.0, 0.0]]
     env = PlantedGameVectorEnv(4, neighbours, decay=0.9, noise=0.0, ring=True, autoreset_mode="SameStep")
     one = agent(
-        env, actor_layers=(), window=25, lead=0, gradient_worlds=4, gradient_rate=0.03, gradient_rate_end=1e-5,
+        env, actor_layers=(), window=25, lead=0, gradient_worlds=4, gradient_rate=0.1, gradient_rate_end=1e-5,
         gradient_norm=1.0, action_clip=0.0, average=0.3, validation_worlds=1, validate_every=10,
     )  # fmt: skip
-    one.learn(25 * 4 * 200)
+    one.learn(25 * 4 * 250)
     gain = -one.learner.policy.action_net.weight[0].detach().numpy()
     np.testing.assert_allclose(gain, env.game.optimal_gain()[0], atol=1e-4)
     assert abs(gain).max() > 0.3
