@@ -7,7 +7,7 @@ at which a world is inside, also if it leaves again.
 
 from collections.abc import Callable
 from copy import deepcopy
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,16 @@ MEDIAN_WEIGHT = 0.1  # of a window's median norm in the running one
 Tick = Callable[[int], None]
 
 
+class _Window(NamedTuple):
+    """What a window led to: states, observations, who is inside, who was throughout, and the loss (None: nobody was)."""
+
+    state: tuple[Tensor, ...]
+    seen: Tensor
+    inside: Tensor
+    stayed: Tensor
+    loss: Tensor | None
+
+
 class Ascent:
     """Trains the inner network of two policies by gradients through the environment.
 
@@ -39,7 +49,7 @@ class Ascent:
     Attributes:
         best: the network with the best score on the validation episodes.
         score: its score, see :meth:`Played.score`.
-        factor: of the learning rate; halved each time a training world leaves the inside.
+        factor: of the learning rate; halved each time a world splits: it was inside for a whole window, then left.
     """
 
     def __init__(self, pilot: TwoPolicies, config: SharedGradientConfig, root: int) -> None:
@@ -92,15 +102,15 @@ class Ascent:
         told = {"gradient_rate": rate * self.factor, "split": 0.0}
         told |= self._windows(worlds, tick)
         self.episode += 1
-        if told["split"]:
-            self._restart_from(self.best)
-            self.factor *= 0.5
-        elif self.episode % config.validate_every == 0:
+        if told["split"] or self.episode % config.validate_every == 0:
             found = self._validate(worlds, tick).score()
             told |= {"validation_inside": found[0], "validation_reward": found[1]}
             if found > tuple(self.score):
                 self.score = list(found)
                 self.best.load_state_dict((self.average if config.average else self.network).state_dict())
+        if told["split"]:
+            self._restart_from(self.best)
+            self.factor *= 0.5
         return told | {"best_inside": self.score[0], "best_reward": self.score[1]}
 
     def _windows(self, worlds: DifferentiableWorlds, tick: Tick) -> dict[str, float]:
@@ -109,39 +119,40 @@ class Ascent:
         seeds = [episode_seed(self.root, TRAINING, self.episode, world) for world in range(count)]
         state, seen = worlds.begin(seeds, [worlds.turns[world % len(worlds.turns)] for world in range(count)])
         inside = torch.zeros(count, dtype=torch.bool, device=seen.device)
+        settled = torch.full_like(inside, config.lead > 0)
         with torch.no_grad():
             for _ in range(config.lead):
                 actions, inside = self.pilot(seen, inside)
+                settled &= inside
                 state, seen, _ = worlds.step(state, actions)
                 tick(count)
         found: list[float] = []
         norms: list[float] = []
         split = False
         for _ in range((worlds.length - config.lead) // config.window):
-            state, seen, inside, loss, split = self._window(worlds, state, seen, inside, tick)
-            if loss is not None:
-                norms.append(self._descend(loss))
-                found.append(-loss.item())
-            state, seen = tuple(part.detach() for part in state), seen.detach()
+            played = self._window(worlds, state, seen, inside, tick)
+            if played.loss is not None:
+                norms.append(self._descend(played.loss))
+                found.append(-played.loss.item())
+            state, seen, inside = tuple(part.detach() for part in played.state), played.seen.detach(), played.inside
+            split = bool((settled & ~played.stayed).any())
             if split:
                 break
+            settled = played.stayed
         late = found[len(found) // 2 :]
         return {
             "split": float(split), "updates": float(len(found)),
             **({"gradient_norm": max(norms), "late_reward": sum(late) / len(late)} if found else {}),
         }  # fmt: skip
 
-    def _window(
-        self, worlds: DifferentiableWorlds, state: Any, seen: Tensor, inside: Tensor, tick: Tick
-    ) -> tuple[Any, Tensor, Tensor, Tensor | None, bool]:
-        """Play a window with gradients; returns at last the loss, None if none was inside, and whether a world left."""
+    def _window(self, worlds: DifferentiableWorlds, state: Any, seen: Tensor, inside: Tensor, tick: Tick) -> "_Window":
         config = self.config
-        counted = torch.zeros_like(inside)
-        total, weight, split = torch.zeros((), dtype=seen.dtype, device=seen.device), 0, False
+        counted, stayed = torch.zeros_like(inside), torch.ones_like(inside)
+        total, weight = torch.zeros((), dtype=seen.dtype, device=seen.device), 0
         self._norms: list[Tensor] = []
         for step in range(config.window):
-            before = inside
             actions, inside = self.pilot(seen, inside)
+            stayed &= inside
             if step >= config.window - config.detached:
                 actions = actions.detach()
             elif config.action_clip and actions.requires_grad:
@@ -150,10 +161,9 @@ class Ascent:
             counted = counted | inside
             total = total - rewards[counted].sum()
             weight += int(counted.sum())
-            split = split or bool((before & ~inside).any())
             tick(config.gradient_worlds)
         loss = total / weight if weight and total.requires_grad else None
-        return state, seen, inside, loss, split
+        return _Window(state, seen, inside, stayed, loss)
 
     def _clip(self, gradient: Tensor) -> Tensor:
         """Scale each world's gradient of one action [N, ...] to at most ``action_clip`` times the running median."""
