@@ -29,7 +29,7 @@ Tick = Callable[[int], None]
 
 
 class _Window(NamedTuple):
-    """What a window led to: states, observations, who is inside, who was throughout, and the loss (None: nobody was)."""
+    """A window's end: states, observations, who is inside, who was throughout, and the loss (None: nobody was)."""
 
     state: tuple[Tensor, ...]
     seen: Tensor
