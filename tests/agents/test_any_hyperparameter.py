@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 AGENTS = [entry.id for entry in catalog.OURS if entry.kind == "agent"]
 EXAMPLES = 25  # an agent
 DISCRETE = ("rcbc", "doc-tabular")  # tables
-JOINT = ("shared-ppo", "shared-mdpo")
+JOINT = ("shared-ppo", "shared-mdpo", "shared-gradient")
 TEAMS = ("maddpg", "hatrpo", "hatrpo-q")
 
 # Sizes stay small where they are right: a network of 10^9 units is nobody's mistake that a test can wait for.

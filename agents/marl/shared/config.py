@@ -1,6 +1,7 @@
 """Hyperparameters of the agents with shared parameters. The card gives the sources."""
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -53,6 +54,15 @@ class SharedPPOConfig(Checked):
         return _arguments(vars(self))
 
 
+def _folder(value: Any) -> str:
+    return "" if isinstance(value, str | os.PathLike) else "a folder, or an empty text"
+
+
+def _texts(value: Any) -> str:
+    good = isinstance(value, list | tuple) and all(isinstance(each, str) for each in value)
+    return "" if good else "a tuple of texts"
+
+
 @dataclass
 class SharedGradientConfig(SharedPPOConfig):
     """The gradient through the environment, after shared PPO or on its own; fields of PPO apply to its stage."""
@@ -92,7 +102,7 @@ class SharedGradientConfig(SharedPPOConfig):
     rules: ClassVar[Mapping[str, Rule]] = {
         **RULES,
         "normalize": lambda value: "" if value is False else "False: weights are averaged, statistics not",
-        "merge_steps": whole(0), "distill_rounds": either(whole(2), 0), "worlds": whole(1), "gradient_worlds": whole(1),
+        "start": _folder, "starts": _texts, "merge_steps": whole(0), "distill_rounds": either(whole(2), 0), "worlds": whole(1), "gradient_worlds": whole(1),
         "switch": flag, "window": whole(1), "lead": whole(0), "detached": whole(0),
         "gradient_rate": real(0, beyond=True), "gradient_rate_end": real(0), "gradient_norm": real(0, beyond=True),
         "action_clip": real(0), "average": real(0, 1), "validation_worlds": whole(1), "validate_every": whole(1),
@@ -109,7 +119,7 @@ class SharedGradientConfig(SharedPPOConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.start, self.starts = str(self.start), tuple(self.starts)
+        self.start, self.starts = os.fspath(self.start), tuple(self.starts)
         if self.detached >= self.window:
             raise InvalidParameter(f"detached is {self.detached}; it must be below the window, {self.window}.")
         if self.start and self.merge_steps:
