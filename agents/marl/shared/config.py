@@ -102,7 +102,8 @@ class SharedGradientConfig(SharedPPOConfig):
     rules: ClassVar[Mapping[str, Rule]] = {
         **RULES,
         "normalize": lambda value: "" if value is False else "False: weights are averaged, statistics not",
-        "start": _folder, "starts": _texts, "merge_steps": whole(0), "distill_rounds": either(whole(2), 0), "worlds": whole(1), "gradient_worlds": whole(1),
+        "start": _folder, "starts": _texts, "merge_steps": whole(0), "distill_rounds": either(whole(2), 0),
+        "worlds": whole(1), "gradient_worlds": whole(1),
         "switch": flag, "window": whole(1), "lead": whole(0), "detached": whole(0),
         "gradient_rate": real(0, beyond=True), "gradient_rate_end": real(0), "gradient_norm": real(0, beyond=True),
         "action_clip": real(0), "average": real(0, 1), "validation_worlds": whole(1), "validate_every": whole(1),
