@@ -15,8 +15,8 @@ from typing import Any
 import gymnasium
 
 import agentgym  # noqa: F401
-from agentgym.agents.coding.comparison import calibrated, compare, hypervolume, play
-from agentgym.agents.coding.control import Unrestricted
+from agentgym.agents.coding.comparison import calibrated, compare, play
+from agentgym.turns.control import Unrestricted
 from agentgym.agents.coding.costs import Price
 from agentgym.agents.coding.models import AgentModel
 

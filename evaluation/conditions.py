@@ -1,7 +1,7 @@
 """Conditions and suites. A condition is plain data that can be sent to a worker and written to a file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 import gymnasium
@@ -9,7 +9,7 @@ import numpy as np
 
 from agentgym.contracts.settings import check_settings
 from agentgym.errors import AskError, InvalidParameter
-from agentgym.evaluation.table import Scene
+from agentgym.evaluation.table import Row, Scene
 
 __all__ = ["Condition", "Subject", "Suite", "require_once"]
 
@@ -26,6 +26,8 @@ class Condition:
         options: passed to every ``reset``; sets uncertainty parameters without a new environment.
         perturbations: configurations for :func:`agentgym.envs.perturb.from_config`, innermost first.
         attack: configuration for :func:`agentgym.evaluation.attacks.from_config`, or None.
+        by_agent: perturbations, by name of agent, that replace ``perturbations`` where it plays, such as limits from
+            its own calibration.
     """
 
     name: str
@@ -35,6 +37,11 @@ class Condition:
     options: Mapping[str, Any] = field(default_factory=dict)
     perturbations: tuple[Mapping[str, Any], ...] = ()
     attack: Mapping[str, Any] | None = None
+    by_agent: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
+
+    def played_by(self, agent: str) -> "Condition":
+        """The condition as it is for one agent."""
+        return replace(self, perturbations=self.by_agent[agent], by_agent={}) if agent in self.by_agent else self
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,7 @@ class Subject:
         observation_scale: float64, in the shape of an observation: its standard deviation over the nominal episodes of
             all agents, the unit of observation noise and attack radius; None unless observations are a Box.
         trained_in: for each agent the id and keyword arguments of its training environment, or None if unknown.
+        calibration: for each agent its rows of the episodes that the suite asked for in :meth:`Suite.calibration`.
     """
 
     env: str
@@ -55,6 +63,7 @@ class Subject:
     probe: gymnasium.Env[Any, Any]
     observation_scale: np.ndarray | None
     trained_in: Mapping[str, tuple[str, Mapping[str, Any]] | None]
+    calibration: Mapping[str, Sequence[Row]] = field(default_factory=dict)
 
     def nominal(self, tab: str, panel: str = "nominal") -> Condition:
         """The unperturbed environment."""
@@ -94,6 +103,13 @@ class Suite:
             AskError: the suite does not apply to this environment.
         """
         raise NotImplementedError
+
+    def calibration(self, subject: Subject) -> tuple[Condition, int] | None:
+        """A condition, and a number of episodes in it, that every agent plays before the conditions are listed.
+
+        Their seeds are apart from those of the evaluation. None, as by default: no calibration.
+        """
+        return None
 
     def left_out(self, subject: Subject) -> dict[str, str]:
         """The parts of the suite that do not apply to the environment, with the reason."""

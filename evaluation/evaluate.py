@@ -31,6 +31,7 @@ __all__ = ["evaluate", "load_suite", "play_jobs"]
 
 JOBS_PER_TASK = 2 * SIDE_BY_SIDE  # independent of the number of workers, so the results are too
 CALIBRATION_EPISODES = 3
+CALIBRATION_FROM = 1 << 30  # number of the first episode of a suite's calibration, apart from all of the evaluation
 
 
 def evaluate(
@@ -103,9 +104,10 @@ def evaluate(
             scale = _observation_scale(entrants, env, env_kwargs, probe, seed, max_steps)
         trained_in = {entrant.record.name: entrant.trained_in for entrant in entrants}
         subject = Subject(env, env_kwargs, probe, scale, trained_in)
-        conditions = _conditions(chosen, subject)
-        left_out = {name: reason for suite in chosen for name, reason in suite.left_out(subject).items()}
-        pictures = {name: picture for suite in chosen for name, picture in suite.pictures(subject).items()}
+        subjects = [(suite, _calibrated(suite, subject, entrants, seed, max_steps, deterministic)) for suite in chosen]
+        conditions = _conditions(subject, subjects)
+        left_out = {name: reason for suite, known in subjects for name, reason in suite.left_out(known).items()}
+        pictures = {name: picture for suite, known in subjects for name, picture in suite.pictures(known).items()}
     finally:
         close(probe)
     if workers != 1 or ray is not None:
@@ -180,11 +182,29 @@ def _observation_scale(
     return np.concatenate(seen).astype(np.float64).std(axis=0)
 
 
-def _conditions(suites: list[Suite], subject: Subject) -> list[Condition]:
+def _calibrated(
+    suite: Suite, subject: Subject, entrants: "list[Entrant]", seed: int, max_steps: int, deterministic: bool
+) -> Subject:
+    """The subject with the rows of the suite's calibration."""
+    asked = suite.calibration(subject)
+    if asked is None:
+        return subject
+    condition, episodes = asked
+    jobs = [Job(condition, e, episode_seed(seed, CALIBRATION_FROM + e), max_steps) for e in range(episodes)]
+    found = {}
+    for entrant in entrants:
+        name = entrant.record.name
+        found[name] = list(play_jobs(entrant.agent, name, jobs, deterministic=deterministic))
+        if failed := [row for row in found[name] if row.error]:
+            raise AskError(f"{name} cannot play the calibration of {suite.name}: {failed[0].error}")
+    return replace(subject, calibration=found)
+
+
+def _conditions(subject: Subject, subjects: Sequence[tuple[Suite, Subject]]) -> list[Condition]:
     """The conditions of all suites, preceded by the nominal one, which every plot refers to."""
     listed = [subject.nominal("Overview")]
-    for suite in suites:
-        listed += suite.conditions(subject)
+    for suite, known in subjects:
+        listed += suite.conditions(known)
     names = [condition.name for condition in listed]
     if twice := {name for name in names if names.count(name) > 1}:
         raise AskError(f"Two conditions have the name {sorted(twice)[0]!r}: is a suite named twice?")
@@ -258,10 +278,11 @@ class _Tasks(Sequence[_Task]):
         which, task = divmod(index, self.per_agent)
         first, (name, agent) = task * JOBS_PER_TASK, self.agents[which]
         places = range(first, min(first + JOBS_PER_TASK, self.jobs_per_agent))
-        return _Task(name, agent, [self._job(*divmod(place, len(self.seeds))) for place in places], self.deterministic)
+        jobs = [self._job(name, *divmod(place, len(self.seeds))) for place in places]
+        return _Task(name, agent, jobs, self.deterministic)
 
-    def _job(self, condition: int, episode: int) -> Job:
-        return Job(self.conditions[condition], episode, self.seeds[episode], self.max_steps)
+    def _job(self, agent: str, condition: int, episode: int) -> Job:
+        return Job(self.conditions[condition].played_by(agent), episode, self.seeds[episode], self.max_steps)
 
 
 def _play(tasks: _Tasks, workers: int, ray: str | None, progress: bool) -> Iterator[Row]:

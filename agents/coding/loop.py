@@ -5,19 +5,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agentgym.agents.coding.control import Control, Unrestricted, View
 from agentgym.agents.coding.costs import Price, cost_of
 from agentgym.agents.coding.models import Messages, Model, ModelError, Reply
 from agentgym.agents.coding.tools import Call, FormatError, instructions, parse
 from agentgym.agents.coding.trajectory import Record, Trajectory, Turn
 from agentgym.contracts.settings import finite_number, whole_number
 from agentgym.errors import InvalidParameter
+from agentgym.turns.control import Control, Unrestricted, View
+from agentgym.turns.transcript import Transcript
 
 __all__ = ["solve"]
 
 FORMAT_ERRORS = 3  # in a row, after which a run ends
-REPEATS = 3  # equal commands in a row that count as a loop
-RECENT = 3  # turns in which something new has to appear for an extension by evidence
 
 
 def solve(
@@ -91,10 +90,8 @@ class _Run:
             {"role": "user", "content": text},
         ]
         self.over = False
+        self.transcript = Transcript(text, self.info)
         self._waiting = list(record.replies)
-        self._commands: list[str] = []
-        self._states: list[Any] = [self.info.get("anchor")]
-        self._news: list[bool] = []
         self._errors, self._requested = 0, False
 
     def end(self, why: str, detail: str = "") -> None:
@@ -104,9 +101,7 @@ class _Run:
 
     def turn(self) -> None:
         """Ask the control, then the model, and do what it says."""
-        looping = len(self._commands) >= REPEATS and len(set(self._commands[-REPEATS:])) == 1
-        view = View(len(self.trajectory.turns), self._requested, any(self._news[-RECENT:]), looping)
-        ruling = self.control.rule(view)
+        ruling = self.control.rule(View.of(self.transcript, self._requested))
         self._requested = False
         if not ruling.go:
             self.end("limit", f"{ruling.limit} turns")
@@ -115,12 +110,14 @@ class _Run:
         if ruling.reminder:
             shown[-1] = {"role": "user", "content": f"{shown[-1]['content']}\n{ruling.reminder}"}
             self.messages = shown
+            self.transcript.said(ruling.reminder)
         try:
             reply = self._ask(shown)
         except ModelError as error:
             self.end("model", str(error))
             return
-        tool, told = self._act(reply)
+        tool, command, told = self._act(reply)
+        self.transcript.add(command, told, self.info)
         self.trajectory.turns.append(Turn(reply, tool, told, ruling.reminder, ruling.extended))
         self.messages = [
             *self.messages, {"role": "assistant", "content": reply.text}, {"role": "user", "content": told},
@@ -133,33 +130,27 @@ class _Run:
         self.record.add(reply)
         return reply
 
-    def _act(self, reply: Reply) -> tuple[str, str]:
-        """Do what an answer says. Returns its tool, and what the model is told."""
+    def _act(self, reply: Reply) -> tuple[str, str, str]:
+        """Do what an answer says. Returns its tool, its command, and what the model is told."""
         try:
             call = parse(reply.text)
             if call.tool == "extend" and not self.control.takes_requests:
                 raise FormatError("There is no tool extend here.")
         except FormatError as error:
             self._errors += 1
-            self._news.append(False)
             if self._errors >= FORMAT_ERRORS:
                 self.end("format", f"{FORMAT_ERRORS} answers in a row were no tool call")
-            return "", str(error)
+            return "", reply.text, str(error)
         self._errors = 0
         if call.tool == "extend":
             self._requested = True
-            self._news.append(False)
-            return "extend", "Noted: more turns are asked for."
-        return call.tool, self._step(call, "agent")
+            return "extend", "extend", "Noted: more turns are asked for."
+        return call.tool, call.command, self._step(call, "agent")
 
     def _step(self, call: Call, by: str) -> str:
-        self._commands.append(call.command)
         text, reward, terminated, truncated, self.info = self.env.step(call.command)
         run = self.trajectory
         run.reward += float(reward)
-        anchor = self.info.get("anchor")
-        self._news.append(anchor not in self._states)
-        self._states.append(anchor)
         if terminated or truncated:
             if call.tool == "done":
                 run.submitted = by

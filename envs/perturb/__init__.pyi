@@ -36,8 +36,10 @@ from .text.commands import PermutedCommands as PermutedCommands
 from .text.commands import RenamedVerbs as RenamedVerbs
 from .text.env import PerturbedTextEnv as PerturbedTextEnv
 from .text.injection import InjectedInstruction as InjectedInstruction
+from .text.reports import WrongReports as WrongReports
 from .text.tools import ToolFailure as ToolFailure
 from .text.tools import ToolTimeout as ToolTimeout
+from .text.turns import TurnControl as TurnControl
 from .text.vector import PerturbedTextVectorEnv as PerturbedTextVectorEnv
 from .text.words import Paraphrase as Paraphrase
 from .text.words import Typos as Typos

@@ -212,6 +212,30 @@ class RepairWorld(World):
         others = " ".join(self.function_names[n] for n in outcome.others)
         return f"{KINDS[outcome.kind]} in {where}" + (f" , ran {others}" if others else "")
 
+    def misreported(self, kind: str, text: str, draw: np.random.Generator) -> str | None:
+        """A wrong version of what a command has told; None if it has told nothing of this kind.
+
+        Args:
+            kind: "tests" (a test's result), "traces" (the function that a failure names) or "progress" (the number of
+                failing tests).
+            text: what the command has told.
+            draw: the source of randomness.
+        """
+        said = text.split()
+        if kind == "progress":
+            counts = NUMBERS[: NUMBERS.index(said[0])] if said[1:3] == ["tests", "fail"] else ()
+            return f"{counts[int(draw.integers(len(counts)))]} tests fail ." if counts else None
+        function = self.function_names[int(draw.integers(self.of.functions))]
+        if said[1:2] == ["passes"]:
+            failure = KINDS[int(draw.integers(len(KINDS)))]
+            return f"{said[0]} fails : {failure} in {function} ." if kind == "tests" else None
+        if said[1:2] != ["fails"]:
+            return None
+        if kind == "tests":
+            return f"{said[0]} passes ."
+        told, _, _ = text.partition(" in ")
+        return f"{told} in {function} ."
+
     def _search(self, function: int) -> str:
         self.found.append(function)
         return f"{self.function_names[function]} is in {self.file_names[self.of.home[function]]} ."

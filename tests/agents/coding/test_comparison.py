@@ -6,12 +6,13 @@ import pytest
 from scipy.stats import binom
 
 import agentgym  # noqa: F401
-from agentgym.agents.coding.comparison import calibrated, compare, hypervolume, mcnemar, play, summarised
-from agentgym.agents.coding.control import Dynamic, Fixed, Unrestricted
+from agentgym.agents.coding.comparison import calibrated, compare, play, summarised
 from agentgym.agents.coding.costs import Price, Usage
 from agentgym.agents.coding.models import Reply, Simulated
 from agentgym.agents.coding.trajectory import Trajectory, Turn
 from agentgym.errors import InvalidParameter
+from agentgym.turns.control import Dynamic, Fixed, Unrestricted
+from agentgym.turns.paired import hypervolume, mcnemar
 
 PRICE = Price(input=1.0, cached_read=1.0, cache_write=1.0, output=1.0, date="test")
 

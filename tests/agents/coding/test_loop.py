@@ -8,7 +8,7 @@ import gymnasium as gym
 import pytest
 
 import agentgym  # noqa: F401
-from agentgym.agents.coding.control import Dynamic, Fixed, Reminders, Unrestricted, View, limits_of, percentile
+from agentgym.turns.control import Dynamic, Fixed, Reminders, Unrestricted, View, limits_of, percentile
 from agentgym.agents.coding.costs import Price, Usage, cost_of, price_of, prices
 from agentgym.agents.coding.loop import solve
 from agentgym.agents.coding.models import AgentModel, ChatModel, ModelError, Replayed, Reply, Scripted, Simulated

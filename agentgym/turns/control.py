@@ -7,15 +7,24 @@ sizes are ours, because the paper does not state them.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from agentgym.contracts.settings import whole_number
 from agentgym.errors import InvalidParameter, UnknownId
+from agentgym.turns.transcript import FEATURES, Transcript
 
-__all__ = ["Control", "Dynamic", "Fixed", "Reminders", "Ruling", "Unrestricted", "View", "limits_of", "percentile"]
+__all__ = [
+    "Control", "Dynamic", "Fixed", "Learned", "Reminders", "Ruling", "Unrestricted", "View", "limits_of", "percentile",
+]  # fmt: skip
 
-Rule = Literal["request", "automatic", "evidence"]
-RULES: tuple[Rule, ...] = ("request", "automatic", "evidence")
+Rule = Literal["request", "automatic", "evidence", "learned"]
+RULES: tuple[Rule, ...] = ("request", "automatic", "evidence", "learned")
+REPEATS = 3  # equal commands in a row that count as a loop
+RECENT = 3  # turns in which something new has to appear for an extension by evidence
+CONTINUE, SUBMIT = 0, 1  # the actions of a policy that controls turns
 
 
 @dataclass(frozen=True)
@@ -25,14 +34,22 @@ class View:
     Attributes:
         used: turns so far.
         requested: whether the agent has asked for more since the last ruling.
-        evidence: whether the last turns have brought something new: another state of the files.
+        evidence: whether the last three turns have brought something new: another state of the files.
         looping: whether the same command was given three times in a row.
+        features: of the transcript, float32 [15]; see :data:`agentgym.turns.transcript.FEATURES`.
     """
 
     used: int
     requested: bool = False
     evidence: bool = False
     looping: bool = False
+    features: NDArray[np.float32] = field(default_factory=lambda: np.zeros(len(FEATURES), np.float32))
+
+    @classmethod
+    def of(cls, transcript: Transcript, requested: bool = False) -> "View":
+        """What a transcript shows."""
+        evidence, looping = any(transcript.new_state[-RECENT:]), transcript.repeats >= REPEATS
+        return cls(transcript.turns, requested, evidence, looping, transcript.features)
 
 
 @dataclass(frozen=True)
@@ -149,9 +166,10 @@ class Dynamic:
         step: turns that an extension adds.
         cap: the limit that no extension passes.
         extensions: how many there may be.
-        rule_name: "request" (the agent has asked), "automatic" (at the limit), or "evidence" (at the limit, if the last
-            turns have changed something).
+        rule_name: "request" (the agent has asked), "automatic" (at the limit), "evidence" (at the limit, if the last
+            turns have changed something), or "learned" (at the limit, if ``policy`` says so).
         reminders: when the agent is told.
+        policy: as of :class:`Learned`.
     """
 
     start: int
@@ -160,6 +178,7 @@ class Dynamic:
     extensions: int = 2
     rule_name: Rule = "request"
     reminders: Reminders = field(default_factory=Reminders)
+    policy: Any = None
 
     def __post_init__(self) -> None:
         self.start, self.step = whole_number("start", self.start, 1), whole_number("step", self.step, 1)
@@ -167,6 +186,8 @@ class Dynamic:
         self.extensions = whole_number("extensions", self.extensions, 0)
         if self.rule_name not in RULES:
             raise UnknownId("rule of extensions", str(self.rule_name), RULES)
+        if self.rule_name == "learned" and not hasattr(self.policy, "predict"):
+            raise InvalidParameter('The rule "learned" needs a policy, an agent trained in agentgym/TurnControl-v0.')
         self.begin()
 
     @property
@@ -194,7 +215,41 @@ class Dynamic:
     def _deserved(self, view: View) -> bool:
         if view.looping or self.granted >= self.extensions:
             return False
+        if self.rule_name == "learned":
+            return _goes_on(self.policy, view)
         return {"request": self._asked, "automatic": True, "evidence": view.evidence}[self.rule_name]
+
+
+@dataclass
+class Learned:
+    """A policy decides before every turn whether the work goes on or is submitted as it is.
+
+    Attributes:
+        policy: an agent trained in ``agentgym/TurnControl-v0``, or any object with its ``predict``.
+        limit: turns after which it is not asked any more; None: no limit.
+    """
+
+    policy: Any
+    limit: int | None = None
+    takes_requests = False
+
+    def __post_init__(self) -> None:
+        if not hasattr(self.policy, "predict"):
+            raise InvalidParameter("Learned needs a policy, an agent trained in agentgym/TurnControl-v0.")
+        self.limit = None if self.limit is None else whole_number("limit", self.limit, 1)
+
+    def begin(self) -> None:
+        """Nothing to prepare: the policy sees the whole transcript as features."""
+
+    def rule(self, view: View) -> Ruling:
+        """Go on if the policy says so."""
+        within = self.limit is None or view.used < self.limit
+        return Ruling(within and _goes_on(self.policy, view), self.limit)
+
+
+def _goes_on(policy: Any, view: View) -> bool:
+    action, _ = policy.predict(view.features, deterministic=True)
+    return int(action) == CONTINUE
 
 
 def percentile(turns: Sequence[int], percent: float) -> int:
