@@ -253,6 +253,13 @@ OURS: tuple[Entry, ...] = (
     *_stori(),
     Entry(
         "env",
+        "agentgym/TurnControl-v0",
+        "agentgym.envs.code.turns:TurnControlEnv",
+        "when to stop a coding agent: go on or submit, from features of its transcript",
+        "agentgym.envs.code",
+    ),
+    Entry(
+        "env",
         "agentgym/CodeRepair-v0",
         "agentgym.envs.code.env:CodeRepairEnv",
         "text: repair small programs by shell commands in a sandbox, graded by hidden tests",
@@ -315,7 +322,9 @@ OURS: tuple[Entry, ...] = (
     _suite("stori", "stori:Stori", "types of stochasticity, for Atari and others: intensities, train x test"),
     _suite("swarm", "swarm:SwarmSuite", "swarms with worse sensors, vehicles, members, air and ducts"),
     _suite("text", "text:TextSuite", "text environments with other words, commands, tools, instructions and worlds"),
-    _suite("turn-control", "turn_control:TurnControlSuite", "limits, extensions and reminders of turns: solved and cost"),
+    _suite(
+        "turn-control", "turn_control:TurnControlSuite", "limits, extensions and reminders of turns: solved and cost"
+    ),
     _suite("transfer", "transfer:Transfer", "train x test matrix over agents"),
     _perturbation("observation:ObservationNoise", "Gaussian noise on observations"),
     _perturbation("observation:ObservationBias", "constant offset of observations"),

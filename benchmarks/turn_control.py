@@ -16,9 +16,10 @@ import gymnasium
 
 import agentgym  # noqa: F401
 from agentgym.agents.coding.comparison import calibrated, compare, play
-from agentgym.turns.control import Unrestricted
 from agentgym.agents.coding.costs import Price
 from agentgym.agents.coding.models import AgentModel
+from agentgym.turns.control import Unrestricted
+from agentgym.turns.paired import hypervolume
 
 PRICE = Price(input=1.0, cached_read=1.0, cache_write=1.0, output=5.0, date="made up")
 ID = "agentgym/CodeRepairMedium-v0"

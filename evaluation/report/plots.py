@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from agentgym.evaluation.report import figures, heatmaps
+from agentgym.evaluation.report import figures, fronts, heatmaps
 from agentgym.evaluation.report.panels import Panel
 from agentgym.evaluation.report.rendering import render
 from agentgym.evaluation.report.words import coordinate
@@ -98,6 +98,8 @@ def tab_body(page: Page, panels: list[Panel]) -> Markup:
     shown += [nominal.value for nominal in page.nominal.values()] if shown else []
     span = (min(shown), max(shown)) if shown else (0.0, 1.0)
     sections = [_section(page, panel, span) for panel in panels]
+    priced, tables = _priced(page, panels)
+    sections += priced
     scored = [panel for panel in panels if panel.kind != "nominal"]
     if sum(len(cells) for panel in scored for cells in list(panel.cells.values())[:1]) >= PROFILE_FROM and any(
         panel.means() for panel in scored
@@ -107,7 +109,22 @@ def tab_body(page: Page, panels: list[Panel]) -> Markup:
         sections.append(Section(heading, [page.plot(figures.profile(scored), heading)], (note,)))
     lines = any(panel.kind == "curve" or (len(panel.axes) == 1 and panel.kind == "grid") for panel in panels)
     legend = [agent.name for agent in page.evaluation.agents]
-    return render("plots.html", sections=sections, legend=legend, key=LINES_KEY if lines else "", note="")
+    body = render("plots.html", sections=sections, legend=legend, key=LINES_KEY if lines else "", note="")
+    return body + tables
+
+
+def _priced(page: Page, panels: list[Panel]) -> tuple[list[Section], Markup]:
+    """The fronts of plots whose episodes have success and cost, and their tables."""
+    sections, tables = [], Markup()
+    agents = [agent.name for agent in page.evaluation.agents]
+    for panel in panels:
+        found = fronts.points(page.evaluation, panel) if panel.kind == "matrix" else []
+        if found:
+            heading = f"{panel.name}: solved tasks against cost"
+            plot = page.plot(fronts.front(found, agents), heading)
+            sections.append(Section(heading, [plot], (fronts.volumes(found),)))
+            tables += fronts.paired_table(found, agents)
+    return sections, tables
 
 
 def _reach(panel: Panel) -> list[float]:

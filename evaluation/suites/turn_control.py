@@ -89,7 +89,7 @@ class TurnControlSuite(Suite):
         return found
 
     def _is_asked(self, name: str) -> bool:
-        return name == "unrestricted" or ("reminded" in name and "reminders" or "controls") in self.parts
+        return name == "unrestricted" or (("reminded" in name and "reminders") or "controls") in self.parts
 
     def _controls(self, subject: Subject) -> dict[str, dict[str, Config]]:
         """The settings of each control by agent."""
@@ -97,7 +97,9 @@ class TurnControlSuite(Suite):
         for agent, rows in subject.calibration.items():
             turns = [int(row.measures["turns"]) for row in rows]
             limits[agent], caps[agent] = limits_of(turns), max(turns)
-        each = {f"fixed, {percent} %": {a: _fixed(own[percent]) for a, own in limits.items()} for percent in PERCENTILES}
+        each = {
+            f"fixed, {percent} %": {a: _fixed(own[percent]) for a, own in limits.items()} for percent in PERCENTILES
+        }
         dynamic = {
             rule: {a: {"rule": rule, "limit": own[50], "step": max(1, own[75] - own[50]), "cap": caps[a]}
                    for a, own in limits.items()} for rule in ("automatic", "evidence")

@@ -1,4 +1,4 @@
-"""Reports that are wrong: tests with the opposite result, traces that name another function, counts that are too low."""
+"""Wrong reports: tests with the opposite result, traces that name another function, counts that are too low."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,7 +34,9 @@ class WrongReports(TextPerturbation):
     def process(self, env: Any, inner: Sequence[TextProcess]) -> TextProcess:
         world = getattr(env, "world", None)
         if not hasattr(world, "misreported"):
-            raise InvalidParameter(f"WrongReports needs a world that reports tests, such as code repair; {env} does not.")
+            raise InvalidParameter(
+                f"WrongReports needs a world that reports tests, such as code repair; {env} does not."
+            )
         return _Misreporting(self, world)
 
 

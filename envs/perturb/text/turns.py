@@ -1,4 +1,4 @@
-"""Control of the number of turns: limits, extensions, reminders, and a policy that decides when the work is submitted."""
+"""Control of the number of turns: limits, extensions, reminders, and a policy that submits the work."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from typing_extensions import override
 
 from agentgym import catalog
-from agentgym.envs.perturb.base import check_choice, check_number, check_numbers, check_whole
+from agentgym.envs.perturb.base import check_choice, check_number, check_whole
 from agentgym.envs.perturb.text.base import TextPerturbation, TextProcess, View
 from agentgym.errors import InvalidParameter
 from agentgym.turns.control import Control, Dynamic, Fixed, Learned, Reminders, Unrestricted

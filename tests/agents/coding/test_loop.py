@@ -8,7 +8,6 @@ import gymnasium as gym
 import pytest
 
 import agentgym  # noqa: F401
-from agentgym.turns.control import Dynamic, Fixed, Reminders, Unrestricted, View, limits_of, percentile
 from agentgym.agents.coding.costs import Price, Usage, cost_of, price_of, prices
 from agentgym.agents.coding.loop import solve
 from agentgym.agents.coding.models import AgentModel, ChatModel, ModelError, Replayed, Reply, Scripted, Simulated
@@ -22,6 +21,7 @@ from agentgym.agents.coding.trajectory import (
     truncated,
 )
 from agentgym.errors import CorruptFile, InvalidParameter, UnknownId
+from agentgym.turns.control import Dynamic, Fixed, Reminders, Unrestricted, View, limits_of, percentile
 
 PRICE = Price(input=10.0, cached_read=1.0, cache_write=12.0, output=100.0, date="test")
 

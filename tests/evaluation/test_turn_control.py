@@ -1,0 +1,47 @@
+"""The suite of turn control: limits from calibration, and its report."""
+
+import pytest
+
+from agentgym.errors import AskError, UnknownId
+from agentgym.evaluation import evaluate, write_report
+from agentgym.evaluation.suites.turn_control import TurnControlSuite
+
+MEDIUM = "agentgym/CodeRepairMedium-v0"
+
+
+def test_limits_come_from_each_players_own_turns_on_other_tasks(tmp_path):
+    suite = TurnControlSuite(episodes_for_limits=12, parts=("controls", "reminders"))
+    result = evaluate(
+        {}, suite, env=MEDIUM, env_kwargs={"split": "unseen"}, episodes=6, controllers=["explorer", "random"],
+        progress=False,
+    )  # fmt: skip
+    assert not result.failures()
+    of = {(row.agent, row.condition, row.episode): row.measures for row in result.rows}
+    for agent in ("explorer", "random"):
+        free = [of[agent, "unrestricted", n] for n in range(6)]
+        assert [row["turns"] for row in free] == [of[agent, "nominal", n]["turns"] for n in range(6)]
+        for cut in ("fixed, 25 %", "fixed, 50 %", "fixed, 75 %"):
+            rows = [of[agent, cut, n] for n in range(6)]
+            assert all(mine["turns"] <= its["turns"] for mine, its in zip(rows, free, strict=True))
+    limits = {
+        agent: max(of[agent, "fixed, 25 %", n]["turns"] for n in range(6)) for agent in ("explorer", "random")
+    }  # fmt: skip
+    assert limits["explorer"] != limits["random"]
+    page = write_report(result, tmp_path / "report.html").read_text()
+    assert "solved tasks against cost" in page
+    assert "McNemar" in page
+
+
+def test_faults_and_what_is_refused():
+    suite = TurnControlSuite(episodes_for_limits=10, parts=("robustness",))
+    result = evaluate({}, suite, env=MEDIUM, episodes=1, controllers=["explorer"], progress=False)
+    assert not result.failures()
+    assert len(result.scenes) == 1 + 4 * 3 * 2
+    with pytest.raises(AskError, match="submit"):
+        evaluate({}, suite, env="agentgym/Household-v0", episodes=1, controllers=["oracle"], progress=False)
+    with pytest.raises(UnknownId, match="controls"):
+        TurnControlSuite(parts=("control",))
+    with pytest.raises(AskError, match="no run"):
+        TurnControlSuite(policy="runs/none")
+    with pytest.raises(AskError, match="at least 10"):
+        TurnControlSuite(episodes_for_limits=3)
