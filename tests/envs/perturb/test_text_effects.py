@@ -20,7 +20,9 @@ from agentgym.envs.perturb import (
     TextPerturbation,
     ToolFailure,
     ToolTimeout,
+    TurnControl,
     Typos,
+    WrongReports,
     from_config,
     perturb,
 )
@@ -37,6 +39,7 @@ EFFECTS = [
     Paraphrase(rate=0.5), Typos(rate=0.2), RenamedVerbs(rate=0.5, told=True), PermutedCommands(), ToolFailure(rate=0.3),
     ToolTimeout(rate=0.2, turns=2), InjectedInstruction(rate=0.5),
 ]  # fmt: skip
+OF_CODE = [WrongReports(kind="traces", rate=0.5), TurnControl(rule="fixed", limit=7)]  # tests/envs/code/test_turns.py
 STACK = [RenamedVerbs(rate=0.7), InjectedInstruction(rate=0.5), ToolFailure(rate=0.2), PermutedCommands(), Paraphrase()]
 
 
@@ -67,13 +70,13 @@ def test_gymnasiums_checker_passes(effect):
         check_env(house(effect), skip_render_check=True)
 
 
-@pytest.mark.parametrize("effect", EFFECTS, ids=named)
+@pytest.mark.parametrize("effect", EFFECTS + OF_CODE, ids=named)
 def test_configurations_are_read_back(effect):
     assert from_config(effect.to_config()) == effect
 
 
 def test_every_effect_on_texts_can_be_asked_for():
-    assert {type(effect) for effect in EFFECTS} == {
+    assert {type(effect) for effect in EFFECTS + OF_CODE} == {
         kind for kind in PERTURBATIONS.values() if issubclass(kind, TextPerturbation)
     }
 
