@@ -29,10 +29,10 @@ def score(player, agents, continuous):
     ("kind", "preset", "agents", "steps", "bound"),
     [
         (MADDPG, "spread-3", 3, 400_000, 0.8),
-        (MADDPG, "spread-box-3", 3, 400_000, 0.8),
+        (MADDPG, "spread-box-3", 3, 600_000, 0.8),
         (MADDPG, "spread-5", 5, 400_000, 0.8),
         (HATRPO, "spread-3", 3, 1_300_000, 0.8),
-        (HATRPOQ, "spread-5", 5, 160_000, 0.8),
+        (HATRPOQ, "spread-5", 5, 220_000, 0.8),
     ],
 )
 def test_a_team_gains_its_share_of_what_the_controller_gains(kind, preset, agents, steps, bound, seed):
