@@ -9,11 +9,11 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils import EzPickle
 from numpy.typing import NDArray
 
-from agentgym import catalog
 from agentgym.contracts.environment import controllers_of
 from agentgym.contracts.settings import finite_number
 from agentgym.errors import InvalidAction, UnknownId
 from agentgym.turns.control import CONTINUE, SUBMIT
+from agentgym.turns.policies import load_policy
 from agentgym.turns.transcript import FEATURES, Transcript
 from agentgym.vector.resets import check_options, seed_of_one
 
@@ -110,8 +110,7 @@ class TurnControlEnv(gymnasium.Env[NDArray[np.float32], np.int64], EzPickle):
             return known[name].acting_in(self.task)
         if "/" not in name:
             raise UnknownId("player", name, (*known, "runs/NAME"))
-        loading: Any = catalog.resolve("agentgym.agents.common.saving:load_agent")
-        return loading(name)
+        return load_policy(name)
 
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[NDArray[np.float32], Info]:
         """Begin a task; there are no ``options``.

@@ -2,6 +2,7 @@
 
 import pytest
 
+from agentgym import RunConfig, train
 from agentgym.errors import AskError, UnknownId
 from agentgym.evaluation import evaluate, write_report
 from agentgym.evaluation.suites.turn_control import TurnControlSuite
@@ -30,6 +31,15 @@ def test_limits_come_from_each_players_own_turns_on_other_tasks(tmp_path):
     page = write_report(result, tmp_path / "report.html").read_text()
     assert "solved tasks against cost" in page
     assert "McNemar" in page
+
+
+def test_a_trained_policy_is_a_control(tmp_path):
+    config = RunConfig("ppo", env="agentgym/TurnControl-v0", steps=64, config={"n_steps": 64})
+    train(config, name="turns", root=tmp_path, progress=False)
+    suite = TurnControlSuite(episodes_for_limits=10, policy=str(tmp_path / "turns"), parts=("controls",))
+    result = evaluate({}, suite, env=MEDIUM, episodes=3, controllers=["explorer"], progress=False)
+    assert not result.failures()
+    assert "learned" in result.scenes
 
 
 def test_faults_and_what_is_refused():

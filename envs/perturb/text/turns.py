@@ -6,12 +6,12 @@ from typing import Any, ClassVar, Literal
 
 from typing_extensions import override
 
-from agentgym import catalog
 from agentgym.envs.perturb.base import check_choice, check_number, check_whole
 from agentgym.envs.perturb.text.base import TextPerturbation, TextProcess, View
 from agentgym.errors import InvalidParameter
 from agentgym.turns.control import Control, Dynamic, Fixed, Learned, Reminders, Unrestricted
 from agentgym.turns.control import View as Seen
+from agentgym.turns.policies import load_policy
 from agentgym.turns.transcript import Transcript
 
 __all__ = ["TurnControl"]
@@ -78,8 +78,7 @@ class TurnControl(TextPerturbation):
         if self.rule == "fixed":
             return Fixed(self.limit, told)
         if self.rule == "learned":
-            loading: Any = catalog.resolve("agentgym.agents.common.saving:load_agent")
-            return Learned(loading(self.policy), self.limit or None)
+            return Learned(load_policy(self.policy), self.limit or None)
         return Dynamic(self.limit, self.step, self.cap, self.extensions, self.rule, told)
 
     @override
