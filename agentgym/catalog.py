@@ -278,6 +278,8 @@ OURS: tuple[Entry, ...] = (
     _agent("iwocs", "robust.deep.iwocs:DeepIWOCS", "robust: SAC in a sequence of models, each the worst so far"),
     _agent("mdpo-onpolicy", "mdpo.on_policy:OnPolicyMDPO", "Mirror Descent Policy Optimization, on-policy"),
     _agent("ppo", "baselines.ppo:PPO", "Proximal Policy Optimization of Stable-Baselines3"),
+    _agent("dqn", "baselines.dqn:DQN", "Deep Q-Network of Stable-Baselines3, discrete actions"),
+    _agent("qrdqn", "baselines.qrdqn:QRDQN", "Quantile Regression DQN of sb3-contrib (extra: contrib)"),
     _agent("trpo", "baselines.trpo:TRPO", "Trust Region Policy Optimization of sb3-contrib (extra: contrib)"),
     _agent("shared-ppo", "marl.shared.ppo:SharedPPO", "PPO, one policy for all agents of a team"),
     _agent("shared-mdpo", "marl.shared.mdpo:SharedMDPO", "on-policy MDPO, one policy for all agents of a team"),

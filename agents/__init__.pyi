@@ -1,6 +1,8 @@
 """The classes that ``from agentgym.agents import ...`` finds; each is imported when it is first used."""
 
+from .baselines.dqn import DQN as DQN
 from .baselines.ppo import PPO as PPO
+from .baselines.qrdqn import QRDQN as QRDQN
 from .baselines.trpo import TRPO as TRPO
 from .common.saving import load_agent as load_agent
 from .language.methods.dr_grpo import DrGRPO as DrGRPO

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
 
     AGENTS: list[type[Agent]] = [
         agents.BC,
+        agents.DQN,
         agents.DecisionTransformer,
         agents.DeepIWOCS,
         agents.DoC,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         agents.PercentBC,
         agents.PPO,
         agents.PRDC,
+        agents.QRDQN,
         agents.RARL,
         agents.RCBC,
         agents.RLOO,

@@ -1,1 +1,1 @@
-"""PPO of Stable-Baselines3 and TRPO of sb3-contrib, as agents of this library."""
+"""PPO and DQN of Stable-Baselines3, TRPO and QR-DQN of sb3-contrib, as agents of this library."""

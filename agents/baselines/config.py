@@ -1,13 +1,18 @@
-"""Hyperparameters of PPO and TRPO. The defaults are those of Stable-Baselines3 and sb3-contrib."""
+"""Hyperparameters of PPO, TRPO, DQN and QR-DQN. The defaults are those of Stable-Baselines3 and sb3-contrib."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from agentgym.agents.common.activations import Activation
+from agentgym.agents.common.activations import ACTIVATIONS, Activation
 from agentgym.agents.common.constructor import on_policy_arguments
-from agentgym.agents.common.hyperparameters import Checked
+from agentgym.agents.common.hyperparameters import RULES, Checked, Rule, either, real
+from agentgym.contracts.settings import Preset
 
-__all__ = ["PPOConfig", "TRPOConfig"]
+__all__ = ["DQNConfig", "PPOConfig", "QRDQNConfig", "TRPOConfig"]
+
+ZOO = "RL Baselines3 Zoo's settings for Atari games (version 2.7.0)"
+GAMES = {"clip_rewards": True, "terminal_on_life_loss": True}  # what its AtariWrapper does to the learner's rewards
 
 
 @dataclass
@@ -18,6 +23,8 @@ class PPOConfig(Checked):
     n_steps: int = 2048  # steps per environment and iteration
     bootstrap_time_limits: bool = True  # False: a time limit counts as the end
     normalize: bool = False  # scale observations and rewards to unit variance with running statistics
+    clip_rewards: bool = False  # learn from the signs of rewards; scores stay those of the environment
+    terminal_on_life_loss: bool = False  # learn as if a lost life ended the episode; the game goes on
 
     # Optimisation
     learning_rate: float = 3e-4
@@ -41,6 +48,17 @@ class PPOConfig(Checked):
     value_layers: tuple[int, ...] = (64, 64)
     activation: Activation = "tanh"
     orthogonal: bool = True  # orthogonal initial weights
+
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "atari": Preset(
+            f"{ZOO}, with 8 environments; but the clip range is constant",
+            {
+                "n_steps": 128, "n_epochs": 4, "batch_size": 256, "learning_rate": 2.5e-4,
+                "anneal_learning_rate": True, "clip_range": 0.1, "ent_coef": 0.01, "actor_layers": (),
+                "value_layers": (), **GAMES,
+            },
+        )
+    }  # fmt: skip
 
     def arguments(self) -> dict[str, Any]:
         """As :meth:`Checked.arguments`."""
@@ -84,3 +102,107 @@ class TRPOConfig(Checked):
     def arguments(self) -> dict[str, Any]:
         """As :meth:`Checked.arguments`."""
         return on_policy_arguments(vars(self))
+
+
+@dataclass
+class DQNConfig(Checked):
+    """Deep Q-Network."""
+
+    # Optimisation
+    learning_rate: float = 1e-4
+    batch_size: int = 32
+    gamma: float = 0.99  # discount per step
+    tau: float = 1.0  # step of the target network towards the network at each of its updates
+    target_update_interval: int = 10_000  # environment steps between updates of the target network
+    max_grad_norm: float = 10.0
+
+    # Collection
+    learning_starts: int = 100  # environment steps with uniformly random actions before the first update
+    train_freq: int = 4  # steps of every environment between two rounds of updates
+    gradient_steps: int = 1  # updates per round; -1: as many as environment steps since the last round
+    buffer_size: int = 1_000_000  # transitions
+    n_steps: int = 1  # rewards summed before the bootstrap
+    clip_rewards: bool = False  # learn from the signs of rewards; scores stay those of the environment
+    terminal_on_life_loss: bool = False  # learn as if a lost life ended the episode; the game goes on
+
+    # Exploration
+    exploration_fraction: float = 0.1  # share of the training over which the probability of random actions falls
+    exploration_initial_eps: float = 1.0
+    exploration_final_eps: float = 0.05
+
+    # Networks
+    value_layers: tuple[int, ...] = (64, 64)  # behind the convolutions, where observations are images
+    activation: Activation = "relu"
+
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "atari": Preset(
+            f"{ZOO}; the replay buffer takes 5.3 GiB",
+            {
+                "buffer_size": 100_000, "learning_starts": 100_000, "target_update_interval": 1000,
+                "exploration_final_eps": 0.01, "value_layers": (), **GAMES,
+            },
+        )
+    }  # fmt: skip
+
+    def arguments(self) -> dict[str, Any]:
+        """As :meth:`Checked.arguments`."""
+        return value_arguments(vars(self))
+
+
+@dataclass
+class QRDQNConfig(Checked):
+    """Quantile Regression DQN."""
+
+    # Optimisation
+    learning_rate: float = 5e-5
+    batch_size: int = 32
+    gamma: float = 0.99  # discount per step
+    tau: float = 1.0  # step of the target network towards the network at each of its updates
+    target_update_interval: int = 10_000  # environment steps between updates of the target network
+    max_grad_norm: float | None = None
+
+    # Collection
+    learning_starts: int = 100  # environment steps with uniformly random actions before the first update
+    train_freq: int = 4  # steps of every environment between two rounds of updates
+    gradient_steps: int = 1  # updates per round; -1: as many as environment steps since the last round
+    buffer_size: int = 1_000_000  # transitions
+    n_steps: int = 1  # rewards summed before the bootstrap
+    clip_rewards: bool = False  # learn from the signs of rewards; scores stay those of the environment
+    terminal_on_life_loss: bool = False  # learn as if a lost life ended the episode; the game goes on
+
+    # Exploration
+    exploration_fraction: float = 0.005  # share of the training over which the probability of random actions falls
+    exploration_initial_eps: float = 1.0
+    exploration_final_eps: float = 0.01
+
+    # Networks
+    n_quantiles: int = 200
+    value_layers: tuple[int, ...] = (64, 64)  # behind the convolutions, where observations are images
+    activation: Activation = "relu"
+
+    presets: ClassVar[Mapping[str, Preset]] = {
+        "atari": Preset(
+            f"{ZOO}, whose replay buffer of a million transitions takes 52.6 GiB; here 100,000, which take 5.3",
+            {
+                "buffer_size": 100_000, "learning_starts": 50_000, "exploration_fraction": 0.025,
+                "value_layers": (), **GAMES,
+            },
+        )
+    }  # fmt: skip
+
+    rules: ClassVar[Mapping[str, Rule]] = {**RULES, "max_grad_norm": either(real(0, beyond=True), None)}
+
+    def arguments(self) -> dict[str, Any]:
+        """As :meth:`Checked.arguments`."""
+        values = value_arguments(vars(self))
+        values["policy_kwargs"]["n_quantiles"] = values.pop("n_quantiles")
+        return values
+
+
+def value_arguments(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of :meth:`Checked.arguments` that DQN and QR-DQN share."""
+    values = dict(fields)
+    values["policy_kwargs"] = {
+        "net_arch": list(values.pop("value_layers")), "activation_fn": ACTIVATIONS[values.pop("activation")],
+    }  # fmt: skip
+    return values

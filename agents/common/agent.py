@@ -32,7 +32,7 @@ from agentgym.contracts.agent import Traits
 from agentgym.contracts.settings import number_of_steps
 from agentgym.contracts.spaces import check_same_spaces
 from agentgym.errors import InvalidParameter, NonFinite, SpaceMismatch, UnknownId
-from agentgym.runs.state import Inventory
+from agentgym.runs.state import Inventory, Item
 from agentgym.wrappers.preprocessing import Preprocessing, preprocessing_of
 
 __all__ = ["Agent"]
@@ -79,6 +79,8 @@ class Agent(Savable, Measured):
     saved_arguments: ClassVar[tuple[str, ...]]  # all arguments that a saved agent keeps
     saved_preprocessing: Preprocessing | None = None  # of an agent loaded without an environment
     saved_vec_normalize: dict[str, Any] | None = None
+    clip_rewards: bool = False  # see LearnersEnv; a field of Config where the agent has it
+    terminal_on_life_loss: bool = False
 
     observations: Observations
     actions: Actions
@@ -268,8 +270,18 @@ class Agent(Savable, Measured):
                 *attributes(self, COUNTERS, saved=True),
                 *attributes(self, ("_current_progress_remaining", *LAST_STEP)),
                 *(statistics(self, name, self._stats_window_size) for name in STATISTICS),
+                *self._game_state(),
             ]
         )
+
+    def _game_state(self) -> list[Item]:
+        """The lives in the learner's environments, where episodes end with them."""
+        env: Any = self.env
+        if env is None or not self.terminal_on_life_loss:
+            return []
+        while not isinstance(env, LearnersEnv):
+            env = env.venv
+        return attributes(env, ["lives"])
 
     def about(self) -> dict[str, Any]:
         """As :meth:`Savable.about`, plus the preprocessing by the environments' wrappers."""

@@ -14,7 +14,7 @@ from agentgym.contracts.settings import AgentConfig, plain
 from agentgym.errors import InvalidParameter, NonFinite, UnknownId
 from agentgym.seeding import LARGEST_SEED
 
-__all__ = ["RULES", "Checked", "Rule", "checked", "entropy_target", "temperature", "whole"]
+__all__ = ["RULES", "Checked", "Rule", "checked", "either", "entropy_target", "real", "temperature", "whole"]
 
 Rule = Callable[[Any], str]  # returns "" for a valid value, otherwise what the value must be
 
@@ -118,6 +118,7 @@ RULES: dict[str, Rule] = {
     "n_critic_updates": whole(1),
     "policy_steps": whole(1),
     "max_grad_norm": real(0, beyond=True),
+    "n_quantiles": whole(1),
     "tau": real(0, 1),
     "target_update_interval": whole(1),
     # Collection
@@ -126,6 +127,9 @@ RULES: dict[str, Rule] = {
     "train_freq": frequency,
     "gradient_steps": whole(-1),
     "buffer_size": whole(1),
+    "exploration_fraction": real(0, 1, beyond=True),
+    "exploration_initial_eps": real(0, 1),
+    "exploration_final_eps": real(0, 1),
     # Objective
     "gamma": real(0, 1),
     "gae_lambda": real(0, 1),
@@ -157,7 +161,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(
         ("anneal_learning_rate", "normalize", "normalize_advantage", "normalize_rewards", "bootstrap_time_limits",
          "deterministic_collection", "clip_values", "orthogonal", "mirror", "compile", "cuda_graphs",
-         "optimize_memory_usage"),
+         "optimize_memory_usage", "clip_rewards", "terminal_on_life_loss"),
         flag,
     ),
     # Arguments of Stable-Baselines3's base classes

@@ -1,8 +1,12 @@
 """The environments as the learner uses them: translated, checked at every step, and without shared arrays.
 
 An environment may return the same array at every step and overwrite it. The learner receives copies.
+
+Games may be changed for the learner alone: the environments below, and whatever counts their scores, know nothing of
+clipped rewards and of episodes that end with a lost life.
 """
 
+from collections.abc import Sequence
 from copy import deepcopy
 from types import MethodType
 from typing import Any, ClassVar, Protocol
@@ -13,7 +17,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepR
 
 from agentgym.agents.common.interface import Actions, Observations, require_row
 from agentgym.contracts.finite import is_finite
-from agentgym.errors import SpaceMismatch
+from agentgym.errors import InvalidParameter, SpaceMismatch
 
 __all__ = ["LearnersEnv", "copy_what_may_change"]
 
@@ -25,6 +29,8 @@ class Translating(Protocol):
     observations: Observations
     actions: Actions
     num_timesteps: int
+    clip_rewards: bool
+    terminal_on_life_loss: bool
 
     @property
     def steps_at_once(self) -> int:
@@ -44,16 +50,24 @@ class LearnersEnv(VecEnvWrapper):
     Raises:
         NonFinite: an observation, a reward or an action is NaN or infinite; the message says which, and in which step.
         SpaceMismatch: the shape of the observations differs from the space's.
+        InvalidParameter: episodes shall end with a lost life, and the environments do not count lives.
+
+    Attributes:
+        lives: lives of each environment before the next step, int64 ``[n]``; -1 where it is not asked for.
     """
 
     def __init__(self, venv: VecEnv, agent: Translating) -> None:
         super().__init__(venv, agent.observations.own, agent.actions.own)
         self.agent = agent
         self._seen, self._played = agent.observations, agent.actions
+        self.lives = np.full(venv.num_envs, -1)
 
     def reset(self) -> VecEnvObs:
         """Start all episodes."""
-        return self._see(self.venv.reset(), 0)
+        first = self._see(self.venv.reset(), 0)
+        if self.agent.terminal_on_life_loss:
+            self.lives = self._lives(self.unwrapped.reset_infos)
+        return first
 
     def step_async(self, actions: np.ndarray) -> None:
         """Start a step with the learner's actions ``[n, A...]``."""
@@ -72,7 +86,39 @@ class LearnersEnv(VecEnvWrapper):
             require_row("The reward", paid, self._where(1))
         if np.count_nonzero(dones):
             infos = [self._ended(info) if done else info for info, done in zip(infos, dones, strict=True)]
+        if self.agent.clip_rewards:
+            paid = np.sign(paid)
+        if self.agent.terminal_on_life_loss:
+            dones, infos = self._end_with_lives(seen, dones, infos)
         return seen, paid, dones, infos
+
+    def _end_with_lives(
+        self, seen: np.ndarray, dones: np.ndarray, infos: list[dict[str, Any]]
+    ) -> tuple[np.ndarray, list[dict[str, Any]]]:
+        """Report the steps in which a life was lost as the ends of episodes whose last observation is the present one.
+
+        Stable-Baselines3's EpisodicLifeEnv does the same, and then makes a step without action. Lives alone never tell
+        that a game is over or has begun.
+        """
+        fresh = self.unwrapped.reset_infos
+        now = self._lives([fresh[i] if done else info for i, (info, done) in enumerate(zip(infos, dones, strict=True))])
+        lost = (now < self.lives) & (now > 0) & ~dones
+        self.lives = now
+        if not lost.any():
+            return dones, infos
+        changed = [
+            {**info, "terminal_observation": seen[i].copy(), "TimeLimit.truncated": False} if lost[i] else info
+            for i, info in enumerate(infos)
+        ]
+        return dones | lost, changed
+
+    def _lives(self, infos: Sequence[dict[str, Any]]) -> np.ndarray:
+        if any("lives" not in info for info in infos):
+            raise InvalidParameter(
+                "terminal_on_life_loss needs environments that count lives in their infos, as Atari games do. "
+                "Leave it out."
+            )
+        return np.array([int(info["lives"]) for info in infos])
 
     def _see(self, observations: Any, steps: int) -> np.ndarray:
         seen = np.array(observations)

@@ -23,7 +23,7 @@ __all__ = ["OffPolicyAgent"]
 
 
 class OffPolicyAgent(Agent, OffPolicyAlgorithm):
-    """Base of agents with a replay buffer and a Box action space."""
+    """Base of agents with a replay buffer; unless a subclass says otherwise, with a Box action space."""
 
     action_spaces: ClassVar[tuple[type[spaces.Space], ...]] = (spaces.Box,)
     elsewhere: ClassVar[str] = "stable_baselines3.SAC"

@@ -16,9 +16,11 @@ from agentgym.runs.state import Rows
 
 __all__ = ["FastReplayBuffer", "replay_rows", "require_memory"]
 
+ANNOUNCED = 2**30  # bytes; of an agent that learns from vectors they are rarely this many
+
 
 def require_memory(size: int, seen: spaces.Space, played: spaces.Space, next_apart: bool) -> None:
-    """Refuse a replay buffer that would not fit into memory, before it is created.
+    """Refuse a replay buffer that would not fit into memory, before it is created, and announce a large one.
 
     Args:
         size: number of transitions.
@@ -41,6 +43,8 @@ def require_memory(size: int, seen: spaces.Space, played: spaces.Space, next_apa
             f"and {there / 2**30:.1f} GiB are free. At most buffer_size={there // row} fits. Or make observations "
             "smaller, in a wrapper."
         )
+    if needed >= ANNOUNCED:
+        print(f"The replay buffer takes up to {needed / 2**30:.1f} GiB ({size:,} transitions of {row:,} bytes).")
 
 
 class FastReplayBuffer(ReplayBuffer):

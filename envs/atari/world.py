@@ -54,6 +54,9 @@ class World:
         self._objects = table_of(setting.game, "Hiding objects").objects if hides else {}
         self._colour = setting.observation == "rgb" or setting.preprocessing == "sb3"
         self.executed = np.full(setting.frame_skip, -1, np.int64)
+        meanings = self.emulator.meanings
+        self._has_fire = len(meanings) > 2 and meanings[1] == "FIRE"
+        self._must_fire = False
         self.lives = self.frames = self.decisions = self.chances = self.concept = 0
         self.event = self.masked = False
         self.totals = dict.fromkeys(TOTALS, 0.0)
@@ -123,8 +126,7 @@ class World:
         noops = int(stream(seed, "noops", episode).integers(1, setting.noop_max + 1)) if setting.noop_max else 0
         for _ in range(noops):
             self._unseen_frame(0)
-        meanings = self.emulator.meanings
-        fires = setting.fire_reset and len(meanings) > 2 and meanings[1] == "FIRE"
+        fires = setting.fire_reset and self._has_fire
         if fires and setting.preprocessing == "sb3":
             for action in (1, 2):
                 self._decide(action)
@@ -141,15 +143,18 @@ class World:
         self._pad()
         self.lives, self.decisions, self.frames, self.chances, self.event = self.emulator.ale.lives(), 0, 0, 0, False
         self.executed[:] = -1
+        self._must_fire = False
         self.totals = dict.fromkeys(TOTALS, 0.0)
 
     def step(self, action: int) -> tuple[float, bool]:
         """Take one decision. Returns the unclipped reward and whether the game is over."""
         if self._drifts:
             self._find_active(self.decisions)
+        action = 1 if self._must_fire else action
         reward = self._decide(action)
         self.decisions += 1
-        self.lives = self.emulator.ale.lives()
+        before, self.lives = self.lives, self.emulator.ale.lives()
+        self._must_fire = self.setting.fire_lives and self._has_fire and self.lives < before
         self.totals["score"] += reward
         if self._actors:
             self.totals["replaced actions"] += sum(each not in (action, -1) for each in self.executed.tolist())

@@ -43,11 +43,20 @@ SMALL = {
         "learning_starts": 60, "set_units": 8,
     },
     "mdpo-onpolicy": {"n_steps": 32, "value_batch_size": 32},
+    **{
+        agent: {
+            "learning_starts": 60, "batch_size": 32, "buffer_size": 300, "target_update_interval": 50,
+            "value_layers": (16,), "exploration_fraction": 0.8, "clip_rewards": True, "terminal_on_life_loss": True,
+        }
+        for agent in ("dqn", "qrdqn")
+    },
     "shared-ppo": {"n_steps": 32, "batch_size": 80, "n_epochs": 2},
     "shared-mdpo": {"n_steps": 32, "value_batch_size": 80, "policy_steps": 5, "value_epochs": 2},
 }  # fmt: skip
 SKIRMISH = {"env": "agentgym/Skirmish-v0", "env_kwargs": {}, "perturbations": []}  # whose agents fall
 RING = {"env": "tests/Ring-v0", "env_kwargs": {}, "perturbations": []}  # natively batched, several agents
+GAME = {"env": "agentgym/Stori-Breakout-0-v0", "env_kwargs": {"effects": [{"type": "RandomAction"}], "max_frames": 1200}, "perturbations": []}
+OTHER = {**dict.fromkeys(("maddpg", "hatrpo", "hatrpo-q"), SKIRMISH), **dict.fromkeys(("dqn", "qrdqn"), GAME)}
 ring.register()
 
 
@@ -61,8 +70,8 @@ def small_run():
             [{"type": "ObservationNoise", "std": 0.01}, {"type": "StickyAction", "probability": 0.2}],
             num_envs=num_envs, steps=steps, seed=3, threads=1, checkpoint_every=every, config=dict(SMALL[agent]),
         )  # fmt: skip
-        joint = RING if agent.startswith("shared-") else SKIRMISH if agent in ("maddpg", "hatrpo", "hatrpo-q") else {}
-        return dataclasses.replace(config, **{**joint, **changes})
+        other = RING if agent.startswith("shared-") else OTHER.get(agent, {})
+        return dataclasses.replace(config, **{**other, **changes})
 
     return make
 

@@ -31,6 +31,7 @@ NO_EFFECT_OF = {
     "mdpo-onpolicy": ON_POLICY,
     "shared-ppo": ON_POLICY,
     "shared-mdpo": ON_POLICY,
+    "dqn": {"log.pending"},
 }
 ALWAYS = ("sac", "ppo", "shared-ppo")  # one of each shell; the others run under make test-slow
 AGENTS = [pytest.param(name, marks=() if name in ALWAYS else pytest.mark.slow) for name in NO_EFFECT_OF]
@@ -95,7 +96,8 @@ ACCOUNTED = {
         "n_epochs", "clip_range", "clip_range_vf", "normalize_advantage", "target_kl", "action_noise", "_custom_logger",
         "normalize_rewards", "bootstrap_time_limits", "step_size", "tsallis_q", "snapshot_interval", "regularization",
         "deterministic_collection", "divergence", "policy_steps", "value_epochs", "value_batch_size", "observations",
-        "actions", "anneal_learning_rate", "update_by",
+        "actions", "anneal_learning_rate", "update_by", "clip_rewards", "terminal_on_life_loss",
+        "exploration_initial_eps", "exploration_final_eps", "exploration_fraction", "exploration_schedule",
     },
     "not state": {
         "env", "_logger", "start_time", "_vec_normalize_env", "_num_timesteps_at_start", "actor", "critic",
@@ -103,7 +105,7 @@ ACCOUNTED = {
         "rollout_buffer", "policy", "_fast_update", "_actor_parameters", "_critic_parameters", "_target_parameters",
         "replay_buffer", "log_ent_coef", "ent_coef_optimizer",
         "return_moments", "_old_actor_parameters", "_value_parameters", "value_net", "value_target",
-        "layout", "learner", "caller", "_stacks",
+        "layout", "learner", "caller", "_stacks", "q_net", "q_net_target",
     },
 }  # fmt: skip
 

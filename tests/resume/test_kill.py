@@ -101,11 +101,11 @@ def killed_and_resumed(root, config, kills, seed):
         ("sac", 1), ("sac", 4), ("sac by autograd", 1), ("ppo", 1), ("ppo", 4), ("mdpo", 1), ("mdpo by autograd", 1),
         ("mdpo-onpolicy", 4), ("shared-ppo", 4), ("m2td3", 1), ("m2td3", 4), ("rarl", 1), ("rarl", 4),
         ("tc-rmdp", 1), ("tc-rmdp", 4), ("iwocs", 1), ("iwocs", 4), ("maddpg", 4), ("maddpg", 1),
-        ("hatrpo", 4), ("hatrpo-q", 4),
+        ("hatrpo", 4), ("hatrpo-q", 4), ("dqn", 1), ("dqn", 4), ("qrdqn", 4),
     ],
 )  # fmt: skip
 def test_killed_and_resumed_is_never_killed(agent, num_envs, kills, steps, small_run, tmp_path):
-    quick = {("sac", 1), ("ppo", 4), ("shared-ppo", 4), ("m2td3", 1), ("iwocs", 1), ("maddpg", 4)}
+    quick = {("sac", 1), ("ppo", 4), ("shared-ppo", 4), ("m2td3", 1), ("iwocs", 1), ("maddpg", 4), ("dqn", 4)}
     if kills == 2 and (agent, num_envs) not in quick:
         pytest.skip("the others run under make test-slow")
     agent, by_autograd, _ = agent.partition(" by autograd")
@@ -123,8 +123,9 @@ def test_killed_and_resumed_is_never_killed(agent, num_envs, kills, steps, small
     assert differing(one, other) == []
     record = Run.open(tmp_path / "cut/run").record()
     assert all(resumed["exact"] for resumed in record["resumes"])
-    suites = [] if agent in ("shared-ppo", "maddpg", "hatrpo", "hatrpo-q") else ["perturbations:axes=action,levels=1"]
-    kwargs = config.env_kwargs if agent == "shared-ppo" else {}
+    without = ("shared-ppo", "maddpg", "hatrpo", "hatrpo-q", "dqn", "qrdqn")
+    suites = [] if agent in without else ["perturbations:axes=action,levels=1"]
+    kwargs = config.env_kwargs if agent in ("shared-ppo", "dqn", "qrdqn") else {}
     scores = [
         list(evaluate(tmp_path / name / "run", suites, env_kwargs=kwargs, episodes=2, progress=False).rows)
         for name in ("whole", "cut")

@@ -13,7 +13,7 @@ from agentgym.envs.atari.env import AtariEnv
 
 gymnasium.register_envs(ale_py)
 DECISIONS = 80
-PLAIN = {"noop_max": 0, "fire_reset": False}
+PLAIN = {"noop_max": 0, "fire_reset": False, "fire_lives": False}
 
 
 def raw(game):
@@ -41,7 +41,7 @@ def test_pictures_equal_gymnasiums(game, skip):
 
 @pytest.mark.parametrize("fire_reset", [False, True])
 def test_pictures_equal_stable_baselines3s(fire_reset):
-    ours = AtariEnv(game="Breakout", stack=1, preprocessing="sb3", noop_max=0, fire_reset=fire_reset)
+    ours = AtariEnv(game="Breakout", stack=1, preprocessing="sb3", noop_max=0, fire_reset=fire_reset, fire_lives=False)
     theirs = raw("Breakout")
     # AtariWrapper always fires if the game can, so its parts are used where it should not
     if fire_reset:
@@ -80,7 +80,7 @@ def test_zero_padding_is_that_of_stable_baselines3s_frame_stack():
 
 
 def test_zero_padding_pictures_and_fire_reset_are_those_of_ale_pys_batch():
-    ours = AtariEnv(game="Breakout", noop_max=0)
+    ours = AtariEnv(game="Breakout", noop_max=0, fire_lives=False)
     theirs = AleVectorEnv("breakout", 1, noop_max=0, num_threads=1, reward_clipping=False)
     np.testing.assert_array_equal(ours.reset(seed=0)[0], theirs.reset()[0][0])
     for action in actions(4):
