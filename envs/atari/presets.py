@@ -119,8 +119,8 @@ class Settings:
         noop_max: at reset, 1 to this many frames without action; 0 for none.
         fire_reset: at reset, fire where the game has that action: for one frame, or with preprocessing "sb3" for one
             decision and then the third action for another one.
-        fire_lives: the decision after a lost life is FIRE, whatever was chosen, where the game has that action. Without,
-            Breakout waits for the player's FIRE until the time limit.
+        fire_lives: the decision after a lost life is FIRE, whatever was chosen, where the game has that action. Without
+            it Breakout waits for the player's FIRE until the time limit.
         max_frames: time limit in emulated frames, without those of the reset.
         mode, difficulty: switches of the game; None for its defaults.
         unmasked: put the observation without masks in ``info["unmasked"]``.

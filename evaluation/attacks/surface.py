@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Normal, kl_divergence
+from torch.distributions import Categorical, Distribution, Normal, kl_divergence
 
 from agentgym.errors import InvalidParameter
 from agentgym.wrappers.preprocessing import AsTrained
@@ -84,7 +84,8 @@ class Surface:
         """The action distribution, as a list of independent factors (most policies have one).
 
         A tanh-squashed Gaussian (SAC) is returned before squashing, since divergences are invariant under bijections. A
-        deterministic actor (TD3, DDPG) is treated as a Gaussian of standard deviation 1 around its action.
+        deterministic actor (TD3, DDPG) is treated as a Gaussian of standard deviation 1 around its action, and action
+        values (DQN, QR-DQN) as the logits of a softmax.
 
         Raises:
             InvalidParameter: the policy has no distribution, or is recurrent.
@@ -98,6 +99,11 @@ class Surface:
         if isinstance(self.policy, ActorCritic):
             found = self.policy.get_distribution(observations).distribution
             return list(found) if isinstance(found, list) else [found]
+        parts = _parts(self.policy)
+        if "q_net" in parts:
+            return [Categorical(logits=parts["q_net"](observations))]
+        if "quantile_net" in parts:  # [N, quantiles, actions]
+            return [Categorical(logits=parts["quantile_net"](observations).mean(1))]
         match self._actor():
             case StochasticActor() as actor:
                 return [actor.distribution(observations)]

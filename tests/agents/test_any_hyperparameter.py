@@ -24,6 +24,7 @@ AGENTS = [entry.id for entry in catalog.OURS if entry.kind == "agent"]
 EXAMPLES = 25  # an agent
 DISCRETE = ("rcbc", "doc-tabular")  # tables
 JOINT = ("shared-ppo", "shared-mdpo", "shared-gradient")
+CHOOSING = ("dqn", "qrdqn")
 TEAMS = ("maddpg", "hatrpo", "hatrpo-q")
 
 # Sizes stay small where they are right: a network of 10^9 units is nobody's mistake that a test can wait for.
@@ -100,7 +101,9 @@ def run_config(agent, config):
     """A run of the agent where it is cheap to make."""
     entry = catalog.find("agent", agent)
     where = {"env": "HyperparameterLine-v0"}
-    if entry.target.startswith("agentgym.agents.offline"):
+    if agent in CHOOSING:
+        where = {"env": "HyperparameterChoice-v0"}
+    elif entry.target.startswith("agentgym.agents.offline"):
         where = {"dataset": f"hyperparameters/{'choice' if agent in DISCRETE else 'line'}-v0"}
     elif entry.target.startswith("agentgym.agents.language"):
         where = {"env": "agentgym/Household-v0", "env_kwargs": {"size": "tiny"}}

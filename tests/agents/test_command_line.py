@@ -14,7 +14,10 @@ TINY = {
     "mdpo-onpolicy": {"n_steps": 32},
     "ppo": {"n_steps": 32, "normalize": True, "batch_size": 32},
     "trpo": {"n_steps": 32, "normalize": True},
+    "dqn": {"learning_starts": 20, "batch_size": 16, "value_layers": (8,)},
+    "qrdqn": {"learning_starts": 20, "batch_size": 16, "value_layers": (8,), "n_quantiles": 5},
 }
+CHOOSING = ("dqn", "qrdqn")  # of a finite number of actions
 SHARED = {  # in a joint environment
     "shared-ppo": {"batch_size": 125},
     "shared-mdpo": {"policy_steps": 5},
@@ -23,7 +26,8 @@ SHARED = {  # in a joint environment
 
 @pytest.mark.parametrize("agent", TINY)
 def test_trained_and_evaluated_by_name(agent, tmp_path):
-    config = RunConfig(agent, "InvertedPendulum-v5", steps=64, seed=0, device="cpu", threads=1, config=TINY[agent])
+    env = "CartPole-v1" if agent in CHOOSING else "InvertedPendulum-v5"
+    config = RunConfig(agent, env, steps=64, seed=0, device="cpu", threads=1, config=TINY[agent])
     run = train(config, "run", tmp_path, progress=False)
     suites = ["perturbations:axes=action,levels=1", "attacks:kinds=random+maximal_action_difference,epsilons=0.1"]
     result = evaluate(run.path, suites, episodes=1, progress=False)

@@ -14,7 +14,8 @@ from agentgym.errors import UnknownId
 
 CLASSES = {entry.id: catalog.load(entry) for entry in catalog.OURS if entry.kind == "agent"}
 EVERY = pytest.mark.parametrize("agent", CLASSES)
-ONLINE = ["sac", "mdpo", "mdpo-onpolicy", "ppo", "trpo"]
+ONLINE = dict.fromkeys(("sac", "mdpo", "mdpo-onpolicy", "ppo", "trpo"), "Pendulum-v1")
+ONLINE |= dict.fromkeys(("dqn", "qrdqn"), "CartPole-v1")
 SMALL = {"buffer_size": 60, "learning_starts": 10, "n_steps": 16, "batch_size": 16, "value_batch_size": 8}
 CHANGED = {
     "learning_rate": 2e-3, "gamma": 0.9, "tau": 0.1, "gae_lambda": 0.8, "target_kl": 0.02, "ent_coef": 0.3,
@@ -23,6 +24,8 @@ CHANGED = {
     "activation": "elu", "normalize": True, "anneal_learning_rate": True, "bootstrap_time_limits": False,
     "orthogonal": False, "n_critics": 3, "divergence": "old||new", "clip_values": False, "vf_coef": 0.7,
     "target_entropy": -2.5, "snapshot_interval": 7, "deterministic_collection": True,
+    "clip_rewards": True, "exploration_fraction": 0.4, "exploration_initial_eps": 0.9, "exploration_final_eps": 0.2,
+    "n_quantiles": 5, "target_update_interval": 30,
 }  # fmt: skip
 
 
@@ -48,10 +51,10 @@ def test_keywords_reach_the_agent_and_are_saved_with_it(agent, tmp_path):
     cls = CLASSES[agent]
     fields = {field.name for field in dataclasses.fields(cls.Config)}
     given = {name: value for name, value in (SMALL | CHANGED).items() if name in fields}
-    made = cls("MlpPolicy", "Pendulum-v1", seed=0, device="cpu", **given)
+    made = cls("MlpPolicy", ONLINE[agent], seed=0, device="cpu", **given)
     wanted = cls.Config(**given).arguments()
     made.learn(16).save(tmp_path / "agent")
-    loaded = cls.load(tmp_path / "agent", env="Pendulum-v1", device="cpu")
+    loaded = cls.load(tmp_path / "agent", env=ONLINE[agent], device="cpu")
     for one in (made, loaded):
         for name, value in wanted.items():
             found = vars(one)[name]

@@ -55,7 +55,11 @@ SMALL = {
 }  # fmt: skip
 SKIRMISH = {"env": "agentgym/Skirmish-v0", "env_kwargs": {}, "perturbations": []}  # whose agents fall
 RING = {"env": "tests/Ring-v0", "env_kwargs": {}, "perturbations": []}  # natively batched, several agents
-GAME = {"env": "agentgym/Stori-Breakout-0-v0", "env_kwargs": {"effects": [{"type": "RandomAction"}], "max_frames": 1200}, "perturbations": []}
+GAME = {
+    "env": "agentgym/Stori-Breakout-0-v0",
+    "env_kwargs": {"effects": [{"type": "RandomAction"}], "max_frames": 1200},
+    "perturbations": [],
+}
 OTHER = {**dict.fromkeys(("maddpg", "hatrpo", "hatrpo-q"), SKIRMISH), **dict.fromkeys(("dqn", "qrdqn"), GAME)}
 ring.register()
 

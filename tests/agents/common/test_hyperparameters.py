@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agentgym.agents.baselines.dqn import DQN
 from agentgym.agents.baselines.ppo import PPO
+from agentgym.agents.baselines.qrdqn import QRDQN
 from agentgym.agents.baselines.trpo import TRPO
 from agentgym.agents.common.hyperparameters import RULES, checked
 from agentgym.agents.marl.shared.mdpo import SharedMDPO
@@ -16,7 +18,7 @@ from agentgym.agents.sac.sac import SAC
 from agentgym.contracts.settings import from_settings
 from agentgym.errors import AskError, InvalidParameter, NonFinite, UnknownId
 
-AGENTS = [SAC, MDPO, PPO, TRPO, OnPolicyMDPO, SharedPPO, SharedMDPO]
+AGENTS = [SAC, MDPO, PPO, TRPO, OnPolicyMDPO, SharedPPO, SharedMDPO, DQN, QRDQN]
 ONLINE = AGENTS[:5]
 FIELDS = [(cls, field) for cls in AGENTS for field in dataclasses.fields(cls.Config)]
 NUMBERS = [(cls, field) for cls, field in FIELDS if isinstance(field.default, int | float)
