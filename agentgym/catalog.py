@@ -351,6 +351,8 @@ OURS: tuple[Entry, ...] = (
     _perturbation("dynamics:JointDamping", "MuJoCo: scaled joint damping"),
     _perturbation("dynamics:ContactFriction", "MuJoCo: scaled sliding friction"),
     _perturbation("dynamics:ActuatorGain", "MuJoCo: scaled actuator gains"),
+    _perturbation("physics:StateKick", "MuJoCo and classic control: kicks of the velocities"),
+    _perturbation("physics:ParameterDrift", "MuJoCo and classic control: a parameter that drifts within the episode"),
     _perturbation("text.words:Paraphrase", "text: paraphrased sentences"),
     _perturbation("text.words:Typos", "text: typos"),
     _perturbation("text.commands:RenamedVerbs", "text: commands with other verbs"),

@@ -80,10 +80,12 @@ class Suite:
     Attributes:
         name: the suite's name; settings follow as ``name:field=value,field=value``.
         needs_scale: whether its conditions are in units of :attr:`Subject.observation_scale`.
+        with_nominal: whether the unperturbed environment is played too.
     """
 
     name: ClassVar[str]
     needs_scale: ClassVar[bool] = False
+    with_nominal: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Check the types of settings. Subclasses add further checks.

@@ -202,7 +202,8 @@ def _calibrated(
 
 def _conditions(subject: Subject, subjects: Sequence[tuple[Suite, Subject]]) -> list[Condition]:
     """The conditions of all suites, preceded by the nominal one, which every plot refers to."""
-    listed = [subject.nominal("Overview")]
+    nominal = not subjects or any(suite.with_nominal for suite, _ in subjects)
+    listed = [subject.nominal("Overview")] if nominal else []
     for suite, known in subjects:
         listed += suite.conditions(known)
     names = [condition.name for condition in listed]

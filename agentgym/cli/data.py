@@ -1,4 +1,4 @@
-"""The command ``agentgym data make|list|show|check``: datasets for offline agents."""
+"""The command ``agentgym data make|list|show|check|calibrate``: datasets, and calibrated intensities."""
 
 import json
 import sys
@@ -31,12 +31,13 @@ agentgym data check hopper-medium D4RL/door/human-v2
 agentgym train percent-bc --dataset hopper-medium:noise=0.5,size=200000
 """
 
-USAGE = f"""Usage: agentgym data make|list|show|check ...
+USAGE = f"""Usage: agentgym data make|list|show|check|calibrate ...
 
   make RECIPE ...   make datasets from recipes; settings as RECIPE:KEY=VALUE,KEY=VALUE
   list              list the datasets on this machine
   show NAME         show the metadata and statistics of a dataset
   check NAME ...    check Minari datasets for errors
+  calibrate RUN     find how strong types of stochasticity must be to cost a policy a share of its return
 
 {HELP}
 Run agentgym data VERB --help for the options of a verb."""
@@ -157,7 +158,58 @@ def check(names: Annotated[tuple[str, ...], tyro.conf.Positional]) -> None:
         sys.exit(1)
 
 
-VERBS: dict[str, Callable[..., None]] = {"make": make, "list": list_datasets, "show": show, "check": check}
+def calibrate(
+    run: Annotated[Path, tyro.conf.Positional],
+    out: Path,
+    env: str | None = None,
+    env_kwargs: tuple[str, ...] | None = None,
+    types: tuple[str, ...] = (),
+    loss: float = 0.25,
+    episodes: int = 50,
+    rounds: int = 8,
+    seed: int = 0,
+    workers: int = 1,
+    stochastic: bool = False,
+    max_frames: int = 18_000,
+) -> None:
+    """Find for each type of stochasticity the intensity at which a policy loses a share of its return.
+
+    Example: agentgym data calibrate runs/boxing --loss 0.25 --out boxing.json, and then
+    agentgym evaluate runs/boxing --suite stori:calibrated=boxing.json
+
+    Args:
+        run: folder of the run, or of a saved agent: the reference policy.
+        out: the file to write; the suite stori reads it.
+        env: environment; by default that of the training.
+        env_kwargs: keyword arguments of the environment, KEY=VALUE, instead of those of the training.
+        types: types of the suite stori; by default all of the environment.
+        loss: the share of what the policy gains over random actions.
+        episodes: episodes per intensity, with the same seeds.
+        rounds: halvings of the interval of intensities.
+        seed: root seed of the episodes.
+        workers: number of processes.
+        stochastic: sample actions from the policy instead of taking its mode.
+        max_frames: time limit of Atari games, in emulated frames.
+    """
+    from agentgym.contracts.settings import parse_values
+    from agentgym.evaluation.calibrating import calibrate as find
+    from agentgym.runs.files import require_writable
+
+    require_writable(out)
+    given = None if env_kwargs is None else parse_values(env_kwargs)
+    found = find(run, env, given, types, loss, episodes, rounds, seed, workers, not stochastic, max_frames)
+    found.write(out)
+    table = Table("type", "intensity", "95 % interval", "loss", box=None, pad_edge=False)
+    for name, each in found.types.items():
+        span = f"{each.low:.3g} to {each.high:.3g}" if each.reached else "not reached at the largest intensity"
+        table.add_row(name, f"{each.intensity:.3g}", span, f"{each.loss:.2f}")
+    Console().print(table)
+    print(f"{out}: written. Next: agentgym evaluate {run} --suite stori:calibrated={out}")
+
+
+VERBS: dict[str, Callable[..., None]] = {
+    "make": make, "list": list_datasets, "show": show, "check": check, "calibrate": calibrate,
+}  # fmt: skip
 
 
 def main(arguments: list[str]) -> None:

@@ -27,6 +27,12 @@ from .observation import ObservationFreeze as ObservationFreeze
 from .observation import ObservationHidden as ObservationHidden
 from .observation import ObservationNoise as ObservationNoise
 from .observation import ObservationQuantization as ObservationQuantization
+from .physics import ParameterDrift as ParameterDrift
+from .physics import PhysicsPerturbation as PhysicsPerturbation
+from .physics import StateKick as StateKick
+from .physics_env import PhysicsEnv as PhysicsEnv
+from .physics_env import drifting_parameters as drifting_parameters
+from .physics_env import has_kicks as has_kicks
 from .reward import RewardDelay as RewardDelay
 from .reward import RewardNoise as RewardNoise
 from .reward import RewardSignFlip as RewardSignFlip

@@ -54,12 +54,22 @@ class _Ledger:
         self._refresh()
         self._edits, self._before, self._written = (), {}, {}
 
+    def renew(self) -> None:
+        """Apply the edits again, whose effects have changed."""
+        edits = self._edits
+        self.undo()
+        self.apply(edits)
+
     def release(self, edit: Edit) -> None:
         """Remove ``edit`` and the edits applied after it."""
         if edit in self._edits:
             rest = self._edits[: self._edits.index(edit)]
             self.undo()
             self.apply(rest)
+
+    def holds(self, edit: Edit) -> bool:
+        """Whether ``edit`` is active."""
+        return edit in self._edits
 
     def changed(self) -> list[str]:
         """The fields that no longer have the values written by the edits."""
@@ -122,6 +132,14 @@ class DynamicsEdits:
         """Apply the edits. Called before the environment is reset, because the observation may depend on them."""
         for env, edits in self._worlds:
             _ledger(env).apply(edits)
+
+    def replace(self, effects: Sequence[DynamicsPerturbation]) -> None:
+        """Exchange the effects, at once where the edits are active. Those of other wrappers stay."""
+        self.edit.effects = tuple(effects)
+        for env, edits in self._worlds:
+            ledger = _ledger(env)
+            if ledger.holds(edits[-1]):
+                ledger.renew()
 
     def check(self) -> None:
         """Check that the environment, which may set its own physics, has not overwritten the edits.

@@ -10,10 +10,13 @@ from gymnasium.vector import VectorEnv
 from agentgym.envs.perturb.base import Perturbation
 from agentgym.envs.perturb.env import PerturbedEnv
 from agentgym.envs.perturb.layers import as_perturbations
+from agentgym.envs.perturb.physics import PhysicsPerturbation
+from agentgym.envs.perturb.physics_env import PhysicsEnv
 from agentgym.envs.perturb.text.base import TextPerturbation
 from agentgym.envs.perturb.text.env import PerturbedTextEnv
 from agentgym.envs.perturb.text.vector import PerturbedTextVectorEnv
 from agentgym.envs.perturb.vector import PerturbedVectorEnv
+from agentgym.errors import InvalidParameter
 
 __all__ = ["perturb"]
 
@@ -23,7 +26,7 @@ def perturb(
     env: gymnasium.Env[Any, Any],
     *perturbations: Perturbation | Mapping[str, Any],
     true_observation: bool = False,
-) -> PerturbedEnv | PerturbedTextEnv: ...
+) -> PerturbedEnv | PerturbedTextEnv | PhysicsEnv: ...
 
 
 @overload
@@ -42,8 +45,8 @@ def perturb(
     """Wrap ``env`` with perturbations, the first one next to the environment and the last one next to the agent.
 
     Observations and rewards pass them from first to last, actions from last to first.
-    ``perturb(perturb(env, a), b)`` is bit-equal to ``perturb(env, a, b)``. Effects on texts get a separate wrapper if
-    they are combined with others.
+    ``perturb(perturb(env, a), b)`` is bit-equal to ``perturb(env, a, b)``. Effects on texts, and those that change the
+    physics within an episode, get a separate wrapper if they are combined with others.
 
     Args:
         env: a single environment or a batch.
@@ -55,11 +58,26 @@ def perturb(
         UnknownId: a configuration has an unknown type.
     """
     effects = as_perturbations(perturbations)
-    stacks = [
-        (texts, list(stack)) for texts, stack in itertools.groupby(effects, lambda e: isinstance(e, TextPerturbation))
-    ]
+    stacks = [(kind, list(stack)) for kind, stack in itertools.groupby(effects, _wrapper)]
     wrapped: Any = env
-    for texts, stack in stacks or [(False, [])]:
-        kinds = (PerturbedTextEnv, PerturbedTextVectorEnv) if texts else (PerturbedEnv, PerturbedVectorEnv)
-        wrapped = kinds[isinstance(env, VectorEnv)](wrapped, stack, true_observation)
+    for kind, stack in stacks or [("signals", [])]:
+        if kind == "physics" and isinstance(env, VectorEnv):
+            raise InvalidParameter(
+                f"{type(stack[0]).__name__} changes the physics of one environment. Perturb each before they are "
+                "batched: SyncVectorEnv([lambda: perturb(gymnasium.make(ID), ...)])."
+            )
+        wrapped = WRAPPERS[kind][isinstance(env, VectorEnv)](wrapped, stack, true_observation)
     return wrapped
+
+
+WRAPPERS: dict[str, tuple[Any, Any]] = {
+    "signals": (PerturbedEnv, PerturbedVectorEnv),
+    "texts": (PerturbedTextEnv, PerturbedTextVectorEnv),
+    "physics": (PhysicsEnv, None),
+}
+
+
+def _wrapper(effect: Perturbation) -> str:
+    if isinstance(effect, PhysicsPerturbation):
+        return "physics"
+    return "texts" if isinstance(effect, TextPerturbation) else "signals"

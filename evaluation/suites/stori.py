@@ -3,26 +3,30 @@
 Atari games bring their own types. In other environments perturbations of the same kinds take their place, so that one
 table compares families:
 
-    1    ActionMixture with random actions, weight 0.3
-    2.1  kicks: at 2 % of the steps noise of half the action range, or a random action
-    2.2  from step 100 on, type 3.2
-    3.2  ObservationHidden: the second half of the observation, at half of the steps
+    1    noise on actuators whose gain drifts; random actions, weight 0.3, where actions are choices
+    2.1  kicks at 2 % of the steps: of the velocities in MuJoCo and classic control, else of the actions
+    2.2  from step 100 on: gravity (or another parameter) half as large again in MuJoCo and classic control, else 3.2
+    3.2  the second half of the observation is hidden at half of the steps
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from agentgym import catalog
 from agentgym.contracts.environment import Stochastic
 from agentgym.errors import AskError, InvalidParameter, UnknownId
+from agentgym.evaluation.calibration import Calibration, read_calibration
 from agentgym.evaluation.conditions import Condition, Subject, Suite, require_once
 from agentgym.evaluation.table import Scene
 from agentgym.make import make_env, perturbed
 
-__all__ = ["Stori"]
+__all__ = ["Stori", "largest_intensity", "scaled"]
 
 PLAIN = "plain"
 PICTURED = 150  # the decision that pictures show
@@ -44,6 +48,8 @@ class Stori(Suite):
         intensities: multiples of the usual probabilities.
         max_frames: time limit of an Atari game in emulated frames. Idle games run that long.
         pictured: for Atari games, whether the report shows what each type does to a frame.
+        calibrated: a file of ``agentgym data calibrate`` for this environment; its strengths take the place of the
+            usual ones.
     """
 
     name: ClassVar[str] = "stori"
@@ -52,6 +58,7 @@ class Stori(Suite):
     intensities: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
     max_frames: int = 18_000
     pictured: bool = True
+    calibrated: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -61,30 +68,38 @@ class Stori(Suite):
             raise InvalidParameter(f"The intensities of stori are {self.intensities}; they must be above 0.")
         if self.max_frames < 1:
             raise InvalidParameter(f"max_frames of stori is {self.max_frames}; it must be at least 1.")
+        object.__setattr__(self, "_calibration", read_calibration(self.calibrated) if self.calibrated else None)
+
+    _calibration: ClassVar[Calibration | None]  # of each suite, read when it is made
 
     def conditions(self, subject: Subject) -> list[Condition]:
         """The plain game and the types as columns of a matrix, then one curve per type."""
-        types = self._types(subject)
+        types = self.types_of(subject)
         matrix = [(PLAIN, ()), *types.items()]
         listed = [
-            self._condition(subject, f"tested in {name}", Scene("Types", "trained in x tested in", "matrix",
+            self.condition(subject, f"tested in {name}", Scene("Types", "trained in x tested in", "matrix",
                             {"test": name}), effects) for name, effects in matrix
         ]  # fmt: skip
         return [*listed, *self._curves(subject, types)]
 
     def left_out(self, subject: Subject) -> dict[str, str]:
-        """Intensities that are not possible."""
-        return {
+        """Intensities that are not possible, and types whose calibration did not reach the stated loss."""
+        missed = {
+            f"stori: type {name}": f"no intensity costs {self._calibration.loss:g} of the return; the largest costs "
+            f"{found.loss:.2g}"
+            for name, found in self._calibration.types.items() if not found.reached
+        } if self._calibration else {}  # fmt: skip
+        return missed | {
             f"stori: type {name} at {intensity:g}": "a probability would exceed 1"
-            for name, effects in self._types(subject).items()
-            for intensity in self.intensities if _scaled(effects, intensity) is None
+            for name, effects in self.types_of(subject).items()
+            for intensity in self.intensities if scaled(effects, intensity) is None
         }  # fmt: skip
 
     def pictures(self, subject: Subject) -> dict[str, np.ndarray]:
         """The same decision of the same game in every type, in colour."""
         if not self.pictured or not isinstance(subject.probe.unwrapped, Stochastic):
             return {}
-        shown = {PLAIN: (), **self._types(subject)}
+        shown = {PLAIN: (), **self.types_of(subject)}
         return {f"type {name}" if name != PLAIN else name: self._picture(subject, each) for name, each in shown.items()}
 
     def _picture(self, subject: Subject, effects: Sequence[Config]) -> np.ndarray:
@@ -104,26 +119,34 @@ class Stori(Suite):
     def _curves(self, subject: Subject, types: Mapping[str, Sequence[Config]]) -> Iterator[Condition]:
         for name, effects in types.items():
             for intensity in sorted(self.intensities):
-                if (scaled := _scaled(effects, intensity)) is not None:
+                if (effects_here := scaled(effects, intensity)) is not None:
                     scene = Scene("Intensity", f"type {name} (multiple of its probability)", "curve",
                                   {"intensity": float(intensity)})  # fmt: skip
-                    yield self._condition(subject, f"type {name} at {intensity:g}", scene, scaled)
+                    yield self.condition(subject, f"type {name} at {intensity:g}", scene, effects_here)
 
-    def _condition(self, subject: Subject, name: str, scene: Scene, effects: Sequence[Config]) -> Condition:
+    def condition(self, subject: Subject, name: str, scene: Scene, effects: Sequence[Config]) -> Condition:
+        """A condition with some effects and nothing else."""
         if not isinstance(subject.probe.unwrapped, Stochastic):
             return subject.condition(name, scene, perturbations=tuple(effects))
         changes = {**_plain(subject), "effects": tuple(effects), "max_frames": self.max_frames}
         return Condition(name, scene, subject.env, {**subject.env_kwargs, **changes})
 
-    def _types(self, subject: Subject) -> dict[str, Sequence[Config]]:
+    def types_of(self, subject: Subject) -> dict[str, Sequence[Config]]:
         """The chosen types with their effects.
 
         Raises:
-            AskError: the environment has no types of stochasticity, or not the chosen ones.
+            AskError: the environment has no types of stochasticity, or not the chosen ones, or the calibration is of
+                another environment.
             InvalidParameter: the perturbations do not apply to the environment.
         """
         world = subject.probe.unwrapped
         known = world.stochastic_types if isinstance(world, Stochastic) else _other_types(subject)
+        if self._calibration:
+            if self._calibration.env != subject.env:
+                raise AskError(
+                    f"{self.calibrated} is of {self._calibration.env}, not of {subject.env}. Calibrate there."
+                )
+            known = {name: each.effects for name, each in self._calibration.types.items() if each.reached}
         for name in self.types:
             if name not in known:
                 raise UnknownId(f"type of {subject.env}", name, known)
@@ -149,13 +172,10 @@ def _other_types(subject: Subject) -> dict[str, Sequence[Config]]:
         )
     size = int(np.prod(seen.shape))
     hidden: Config = {"type": "ObservationHidden", "entries": list(range(size // 2, size)), "probability": 0.5}
-    kick: Config = {"type": "ActionNoise", "std": 1.0, "scale": "half_range", "probability": 0.02}
-    if not isinstance(acted, spaces.Box):
-        kick = {"type": "ActionMixture", "policy": "random", "weight": 1.0, "probability": 0.02}
     types: dict[str, Sequence[Config]] = {
-        "1": [{"type": "ActionMixture", "policy": "random", "weight": 0.3}],
-        "2.1": [kick],
-        "2.2": [{**hidden, "start": DRIFT}],
+        "1": _noisy_actions(acted),
+        "2.1": [_kick(subject.probe, acted)],
+        "2.2": [_drift(subject.probe) or {**hidden, "start": DRIFT}],
         "3.2": [hidden],
     }
     for effects in types.values():
@@ -163,22 +183,67 @@ def _other_types(subject: Subject) -> dict[str, Sequence[Config]]:
     return types
 
 
-def _scaled(effects: Sequence[Config], intensity: float) -> list[Config] | None:
-    """The effects with all probabilities multiplied; None if one would exceed 1."""
-    scaled: list[Config] = []
+def _noisy_actions(acted: gymnasium.Space[Any]) -> Sequence[Config]:
+    if not isinstance(acted, spaces.Box):
+        return [{"type": "ActionMixture", "policy": "random", "weight": 0.3}]
+    return [{"type": "ActionNoise", "std": 0.3, "scale": "half_range"}, {"type": "ActionGainDrift", "std": 0.02}]
+
+
+def _kick(probe: gymnasium.Env[Any, Any], acted: gymnasium.Space[Any]) -> Config:
+    if _physics("has_kicks", probe):
+        return {"type": "StateKick", "size": 1.0, "probability": 0.02}
+    if isinstance(acted, spaces.Box):
+        return {"type": "ActionNoise", "std": 1.0, "scale": "half_range", "probability": 0.02}
+    return {"type": "ActionMixture", "policy": "random", "weight": 1.0, "probability": 0.02}
+
+
+def _drift(probe: gymnasium.Env[Any, Any]) -> Config | None:
+    parameters = _physics("drifting_parameters", probe)
+    return (
+        {"type": "ParameterDrift", "parameter": parameters[0], "amount": 0.5, "period": DRIFT} if parameters else None
+    )
+
+
+def _physics(name: str, probe: gymnasium.Env[Any, Any]) -> Any:
+    return catalog.resolve(f"agentgym.envs.perturb:{name}")(probe)
+
+
+def strength_of(effect: Config) -> tuple[str, float]:
+    """The setting of an effect that its intensity multiplies, and the largest value that it may have."""
+    for name, most in (("amount", math.inf), ("probability", 1.0), ("weight", 1.0), ("std", math.inf)):
+        if name in effect:
+            return name, most
+    return "probability", 1.0
+
+
+def scaled(effects: Sequence[Config], intensity: float) -> list[Config] | None:
+    """The effects with their strength multiplied; None if a probability would exceed 1."""
+    changed: list[Config] = []
     for effect in effects:
         if "concepts" in effect:
-            concepts = [_scaled(concept, intensity) for concept in effect["concepts"]]
+            concepts = [scaled(concept, intensity) for concept in effect["concepts"]]
             if None in concepts:
                 return None
-            scaled.append({**effect, "concepts": concepts})
+            changed.append({**effect, "concepts": concepts})
         else:
-            field = "probability" if "probability" in effect or "weight" not in effect else "weight"
+            field, most = strength_of(effect)
             value = effect.get(field, 1.0) * intensity
-            if value > 1:
+            if value > most:
                 return None
-            scaled.append({**effect, field: value})
-    return scaled
+            changed.append({**effect, field: value})
+    return changed
+
+
+def largest_intensity(effects: Sequence[Config]) -> float:
+    """The largest intensity at which no probability exceeds 1; infinite where none limits it."""
+    most = math.inf
+    for effect in effects:
+        if "concepts" in effect:
+            most = min([most, *(largest_intensity(concept) for concept in effect["concepts"])])
+        else:
+            field, limit = strength_of(effect)
+            most = min(most, limit / effect.get(field, 1.0))
+    return most
 
 
 def _visible(effects: Sequence[Config]) -> list[Config]:
