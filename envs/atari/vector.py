@@ -1,6 +1,7 @@
 """N games side by side, on threads."""
 
 import os
+from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -117,17 +118,30 @@ class AtariVectorEnv(NativeVectorEnv):
             infos["measures"], infos["_measures"] = self._measures(ended, cut), ended
         return Step(rewards, over, None, infos)
 
+    def step_alone(self, action: int) -> tuple[NDArray[Any], float, bool, bool, dict[str, Any]]:
+        """:meth:`step` of a batch of one with an action of its space, without the arrays of a batch."""
+        self._require_running()
+        world = self.worlds[0]
+        reward, over = world.step(action)
+        self._actions[0].append(action)
+        self.elapsed[0] += 1
+        assert self.max_episode_steps is not None
+        late = bool(self.elapsed[0] >= self.max_episode_steps)
+        self._over[0] = over or late
+        info: dict[str, Any] = {
+            "lives": world.lives, "frames": world.frames, "executed": world.executed.copy(), "event": world.event,
+            "event_chances": world.chances, "concept": world.concept, "masked": world.masked,
+        }  # fmt: skip
+        if world.unmasked is not None:
+            info["unmasked"] = world.unmasked.copy()
+        if over or late:
+            info["measures"] = _measured(world, late and not over)
+        return world.observation.copy(), reward, over, late, info
+
     def _measures(self, ended: Mask, cut: Mask) -> dict[str, Any]:
-        """Of whole games: the unclipped score, whether the time limit cut it, and how often effects took place."""
         found: dict[str, NDArray[np.float64]] = {}
         for n in np.flatnonzero(ended).tolist():
-            world = self.worlds[n]
-            values = {
-                **world.totals, "frames": world.frames, "cut by time": float(cut[n]),
-                "replaced actions": world.totals["replaced actions"] / world.frames,
-                "masked": world.totals["masked"] / world.decisions,
-            }  # fmt: skip
-            for name, value in values.items():
+            for name, value in _measured(self.worlds[n], bool(cut[n])).items():
                 found.setdefault(name, np.zeros(self.num_envs))[n] = value
         return infos_of(ended, **found)
 
@@ -147,21 +161,25 @@ class AtariVectorEnv(NativeVectorEnv):
         return infos_of(shown, **values)
 
     def _in_threads(self, call: Any, indices: Sequence[int]) -> None:
-        """Call for every index. The indices of a thread are fixed, and worlds share nothing."""
+        """Call for every index. Worlds share nothing, so it does not matter which thread takes which."""
         if self.threads == 1 or len(indices) < 2:
             for n in indices:
                 call(n)
             return
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.threads - 1, "atari")
+        left = deque(indices)
 
-        def run(part: Sequence[int]) -> None:
-            for n in part:
+        def run() -> None:
+            while left:
+                try:
+                    n = left.popleft()
+                except IndexError:  # another thread took the last one
+                    return
                 call(n)
 
-        parts = [indices[start :: self.threads] for start in range(self.threads)]
-        waiting = [self._pool.submit(run, part) for part in parts[1:]]
-        run(parts[0])
+        waiting = [self._pool.submit(run) for _ in range(min(self.threads, len(indices)) - 1)]
+        run()
         for each in waiting:
             each.result()
 
@@ -204,3 +222,12 @@ class AtariVectorEnv(NativeVectorEnv):
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
+
+
+def _measured(world: World, cut: bool) -> dict[str, float]:
+    """Of a whole game: the unclipped score, whether the time limit cut it, and how often effects took place."""
+    return {
+        **world.totals, "frames": float(world.frames), "cut by time": float(cut),
+        "replaced actions": world.totals["replaced actions"] / world.frames,
+        "masked": world.totals["masked"] / world.decisions,
+    }  # fmt: skip

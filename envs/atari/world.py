@@ -178,15 +178,17 @@ class World:
             if gate is None or concepts[gate[0]] == gate[1]
         ]  # fmt: skip
         self._actors = [live for live in active if isinstance(live, Actor)]
+        self._frame_actors = [live for live in self._actors if live.per == "frame"]
         self._events = [live for live in active if isinstance(live, Happening)]
-        self._masks = [live for live in active if isinstance(live, Mask)]
+        masks = [live for live in active if isinstance(live, Mask)]
+        self._masks = {per: [live for live in masks if live.per == per] for per in ("frame", "decision")}
 
     def _drawn(self, per: str) -> tuple[list[str], list[Mask]]:
         """Draw the masks of a frame or decision: names of hidden objects, and masks that paint."""
         hidden: list[str] = []
         painters: list[Mask] = []
-        for mask in self._masks:
-            if mask.per == per and mask.drawn():
+        for mask in self._masks[per]:
+            if mask.drawn():
                 hidden += mask.objects
                 if not mask.objects:
                     painters.append(mask)
@@ -201,12 +203,15 @@ class World:
         hidden, painters = self._drawn("decision")
         before_all = self.emulator.ram if self._events else None
         self.masked, self.event, self.chances, reward, count = bool(hidden or painters), False, 0, 0.0, 0
-        self.executed[:] = -1
+        executed = [-1] * skip
+        more: list[str] = []
+        more_painters: list[Mask] = []
         for frame in range(skip):
             chosen = action
-            for actor in self._actors:
-                chosen = actor.act(chosen) if actor.per == "frame" else chosen
-            more, more_painters = self._drawn("frame")
+            for actor in self._frame_actors:
+                chosen = actor.act(chosen)
+            if self._masks["frame"]:
+                more, more_painters = self._drawn("frame")
             shown = self.pictures and frame >= skip - 2
             if shown and (hidden or more):
                 self._hide(count, hidden + more, chosen)
@@ -215,7 +220,7 @@ class World:
             if before is not None:
                 gain = self._after_frame(before, chosen, gain)
             reward += gain
-            self.executed[frame] = chosen
+            executed[frame] = chosen
             self.frames += 1
             if shown:
                 self._capture(count, hidden + more, more_painters, already_hidden=True)
@@ -229,6 +234,7 @@ class World:
         for event in self._events:
             if event.per == "decision":
                 reward = self._ask(event, before_all, self.emulator.ram, chosen, reward)
+        self.executed[:] = executed
         self._write(count, hidden, painters)
         return reward
 
@@ -312,6 +318,7 @@ class World:
             self._shrink(self._pool(self._true_screens, count), self.unmasked)
 
     def _pool(self, screens: Array, count: int) -> Array:
+        """The maximum of the last screens. The result may be painted over."""
         if count == 1:
             self._pooled[:] = screens[0]
             return self._pooled
