@@ -120,7 +120,7 @@ class Stori(Suite):
         for name, effects in types.items():
             for intensity in sorted(self.intensities):
                 if (effects_here := scaled(effects, intensity)) is not None:
-                    scene = Scene("Intensity", f"type {name} (multiple of its probability)", "curve",
+                    scene = Scene("Intensity", f"type {name} (multiple of its usual strength)", "curve",
                                   {"intensity": float(intensity)})  # fmt: skip
                     yield self.condition(subject, f"type {name} at {intensity:g}", scene, effects_here)
 

@@ -29,8 +29,8 @@ class Press(gymnasium.Env):
         return np.zeros(2, np.float32), float(action), False, self.steps == 100, {}
 
 
-for version in ("v0", "v1"):
-    gymnasium.register(f"tests/Press-{version}", Press)
+gymnasium.register("tests/Press-v0", Press)
+gymnasium.register("tests/OtherPress-v0", Press)
 
 
 class Fixed:
@@ -83,8 +83,10 @@ def test_what_cannot_be_calibrated(tmp_path):
         Stori(calibrated=str(broken))
     found = calibrate({"one": Fixed(1)}, "tests/Press-v0", types=("1",), loss=0.25, episodes=4, rounds=1)
     found.write(tmp_path / "press.json")
-    with pytest.raises(AskError, match="not of tests/Press-v1"):
-        evaluate({"one": Fixed(1)}, f"stori:calibrated={tmp_path / 'press.json'}", env="tests/Press-v1", progress=False)
+    with pytest.raises(AskError, match="not of tests/OtherPress-v0"):
+        evaluate(
+            {"one": Fixed(1)}, f"stori:calibrated={tmp_path / 'press.json'}", env="tests/OtherPress-v0", progress=False
+        )
 
 
 def test_how_far_an_intensity_can_go():

@@ -10,7 +10,7 @@ from agentgym import catalog
 from agentgym.envs.atari.env import AtariEnv
 from agentgym.envs.atari.presets import STORI
 from agentgym.envs.atari.vector import AtariVectorEnv
-from agentgym.errors import InvalidParameter
+from agentgym.errors import InvalidParameter, ResetNeeded
 
 EVERYTHING = [
     {"type": "RandomAction"}, {"type": "RandomEvent", "mode": 2, "probability": 0.5},
@@ -55,6 +55,31 @@ def test_each_game_of_a_batch_equals_the_single_one(threads):
         np.testing.assert_array_equal(singles[1].step(action)[0], seen[1])
     seen, _ = batch.reset(seed=[3, None, None], options={"reset_mask": np.array([True, False, False])})
     np.testing.assert_array_equal(singles[0].reset(seed=3)[0], seen[0])
+
+
+@pytest.mark.parametrize("limit", [30, 108_000])
+def test_the_infos_of_a_single_game_are_those_of_a_batch(limit):
+    """The single environment takes a shorter way."""
+    given = {"game": "Breakout", "observation": "ram", "effects": EVERYTHING, "unmasked": True, "max_frames": limit}
+    batch, single = AtariVectorEnv(1, AtariEnv(**given).batch.autoreset_mode, **given), AtariEnv(**given)
+    batch.reset(seed=5)
+    single.reset(seed=5)
+    ended, step = False, 0
+    while not ended:
+        step += 1
+        seen, rewards, over, cut, infos = batch.step(np.array([step % 3]))
+        observation, reward, terminated, truncated, info = single.step(step % 3)
+        np.testing.assert_array_equal(observation, seen[0])
+        assert (reward, terminated, truncated) == (rewards[0], over[0], cut[0])
+        told = infos.pop("measures", None)
+        assert ("measures" in info) == (told is not None)
+        for name, value in {key: value for key, value in infos.items() if not key.startswith("_")}.items():
+            np.testing.assert_array_equal(info[name], value[0], err_msg=name)
+        ended = terminated or truncated
+    assert info["measures"] == {name: value[0] for name, value in told.items() if not name.startswith("_")}
+    assert single.get_state()["batch"] == batch.get_state()["batch"]
+    with pytest.raises(ResetNeeded):
+        single.step(0)
 
 
 def test_equal_seeds_give_equal_rollouts_and_no_global_generator_is_touched():
@@ -131,6 +156,25 @@ def test_a_reset_is_always_a_new_game():
     assert (infos["lives"][0], infos["frames"][0]) == (5, 0)
     np.testing.assert_array_equal(again[0], first[0])
     assert env.step(np.array([0, 0]))[4]["lives"].tolist() == [5, 4]
+
+
+def test_a_game_whose_policy_never_fires_ends():
+    """After a lost life a decision is FIRE, as Stable-Baselines3's wrappers do; otherwise the game waits for it."""
+    env = AtariEnv(game="Breakout", observation="ram", noop_max=0)
+    _, info = env.reset(seed=0)
+    lives, fired, over = info["lives"], [], False
+    while not over:
+        _, _, over, cut, info = env.step(0)
+        assert not cut
+        assert set(info["executed"].tolist()) <= ({1, -1} if fired and fired[-1] else {0, -1})
+        fired.append(info["lives"] < lives)
+        lives = info["lives"]
+    assert sum(fired) == 5
+    assert len(fired) < 200
+    waiting = AtariEnv(game="Breakout", observation="ram", noop_max=0, fire_lives=False, max_frames=4000)
+    waiting.reset(seed=0)
+    lives = [waiting.step(0)[4]["lives"] for _ in range(1000)]
+    assert lives[-1] == 4
 
 
 def test_lives_are_no_clock():
