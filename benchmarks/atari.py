@@ -7,9 +7,9 @@ Breakout, 84 x 84 grey, frame skip 4, stack of 4, random actions. Rounds of all 
 the median round counts, 8 environments and 2 threads for batches, one thread for single environments. Prints a JSON
 line a case; ``ratio`` above 1 is in our favour. EnvPool is a peer where it is installed.
 
-The peer of single environments is what STORI's published wrappers are: ``gymnasium.make("ALE/Breakout-v5")`` with a frame
-skip of 1 and its default observation, the screen in colour, so that a screen is fetched for every emulated frame; a
-Python wrapper around it that draws for every frame whether the action is replaced, with probability 0.3; then
+The peer of single environments is what STORI's published wrappers are: ``gymnasium.make("ALE/Breakout-v5")`` with a
+frame skip of 1 and its default observation, the screen in colour, so that a screen is fetched for every emulated frame;
+a Python wrapper around it that draws for every frame whether the action is replaced, with probability 0.3; then
 Gymnasium's AtariPreprocessing (skip 4, grey, maximum of the last two frames, 84 x 84) and FrameStackObservation (4).
 The same with grey screens below the wrapper is measured too.
 """

@@ -53,7 +53,7 @@ class _Played(Suite):
         else:
             pairs = [(name, scaled(self.types[name], at) or ()) for name, at in self.intensities.items()]
         return [
-            self.stori.condition(subject, name, Scene("Calibration", "types", "bar", {}), effects)
+            self.stori.condition(subject, name, Scene("Calibration", "types", "matrix", {"test": name}), effects)
             for name, effects in pairs
         ]
 

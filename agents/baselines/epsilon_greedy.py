@@ -1,12 +1,10 @@
 """What DQN and QR-DQN share: epsilon-greedy actions, and the treatment of games."""
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.noise import ActionNoise
-from torch import nn
 
 from agentgym.agents.common.inventory import Part, attributes
 from agentgym.agents.common.off_policy import OffPolicyAgent
@@ -75,7 +73,7 @@ class EpsilonGreedy(OffPolicyAgent):
         Raises:
             NonFinite: the loss became NaN or infinite, from which greedy actions alone would not tell.
         """
-        super().train(gradient_steps, batch_size)
+        super().train(gradient_steps, batch_size)  # type: ignore[safe-super]  # the library's
         loss = self._logger.name_to_value.get(self.loss_name, 0.0)
         if not is_finite(np.asarray(loss)):
             raise NonFinite(
@@ -87,7 +85,6 @@ class EpsilonGreedy(OffPolicyAgent):
         """As :meth:`OffPolicyAgent.inventory`, plus the exploration rate and the clock of the target network."""
         return super().inventory() + Inventory(attributes(self, ("exploration_rate", "_n_calls"), saved=True))
 
-    def parts(self) -> Mapping[str, Part]:  # type: ignore[override]
+    def parts(self) -> dict[str, Part]:
         """The policy, including the target network, and its optimiser."""
-        policy: nn.Module = self.policy
-        return {"policy": policy, "policy.optimizer": self.policy.optimizer}
+        return {"policy": self.policy, "policy.optimizer": self.policy.optimizer}

@@ -60,8 +60,8 @@ def test_each_game_of_a_batch_equals_the_single_one(threads):
 @pytest.mark.parametrize("limit", [30, 108_000])
 def test_the_infos_of_a_single_game_are_those_of_a_batch(limit):
     """The single environment takes a shorter way."""
-    given = {"game": "Breakout", "observation": "ram", "effects": EVERYTHING, "unmasked": True, "max_frames": limit}
-    batch, single = AtariVectorEnv(1, AtariEnv(**given).batch.autoreset_mode, **given), AtariEnv(**given)
+    given = {"game": "Breakout", "stack": 1, "effects": EVERYTHING, "unmasked": True, "max_frames": limit}
+    batch, single = AtariVectorEnv(1, AutoresetMode.DISABLED, **given), AtariEnv(**given)
     batch.reset(seed=5)
     single.reset(seed=5)
     ended, step = False, 0
