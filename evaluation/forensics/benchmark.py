@@ -14,7 +14,7 @@ from agentgym.evaluation.forensics.detectors.base import Detector, held_out
 from agentgym.evaluation.forensics.detectors.by_name import make_detector
 from agentgym.evaluation.forensics.episodes import Episodes
 from agentgym.evaluation.forensics.faults import PAGE, Fault
-from agentgym.evaluation.forensics.monitor import Monitor, Verdicts, require_enough
+from agentgym.evaluation.forensics.monitor import Monitor, Verdicts, conformal_threshold, require_enough
 from agentgym.evaluation.forensics.team import Team
 
 __all__ = ["CLEAN", "Data", "benchmark", "clean_row", "fault_row", "gather", "return_drops", "wilson"]
@@ -76,7 +76,7 @@ def gather(
     first = whole_number("seed", seed, 0)
     world = make_worlds(env_id, env_kwargs, 1)
     contacts = getattr(world, "contact_inputs", None)
-    sets = []
+    sets: list[Episodes] = []
     for count in (clean, fresh, episodes):
         sets.append(collect(team, env_id, range(first, first + count), None, env_kwargs, noise))
         first += count
@@ -85,7 +85,7 @@ def gather(
         seeds = range(first, first + episodes)
         faulty[fault.name] = collect(team, env_id, seeds, fault, env_kwargs, noise, with_twin=True)
         first += episodes
-    return Data(*sets, faulty, contacts)
+    return Data(sets[0], sets[1], sets[2], faulty, contacts)
 
 
 def benchmark(
@@ -117,13 +117,15 @@ def benchmark(
     rows = []
     for given, detector in zip(detectors, made, strict=True):
         detector.fit(data.clean)
-        _, scaled = held_out(data.clean)
+        monitor = Monitor(detector, alphas[0], scaling).calibrate(held_out(data.clean)[1], data.fresh)
+        fresh, test = monitor.scaled(data.fresh).max((1, 2)), monitor.scaled(data.test)
+        faulty = [(episodes, monitor.scaled(episodes)) for episodes in data.faulty.values()]
         for level in alphas:
-            monitor = Monitor(detector, level, scaling).calibrate(scaled, data.fresh)
+            monitor.threshold = conformal_threshold(fresh, level)
             head = {"detector": given if isinstance(given, str) else detector.name, "alpha": level, "scaling": scaling}
-            rows.append(head | clean_row(monitor.examine(data.test)))
-            for episodes in data.faulty.values():
-                verdicts = monitor.examine(episodes)
+            rows.append(head | clean_row(monitor.verdicts(test)))
+            for episodes, scaled in faulty:
+                verdicts = monitor.verdicts(scaled)
                 named = None if correct is None else correct(episodes, verdicts)
                 rows.append(head | fault_row(episodes, verdicts, named))
     return rows

@@ -83,10 +83,10 @@ class Monitor:
         """Scales and threshold of a detector that is fitted, each from clean episodes."""
         require_enough(len(fresh), self.alpha)
         self.scales = scales_of(self.detector.score(scaled), scaled.alive, self.scaling)
-        self.threshold = conformal_threshold(self._largest(fresh), self.alpha)
+        self.threshold = conformal_threshold(self.scaled(fresh).max((1, 2)), self.alpha)
         return self
 
-    def _scaled(self, episodes: Episodes) -> Floats:
+    def scaled(self, episodes: Episodes) -> Floats:
         """Scores in clean units, where an alarm is ``needed`` of ``window``: the needed-th largest of the last ones."""
         if self.scales is None:
             raise ResetNeeded(f"The monitor of {self.name} is not calibrated: call fit() first.")
@@ -98,18 +98,17 @@ class Monitor:
         scores[:, 0] = 0.0
         return m_of_w(scores, self.needed, self.window)
 
-    def _largest(self, episodes: Episodes) -> Floats:
-        found: Floats = self._scaled(episodes).max((1, 2))
-        return found
-
     def examine(self, episodes: Episodes) -> Verdicts:
         """Who is flagged in each episode, since when, and the scores behind it."""
-        scaled = self._scaled(episodes)
-        over: NDArray[np.bool_] = scaled > self.threshold
+        return self.verdicts(self.scaled(episodes))
+
+    def verdicts(self, scaled: Floats) -> Verdicts:
+        """The same, from what :meth:`scaled` returned."""
+        over = np.asarray(scaled > self.threshold)
         ratios = scaled / self.threshold if self.threshold > 0 else np.where(over, np.inf, 0.0)
-        flagged = over.any(2)
+        flagged: NDArray[np.bool_] = over.any(axis=2)
         step = np.where(flagged.any(1), flagged.argmax(1), -1)
-        rows = np.arange(len(episodes))
+        rows = np.arange(len(scaled))
         agent = np.where(step >= 0, scaled[rows, step].argmax(1), -1)
         onsets = np.where(over.any(1), over.argmax(1), -1)
         return Verdicts(agent, step, ratios, onsets)

@@ -39,7 +39,7 @@ def test_clean_alarms_are_those_that_were_promised(alpha, count):
         monitor = Monitor(Given(), alpha).calibrate(scored(values[:50]), scored(values[:count]))
         # exchangeable with the threshold's, so the scales must not be of the same episodes for a test of coverage
         monitor.scales = np.array([[1.0, 10.0, 100.0]])
-        monitor.threshold = conformal_threshold(monitor._largest(scored(values[:count])), alpha)
+        monitor.threshold = conformal_threshold(monitor.scaled(scored(values[:count])).max((1, 2)), alpha)
         alarms.append((monitor.examine(scored(values[count:])).agent >= 0).mean())
     mean, error = np.mean(alarms), np.std(alarms) / np.sqrt(repeats)
     assert alpha - 1 / (count + 1) - 3 * error < mean < alpha + 3 * error  # the exact coverage of the rule
