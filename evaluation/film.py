@@ -1,5 +1,6 @@
 """Films of one episode, played by a trained agent and by the environment's own controllers."""
 
+import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from agentgym.play.worlds import Environments, Episode
 from agentgym.runs.run import Run
 from agentgym.seeding import LARGEST_SEED
 
-__all__ = ["FORMATS", "cast", "film", "played_by", "render_modes", "write_film"]
+__all__ = ["FORMATS", "cast", "film", "film_bytes", "played_by", "render_modes", "write_film"]
 
 FORMATS = (".mp4", ".gif", ".png")
 
@@ -207,10 +208,17 @@ def write_film(frames: Sequence[np.ndarray], fps: int, path: Path | str) -> None
         chosen = np.linspace(0, len(frames) - 1, min(STRIP_FRAMES, len(frames))).astype(int)
         imageio.imwrite(path, np.concatenate([frames[i] for i in chosen], axis=1))
     elif kind == ".gif":
-        every = -(-len(frames) // GIF_FRAMES)
-        images = [Image.fromarray(frame).quantize(GIF_COLOURS, dither=Image.Dither.NONE) for frame in frames[::every]]
-        images[0].save(
-            path, save_all=True, append_images=images[1:], duration=1000 * every / fps, loop=0, optimize=True
-        )
+        path.write_bytes(film_bytes(frames, fps))
     else:
         imageio.imwrite(path, np.stack(frames), fps=fps, codec="libx264", macro_block_size=2)
+
+
+def film_bytes(frames: Sequence[np.ndarray], fps: int) -> bytes:
+    """The frames as a GIF, of at most 40 pictures."""
+    every = -(-len(frames) // GIF_FRAMES)
+    images = [Image.fromarray(frame).quantize(GIF_COLOURS, dither=Image.Dither.NONE) for frame in frames[::every]]
+    data = io.BytesIO()
+    images[0].save(
+        data, "GIF", save_all=True, append_images=images[1:], duration=1000 * every / fps, loop=0, optimize=True
+    )
+    return data.getvalue()

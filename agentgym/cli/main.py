@@ -18,7 +18,8 @@ VERBS = {
     "report": "rebuild the report of an evaluation",
     "study": "run a study of several agents, environments and seeds; tables and a page of evidence",
     "tune": "search for hyperparameters over the ranges of a study",
-    "play": "record a video of a trained agent",
+    "play": "record a video or an episode of a trained agent",
+    "forensics": "find out which agent of a team failed first, by faults or in a recorded episode",
     "data": "make, list, show and check datasets for offline agents",
 }
 

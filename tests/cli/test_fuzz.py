@@ -21,6 +21,7 @@ EXAMPLES = {
     "resume": 120,
     "evaluate": 120,
     "play": 90,
+    "forensics": 60,
     "list": 40,
     "show": 60,
     "report": 80,
@@ -92,7 +93,14 @@ OPTIONS = {
     "play": {
         "--video": ["x.gif", "x.png", "x", "", "x.docx", "runs", "file/x.gif", "/proc/x.png"], "--env": ENVS,
         "--env-kwargs": PAIRS, "--perturb": EFFECTS, "--controllers": ["zero", ""], "--steps": NUMBERS,
-        "--seed": NUMBERS,
+        "--seed": NUMBERS, "--record": ["x.npz", "x", "runs", "file/x.npz"],
+    },
+    "forensics": {
+        "--faults": ["gauss:0.5", "gaus:1", "freeze", "freeze:1", "gauss:nan", "gauss:-1", "benchmark", ":", ""],
+        "--episode": ["file", "nowhere.npz", "runs", "", "/dev/null"], "--detectors": ["combined", "combind", ""],
+        "--stage2": ["walk critic", "walk", ""], "--episodes": ["1", "0", "x"], "--alpha": ["0.1", "0", "2", "nan"],
+        "--noise": ["0", "-1", "nan"], "--seed": NUMBERS, "--fresh": ["40", "1", "-1"], "--clean": ["40", "0", "x"],
+        "--env": ENVS, "--env-kwargs": PAIRS, "--out": ["new", "file", "file/x"],
     },
     "list": {}, "show": {}, "report": {"--out": ["new.html", "file/x", ""]}, "data": {},
     "study": {
@@ -105,6 +113,7 @@ OPTIONS = {
 PLACES = {
     "train": ["ppo", "ppo", "ppo", "sac", "bc", "shared-ppo", "doc-tabular", "pp", ""],
     "resume": FOLDERS, "evaluate": FOLDERS, "play": FOLDERS, "report": FOLDERS,
+    "forensics": FOLDERS,
     "list": ["envs", "agents", "suites", "recipes", "agent", ""],
     "show": ["sac", "agentgym/Convection-v0", "text", "hopper-medium", "", "SAC"],
     "data": ["list", "show", "check", "make", "nope", "hopper-medum", "frozenlake:slip=3",
