@@ -10,8 +10,10 @@ import pytest
 from agentgym.evaluation.forensics.detectors import by_name
 from agentgym.evaluation.forensics.detectors.dynamics import Dynamics
 
-TEAM = ("train", "maddpg", "--env", "agentgym/SimpleSpread-v0", "--steps", 256, "--config.learning-starts", 64, "--name",
-        "team", "--threads", 1)  # fmt: skip
+TEAM = (
+    "train", "maddpg", "--env", "agentgym/SimpleSpread-v0", "--steps", 256, "--config.learning-starts", 64,
+    "--name", "team", "--threads", 1,
+)  # fmt: skip
 SMALL = ("--clean", 40, "--fresh", 40, "--episodes", 5)
 
 

@@ -119,6 +119,23 @@ class Dynamics(Fitted):
         log_std = bounded(log_std) if self.deviations else self._common
         return ((targets - self._centre) / self._spread - mean) * torch.exp(-log_std)
 
+    def expected(self, episodes: Episodes) -> NDArray[Any]:
+        """What each agent should have received by its last observation and command, float32 [E, T, A, F].
+
+        It is what was received in the first step, and in columns that do not change.
+
+        Raises:
+            SpaceMismatch: the episodes are of other agents.
+        """
+        self.require_same(episodes)
+        found, both = episodes.received.copy(), _both(episodes)
+        inputs, targets = self._pairs(episodes)
+        with torch.no_grad():
+            mean = self._network((inputs - self._shift) / self._unit).chunk(2, dim=-1)[0]
+        moved = (mean * self._spread + self._centre - targets).numpy()  # from what was received to what was expected
+        found[:, 1:][..., self.live] += np.where(both[..., None], moved, 0.0).astype(np.float32)
+        return found
+
     def _residuals(self, episodes: Episodes) -> Floats:
         """RMS residuals [E, T, A]; 0 at the first step and where an agent was not alive in both."""
         found, both = np.zeros(episodes.alive.shape), _both(episodes)
