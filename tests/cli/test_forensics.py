@@ -3,10 +3,12 @@
 import csv
 import functools
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from agentgym.cli.main import main
 from agentgym.evaluation.forensics.detectors import by_name
 from agentgym.evaluation.forensics.detectors.dynamics import Dynamics
 
@@ -17,13 +19,18 @@ TEAM = (
 SMALL = ("--clean", 40, "--fresh", 40, "--episodes", 5)
 
 
-@pytest.fixture
-def team(typed, monkeypatch):
+@pytest.fixture(scope="module")
+def team(tmp_path_factory):
     """A run of a team that has learned next to nothing, and detectors that learn quickly."""
-    monkeypatch.setattr(by_name, "Dynamics", functools.partial(Dynamics, steps=100, batch_size=256))
-    code, _, said = typed(*TEAM)
-    assert code == 0, said
-    return Path("runs/team")
+    folder, before = tmp_path_factory.mktemp("teams"), os.getcwd()
+    os.chdir(folder)
+    try:
+        main([str(word) for word in TEAM])
+    finally:
+        os.chdir(before)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(by_name, "Dynamics", functools.partial(Dynamics, steps=100, batch_size=256))
+        yield folder / "runs/team"
 
 
 def test_a_benchmark_and_an_episode(team, typed):
