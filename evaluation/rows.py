@@ -385,7 +385,7 @@ def _not_finite(score: float) -> str:
 
 
 def _measures_in(text: str) -> dict[str, float]:
-    return json.loads(text) if text else {}  # type: ignore[no-any-return]
+    return json.loads(text) if text else {}
 
 
 def require_parquet() -> None:

@@ -160,12 +160,15 @@ class Evidence:
 
     def curves(self, agent: str, env: str, name: str, axis: Axis = "step") -> list[tuple[Floats, Floats]]:
         """One curve a run: places on the axis, and values."""
-        found = []
-        for rows in self._points.get((agent, env), {}).values():
+        return list(self._by_seed(agent, env, name, axis).values())
+
+    def _by_seed(self, agent: str, env: str, name: str, axis: Axis = "step") -> dict[str, tuple[Floats, Floats]]:
+        found = {}
+        for seed, rows in self._points.get((agent, env), {}).items():
             known = [(float(row[axis]), float(row[name])) for row in rows if row.get(axis) and row.get(name)]
             if len(known) > 1:
                 x, y = np.array(known).T
-                found.append((x, y))
+                found[seed] = x, y
         return found
 
     def band(self, agent: str, env: str, name: str, axis: Axis = "step") -> Band | None:
@@ -190,24 +193,24 @@ class Evidence:
     def efficiency(self, env: str) -> Mapping[str, Efficiency]:
         """How fast the agents learn; the target is where the baseline's curve ends, else the worst end of a curve."""
         name, sign = self.curve_names[0], self.curve_sign
-        curves = {agent: self.curves(agent, env, name) for agent in self.agents}
+        curves = {agent: self._by_seed(agent, env, name) for agent in self.agents}
         bands = {agent: band for agent in self.agents if (band := self.band(agent, env, name))}
         if not bands:
             return {}
         ends = {agent: float(band.value[-1]) for agent, band in bands.items()}
         target = ends.get(self.baseline, min(ends.values(), key=lambda end: sign * end))
-        first = max(x[0] for agent in bands for x, _ in curves[agent])
-        last = min(x[-1] for agent in bands for x, _ in curves[agent])
+        first = max(x[0] for agent in bands for x, _ in curves[agent].values())
+        last = min(x[-1] for agent in bands for x, _ in curves[agent].values())
         if first >= last:
             return {}
         found = {}
         for agent in bands:
             grid = np.linspace(first, last, POINTS)
-            areas = [float(np.interp(grid, x, y).mean()) for x, y in curves[agent]]
-            steps = [_first(x, sign * y, sign * target) for x, y in curves[agent]]
-            timed = self.curves(agent, env, name, "seconds")
-            seconds = [_first(x, sign * y, sign * target) for x, y in timed]
-            pairs = [(x[-1], t[-1]) for (x, _), (t, _) in zip(curves[agent], timed, strict=False) if t[-1] > 0]
+            areas = [float(np.interp(grid, x, y).mean()) for x, y in curves[agent].values()]
+            steps = [_first(x, sign * y, sign * target) for x, y in curves[agent].values()]
+            timed = self._by_seed(agent, env, name, "seconds")  # of some runs only, where others have no times
+            seconds = [_first(x, sign * y, sign * target) for x, y in timed.values()]
+            pairs = [(curves[agent][seed][0][-1], t[-1]) for seed, (t, _) in timed.items() if t[-1] > 0]
             found[agent] = Efficiency(
                 bootstrap_interval(areas, STATISTICS[self.protocol.statistic]), target,
                 sum(map(math.isfinite, steps)), len(steps), float(np.median(steps)),

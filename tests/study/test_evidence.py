@@ -160,6 +160,17 @@ def test_lower_scores_that_are_better_are_the_mirror_image(evidence, tmp_path):
     )
 
 
+def test_speed_is_that_of_the_runs_with_times(tmp_path):
+    results = made(tmp_path, STUDY)
+    late = [cell for cell in results.cells if cell.key[1:3] == ("ppo", "Pendulum-v1") and cell.seed > 0]
+    for cell in late[:-1]:  # of seeds 0 and 7 alone the times are known; that of 7 is ten times as slow
+        results.curves.replace(cell, [{**row, "seconds": ""} for row in results.curves.of(cell)], results.cells)
+    slow = [{**row, "seconds": 10.0 * float(row["seconds"])} for row in results.curves.of(late[-1])]
+    short = [row for row in slow if float(row["step"]) <= 50]
+    results.curves.replace(late[-1], short, results.cells)
+    assert Evidence(results, "all").efficiency("Pendulum-v1")["ppo"].speed == pytest.approx((1.0 + 0.1) / 2)
+
+
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_without_a_baseline_the_worst_end_of_a_curve_is_the_target(tmp_path, sign):
     text = STUDY.replace('baseline = "ppo"', "").replace("[0.0, 10.0]", "[0.0, 10.0]" if sign > 0 else "[0.0, -10.0]")
