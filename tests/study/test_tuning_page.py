@@ -138,7 +138,7 @@ def test_all_trials_are_listed_and_download(page, searched, tmp_path):
     assert len(page.find_elements(By.CSS_SELECTOR, "#conditions tbody tr")) == len(trials)
     page.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
     page.find_element(By.ID, "download").click()
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not (tmp_path / "trials.csv").is_file():
         assert time.monotonic() < end
         time.sleep(0.05)
