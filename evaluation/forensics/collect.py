@@ -1,6 +1,6 @@
 """Play and record episodes of a team, many side by side, with or without a fault."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -18,9 +18,10 @@ from agentgym.evaluation.forensics.faults import Fault
 from agentgym.evaluation.forensics.team import Team
 from agentgym.make import check_id, make_native_batch
 
-__all__ = ["collect", "make_worlds"]
+__all__ = ["Attacker", "collect", "make_worlds"]
 
 MOST_STEPS = 10_000
+Attacker = Callable[[Truth, Sequence[int], int], FaultyTeam]
 
 
 def make_worlds(env_id: str, env_kwargs: Mapping[str, Any] | None, count: int) -> VectorEnv[Any, Any, Any]:
@@ -44,6 +45,7 @@ def collect(
     noise: float = 0.0,
     generator: torch.Generator | None = None,
     with_twin: bool = False,
+    attacker: Attacker | None = None,
 ) -> Episodes:
     """Play one episode for each seed, side by side.
 
@@ -57,6 +59,8 @@ def collect(
             what the agents receive, not of the fault.
         generator: to sample actions from the policies; None for greedy play.
         with_twin: also play the same episodes without the fault.
+        attacker: makes who plays in place of the team, from the truth, the seeds and the number of live columns, where
+            it should not be a :class:`~agentgym.evaluation.attacks.team.FaultyTeam` of the fault's kind.
 
     Raises:
         InvalidParameter: the fault does not fit the environment or the team.
@@ -68,7 +72,7 @@ def collect(
         raise InvalidParameter("There are no seeds to play.")
     env = make_worlds(env_id, env_kwargs, len(seeds))
     try:
-        found = _play(team, env, list(seeds), fault, noise, generator)
+        found = _play(team, env, list(seeds), fault, noise, generator, attacker)
     finally:
         env.close()
     if fault is None or not with_twin:
@@ -88,7 +92,7 @@ class _Executed(VectorWrapper[Any, Any, Any, Any, Any]):
 
 def _play(
     team: Team, env: VectorEnv[Any, Any, Any], seeds: list[int], fault: Fault | None, noise: float,
-    generator: torch.Generator | None,
+    generator: torch.Generator | None, attacker: Attacker | None,
 ) -> Episodes:  # fmt: skip
     layout = team.layout
     check_same_spaces(
@@ -98,7 +102,7 @@ def _play(
     executed = _Executed(env)
     effects = _effects(fault, noise, live, layout)
     world: Any = perturb(executed, *effects, true_observation=True) if effects else executed
-    player = _faulty(team, fault, seeds, live, generator)
+    player = _faulty(team, fault, seeds, live, generator, attacker)
     observation, infos = world.reset(seed=seeds)
     truth = _truth(infos) if player is None else player.truth
     alive = np.ones((len(seeds), layout.agents), bool)
@@ -140,8 +144,9 @@ def _effects(fault: Fault | None, noise: float, live: np.ndarray, layout: Any) -
 
 
 def _faulty(
-    team: Team, fault: Fault | None, seeds: list[int], live: np.ndarray, generator: torch.Generator | None
-) -> FaultyTeam | None:
+    team: Team, fault: Fault | None, seeds: list[int], live: np.ndarray, generator: torch.Generator | None,
+    attacker: Attacker | None,
+) -> FaultyTeam | None:  # fmt: skip
     if fault is None or fault.of_network is None:
         return None
     agent = getattr(team, "agent", None)
@@ -151,6 +156,8 @@ def _faulty(
         raise InvalidParameter(f"The fault {fault.kind!r} is for greedy play.")
     kind: Any = fault.of_network
     truth = draw_truth(seeds, team.layout.agents, fault.size, fault.earliest, fault.latest)
+    if attacker is not None:
+        return attacker(truth, seeds, _columns(live))
     return FaultyTeam(agent, kind, truth, seeds, _columns(live))
 
 

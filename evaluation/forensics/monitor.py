@@ -106,7 +106,7 @@ class Monitor:
         """The same, from what :meth:`scaled` returned."""
         over = np.asarray(scaled > self.threshold)
         ratios = scaled / self.threshold if self.threshold > 0 else np.where(over, np.inf, 0.0)
-        flagged: NDArray[np.bool_] = over.any(axis=2)
+        flagged = np.asarray(over.any(axis=2))
         step = np.where(flagged.any(1), flagged.argmax(1), -1)
         rows = np.arange(len(scaled))
         agent = np.where(step >= 0, scaled[rows, step].argmax(1), -1)

@@ -136,6 +136,27 @@ class Dynamics(Fitted):
         found[:, 1:][..., self.live] += np.where(both[..., None], moved, 0.0).astype(np.float32)
         return found
 
+    def predicted(self, windows: Floats, commanded: Floats) -> tuple[Floats, Floats]:
+        """The mean and standard deviation of what agents receive next in live columns, [B, A, L] each.
+
+        Args:
+            windows: what they received, [B, A, F].
+            commanded: [B, A, a].
+        """
+        pair, action = np.stack([windows, windows], axis=1), np.stack([commanded, commanded], axis=1)
+        front = pair.shape[:3]
+        inputs, _ = self._pairs(Episodes(pair, action, action, np.zeros(front), np.ones(front, bool)))
+        with torch.no_grad():
+            mean, log_std = self._network((inputs[:, 0] - self._shift) / self._unit).chunk(2, dim=-1)
+        std = torch.exp(bounded(log_std) if self.deviations else self._common.expand_as(log_std)) * self._spread
+        centre = mean * self._spread + self._centre + torch.as_tensor(windows[..., self.live])
+        return centre.double().numpy(), std.double().numpy()
+
+    @property
+    def quiet(self) -> float:
+        """The RMS residual up to which a score is at most 1, whatever came before."""
+        return float(self._scale.min() if self.windowed else self._scale[0])
+
     def _residuals(self, episodes: Episodes) -> Floats:
         """RMS residuals [E, T, A]; 0 at the first step and where an agent was not alive in both."""
         found, both = np.zeros(episodes.alive.shape), _both(episodes)

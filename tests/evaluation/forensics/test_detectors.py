@@ -19,6 +19,7 @@ from agentgym.evaluation.forensics.detectors.taylor_fixed import TaylorFixed
 from agentgym.evaluation.forensics.detectors.taylor_low import moments
 from agentgym.evaluation.forensics.detectors.taylor_move import TaylorMove
 from agentgym.evaluation.forensics.detectors.td_error import TDError
+from agentgym.evaluation.forensics.evasion import EvasiveTeam
 from agentgym.evaluation.forensics.faults import Fault
 from agentgym.evaluation.forensics.monitor import Monitor
 from agentgym.evaluation.forensics.team import LearnedTeam
@@ -233,3 +234,32 @@ def test_a_value_of_the_team_has_one_error_for_all_agents():
     scores = TDError(team).score(collect(team, SPREAD, range(3)))
     assert np.allclose(scores, scores[..., :1])
     assert scores[:, 1:].min() > 0
+
+
+def test_an_attacker_that_knows_the_dynamics_stays_within_its_residual_and_its_size(team, clean):
+    detector = Dynamics(team, CONTACTS, steps=150, units=16).fit(clean)
+    fault = Fault("fgsm", 0.3)
+    plain = collect(team, SPREAD, range(800, 860), fault)
+    hidden = collect(
+        team, SPREAD, range(800, 860), fault,
+        attacker=lambda truth, seeds, columns: EvasiveTeam(team.agent, detector, 0.5, truth, seeds, columns),
+    )  # fmt: skip
+    rows, victim, onset = np.arange(60), hidden.truth.victim, hidden.truth.onset
+    assert np.array_equal(hidden.truth.victim, plain.truth.victim)
+    moved = np.abs(hidden.received - hidden.true)
+    assert moved.max() <= 0.3 + 1e-5
+    assert moved[rows, onset, victim].max(-1).mean() > 1e-3  # it does something
+    assert not moved[~(np.arange(3) == victim[:, None, None]).repeat(25, 1)].any()
+    free = moved[rows, onset, victim].max(-1) < 0.3 - 1e-4  # where the ball around the truth did not bind
+    scores = [detector.score(each)[rows, onset, victim] for each in (hidden, plain)]
+    assert free.mean() > 0.5
+    assert scores[0][free].max() < 0.6
+    assert np.median(scores[1]) > 1.0  # beyond the clean 99.9 % quantile, as plain FGSM is
+
+
+def test_predictions_are_those_behind_the_scores(team, clean):
+    detector = Dynamics(team, CONTACTS, steps=30, units=8, windowed=False).fit(clean)
+    some = clean.take(slice(5))
+    centre, std = detector.predicted(some.received[:, 8], some.commanded[:, 8])
+    residual = np.sqrt((((some.received[:, 9][..., detector.live] - centre) / std) ** 2).mean(-1))
+    assert np.allclose(residual / detector.quiet, detector.score(some)[:, 9], rtol=1e-3, atol=1e-4)
