@@ -23,7 +23,7 @@ from agentgym.envs.bandit.env import BernoulliBanditEnv
 from agentgym.envs.convection.env import ConvectionEnv
 from agentgym.envs.convection.presets import PRESETS
 from agentgym.envs.convection.world import Diverged
-from agentgym.envs.perturb import TextPerturbation, perturb
+from agentgym.envs.perturb import PhysicsPerturbation, TextPerturbation, perturb
 from agentgym.envs.perturb.dynamics import DynamicsPerturbation
 from agentgym.envs.robust.env import RobustHopperEnv, RobustHumanoidStandupEnv, RobustInvertedPendulumEnv
 from agentgym.envs.robust.schedules import SCHEDULES
@@ -149,7 +149,11 @@ ACTIONS = [
     spaces.Box(-1.0, 1.0, (2,), np.float32), spaces.Box(-2, 3, (2,), np.int64), spaces.Discrete(4, start=2),
     spaces.Box(np.array([-1.0, 0.5]), np.array([1.0, 0.5]), dtype=np.float64), spaces.MultiDiscrete([2, 3]),
 ]  # fmt: skip
-ON_SIGNALS = [kind for kind in PERTURBATIONS.values() if not issubclass(kind, TextPerturbation | DynamicsPerturbation)]
+ON_SIGNALS = [
+    kind for kind in PERTURBATIONS.values()
+    if not issubclass(kind, TextPerturbation | DynamicsPerturbation | PhysicsPerturbation)
+]  # fmt: skip
+ON_PHYSICS = [kind for kind in PERTURBATIONS.values() if issubclass(kind, PhysicsPerturbation)]
 ON_TEXTS = [kind for kind in PERTURBATIONS.values() if issubclass(kind, TextPerturbation)]
 ON_DYNAMICS = [kind for kind in PERTURBATIONS.values() if issubclass(kind, DynamicsPerturbation)]
 
@@ -175,6 +179,17 @@ def test_perturbations_of_signals(kind: Any, data: Any) -> None:
 def test_perturbations_of_dynamics(kind: Any, data: Any) -> None:
     given_ = data.draw(changed(["scale"]))
     play("dynamics", lambda: perturb(gymnasium.make("Hopper-v5"), kind(**given_)))
+
+
+@pytest.mark.parametrize("kind", ON_PHYSICS)
+@pytest.mark.parametrize("env", ["Hopper-v5", "Acrobot-v1", "MountainCar-v0"])
+@few(8)
+@given(data=st.data())
+def test_perturbations_of_physics(env: str, kind: Any, data: Any) -> None:
+    given_ = data.draw(changed([field.name for field in fields(kind)]))
+    if env == "Acrobot-v1" and kind.__name__ == "ParameterDrift":
+        given_.setdefault("parameter", "mass")  # it has no gravity of its own
+    play("physics", lambda: perturb(gymnasium.make(env), kind(**given_)))
 
 
 @pytest.mark.parametrize("kind", ON_TEXTS)

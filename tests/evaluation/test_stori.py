@@ -46,6 +46,7 @@ def test_every_type_is_played_and_pictured_and_impossible_intensities_are_told(t
     assert len(set(result.meta["pictures"].values())) == 3
     page = write_report(result, tmp_path / "report.html").read_text()
     assert "Pictures" in page
+    assert "cut by time" in page  # the share of games, a column of the table of all conditions
     assert page.count('<img alt="') == 3
 
 
