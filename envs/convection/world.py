@@ -197,7 +197,7 @@ class World:
         """
         vorticity, temperature, warmth, broken, held = tensors
         state = State(vorticity.movedim(0, 2), temperature.movedim(0, 2))
-        found = self.advance(state, warmth, torch.where(broken, held, commands.to(held.dtype)))
+        found = self.advance(state, warmth, torch.where(broken, held, commands.to(held)))
         flows = (part.movedim(2, 0) for part in found.state)
         return (*flows, found.warmth, broken, held), self.probes.scaled(found.readings), self._rewarded(found)
 

@@ -197,7 +197,7 @@ class PlantedGameVectorEnv(TeamVectorEnv):
     ) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
         """As :class:`agentgym.contracts.environment.Differentiable`."""
         (x, noise), game = state, self.game
-        moves = actions[..., 0].to(x.dtype)
+        moves = actions[..., 0].to(x)
         rewards = -(game.q * x**2 + game.r * moves**2).sum(1)
         x = x @ torch.as_tensor(game.matrix).T + game.push * moves + noise[:, 0]
         return (x, noise[:, 1:]), x[..., None], rewards

@@ -300,7 +300,7 @@ class _SwitchedPolicy(JointPolicy):
         found, pilot = super().get_distribution(observations), self.agent.pilot
         if not self.agent.learner.switched or pilot.switch is None or pilot.outer is None:
             return found
-        inside = pilot.switch(observations, torch.ones(len(observations), dtype=torch.bool))
+        inside = pilot.switch(observations, torch.ones(len(observations), dtype=torch.bool, device=observations.device))
         other = pilot.outer(pilot.actor.windows_of(observations)).reshape(len(observations), -1)
         means = torch.where(inside[:, None], found.distribution.mean, other)
         return found.proba_distribution(means, self.own.log_std.repeat(self.agents))

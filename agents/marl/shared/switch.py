@@ -70,7 +70,7 @@ class JointActor:
 
     def windows_of(self, seen: Tensor) -> Tensor:
         """Windows of all agents, float32 [N * A, F], from joint observations [N, ...]."""
-        return seen.flatten(1)[:, self.windows].flatten(0, 1).to(self.low)
+        return seen.to(self.low).flatten(1)[:, self.windows].flatten(0, 1)
 
     def __call__(self, network: nn.Module, seen: Tensor) -> Tensor:
         """Joint actions [N, A] or [N, A, a]."""
@@ -100,4 +100,5 @@ class TwoPolicies:
             return own, inside
         with torch.no_grad():
             other = self.actor(self.outer, seen)
-        return torch.where(inside.reshape(-1, *[1] * (own.ndim - 1)), own, other), inside
+        where = inside.to(own.device).reshape(-1, *[1] * (own.ndim - 1))
+        return torch.where(where, own, other), inside
