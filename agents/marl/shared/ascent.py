@@ -177,7 +177,7 @@ class Ascent:
     def _descend(self, loss: Tensor) -> float:
         """A step of Adam; returns the gradient's norm before it is clipped."""
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_norm)
         if not torch.isfinite(norm) or not torch.isfinite(loss):
             raise NonFinite(

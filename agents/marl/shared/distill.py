@@ -102,7 +102,7 @@ class Imitation:
             rows = torch.cat([part[_draw(draws, len(part), BATCH // len(groups))] for part in groups])
             loss = nn.functional.mse_loss(self.student(windows[rows].flatten(0, 1)), labels[rows].flatten(0, 1))
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             losses.append(loss.item())
         return float(np.mean(losses[-max(1, len(losses) // 10) :]))

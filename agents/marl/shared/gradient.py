@@ -55,6 +55,8 @@ class _Learner(SharedLearner, PPO):
     outer: nn.Sequential
     ascent: Ascent
     imitation: Imitation
+    worlds: DifferentiableWorlds | None
+    settings: SharedGradientConfig
 
     def prepare(self, layout: Layout, pattern: list[int] | None, settings: SharedGradientConfig) -> None:
         """Set up the later stages.
@@ -78,9 +80,6 @@ class _Learner(SharedLearner, PPO):
             TwoPolicies(actor, self.ascent.best, self.pilot.outer, switch), settings, self.root
         )  # fmt: skip
         self.settings, self.worlds = settings, None
-
-    worlds: DifferentiableWorlds | None
-    settings: SharedGradientConfig
 
     def visit(self, venv: VecEnv) -> None:
         """Take these joint environments for the gradient.
@@ -188,6 +187,7 @@ class SharedGradient(SharedAgent):
 
     learner: _Learner
     pilot: TwoPolicies
+    pattern: list[int] | None
 
     def __init__(self, policy: Any, env: Any, **keywords: Any) -> None:
         super().__init__(policy, env, **keywords)

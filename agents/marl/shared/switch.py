@@ -40,7 +40,7 @@ class _Clamped(torch.autograd.Function):
         return values.clamp(low, high)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         values, low, high = ctx.saved_tensors
         outwards = ((values > high) & (gradient < 0)) | ((values < low) & (gradient > 0))
         return gradient.masked_fill(outwards, 0.0), None, None
@@ -48,7 +48,7 @@ class _Clamped(torch.autograd.Function):
 
 def clamped(values: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Clamp to [low, high]. Where a value is outside, a gradient by which descent would lead it back passes."""
-    found: Tensor = _Clamped.apply(values, low, high)  # type: ignore[no-untyped-call]
+    found: Tensor = _Clamped.apply(values, low, high)
     return found
 
 
