@@ -1,9 +1,10 @@
 """The reference in two dimensions: the Euler equations in a duct by finite volumes, run to a steady state.
 
-MUSCL reconstruction of primitive variables with van Leer's limiter, HLLC fluxes (Toro, Riemann Solvers, 2009, chapter
+Loops are written out: Numba compiles them in a third of the time that array expressions take. MUSCL reconstruction of primitive variables with van Leer's limiter, HLLC fluxes (Toro, Riemann Solvers, 2009, chapter
 10), Heun's method with local time steps. The mesh fits the wall; half of the duct is computed, with the axis a mirror.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -136,9 +137,14 @@ def _pad(q: Array, padded: Array, gamma: float, c0: float, back: float, open_end
     """Two layers of ghost cells: inlet from rest, outlet at the back pressure, mirrors at axis and wall."""
     columns, rows = q.shape[0], q.shape[1]
     g = 0.5 * (gamma - 1.0)
-    padded[2:-2, 2:-2] = q
+    first, last = np.empty(4), np.empty(4)
+    for i in range(columns):
+        for j in range(rows):
+            for k in range(4):
+                padded[2 + i, 2 + j, k] = q[i, j, k]
     for j in range(rows):
-        first, last = q[0, j].copy(), q[columns - 1, j].copy()
+        for k in range(4):
+            first[k], last[k] = q[0, j, k], q[columns - 1, j, k]
         if open_ends:
             c = np.sqrt(gamma * first[3] / first[0])
             u, rho = inlet(first[1], (c / c0) ** (1.0 / g), gamma, c0)
@@ -149,14 +155,18 @@ def _pad(q: Array, padded: Array, gamma: float, c0: float, back: float, open_end
                 last[0] *= (back / last[3]) ** (1.0 / gamma)
                 last[1] += (c - behind) / g
                 last[3] = back
-        padded[0, 2 + j], padded[1, 2 + j] = first, first
-        padded[columns + 2, 2 + j], padded[columns + 3, 2 + j] = last, last
+        for k in range(4):
+            padded[0, 2 + j, k] = padded[1, 2 + j, k] = first[k]
+            padded[columns + 2, 2 + j, k] = padded[columns + 3, 2 + j, k] = last[k]
 
 
 @inner
-def _mirrored(state: Array, nx: float, ny: float, out: Array) -> None:
+def _mirrored(state: Array, nx: float, ny: float, behind: Array, before: Array) -> None:
+    """The states behind a wall and before it."""
     normal = state[1] * nx + state[2] * ny
-    out[0], out[1], out[2], out[3] = state[0], state[1] - 2 * normal * nx, state[2] - 2 * normal * ny, state[3]
+    for k in range(4):
+        behind[k] = before[k] = state[k]
+    behind[1], behind[2] = state[1] - 2 * normal * nx, state[2] - 2 * normal * ny
 
 
 @inner
@@ -165,7 +175,10 @@ def _rates(q: Array, corners: Array, gamma: float, c0: float, back: float, open_
     columns, rows = q.shape[0], q.shape[1]
     padded = np.empty((columns + 4, rows + 4, 4))
     _pad(q, padded, gamma, c0, back, open_ends)
-    rates[...] = 0.0
+    for i in range(columns):
+        for j in range(rows):
+            for k in range(4):
+                rates[i, j, k] = 0.0
     left, right, flux = np.empty(4), np.empty(4), np.empty(4)
     for i in range(columns + 1):  # faces across x
         for j in range(rows):
@@ -188,11 +201,9 @@ def _rates(q: Array, corners: Array, gamma: float, c0: float, back: float, open_
             size = np.sqrt(nx * nx + ny * ny)
             nx, ny = nx / size, ny / size
             if j == 0:
-                _mirrored(q[i, 0], nx, ny, left)
-                right[...] = q[i, 0]
+                _mirrored(q[i, 0], nx, ny, left, right)
             elif j == rows:
-                left[...] = q[i, rows - 1]
-                _mirrored(q[i, rows - 1], nx, ny, right)
+                _mirrored(q[i, rows - 1], nx, ny, right, left)
             else:
                 for k in range(4):
                     b, c = q[i, j - 1, k], q[i, j, k]
@@ -209,16 +220,20 @@ def _rates(q: Array, corners: Array, gamma: float, c0: float, back: float, open_
 
 @inner
 def _conserved(q: Array, gamma: float, out: Array) -> None:
-    out[..., 0] = q[..., 0]
-    out[..., 1], out[..., 2] = q[..., 0] * q[..., 1], q[..., 0] * q[..., 2]
-    out[..., 3] = q[..., 3] / (gamma - 1.0) + 0.5 * q[..., 0] * (q[..., 1] ** 2 + q[..., 2] ** 2)
+    for i in range(q.shape[0]):
+        for j in range(q.shape[1]):
+            rho, u, v = q[i, j, 0], q[i, j, 1], q[i, j, 2]
+            out[i, j, 0], out[i, j, 1], out[i, j, 2] = rho, rho * u, rho * v
+            out[i, j, 3] = q[i, j, 3] / (gamma - 1.0) + 0.5 * rho * (u * u + v * v)
 
 
 @inner
 def _primitive(w: Array, gamma: float, out: Array) -> None:
-    out[..., 0] = w[..., 0]
-    out[..., 1], out[..., 2] = w[..., 1] / w[..., 0], w[..., 2] / w[..., 0]
-    out[..., 3] = (gamma - 1.0) * (w[..., 3] - 0.5 * (w[..., 1] ** 2 + w[..., 2] ** 2) / w[..., 0])
+    for i in range(w.shape[0]):
+        for j in range(w.shape[1]):
+            rho, along, across = w[i, j, 0], w[i, j, 1], w[i, j, 2]
+            out[i, j, 0], out[i, j, 1], out[i, j, 2] = rho, along / rho, across / rho
+            out[i, j, 3] = (gamma - 1.0) * (w[i, j, 3] - 0.5 * (along * along + across * across) / rho)
 
 
 @compiled
@@ -236,23 +251,29 @@ def _run(
                 corners[i, j + 1, 1] - corners[i, j, 1] + corners[i + 1, j + 1, 1] - corners[i + 1, j, 1]
             )
             area[i, j], along[i, j] = width * across[i, j], width
-    w, first, second, rates = np.empty_like(q), np.empty_like(q), np.empty_like(q), np.empty_like(q)
+    w, first, second, rates = np.empty(q.shape), np.empty(q.shape), np.empty(q.shape), np.empty(q.shape)
     dt = np.empty((columns, rows))
     now, residual = 0.0, 0.0
     for step in range(steps):
+        least = math.inf
         for i in range(columns):
             for j in range(rows):
                 c = np.sqrt(gamma * q[i, j, 3] / q[i, j, 0])
                 rate = (abs(q[i, j, 1]) + c) / along[i, j] + (abs(q[i, j, 2]) + c) / across[i, j]
                 dt[i, j] = 0.4 / rate
+                least = min(least, dt[i, j])
         if time > 0.0:
-            dt[...] = min(dt.min(), time - now)
-            now += dt[0, 0]
+            least = min(least, time - now)
+            now += least
+            for i in range(columns):
+                for j in range(rows):
+                    dt[i, j] = least
         _conserved(q, gamma, w)
         _rates(q, corners, gamma, c0, back, open_ends, rates)
         for i in range(columns):
             for j in range(rows):
-                first[i, j] = w[i, j] + dt[i, j] / area[i, j] * rates[i, j]
+                for k in range(4):
+                    first[i, j, k] = w[i, j, k] + dt[i, j] / area[i, j] * rates[i, j, k]
         _primitive(first, gamma, second)
         _rates(second, corners, gamma, c0, back, open_ends, rates)
         residual = 0.0
@@ -260,7 +281,8 @@ def _run(
             for j in range(rows):
                 change = 0.5 * (first[i, j, 0] + dt[i, j] / area[i, j] * rates[i, j, 0] - w[i, j, 0])
                 residual += abs(change) / w[i, j, 0]
-                first[i, j] = 0.5 * (w[i, j] + first[i, j] + dt[i, j] / area[i, j] * rates[i, j])
+                for k in range(4):
+                    first[i, j, k] = 0.5 * (w[i, j, k] + first[i, j, k] + dt[i, j] / area[i, j] * rates[i, j, k])
         _primitive(first, gamma, q)
         residual /= columns * rows
         if (time > 0.0 and now >= time * (1.0 - 1e-12)) or residual < tolerance:

@@ -178,7 +178,8 @@ def _sum(
 def _doubled(who: NDArray[np.int32], factor: Array) -> tuple[NDArray[np.int32], Array]:
     count = who.shape[0]
     more, steeper = np.empty(2 * count, np.int32), np.empty(2 * count)
-    more[:count], steeper[:count] = who, factor
+    for k in range(count):
+        more[k], steeper[k] = who[k], factor[k]
     return more, steeper
 
 

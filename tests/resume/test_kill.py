@@ -24,7 +24,7 @@ SHORT_CELL = {"actions": 20, "start": "mixed", "carry_on": 0.5, "columns": 24, "
 # Processes that are forked from one that has imported everything: each is a real one, to be killed, and starts at once.
 FORKED = multiprocessing.get_context("forkserver")
 FORKED.set_forkserver_preload(
-    ["agentgym.runs.train", "agentgym.agents", "agentgym.envs", "mujoco", "stable_baselines3"]
+    ["agentgym.runs.train", "agentgym.agents", "agentgym.envs", "mujoco", "stable_baselines3", "torch._dynamo"]
 )
 TRAIN = """
 import os, warnings
