@@ -4,7 +4,7 @@ import pickle
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import gymnasium
 import numpy as np
@@ -76,7 +76,7 @@ def evaluate(
             know it.
     """
     # Imported here since it imports torch, which the report of rows that are there does not need.
-    from agentgym.evaluation.entrants import brought_along, fitted, read_entrants, shared_environment
+    from agentgym.evaluation.entrants import read_entrants, shared_environment
 
     episodes, seed = whole_number("episodes", episodes, 1), whole_number("seed", seed, 0, LARGEST_SEED)
     workers, max_steps = whole_number("workers", workers, -1), whole_number("max_steps", max_steps, 1)
@@ -95,39 +95,63 @@ def evaluate(
         )
     if ray is not None:
         connect_to_ray(ray)
+    plan = _plan(entrants, controllers, chosen, env, env_kwargs, seed, max_steps, deterministic)
+    if workers != 1 or ray is not None:
+        _ask_workers(plan.entrants, plan.conditions, workers, ray)
+    tasks = _Tasks(plan.entrants, plan.conditions, episodes, seed, max_steps, deterministic)
+    rows = Rows.of(_play(tasks, workers, ray, progress))
+    meta = {
+        **provenance(), "env": env, "env_kwargs": env_kwargs, "env_kwargs_not_shared": not_shared,
+        "episodes": episodes, "seed": seed, "deterministic": deterministic,
+        "suites": [repr(suite) for suite in chosen], **plan.meta,
+    }  # fmt: skip
+    return Evaluation(
+        suite=" + ".join(suite.name for suite in chosen) or "nominal",
+        agents=[entrant.record for entrant in plan.entrants],
+        scenes={condition.name: condition.scene for condition in plan.conditions},
+        rows=rows.ordered([name for name, _ in tasks.agents], [condition.name for condition in plan.conditions]),
+        meta=meta,
+    )
+
+
+class _Plan(NamedTuple):
+    """Who plays what, and what the report says about it."""
+
+    entrants: "list[Entrant]"
+    conditions: list[Condition]
+    meta: dict[str, Any]
+
+
+def _plan(
+    entrants: "list[Entrant]",
+    controllers: Sequence[str],
+    suites: list[Suite],
+    env: str,
+    env_kwargs: Mapping[str, Any],
+    seed: int,
+    max_steps: int,
+    deterministic: bool,
+) -> _Plan:
+    """Ask one environment of the kind who can play in it and under which conditions."""
+    from agentgym.evaluation.entrants import brought_along, fitted
+
     probe = make_env(env, env_kwargs)
     try:
         entrants = fitted([*entrants, *brought_along(probe, env, controllers)], probe, env)
         check_interface(env, env_kwargs)
         scale = None
-        if any(suite.needs_scale for suite in chosen):
+        if any(suite.needs_scale for suite in suites):
             scale = _observation_scale(entrants, env, env_kwargs, probe, seed, max_steps)
         trained_in = {entrant.record.name: entrant.trained_in for entrant in entrants}
         subject = Subject(env, env_kwargs, probe, scale, trained_in)
-        subjects = [(suite, _calibrated(suite, subject, entrants, seed, max_steps, deterministic)) for suite in chosen]
-        conditions = _conditions(subject, subjects)
-        left_out = {name: reason for suite, known in subjects for name, reason in suite.left_out(known).items()}
-        pictures = {name: picture for suite, known in subjects for name, picture in suite.pictures(known).items()}
+        asked = [(suite, _calibrated(suite, subject, entrants, seed, max_steps, deterministic)) for suite in suites]
+        conditions = _conditions(subject, asked)
+        left_out = {name: reason for suite, known in asked for name, reason in suite.left_out(known).items()}
+        pictures = {name: png(one) for suite, known in asked for name, one in suite.pictures(known).items()}
     finally:
         close(probe)
-    if workers != 1 or ray is not None:
-        _ask_workers(entrants, conditions, workers, ray)
-    tasks = _Tasks(entrants, conditions, episodes, seed, max_steps, deterministic)
-    rows = Rows.of(_play(tasks, workers, ray, progress))
-    meta = {
-        **provenance(), "env": env, "env_kwargs": env_kwargs, "env_kwargs_not_shared": not_shared,
-        "episodes": episodes, "seed": seed, "deterministic": deterministic,
-        "suites": [repr(suite) for suite in chosen], "left_out": left_out,
-        **({"pictures": {name: png(picture) for name, picture in pictures.items()}} if pictures else {}),
-        "observation_scale": None if scale is None else scale.tolist(),
-    }  # fmt: skip
-    return Evaluation(
-        suite=" + ".join(suite.name for suite in chosen) or "nominal",
-        agents=[entrant.record for entrant in entrants],
-        scenes={condition.name: condition.scene for condition in conditions},
-        rows=rows.ordered([name for name, _ in tasks.agents], [condition.name for condition in conditions]),
-        meta=meta,
-    )
+    meta = {"left_out": left_out, "observation_scale": None if scale is None else scale.tolist()}
+    return _Plan(entrants, conditions, {**meta, "pictures": pictures} if pictures else meta)
 
 
 def load_suite(suite: str | Suite) -> Suite:

@@ -1,9 +1,17 @@
-"""A real browser for the pages of reports and studies."""
+"""A real browser for the pages of reports and studies; files that are not waited for until they are on the disk."""
 
 import os
 import shutil
 
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk():
+    """Processes are killed in tests, never the machine: what was written is read back all the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -26,13 +26,17 @@ Settings = TypeVar("Settings")
 
 
 class Range(NamedTuple):
-    """The allowed range of a numeric setting: from ``low`` (exclusive if ``above``) to ``high``."""
+    """The allowed range of a numeric setting, or of each entry of a tuple: from ``low`` (exclusive if ``above``) to
+    ``high``.
+    """
 
     low: float
     high: float = math.inf
     above: bool = False
 
     def __contains__(self, value: object) -> bool:
+        if isinstance(value, tuple):
+            return all(entry in self for entry in value)
         return (
             isinstance(value, int | float) and self.low <= value <= self.high and (value > self.low or not self.above)
         )

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -284,6 +285,7 @@ def _without_tuples(value: Any) -> Any:
     return [_without_tuples(item) for item in value] if isinstance(value, list | tuple) else value
 
 
+@cache  # a checkpoint asks for each
 def installed_version(package: str) -> str | None:
     """The version of an installed package; None if it is not installed."""
     try:

@@ -17,12 +17,12 @@ from agentgym.agents.common.interface import Actions, Observations
 from agentgym.agents.common.inventory import Part, attributes, generator, learned
 from agentgym.agents.common.own_loop import OwnLoop
 from agentgym.agents.common.saving import SavedAgent, description
-from agentgym.agents.offline.config import OfflineConfig, check_settings
+from agentgym.agents.offline.config import OfflineConfig, ranges_of
 from agentgym.agents.offline.measures import Measures
 from agentgym.agents.offline.networks import OfflinePolicy
 from agentgym.agents.offline.scores import EvaluationEnvs, Scores
 from agentgym.contracts.agent import Traits
-from agentgym.contracts.settings import from_settings, number_of_steps, whole_number
+from agentgym.contracts.settings import check_settings, from_settings, number_of_steps, whole_number
 from agentgym.data.dataset import OfflineDataset
 from agentgym.data.faults import columns_of, refuse, value_findings
 from agentgym.data.storage import load_dataset
@@ -110,7 +110,7 @@ class OfflineAgent(OwnLoop):
             raise InvalidParameter(f"{self.catalog_name} has one kind of networks, MlpPolicy; not {policy!r}.")
         self.policy_name = policy
         self.settings: Any = from_settings(self.Config, settings, f"agent {self.catalog_name}")
-        check_settings(self.settings, self.catalog_name)
+        check_settings(self.settings, ranges_of(self.settings), f"agent {self.catalog_name}")
         self.device = get_device(device)
         self.seed = entropy() if seed is None else whole_number("seed", seed, 0, LARGEST_ENTROPY)
         self.generator = torch.Generator(self.device).manual_seed(episode_seed(self.seed, 0))

@@ -1,43 +1,30 @@
 """Settings shared by all offline agents."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any
 
-from agentgym.contracts.settings import AgentConfig
-from agentgym.errors import InvalidParameter
+from agentgym.contracts.settings import AgentConfig, Range
 
-__all__ = ["OfflineConfig", "SequenceConfig", "check_settings"]
+__all__ = ["OfflineConfig", "SequenceConfig", "ranges_of"]
 
 # Ranges of settings, by name, for all agents. Settings that only one agent has are checked by that agent.
-ALLOWED: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    **dict.fromkeys(("learning_rate", "energy_learning_rate", "clip", "max_weight"), ("above 0", lambda x: x > 0)),
-    **dict.fromkeys(("batch_size", "evaluation_episodes"), ("at least 1", lambda x: x >= 1)),
+_RANGES: dict[str, Range] = {
+    **dict.fromkeys(("learning_rate", "energy_learning_rate", "clip", "max_weight"), Range(0, above=True)),
+    **dict.fromkeys(("batch_size", "evaluation_episodes"), Range(1)),
     **dict.fromkeys(
         ("log_every", "evaluate_every", "weight_decay", "target_noise", "noise_clip", "return_range", "schedule_steps",
          "hold", "energy_weight", "value_weight", "prior_weight", "kl_weight"),
-        ("at least 0", lambda x: x >= 0),
+        Range(0),
     ),
-    "gamma": ("from 0 to 1", lambda x: 0 <= x <= 1),
-    **dict.fromkeys(("tau", "averaging"), ("above 0 and at most 1", lambda x: 0 < x <= 1)),
-    **dict.fromkeys(
-        ("layers", "hidden", "value_layers", "policy_layers"),
-        ("at least 1", lambda x: min(x, default=1) >= 1 if isinstance(x, tuple) else x >= 1),
-    ),
+    "gamma": Range(0, 1),
+    **dict.fromkeys(("tau", "averaging"), Range(0, 1, above=True)),
+    **dict.fromkeys(("layers", "hidden", "value_layers", "policy_layers"), Range(1)),
 }  # fmt: skip
 
 
-def check_settings(settings: Any, agent: str) -> None:
-    """Check settings against their ranges. Defaults are not checked, since they may be unused.
-
-    Raises:
-        InvalidParameter: a setting is out of its range.
-    """
-    for field in fields(settings):
-        value = getattr(settings, field.name)
-        allowed, holds = ALLOWED.get(field.name, ("", bool))
-        if allowed and value != field.default and not holds(value):
-            raise InvalidParameter(f"{field.name} of agent {agent} is {value}; it must be {allowed}.")
+def ranges_of(settings: "OfflineConfig") -> dict[str, Range]:
+    """The ranges of the settings that were changed: a default may be unused, and then lie outside."""
+    changed = (field.name for field in fields(settings) if getattr(settings, field.name) != field.default)
+    return {name: _RANGES[name] for name in changed if name in _RANGES}
 
 
 @dataclass

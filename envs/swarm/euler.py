@@ -1,7 +1,8 @@
 """The reference in two dimensions: the Euler equations in a duct by finite volumes, run to a steady state.
 
-Loops are written out: Numba compiles them in a third of the time that array expressions take. MUSCL reconstruction of primitive variables with van Leer's limiter, HLLC fluxes (Toro, Riemann Solvers, 2009, chapter
+MUSCL reconstruction of primitive variables with van Leer's limiter, HLLC fluxes (Toro, Riemann Solvers, 2009, chapter
 10), Heun's method with local time steps. The mesh fits the wall; half of the duct is computed, with the axis a mirror.
+Loops are written out, since Numba takes three times as long to compile expressions of whole arrays.
 """
 
 import math

@@ -205,7 +205,7 @@ CELL = [field.name for field in fields(PRESETS["compact"])]
 
 
 @pytest.mark.filterwarnings("ignore::agentgym.envs.convection.resolved.UnresolvedFlow")
-@few(120)
+@few(40)
 @given(given_=changed([*CELL, "preset", "device", "render_mode"]))
 def test_convection(given_: dict[str, Any]) -> None:
     play("convection", lambda: ConvectionEnv(**{**TINY, **given_}))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import sb3_contrib
 import stable_baselines3 as sb3
+from gymnasium.envs.classic_control.pendulum import PendulumEnv
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
@@ -212,7 +213,9 @@ ATTACKED = {
 def test_an_attack_that_cannot_be_played_loses_its_own_condition_only(name):
     make, impossible = ATTACKED[name]
     register("Frail-v0")
-    env = {"bare": "Frail-v0", "tqc": "Pendulum-v1"}.get(name, "CartPole-v1")
+    if "BriefPendulum-v0" not in gymnasium.registry:
+        gymnasium.register("BriefPendulum-v0", PendulumEnv, max_episode_steps=20)
+    env = {"bare": "Frail-v0", "tqc": "BriefPendulum-v0"}.get(name, "CartPole-v1")
     result = evaluate({name: make()}, ["attacks:epsilons=0.1", "perturbations:axes=reward,levels=1"], env, episodes=2,
                       progress=False)  # fmt: skip
     failed = {row.condition for row in result.rows if row.error}

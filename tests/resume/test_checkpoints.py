@@ -61,7 +61,7 @@ def read_back(folder, capacity=7):
     return saved.step, ring
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.integers(0, 12), min_size=1, max_size=8), capacity=st.integers(1, 9))
 def test_any_sequence_of_checkpoints_gives_the_ring_back(tmp_path, steps, capacity):
     shutil.rmtree(tmp_path / "c", ignore_errors=True)

@@ -1,7 +1,6 @@
 """A run that is killed and resumed is the run that was never killed: real processes, SIGKILL, bit for bit."""
 
 import dataclasses
-import multiprocessing
 import os
 import signal
 import time
@@ -16,16 +15,12 @@ from agentgym.data.storage import save_dataset
 from agentgym.evaluation.evaluate import evaluate
 from agentgym.runs.run import Run, RunConfig
 from agentgym.runs.train import train
+from tests.forked import FORKED
 
 from .conftest import differing, everything
 
 SHORT_CELL = {"actions": 20, "start": "mixed", "carry_on": 0.5, "columns": 24, "points": 17, "time_step": 0.15}
 
-# Processes that are forked from one that has imported everything: each is a real one, to be killed, and starts at once.
-FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(
-    ["agentgym.runs.train", "agentgym.agents", "agentgym.envs", "mujoco", "stable_baselines3", "torch._dynamo"]
-)
 TRAIN = """
 import os, warnings
 os.environ.update(environment)
@@ -105,16 +100,16 @@ def killed_and_resumed(root, config, kills, seed):
     ],
 )  # fmt: skip
 def test_killed_and_resumed_is_never_killed(agent, num_envs, kills, steps, small_run, tmp_path):
-    quick = {("sac", 1), ("ppo", 4), ("shared-ppo", 4), ("m2td3", 1), ("iwocs", 1), ("maddpg", 4), ("dqn", 4)}
-    if kills == 2 and (agent, num_envs) not in quick:
-        pytest.skip("the others run under make test-slow")
+    if kills == 2 and (agent, num_envs) not in {("sac", 1), ("shared-ppo", 4)}:  # a buffer's rows, a native batch
+        pytest.skip("the others run under make test-slow; in one process each goes on exactly in test_resume.py")
     agent, by_autograd, _ = agent.partition(" by autograd")
-    if agent == "shared-ppo" and kills == 2:
-        steps //= 3  # the flow's are dear
+    if kills == 2:
+        steps //= 2
     config = small_run(agent, num_envs, steps=steps * num_envs, every=steps * num_envs // 25)
     if by_autograd:
         config.config["update_by"] = "autograd"
-    if agent == "shared-ppo":  # a native batch
+    convection = agent == "shared-ppo" and kills > 2  # its flow is dear
+    if convection:
         config = dataclasses.replace(config, env="agentgym/Convection-v0", env_kwargs=SHORT_CELL, perturbations=[])
     (tmp_path / "cut").mkdir()
     train(config, "run", tmp_path / "whole", progress=False)

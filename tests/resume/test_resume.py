@@ -268,7 +268,13 @@ def test_events_that_were_deleted_are_made_again_from_metrics(interrupted):
     assert min(event.step for event in events.Scalars("rollout/ep_rew_mean")) < 100
 
 
-@pytest.mark.parametrize("agent", ["sac", "ppo", "mdpo", "shared-mdpo"])
+EVERY_KIND = (
+    "sac", "ppo", "mdpo", "mdpo-onpolicy", "shared-mdpo", "m2td3", "rarl", "tc-rmdp", "iwocs", "maddpg", "hatrpo",
+    "hatrpo-q",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("agent", EVERY_KIND)
 def test_equal_runs_have_equal_manifests_also_after_a_resume(agent, small_run, tmp_path):
     config = small_run(agent, steps=192, every=96)
     whole = train(config, "whole", tmp_path, progress=False)
@@ -279,6 +285,7 @@ def test_equal_runs_have_equal_manifests_also_after_a_resume(agent, small_run, t
     (half / "record.json").unlink()
     resume(half, progress=False)
     assert (whole.final / "manifest.json").read_text() == (half / "final/manifest.json").read_text()
+    assert differing(everything(whole.path), everything(half)) == []
 
 
 @pytest.mark.parametrize("agent", ["ppo", "mdpo-onpolicy", "shared-ppo"])

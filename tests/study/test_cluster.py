@@ -28,6 +28,7 @@ def two_nodes(monkeypatch):
     cluster.shutdown()
 
 
+@pytest.mark.slow  # a worker that dies is run again in a fast test of map_tasks
 def test_tasks_of_a_node_that_dies_run_again_on_the_other(two_nodes, tmp_path, monkeypatch):
     cluster, second = two_nodes
     monkeypatch.chdir(tmp_path)

@@ -1,7 +1,6 @@
 """A study makes what is missing: whole or killed, at once or in parts, its rows are the same."""
 
 import csv
-import multiprocessing
 import os
 import shutil
 import signal
@@ -17,11 +16,10 @@ from agentgym.study.cells import cells_of
 from agentgym.study.file import load_study
 from agentgym.study.rows import write_parquet
 from agentgym.study.runner import open_results, run_study
+from tests.forked import FORKED
 
 WALL_CLOCK = ("seconds", "created")
 
-FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["agentgym.study.runner", "agentgym.agents", "stable_baselines3"])
 RUN = """
 import os
 os.setsid()
@@ -64,9 +62,10 @@ def test_every_run_has_its_row_and_curve(whole):
     assert rows_of(again.rows.path) == rows
 
 
-def test_killed_three_times_is_the_same(whole, small_file, tmp_path):
+@pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_killed_is_the_same(kills, whole, small_file, tmp_path):
     file, killed = small_file, 0
-    while killed < 3:
+    while killed < kills:
         names = {"file": str(file), "root": str(tmp_path), "environment": dict(os.environ)}
         process = FORKED.Process(target=exec, args=(RUN, names))
         process.start()
@@ -78,7 +77,7 @@ def test_killed_three_times_is_the_same(whole, small_file, tmp_path):
             killed += 1
         process.join()
         assert process.exitcode in (0, -signal.SIGKILL), (tmp_path / "errors.txt").read_text()
-        assert process.exitcode or killed == 3, "it ended before it could be killed"
+        assert process.exitcode or killed == kills, "it ended before it could be killed"
     results = run_study(load_study(file), tmp_path, progress=False)
     assert rows_of(results.rows.path) == rows_of(whole.rows.path)
     assert rows_of(results.curves.path) == rows_of(whole.curves.path)

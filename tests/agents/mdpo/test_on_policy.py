@@ -194,11 +194,13 @@ class Choices(gymnasium.Env):
 
 
 @pytest.mark.parametrize(
-    "space",
-    [spaces.Discrete(3), spaces.MultiDiscrete([2, 3]), spaces.MultiBinary(4), spaces.Box(-1, 1, (2,))],
-    ids=lambda space: type(space).__name__,
-)
-@pytest.mark.parametrize("q", [1.0, 1.5])
+    ("space", "q"),
+    [
+        (spaces.Discrete(3), 1.0), (spaces.Discrete(3), 1.5), (spaces.MultiDiscrete([2, 3]), 1.0),
+        (spaces.MultiBinary(4), 1.5), (spaces.Box(-1, 1, (2,)), 1.0), (spaces.Box(-1, 1, (2,)), 1.5),
+    ],
+    ids=str,
+)  # fmt: skip
 def test_every_action_space_learns_what_pays(space, q):
     agent = _small(Choices(space), seed=0, tsallis_q=q, learning_rate=3e-3, policy_steps=20, gamma=0.0)
     observations = np.random.default_rng(0).uniform(-1, 1, (200, 3)).astype(np.float32)

@@ -165,8 +165,14 @@ def bandit() -> OfflineDataset:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("gradient", ["orthogonal", "true", "semi"])
-@pytest.mark.parametrize("weights", ["released", "chi2"])
+@pytest.mark.parametrize(
+    ("gradient", "weights"),
+    [
+        ("orthogonal", "released"), ("true", "chi2"), ("semi", "released"),
+        *(pytest.param(*pair, marks=pytest.mark.slow)
+          for pair in (("orthogonal", "chi2"), ("true", "released"), ("semi", "chi2"))),
+    ],
+)  # fmt: skip
 def test_a_bandit_has_the_value_and_the_policy_of_the_program(gradient: str, weights: str) -> None:
     """The end of a task has no value: were V(s') not masked, V would be another."""
     agent = ODICE(

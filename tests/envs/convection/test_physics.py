@@ -19,7 +19,7 @@ CRITICAL_RAYLEIGH = 1707.76
 # Clever and Busse, J. Fluid Mech. 65 (1974), Pr 0.71, critical wavenumber. Their truncation falls behind as Ra grows.
 CLEVER_BUSSE = {2000: (1.212, 0.005), 2500: (1.475, 0.005), 3000: (1.663, 0.005), 5000: (2.116, 0.005),
                 10000: (2.661, 0.005), 20000: (3.258, 0.025), 30000: (3.662, 0.025)}  # fmt: skip
-ALWAYS = (5000, 30000)  # the first is that of other tests too; the others under make test-slow
+ALWAYS = (5000,)  # that of other tests too; the others under make test-slow
 
 
 def test_derivatives_weights_and_interpolation_are_those_of_a_polynomial():
@@ -100,13 +100,13 @@ def test_single_precision_carries_the_same_heat(roll_solver, nusselt):
 def test_the_scheme_is_of_second_order(roll_solver, nusselt):
     """The error of a developing flow falls fourfold when the step is halved."""
     found = {}
-    for time_step in (0.1, 0.05, 0.025, 0.00625):
+    for time_step in (0.1, 0.05, 0.0125):
         _, _, state = nusselt(roll_solver(5000, columns=18, points=21, time_step=time_step), time=8.0)
         solver = roll_solver(5000, columns=18, points=21, time_step=time_step)
         found[time_step] = solver.fields(state).temperature
-    errors = [float((found[step] - found[0.00625]).norm()) for step in (0.1, 0.05, 0.025)]
-    assert errors[0] / errors[1] > 3.7
-    assert errors[1] / errors[2] > 3.7
+    errors = [float((found[step] - found[0.0125]).norm()) for step in (0.1, 0.05)]
+    second = (0.1**2 - 0.0125**2) / (0.05**2 - 0.0125**2)  # 4.2; of first order it would be 2.3
+    assert errors[0] / errors[1] == pytest.approx(second, rel=0.05)
 
 
 @pytest.mark.parametrize(("kind", "value"), [("two-pair", 4.9328), ("one-pair", 4.136)])

@@ -194,7 +194,7 @@ def test_choices(space: spaces.Space, world: Callable, batch: Callable) -> None:
     check_next_step(world, batch, effects, action_space=space, observation_space=space)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     effects=st.lists(st.sampled_from(EFFECTS), min_size=1, max_size=7),
     seed=st.integers(0, 2**31 - 10),

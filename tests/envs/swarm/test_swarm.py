@@ -106,14 +106,14 @@ def test_seeds_of_worlds_and_global_generators() -> None:
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # type: ignore[index]  # noqa: NPY002
 
 
-def test_memory_is_flat_over_1000_resets() -> None:
+def test_memory_is_flat_over_resets() -> None:
     batch, process = SwarmVectorEnv(1, agents=150, seconds=0.2), psutil.Process()
-    for k in range(200):
+    for k in range(100):
         batch.reset(seed=k)
     before = process.memory_info().rss
-    for k in range(1000):
+    for k in range(300):
         batch.reset(seed=k)
-    assert process.memory_info().rss - before < 4e6  # 4 kB a reset would show
+    assert process.memory_info().rss - before < 1.2e6  # 4 kB a reset would show
 
 
 def test_observation_has_the_sph_controllers_commands_and_strict_ones_are_local() -> None:
