@@ -127,7 +127,7 @@ def _plan(
     controllers: Sequence[str],
     suites: list[Suite],
     env: str,
-    env_kwargs: Mapping[str, Any],
+    env_kwargs: dict[str, Any],
     seed: int,
     max_steps: int,
     deterministic: bool,

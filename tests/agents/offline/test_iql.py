@@ -88,9 +88,9 @@ def fixed_point(data: OfflineDataset, expectile: float, gamma: float) -> tuple[n
 @pytest.mark.parametrize("expectile", [0.5, 0.7, 0.95])
 def test_the_loss_is_least_at_the_expectile(expectile: float) -> None:
     sample = torch.randn(200, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    value = torch.tensor(brute_force_expectile(sample.numpy(), expectile), requires_grad=True)
+    value = torch.tensor(brute_force_expectile(sample.numpy(), expectile), dtype=torch.float64, requires_grad=True)
     (slope,) = torch.autograd.grad(expectile_loss(sample - value, expectile), value)
-    assert abs(float(slope)) < 1e-9  # the loss is convex
+    assert abs(float(slope)) < 1e-7  # the loss is convex; its weights are rounded to float32
 
 
 def test_weights_are_exponential_and_cut() -> None:
