@@ -66,11 +66,11 @@ def test_without_parameters_it_is_stable_baselines3s_td3(monkeypatch):
     )  # fmt: skip
     for one in (ours, theirs):  # equal from the start, and what the updates draw is drawn in the same order
         one.set_random_seed(2)
-        one.learn(264)
+        one.learn(164)
     own, other = ours.policy.state_dict(), theirs.policy.state_dict()
     assert own.keys() == other.keys()
     for name, tensor in own.items():
-        torch.testing.assert_close(tensor, other[name], rtol=2e-3, atol=2e-5, msg=name)
+        torch.testing.assert_close(tensor, other[name], rtol=0, atol=5e-6, msg=name)  # 6e-7 measured, in float32
 
 
 @pytest.mark.parametrize("cls", [M2TD3, SoftM2TD3])
