@@ -270,7 +270,7 @@ def test_events_that_were_deleted_are_made_again_from_metrics(interrupted):
 
 EVERY_KIND = (
     "sac", "ppo", "mdpo", "mdpo-onpolicy", "shared-mdpo", "m2td3", "rarl", "tc-rmdp", "iwocs", "maddpg", "hatrpo",
-    "hatrpo-q",
+    "hatrpo-q", "dqn",
 )  # fmt: skip
 
 
