@@ -38,7 +38,7 @@ def shared():
 def everything(shared):
     """The whole suite on a controller and a policy; other fluids have not quite settled, to save time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(topology, "SETTLING_TIME", 6.0)
+        patch.setattr(topology, "SETTLING_TIME", 15.0)
         yield evaluate(
             {"shared": shared}, "convection", ENV, SHORT, episodes=1, progress=False, controllers=["merge-then-low"]
         )
