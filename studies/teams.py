@@ -15,7 +15,7 @@ MEASURES = ("occupied", "collisions", "distance")
 
 
 def judge(finished: Finished) -> Iterator[dict[str, Any]]:
-    """One row: the team's return, its measures, and its gain (R - random) / (controller - random)."""
+    """One row: the team's return, its measures, its gain (R - random) / (controller - random), and random's return."""
     spec = finished.cell.spec
     settings = tuple(sorted(finished.cell.env_kwargs.items()))
     if spec.controller:
@@ -23,7 +23,7 @@ def judge(finished: Finished) -> Iterator[dict[str, Any]]:
     else:
         row = played(SimpleSpreadVectorEnv(EPISODES, **dict(settings)), finished.agent)
     low, high = anchor(settings, "random")["return"], anchor(settings, ANCHOR)["return"]
-    yield {**row, "gain": round((row["return"] - low) / (high - low), 4)}
+    yield {**row, "gain": round((row["return"] - low) / (high - low), 4), "random": low}
 
 
 @cache
