@@ -73,7 +73,7 @@ class EpsilonGreedy(OffPolicyAgent):
         Raises:
             NonFinite: the loss became NaN or infinite, from which greedy actions alone would not tell.
         """
-        super().train(gradient_steps, batch_size)  # type: ignore[safe-super]  # the library's
+        super().train(gradient_steps, batch_size)
         loss = self._logger.name_to_value.get(self.loss_name, 0.0)
         if not is_finite(np.asarray(loss)):
             raise NonFinite(
