@@ -50,16 +50,15 @@ def case(agents: int, rounds: int) -> dict[str, object]:
     named, when = [0] * EPISODES, [20] * EPISODES
     critic, x, _ = graph.critic_at(episodes)
 
-    def one(at: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
-        windows, alive = critic.windows[row], critic.alive[row]  # type: ignore[index]
+    def one(at: torch.Tensor, windows: torch.Tensor, alive: torch.Tensor) -> torch.Tensor:
         values = team.critic(windows[None], at[None], alive[None])
         assert values is not None
         return values[0]
 
     def peer() -> None:
-        rows = torch.arange(len(x))
-        for part in rows.split(400):
-            vmap(hessian(one))(x[part], part)
+        assert critic.windows is not None
+        for part in torch.arange(len(x)).split(400):
+            vmap(hessian(one))(x[part], critic.windows[part], critic.alive[part])
 
     pairs = [(cost(lambda: graph.find(episodes, named, when, scores)), cost(peer)) for _ in range(rounds)]
     mine, other = (statistics.median(column) for column in zip(*pairs, strict=True))

@@ -93,8 +93,11 @@ def episodes_of(recording: Recording, team: Team, env: str, env_kwargs: Mapping[
         raise SpaceMismatch(f"The episode is not one of {layout.agents} agents.")
     received = np.asarray(recording.received, np.float32).reshape(len(recording), -1)[:, layout.windows]
     done = [np.asarray(layout.from_environment(each)) for each in (recording.commanded, recording.executed)]
-    rows = (received, *done, recording.agent_rewards.astype(np.float64), recording.alive.astype(bool))
-    return Episodes(*(each[None] for each in rows), seeds=np.array([recording.seed], np.int64))
+    rewards, alive = recording.agent_rewards.astype(np.float64), recording.alive.astype(bool)
+    return Episodes(
+        received[None], done[0][None], done[1][None], rewards[None], alive[None],
+        seeds=np.array([recording.seed], np.int64),
+    )  # fmt: skip
 
 
 def _described(env: str, kwargs: Mapping[str, Any]) -> str:

@@ -85,7 +85,7 @@ class Examiner:
         dynamics = _FitOnce(make_detector("dynamics", team, data.contacts))
         likelihood = _FitOnce(make_detector("policy_nll", team, data.contacts))
         shared: dict[str, Any] = {"dynamics": dynamics, "policy_nll": likelihood}
-        shared["combined"] = Combined([dynamics, likelihood])
+        shared["combined"] = Combined([shared["dynamics"], shared["policy_nll"]])
         makers = {name: shared.get(name) or make_detector(name, team, data.contacts) for name in detectors}
         first: InvalidParameter | None = None
         for name, detector in makers.items():

@@ -112,7 +112,8 @@ def _twice(critic: Critic, x: Tensor, first: Tensor, second: Tensor) -> tuple[Te
     def slope(at: Tensor) -> Any:
         return jvp(critic, (at,), (first,))
 
-    (value, along), (_, change) = jvp(slope, (x,), (second,))
+    moved: Any = jvp(slope, (x,), (second,))
+    (value, along), (_, change) = moved
     return value, along, change
 
 

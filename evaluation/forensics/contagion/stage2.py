@@ -86,7 +86,8 @@ class Contagion:
         self._check(clean)
         if self.edges == "critic":
             self._check_critic(clean)
-        self.scale = EdgeScale.of(self.series(clean), clean.alive.any(2))
+        there: Any = clean.alive.any(2)
+        self.scale = EdgeScale.of(self.series(clean), there)
         return self
 
     def series(self, episodes: "Episodes") -> Floats:

@@ -125,7 +125,8 @@ def find_source(evidence: Evidence, candidate: int, when: int, rule: str = "walk
         return _gate(evidence, candidate, when)
     if rule != "walk":
         raise UnknownId("rule of stage 2", str(rule), RULES)
-    agent, since, steps, seen = candidate, when, [], {candidate}
+    agent, since, seen = candidate, when, {candidate}
+    steps: list[Step] = []
     while True:
         rose = risen(evidence.scores, since, evidence.steps)
         found = _upstream(evidence, agent, since, rose)
