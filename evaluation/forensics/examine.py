@@ -24,6 +24,7 @@ __all__ = ["Dragged", "Examination", "episodes_of", "examine", "replayed", "requ
 EVIDENCE = {
     "dynamics": "it received what its last observation and command do not predict",
     "policy_nll": "it did what its policy would hardly do",
+    "policy_gap": "it did what its policy would not have done",
     "policy_cusum": "over several steps it did what its policy would hardly do",
     "combined": "its observations or actions do not fit the model and the policy",
     "mahalanobis": "its observations are far from those of clean play",

@@ -83,9 +83,9 @@ class Examiner:
         require_enough(len(data.fresh), alpha)
         found = cls(team)
         dynamics = _FitOnce(make_detector("dynamics", team, data.contacts))
-        likelihood = _FitOnce(make_detector("policy_nll", team, data.contacts))
-        shared: dict[str, Any] = {"dynamics": dynamics, "policy_nll": likelihood}
-        shared["combined"] = Combined([shared["dynamics"], shared["policy_nll"]])
+        gap = _FitOnce(make_detector("policy_gap", team, data.contacts))
+        shared: dict[str, Any] = {"dynamics": dynamics, "policy_gap": gap}
+        shared["combined"] = Combined([shared["dynamics"], shared["policy_gap"]])
         makers = {name: shared.get(name) or make_detector(name, team, data.contacts) for name in detectors}
         first: InvalidParameter | None = None
         for name, detector in makers.items():

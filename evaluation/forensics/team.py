@@ -82,7 +82,7 @@ class LearnedTeam:
         with torch.no_grad():
             if generator is None:
                 found: Tensor = self.agent._choose(windows.to(self.agent.device), True).cpu()
-                return found
+                return found if self.layout.discrete else found.clamp(-1, 1)
             means, std = self._scores(windows.double()), self._deviation()
             noise = torch.rand(means.shape, generator=generator, dtype=means.dtype).clamp(1e-20, 1 - 1e-12)
             if std is None:

@@ -11,7 +11,7 @@ from agentgym.evaluation.forensics.detectors.entropy import Entropy
 from agentgym.evaluation.forensics.detectors.first_order import FirstOrder
 from agentgym.evaluation.forensics.detectors.jump import Jump
 from agentgym.evaluation.forensics.detectors.mahalanobis import Mahalanobis
-from agentgym.evaluation.forensics.detectors.policy_nll import PolicyCUSUM, PolicyNLL
+from agentgym.evaluation.forensics.detectors.policy_nll import PolicyCUSUM, PolicyGap, PolicyNLL
 from agentgym.evaluation.forensics.detectors.return_drop import ReturnDrop
 from agentgym.evaluation.forensics.detectors.taylor_fixed import TaylorFixed
 from agentgym.evaluation.forensics.detectors.taylor_low import TaylorLow
@@ -25,7 +25,7 @@ Maker = Callable[[Team, Contacts | None], Detector]
 
 
 def _combined(team: Team, contacts: Contacts | None) -> Detector:
-    return Combined([Dynamics(team, contacts), PolicyNLL(team)])
+    return Combined([Dynamics(team, contacts), PolicyGap(team)])
 
 
 DETECTORS: Mapping[str, Maker] = {
@@ -45,6 +45,7 @@ DETECTORS: Mapping[str, Maker] = {
     "dynamics_plain": lambda team, _: Dynamics(team, deviations=False, windowed=False),
     "dynamics": lambda team, contacts: Dynamics(team, contacts),
     "policy_nll": lambda team, _: PolicyNLL(team),
+    "policy_gap": lambda team, _: PolicyGap(team),
     "policy_cusum": lambda team, _: PolicyCUSUM(team),
     "combined": _combined,
 }

@@ -18,8 +18,8 @@ __all__ = ["Combined"]
 class Combined:
     """The maximum over detectors of scores in units of each agent's scale and of the clean threshold for alpha.
 
-    The residual of the dynamics sees faults of observations and actions, the likelihood of actions those of actions
-    and weights; together they see all faults that change behaviour.
+    The residual of the dynamics sees faults of observations and actions, the gap to the policy those of actions and
+    weights; together they see all faults that change behaviour.
 
     Args:
         members: detectors.

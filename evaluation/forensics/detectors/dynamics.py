@@ -136,7 +136,7 @@ class Dynamics(Fitted):
         found[:, 1:][..., self.live] += np.where(both[..., None], moved, 0.0).astype(np.float32)
         return found
 
-    def predicted(self, windows: Floats, commanded: Floats) -> tuple[Floats, Floats]:
+    def predicted(self, windows: NDArray[np.float32], commanded: NDArray[np.float32]) -> tuple[Floats, Floats]:
         """The mean and standard deviation of what agents receive next in live columns, [B, A, L] each.
 
         Args:

@@ -10,7 +10,9 @@ from agentgym.evaluation.forensics.detectors.base import Fitted, Floats, on_livi
 from agentgym.evaluation.forensics.episodes import Episodes
 from agentgym.evaluation.forensics.team import Team
 
-__all__ = ["PolicyCUSUM", "PolicyNLL", "choice_log_probs", "entropies"]
+__all__ = ["PolicyCUSUM", "PolicyGap", "PolicyNLL", "choice_log_probs", "entropies"]
+
+SAME = 1e-5  # actions differ if an entry does by more than this; commands pass through the units of the environment
 
 
 class PolicyNLL(Fitted):
@@ -27,6 +29,27 @@ class PolicyNLL(Fitted):
     def _nll(self, episodes: Episodes) -> Floats:
         with torch.no_grad():
             found = -self.team.log_probs(on_living(episodes, "received"), on_living(episodes, "executed"))
+        return found.numpy().reshape(episodes.alive.shape)
+
+
+class PolicyGap(Fitted):
+    """log pi_ref(greedy action) - log pi_ref(executed action), at what the agent received.
+
+    In greedy play it is 0 as long as the stored weights would have done the same, however uncertain they are, and the
+    first other action stands out. It costs one pass of the policy, and a second where actions differ.
+    """
+
+    name: ClassVar[str] = "policy_gap"
+
+    def _score(self, episodes: Episodes) -> Floats:
+        seen, done = on_living(episodes, "received"), on_living(episodes, "executed")
+        greedy = self.team.act(seen.float()).double()
+        rows = ((done - greedy).abs() > SAME).any(-1).any(-1)
+        found = torch.zeros(seen.shape[:2], dtype=torch.float64)
+        if bool(rows.any()):
+            with torch.no_grad():
+                best, taken = (self.team.log_probs(seen[rows], actions[rows]) for actions in (greedy, done))
+            found[rows] = (best - taken).clamp_min(0.0)
         return found.numpy().reshape(episodes.alive.shape)
 
 
