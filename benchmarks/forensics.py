@@ -25,7 +25,7 @@ from agentgym.evaluation.forensics.detectors.dynamics import Dynamics
 from agentgym.evaluation.forensics.team import LearnedTeam
 
 ENV, EPISODES, STEPS = "agentgym/SimpleSpread-v0", 64, 25
-PRODUCT = ("policy_nll", "dynamics", "combined")
+PRODUCT = ("policy_gap", "dynamics", "combined")
 
 
 def cost(work: Callable[[], object]) -> float:
