@@ -111,11 +111,13 @@ def _check_cell(cell: Cell) -> None:
             f"{cell.spec.agent} cannot begin with the weights of {cell.spec.start}: it has no start."
         )
     if (cell.folder / "config.json").is_file():
-        _check_run(cell, settings)
+        _check_run(cell, settings, traits.sets_worlds)
 
 
-def _check_run(cell: Cell, settings: dict[str, Any]) -> None:
+def _check_run(cell: Cell, settings: dict[str, Any], sets_worlds: bool) -> None:
     run, wanted = Run.open(cell.folder), cell.run_config().check()
+    if wanted.num_envs == 1 and sets_worlds:  # as the run has them
+        wanted.num_envs = settings["worlds"]
     pairs = {
         name: (getattr(run.config, name), getattr(wanted, name)) for name in ("agent", "steps", "seed", "num_envs")
     }

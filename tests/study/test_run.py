@@ -332,3 +332,15 @@ judge = "starting:judge"
     assert by_agent["first"] == first
     assert by_agent["grpo"]["error"] == ""
     assert float(by_agent["grpo"]["return"]) == pytest.approx(float(first["return"]), abs=1e-3)  # it began there
+
+
+def test_a_run_of_an_agent_that_sets_its_number_of_worlds_is_found_again(tmp_path):
+    file = tmp_path / "teams.toml"
+    file.write_text(
+        "seeds = [0]\nsteps = 4\n[protocol]\nepisodes = 1\n[agents.maddpg.config]\nworlds = 2\nlearning_starts = 100\n"
+        '[envs.spread]\nenv = "agentgym/SimpleSpread-v0"\n'
+    )
+    study = load_study(file)
+    results = run_study(study, tmp_path)
+    results.rows.path.unlink()
+    assert len(run_study(study, tmp_path).rows.rows) == 1
