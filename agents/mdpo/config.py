@@ -114,7 +114,7 @@ class OnPolicyMDPOConfig(Checked):
             {"bootstrap_time_limits": False},
         ),
         "small-budget": Preset(
-            "for tens of thousands of steps: as many gradient steps as PPO (from pilot runs, see the card)",
+            "for tens of thousands of steps: as many gradient steps as PPO (studies/mdpo_small_budget.toml)",
             {"policy_steps": 300, "anneal_learning_rate": False},
         ),
     }
