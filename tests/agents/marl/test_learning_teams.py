@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agentgym.agents import HATRPO, HATRPOQ, MADDPG
+from agentgym.agents import HATRPO, MADDPG
 from agentgym.envs.particles.spread import SimpleSpreadVectorEnv
 
 EPISODES = 500
@@ -30,9 +30,8 @@ def score(player, agents, continuous):
     [
         (MADDPG, "spread-3", 3, 400_000, 0.8),
         (MADDPG, "spread-box-3", 3, 600_000, 0.8),
-        (MADDPG, "spread-5", 5, 400_000, 0.8),
+        (MADDPG, "spread-5", 5, 400_000, 0.75),
         (HATRPO, "spread-3", 3, 1_300_000, 0.8),
-        (HATRPOQ, "spread-5", 5, 220_000, 0.8),
     ],
 )
 def test_a_team_gains_its_share_of_what_the_controller_gains(kind, preset, agents, steps, bound, seed):
