@@ -106,7 +106,8 @@ class SimpleSpreadVectorEnv(TeamVectorEnv):
         The sum over the others of the unit vector away from them times softplus((0.3 - distance) / 0.01) / 10, which
         has the direction and the onset of contact forces and is smoother. For models of the dynamics.
         """
-        offsets = np.asarray(windows, np.float64)[..., self.agent_sets["others"]]  # [..., A, A - 1, 2]
+        others: NDArray[np.int64] = np.asarray(self.agent_sets["others"])
+        offsets = np.asarray(windows, np.float64)[..., others]  # [..., A, A - 1, 2]
         distance = np.linalg.norm(offsets, axis=-1, keepdims=True)
         depth = np.logaddexp(0.0, (kernels.COLLISION - distance) / 0.01) / 10
         found: NDArray[Any] = (-offsets / np.maximum(distance, 1e-9) * depth).sum(axis=-2)

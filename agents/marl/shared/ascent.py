@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from agentgym.agents.common.inventory import attributes, learned
+from agentgym.agents.common.inventory import Part, attributes, learned
 from agentgym.agents.marl.shared.config import SharedGradientConfig
 from agentgym.agents.marl.shared.switch import TwoPolicies
 from agentgym.agents.marl.shared.worlds import DifferentiableWorlds, Played
@@ -67,7 +67,7 @@ class Ascent:
 
     def items(self) -> list[Item]:
         """The state of the stage."""
-        parts = {"average": self.average, "best": self.best, "optimizer": self.optimizer}
+        parts: dict[str, Part] = {"average": self.average, "best": self.best, "optimizer": self.optimizer}
         own = [Item(f"gradient.{item.name}", item.read, item.write) for item in learned(parts)]
         names = ("score", "episode", "median", "factor", "first_step")
         return own + [Item(f"gradient.{item.name}", item.read, item.write) for item in attributes(self, names)]
