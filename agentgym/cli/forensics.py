@@ -25,7 +25,7 @@ agentgym forensics runs/team --faults benchmark --detectors taylor_fixed taylor_
 
 agentgym play runs/team --perturb AgentObservationFault:kind=gauss,size=0.5 --record episode.npz
 
-agentgym forensics runs/team --episode episode.npz --detectors combined dynamics policy_nll
+agentgym forensics runs/team --episode episode.npz --detectors combined dynamics policy_gap
 
 Faults, detectors and rules are described in agentgym/evaluation/forensics/README.md.
 """
@@ -37,7 +37,7 @@ def forensics(
     run: Annotated[Path, tyro.conf.Positional],
     faults: tuple[str, ...] = (),
     episode: Path | None = None,
-    detectors: tuple[str, ...] = ("combined", "dynamics", "policy_nll"),
+    detectors: tuple[str, ...] = ("combined", "dynamics", "policy_gap"),
     stage2: str = "walk action_gap",
     episodes: int = 500,
     alpha: float = 0.05,

@@ -130,7 +130,7 @@ def require_critic(team: Team, windows: Tensor, actions: Tensor, alive: Tensor) 
     values = team.critic(windows, actions, alive)
     if values is None:
         raise InvalidParameter(
-            f"{type(team).__name__} has no critic. Detectors of observations and actions (dynamics, policy_nll, "
+            f"{type(team).__name__} has no critic. Detectors of observations and actions (dynamics, policy_gap, "
             "combined) and the graph by action_gap work without one."
         )
     return values
