@@ -254,7 +254,7 @@ def _who(found: Examination, finding: Finding, guarantee: str) -> str:
     verdicts = found.answers[found.detector].verdicts
     named, step = int(verdicts.agent[0]), int(verdicts.step[0])
     ratio = float(verdicts.ratios[0, step, named])
-    flag = f"at step {step} by {found.detector}, at {ratio:.1f} times its threshold ({guarantee})"
+    flag = f"at step {step} by {found.detector}, {_times(ratio, 'its')} ({guarantee})"
     if not finding.steps:
         return f"Agent {finding.agent} failed first: it was flagged {flag}. Stage 2 ({found.stage2}) keeps it."
     moves = [
@@ -277,7 +277,7 @@ def _evidence(found: Examination, agent: int) -> list[str]:
         if (over > 1).any():
             first = int((over > 1).argmax())
             why = EVIDENCE.get(name, "its score is unusual")
-            said.append(f"{name}: {why}, from step {first} on, at up to {over.max():.1f} times the threshold.")
+            said.append(f"{name}: {why}, from step {first} on, {_times(over.max(), 'the', 'up to ')}.")
     return said
 
 
@@ -317,3 +317,8 @@ def replayed(recording: Recording) -> tuple[list[np.ndarray], list[NDArray[np.fl
 def _places(world: Any) -> NDArray[np.float64] | None:
     found = getattr(world.unwrapped, "agent_pixels", None)
     return None if found is None else np.array(found, np.float64)
+
+
+def _times(ratio: float, whose: str, upto: str = "") -> str:
+    """How far a score is above a threshold. In clean play some scores are exactly 0, so their thresholds are tiny."""
+    return f"far above {whose} threshold" if ratio > 1e4 else f"at {upto}{ratio:.1f} times {whose} threshold"

@@ -21,6 +21,8 @@ from agentgym.evaluation.forensics.team import Team
 
 __all__ = ["STAGE2", "Answers", "Examiner"]
 
+BEYOND = 1e6  # stands for scores that no threshold gives a measure of
+
 STAGE2 = (("walk", "action_gap"), ("gate", "action_gap"), ("walk", "critic"), ("gate", "critic"))
 """The rules and edges of stage 2 that are always reported side by side."""
 
@@ -145,8 +147,10 @@ class Examiner:
     def scores(self, detector: str, verdicts: Verdicts) -> NDArray[np.float64]:
         """Stage 1's scores in units of each agent's clean 95 % quantile, [E, T, A]."""
         threshold = self.monitors[detector].threshold
-        found: NDArray[np.float64] = verdicts.ratios * threshold if np.isfinite(threshold) else 0.0 * verdicts.ratios
-        return found
+        if not np.isfinite(threshold):
+            return np.zeros_like(verdicts.ratios)
+        # Of a threshold of 0, which clean play never passes, only what has passed it is known.
+        return np.where(np.isinf(verdicts.ratios), BEYOND, np.minimum(verdicts.ratios, BEYOND) * threshold)
 
 
 class _FitOnce:

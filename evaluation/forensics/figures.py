@@ -56,7 +56,7 @@ def timeline(ratios: Floats, flagged: int, since: int | None, suspect: int) -> g
         suspect: an agent, drawn thicker; -1 for nobody.
     """
     steps = list(range(len(ratios)))
-    shown = np.maximum(ratios, 1e-3)  # the axis is logarithmic
+    shown = np.clip(ratios, 1e-3, 1e6)  # the axis is logarithmic
     lines = [
         go.Scatter(
             x=steps, y=shown[:, agent].tolist(), mode="lines+markers",

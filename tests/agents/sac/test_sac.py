@@ -145,6 +145,19 @@ def test_collection_is_stable_baselines3s(update_by, tolerance, n_envs):
         np.testing.assert_allclose(getattr(buffers[0], name), getattr(buffers[1], name), rtol=0, atol=tolerance)
 
 
+@pytest.mark.parametrize("update_by", ["autograd", "stack"])
+def test_training_is_stable_baselines3s_until_rounding_shows(update_by):
+    """Same seed, 40 updates while acting: some 1e-6 apart, as two runs whose first weights differ by 1e-7."""
+    played = []
+    for cls, own in ((SAC, {"update_by": update_by}), (stable_baselines3.SAC, {})):
+        agent = cls(
+            "MlpPolicy", "HalfCheetah-v5", seed=3, device="cpu", batch_size=64, learning_rate=1e-3, buffer_size=200,
+            policy_kwargs={"net_arch": [64, 64]}, **own,
+        )  # fmt: skip
+        played.append(agent.learn(140).replay_buffer.actions[:140])
+    np.testing.assert_allclose(played[0], played[1], rtol=0, atol=1e-4)
+
+
 def test_vec_normalize_is_undone_in_the_buffer():
     agent = _small(VecNormalize(DummyVecEnv([lambda: gymnasium.make("Pendulum-v1")])), seed=0).learn(60)
     assert agent.replay_buffer.rewards[:60].min() < -2  # the environment's own
