@@ -35,7 +35,8 @@ def test_the_default_configuration_is_the_library_s(ours, theirs):
     mine = ours("MlpPolicy", "Pendulum-v1", device="cpu", **ours.Config().to_kwargs())
     its = theirs("MlpPolicy", "Pendulum-v1", device="cpu")
     compared = set(ours.saved_arguments) - {
-        "policy_kwargs", "seed", "normalize_rewards", "bootstrap_time_limits", "anneal_learning_rate",
+        "policy_kwargs", "seed", "normalize_rewards", "bootstrap_time_limits", "anneal_learning_rate", "clip_rewards",
+        "terminal_on_life_loss",
     }  # fmt: skip
     for name in compared:
         mine_value, its_value = getattr(mine, name), getattr(its, name)
