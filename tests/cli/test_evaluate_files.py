@@ -84,11 +84,11 @@ def test_a_folder_of_something_else_is_left_alone(work, more, capsys):
 
 
 def test_names_of_many_runs_and_of_the_current_folder(work, monkeypatch):
-    for index in range(4):
+    for index in range(7):
         shutil.copytree("agents/pole", f"agents/{index}-{'x' * 40}")
-    arguments = [f"agents/{index}-{'x' * 40}" for index in range(4)]
+    arguments = [f"agents/{index}-{'x' * 40}" for index in range(7)]
     main(["evaluate", *arguments, "--env", "CartPole-v1", *SUITE, "--no-report"])
-    assert [path.name for path in (work / "reports").iterdir()] == [f"0-{'x' * 40}-and-3-others"]
+    assert [path.name for path in (work / "reports").iterdir()] == [f"0-{'x' * 40}-and-6-others"]
     monkeypatch.chdir(work / "agents/pole")
     main(["evaluate", ".", "--env", "CartPole-v1", *SUITE, "--no-report"])
     assert (work / "agents/pole/reports/pole/rows.csv").is_file()

@@ -196,7 +196,8 @@ class Critic(nn.Module):
             own, done = actions, actions.index_select(1, buffers.others)
         batch, agents = windows.shape[:2]
         seen = windows.index_select(1, buffers.others)
-        parts = [windows, own, seen.view(batch, agents, -1), done.view(batch, agents, -1)]
+        others = [part.view(batch, agents, (agents - 1) * part.shape[2]) for part in (seen, done)]  # also of 0 rows
+        parts = [windows, own, *others]
         return self.stack(torch.cat(parts, dim=-1)).squeeze(-1)
 
 
