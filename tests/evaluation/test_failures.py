@@ -201,7 +201,7 @@ ATTACKED = {
     "ppo": (lambda: sb3.PPO("MlpPolicy", "CartPole-v1"), {"critic"}),
     "a2c": (lambda: sb3.A2C("MlpPolicy", "CartPole-v1"), {"critic"}),
     "trpo": (lambda: sb3_contrib.TRPO("MlpPolicy", "CartPole-v1"), {"critic"}),
-    "dqn": (lambda: sb3.DQN("MlpPolicy", "CartPole-v1", buffer_size=10), {"critic", "maximal_action_difference"}),
+    "dqn": (lambda: sb3.DQN("MlpPolicy", "CartPole-v1", buffer_size=10), {"critic"}),
     "recurrent": (
         lambda: sb3_contrib.RecurrentPPO("MlpLstmPolicy", "CartPole-v1"), {"critic", "maximal_action_difference"}),
     "bare": (Still, {"critic", "maximal_action_difference"}),

@@ -127,6 +127,7 @@ def test_killed_and_resumed_is_never_killed(agent, num_envs, kills, steps, small
     assert repr([*scores[0]]) == repr([*scores[1]])  # a measure may be NaN
 
 
+@pytest.mark.slow
 def test_the_gradient_through_convection_goes_on_exactly_in_each_of_its_stages(tmp_path):
     settings = {
         "merge_steps": 24, "switch": True, "starts": ("two-pair", "one-pair"), "window": 4, "lead": 2,

@@ -9,7 +9,8 @@ from gymnasium import spaces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from stable_baselines3 import PPO, SAC, TD3
+from sb3_contrib import QRDQN
+from stable_baselines3 import DQN, PPO, SAC, TD3
 from torch.distributions import kl_divergence
 
 from agentgym import catalog
@@ -354,6 +355,20 @@ def test_unknown_names_are_answered_with_near_ones():
 def test_settings_out_of_range(settings):
     with pytest.raises(InvalidParameter):
         MaximalActionDifference(**settings)
+
+
+@pytest.mark.parametrize(("kind", "net"), [(DQN, "q_net"), (QRDQN, "quantile_net")])
+def test_mad_moves_the_gap_of_two_linear_action_values_as_far_as_it_can(kind, net, truth):
+    agent = kind("MlpPolicy", "CartPole-v1", policy_kwargs={"net_arch": []}, buffer_size=10, device="cpu", seed=0)
+    layer = next(part for part in getattr(agent.policy, net).modules() if isinstance(part, torch.nn.Linear))
+    slope = np.array([0.5, -2.0, 0.1, 1.0])  # of the second action's value, by entry of the observation
+    values = layer.weight.data.view(-1, 2, 4)  # [quantiles, actions, entries]
+    values[:, 0], values[:, 1] = 0, torch.as_tensor(slope)
+    scale = np.array([1.0, 0.5, 2.0, 1.0])
+    attack = MaximalActionDifference(0.1, scale=scale)
+    inside = 0.05 * truth  # far from the bounds of CartPole's observations
+    moved = attack.perturb(agent, inside, generators(40)) - inside
+    np.testing.assert_allclose(np.abs(moved @ slope), 0.1 * (scale * np.abs(slope)).sum(), rtol=1e-3)
 
 
 def test_wrong_observations_and_agents(sac, truth):
