@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from agentgym.runs.files import write_file
 from agentgym.study.evidence import Evidence
@@ -50,6 +51,7 @@ def draw_curves(results: Results) -> Figure | None:
                     panels.append((evidence, env, name))
     if not panels:
         return None
+    several = len({env for _, env, _ in panels}) > 1
     across = min(COLUMNS, len(panels))
     down = -(-len(panels) // across)
     figure = Figure(figsize=(5 * across, 3.8 * down), layout="constrained")
@@ -68,7 +70,9 @@ def draw_curves(results: Results) -> Figure | None:
             axes.plot(band.x, band.value, color=colours[agent], linewidth=2, label=label)
         offline = bool(results.study.envs[env].dataset)
         axes.set(xlabel="gradient steps" if offline else "environment steps", ylabel=labels.get(name, name))
-        axes.set_title(results.study.env_label(env) if len(evidence.envs) > 1 else "")
+        axes.set_title(results.study.env_label(env) if several else "")
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
     for axes in figure.axes[len(panels) :]:
