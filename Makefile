@@ -23,7 +23,7 @@ CONVECTION := --env agentgym/Convection-v0 --env-kwargs start=mixed --num-envs 3
 
 LANGUAGE := --env agentgym/Household-v0 --env-kwargs size=tiny 'tasks=["place"]'
 
-.PHONY: demo train-nominal train-randomised demo-convection train-shared train-single demo-language demo-offline test test-slow lint format clean help
+.PHONY: demo train-nominal train-randomised demo-convection train-shared train-single demo-language demo-offline test test-slow docs docs-serve lint format clean help
 
 help:
 	@echo "make demo       train two agents, find out where they break, write reports/demo/report.html (minutes)"
@@ -33,6 +33,7 @@ help:
 	@echo "make test       every fast test"
 	@echo "make test-slow  the long learning tests as well"
 	@echo "make lint       ruff, mypy, import-linter"
+	@echo "make docs       the site, into docs/_build/html; make docs-serve shows it at http://localhost:8000"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -98,6 +99,13 @@ test: $(VENV)/.ready-dev
 
 test-slow: $(VENV)/.ready-dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TEST_WORKERS) --dist worksteal
+
+docs: $(VENV)/.ready-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W -n --keep-going --jobs auto -q -d docs/_build/doctrees docs docs/_build/html
+	@echo "Open docs/_build/html/index.html in a browser."
+
+docs-serve: docs
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory docs/_build/html 8000
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

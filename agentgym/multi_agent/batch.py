@@ -19,7 +19,7 @@ __all__ = ["ParallelEnvBatch"]
 
 
 class ParallelEnvBatch:
-    """B PettingZoo ``ParallelEnv``s that are stepped together.
+    """B environments of PettingZoo's class ``ParallelEnv`` that are stepped together.
 
     An episode lasts until its last agent has left; the environment is then reset in the same step. Episode e of
     environment i is reset with ``episode_seed(seed, i, e)`` of :mod:`agentgym.seeding`, so the episodes of an

@@ -1,4 +1,6 @@
-"""Passes of SAC over its tanh-Gaussian and its targets, compiled; the formulas are :mod:`..tanh_gaussian`'s.
+"""Passes of SAC over its tanh-Gaussian and its targets, compiled.
+
+The formulas are those of :mod:`agentgym.agents.common.tanh_gaussian`.
 
 1 - a^2 has few digits near |a| = 1. So a is torch's, and every operation is rounded, as in other code.
 """

@@ -1,0 +1,70 @@
+"""Pages of the reference: one a package, with its modules."""
+
+import importlib
+import inspect
+from collections import defaultdict
+from functools import cache
+from typing import Any
+
+from places import api_label, public_modules, write
+
+__all__ = ["real_name", "write_pages"]
+
+
+def write_pages() -> set[str]:
+    """Write api/PACKAGE.rst of every package; return the documents."""
+    packages: dict[str, list[str]] = defaultdict(list)
+    for module, path in public_modules().items():
+        package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+        packages[package].append(module)
+    for package, modules in packages.items():
+        write(f"api/{package}.rst", "\n".join(_page(package, modules)))
+    return {f"api/{package}" for package in packages}
+
+
+def _page(package: str, modules: list[str]) -> list[str]:
+    lines = []
+    for module in modules:
+        lines += [f".. _{api_label(module)}:", "", module, ("=" if module == package else "-") * len(module), ""]
+        if module != package:
+            lines += [f".. automodule:: {module}", "   :members:", ""]
+            continue
+        own, others = _own_names(module), _others(module)
+        lines += [f".. automodule:: {module}", f"   :members: {', '.join(own)}" if own else "   :no-members:", ""]
+        if others:
+            lines += ["Names to import from here:", "", *(f"- :py:obj:`{n} <{real}>`" for n, real in others), ""]
+    return lines
+
+
+def _own_names(package: str) -> list[str]:
+    """Public names that a package's own file defines."""
+    module = importlib.import_module(package)
+    return [name for name in getattr(module, "__all__", ()) if real_name(f"{package}.{name}") == f"{package}.{name}"]
+
+
+def _others(package: str) -> list[tuple[str, str]]:
+    """Public names of a package that a module in it defines, each with its full name there."""
+    module = importlib.import_module(package)
+    pairs = [(name, real_name(f"{package}.{name}")) for name in getattr(module, "__all__", ())]
+    return [(name, real) for name, real in pairs if real and real != f"{package}.{name}"]
+
+
+@cache
+def real_name(name: str) -> str | None:
+    """Where the object of a dotted name was defined; None if there is no such object, or it does not tell."""
+    parts = name.split(".")
+    for cut in range(len(parts) - 1, 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(parts[:cut]))
+        except ImportError:
+            continue
+        try:
+            for part in parts[cut:]:
+                found = getattr(found, part)
+        except AttributeError:
+            return None
+        if inspect.ismodule(found):
+            return str(found.__name__)
+        module, qualified = getattr(found, "__module__", None), getattr(found, "__qualname__", None)
+        return f"{module}.{qualified}" if module and qualified else None
+    return None
