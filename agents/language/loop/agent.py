@@ -3,6 +3,7 @@
 import inspect
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import torch
@@ -22,9 +23,9 @@ from agentgym.agents.language.loop.diagnostics import Alarms, measure_rollout
 from agentgym.agents.language.loop.environments import batch_of
 from agentgym.agents.language.loop.imitation import demonstrated
 from agentgym.agents.language.loop.learner import Learner
-from agentgym.agents.language.loop.rollout import Rollout
+from agentgym.agents.language.loop.rollout import Anchors, Rollout, Start
 from agentgym.agents.language.loop.trajectory import Batch, Episode, collate
-from agentgym.agents.language.methods.plugin import make_plugins
+from agentgym.agents.language.methods.plugin import Acting, Plugin, make_plugins
 from agentgym.agents.language.policies.by_name import begin_like, make_policy, saved_policy
 from agentgym.agents.language.policies.conversation import Conversation, episodes_to_begin
 from agentgym.agents.language.policies.policy import Policy, Sampler
@@ -118,8 +119,10 @@ class LanguageAgent(OwnLoop):
                 f"{self._own_episodes} episodes an iteration ({self._own_episodes // self.settings.group_size} tasks x "
                 f"{self.settings.group_size}) are not a multiple of {env.num_envs} worlds: change --num-envs."
             )
+        for method in self.learner.methods.values():
+            method.enter(env.unwrapped)
         self.env, self.n_envs = VectorEnvAdapter(env), env.num_envs
-        stop_at_void = any(plugin.STOP_AT_VOID for plugin in self.learner.plugins.values())
+        stop_at_void = any(method.STOP_AT_VOID for method in self.learner.methods.values())
         self.rollout = Rollout(
             env, self.policy, self.settings.group_size, self.choosing,
             self.settings.max_command_tokens, stop_at_void,
@@ -184,50 +187,103 @@ class LanguageAgent(OwnLoop):
             self.learner.begin()
         while self.num_timesteps < self._total_timesteps:
             heard.on_rollout_start()
-            episodes = self._play(heard)
-            if not episodes:  # a callback said stop
+            anchors: Anchors = {}
+            episodes = self._play(heard, anchors)
+            extra = self._play_more(heard, anchors, episodes) if episodes else None
+            if extra is None:  # a callback said stop
                 break
             heard.on_rollout_end()
-            self._learn_from(episodes, log_interval)
+            self._learn_from(episodes, extra, log_interval)
 
-    def _play(self, heard: BaseCallback) -> list[Episode]:
-        """The episodes of an iteration, as many in parallel as there are environments; each process plays its tasks."""
-        settings, groups = self.settings, self.n_envs // self.settings.group_size
-        (number, count), before = processes.place(), self.num_timesteps
-        share = settings.tasks // count
+    def _play(self, heard: BaseCallback, anchors: Anchors) -> list[Episode]:
+        """The first episodes of an iteration; each process plays its tasks. Empty: a callback said stop."""
+        settings, (number, count), before = self.settings, processes.place(), self.num_timesteps
+        share, acting = settings.tasks // count, self._acting()
+        attempts = acting.attempts or settings.group_size
+        starts = [Start(group) for group in range(share * number, share * (number + 1)) for _ in range(attempts)]
+        # Each of several processes draws from its own stream, so that the agent's generator stays equal in all.
+        own = torch.Generator().manual_seed(episode_seed(self.seed, 4, self.iteration, number))
+        sampler = Sampler(self.generator if count == 1 else own, temperature=acting.temperature or 1.0)
+        episodes = self._play_starts(starts, sampler, anchors, heard)
+        if count > 1:
+            episodes = processes.gathered(episodes)
+            self.num_timesteps = before + sum(len(episode.turns) for episode in episodes)
+            if len(episodes) < settings.tasks * attempts:  # a callback of some process said stop
+                return []
+        return episodes
+
+    def _acting(self) -> Acting:
+        """How the methods want the first episodes to be played."""
+        asked = [method.acting(self.iteration, self.settings) for method in self.learner.methods.values()]
+        wanted = {
+            name: [value for one in asked if one is not None and (value := getattr(one, name)) is not None]
+            for name in ("temperature", "attempts")
+        }
+        for name, values in wanted.items():
+            if len(values) > 1:
+                raise InvalidParameter(f"{len(values)} methods set the {name} of the rollout: keep one of them.")
+        return Acting(**{name: values[0] if values else None for name, values in wanted.items()})
+
+    def _play_starts(
+        self, starts: Sequence[Start], sampler: Sampler, anchors: Anchors, heard: BaseCallback
+    ) -> list[Episode]:
+        """One episode from each start, as many in parallel as there are environments; empty: a callback said stop."""
 
         def on_step(took_part: int) -> bool:
             self.num_timesteps += took_part
             return heard.on_step()
 
-        # Each of several processes draws from its own stream, so that the agent's generator stays equal in all.
-        own = torch.Generator().manual_seed(episode_seed(self.seed, 4, self.iteration, number))
-        sampler = Sampler(self.generator if count == 1 else own)
+        seeded = [
+            start if start.seed is not None
+            else replace(start, seed=episode_seed(self.seed, 2, self.iteration, start.group))
+            for start in starts
+        ]  # fmt: skip
         episodes: list[Episode] = []
-        for first in range(share * number, share * (number + 1), groups):
-            seeds = [episode_seed(self.seed, 2, self.iteration, first + group) for group in range(groups)]
-            played = self.rollout.play(seeds, sampler, first, on_step)
+        for first in range(0, len(seeded), self.n_envs):
+            played = self.rollout.play_from(seeded[first : first + self.n_envs], sampler, anchors, on_step)
             if not played:
-                episodes = []
-                break
-            episodes += played
-        if count > 1:
-            episodes = processes.gathered(episodes)
-            self.num_timesteps = before + sum(len(episode.turns) for episode in episodes)
-            if len(episodes) < settings.episodes:  # a callback of some process said stop
                 return []
+            episodes += played
         return episodes
 
-    def _learn_from(self, episodes: list[Episode], log_interval: int | None) -> None:
-        batch = collate(episodes, self.choosing)
+    def _play_more(
+        self, heard: BaseCallback, anchors: Anchors, episodes: list[Episode]
+    ) -> tuple[list[Episode], dict[str, list[Episode]]] | None:
+        """What the methods ask for: further episodes of the batch, and those apart by method. None: stop."""
+        more: list[Episode] = []
+        apart: dict[str, list[Episode]] = {}
+        for name, method in self.learner.methods.items():
+            if type(method).extend is Plugin.extend:
+                continue
+            if processes.place()[1] > 1:
+                raise InvalidParameter(f"{type(method).__name__} plays further episodes: train with one process.")
+            while asked := method.extend(self.iteration, [*episodes, *more], apart.get(name, ()), self.settings):
+                played = self._play_starts(
+                    asked.starts, Sampler(self.generator, temperature=asked.temperature), anchors, heard
+                )
+                if not played:
+                    return None
+                if asked.apart:
+                    apart.setdefault(name, []).extend(played)
+                else:
+                    more += played
+        return more, apart
+
+    def _learn_from(
+        self, episodes: list[Episode], extra: tuple[list[Episode], dict[str, list[Episode]]], log_interval: int | None
+    ) -> None:
+        more, apart = extra
+        batch = self._batch(episodes)
         measured = measure_rollout(episodes, batch)
         for value, turns in zip(batch.returns().tolist(), batch.turns.tolist(), strict=True):
             self.ep_info_buffer.append({"r": value, "l": turns})
-        measured |= self.learner.update(batch.to(self.device), self.iteration)
+        whole = self._batch([*episodes, *more]) if more else batch
+        others = {name: self._batch(played).to(self.device) for name, played in apart.items()}
+        measured |= self.learner.update(whole.to(self.device), self.iteration, others)
         measured |= self.alarms.check(measured)
         self.iteration += 1
         self._n_updates += self.learner.steps
-        self._episode_num += len(episodes)
+        self._episode_num += len(episodes) + len(more) + sum(map(len, apart.values()))
         for name, value in measured.items():
             self.logger.record(name, value)
         if log_interval and self.iteration % log_interval == 0:
@@ -236,6 +292,14 @@ class LanguageAgent(OwnLoop):
             self.logger.record("time/iterations", self.iteration)
             self.logger.record("time/total_timesteps", self.num_timesteps)
             self.logger.dump(self.num_timesteps)
+
+    def _batch(self, episodes: list[Episode]) -> Batch:
+        batch = collate(episodes, self.choosing)
+        if any(episode.told for episode in episodes):
+            batch = batch.to(self.device)
+            told = torch.tensor([episode.told for episode in episodes], device=self.device)
+            self.learner.recompute(batch, told.nonzero()[:, 0])
+        return batch
 
     def _imitate(self, heard: CallbackList) -> None:
         """Learn from demonstrations, whose seeds are not those of training. Callbacks see each batch as a rollout."""

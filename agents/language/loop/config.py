@@ -7,9 +7,9 @@ import tyro
 
 from agentgym import catalog
 from agentgym.agents.language.loop.groups import Over
-from agentgym.agents.language.loop.surrogate import Aggregation
+from agentgym.agents.language.loop.surrogate import Aggregation, Ratio
 from agentgym.agents.language.policies.chat import Transcript
-from agentgym.contracts.settings import AgentConfig, Range, check_settings
+from agentgym.contracts.settings import AgentConfig, Range, check_settings, parse_settings
 from agentgym.errors import InvalidParameter
 
 __all__ = ["OWN", "LanguageConfig"]
@@ -68,7 +68,7 @@ class LanguageConfig(AgentConfig):
     group_size: int = 8  # episodes of each task; at least 2
 
     # Advantages
-    advantage: str = "grpo"  # an estimator: agentgym list estimators
+    advantage: str = "grpo"  # an estimator, NAME or NAME:KEY=VALUE,KEY=VALUE: agentgym list estimators
     group_statistics: Over = "episodes"
     gamma: float = 0.95  # GiGPO: discount per turn
     step_weight: float = 1.0  # GiGPO: weight of the advantage within equal states
@@ -80,6 +80,7 @@ class LanguageConfig(AgentConfig):
     final_rate: float = 0.2  # its final value as a fraction of learning_rate
     epochs: int = 0  # 0: 2, pretrained 1
     minibatches: int = 2
+    ratio: Ratio = "decision"  # whose probability is compared with the old one: of a turn or episode the geometric mean
     clip_low: float = 0.2
     clip_high: float = 0.28
     clip_dual: float | None = None
@@ -105,7 +106,7 @@ class LanguageConfig(AgentConfig):
         for name, value in own.items():
             if not getattr(self, name):
                 setattr(self, name, value)
-        catalog.find("estimator", self.advantage)
+        catalog.find("estimator", parse_settings(self.advantage)[0])
         if self.group_size < 2:
             raise InvalidParameter(
                 f"group_size must be at least 2, not {self.group_size}: {self.advantage} compares the episodes of one "

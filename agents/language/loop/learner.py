@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,6 +20,8 @@ from agentgym.errors import InvalidParameter, NonFinite
 
 __all__ = ["Learner"]
 
+ESTIMATOR = "advantage"  # the estimator's name among the plug-ins, for its metrics and its state
+
 
 class Learner:
     """Updates a policy from batches of episodes.
@@ -30,6 +33,7 @@ class Learner:
         generator: for minibatches and the plug-ins' random choices; on the CPU.
 
     Attributes:
+        methods: the estimator and the plug-ins by name, in the order in which their hooks are called.
         steps: gradient steps of the last iteration.
     """
 
@@ -38,6 +42,14 @@ class Learner:
     ) -> None:
         self.policy, self.settings, self.plugins, self.generator = policy, settings, plugins, generator
         self.estimator = find_estimator(settings.advantage)
+        self.methods: dict[str, Plugin] = {ESTIMATOR: self.estimator, **plugins}
+        for method in self.methods.values():
+            method.generator = generator
+            if method.REPLACES and settings.ratio != "decision":
+                raise InvalidParameter(
+                    f"{type(method).__name__} has a loss of its own, without the ratio of one {settings.ratio!r}: "
+                    "leave the setting ratio as it is."
+                )
         self.steps = 0
         learned = [parameter for parameter in policy.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(
@@ -47,16 +59,17 @@ class Learner:
         self.begin()
 
     def begin(self) -> None:
-        """Call the plug-ins' ``begin`` before the first iteration."""
-        for plugin in self.plugins.values():
-            plugin.begin(self.policy)
+        """Call the methods' ``begin`` before the first iteration."""
+        for method in self.methods.values():
+            method.begin(self.policy)
 
-    def update(self, batch: Batch, iteration: int) -> dict[str, float]:
+    def update(self, batch: Batch, iteration: int, apart: Mapping[str, Batch] | None = None) -> dict[str, float]:
         """One iteration, in SPEAR's order.
 
         Args:
             batch: its rewards, mask and advantages are changed.
             iteration: from 0.
+            apart: batches for the plug-ins' ``mix``, by name.
 
         Returns:
             Numbers for the log.
@@ -67,28 +80,48 @@ class Learner:
         """
         _check_groups(batch)
         self.steps = 0
-        plugins = list(self.plugins.values())
-        for plugin in plugins:
-            plugin.numbers = {}
-            plugin.shape_rewards(batch, iteration)
-        for plugin in plugins:
-            if (kept := plugin.keep(batch)) is not None:
-                batch.mask = batch.mask & kept
-        advantages = batch.at_decisions(self.estimator(batch, self.settings))
-        for plugin in plugins:
-            advantages = plugin.modulate(batch, advantages)
-        batch.advantages = advantages * batch.mask
+        self._judge(batch, iteration)
+        for name, extra in (apart or {}).items():
+            _check_groups(extra)
+            self._judge(extra, iteration)
+            batch = self.methods[name].mix(batch, extra)
         measures = UpdateMeasures()
         numbers = self._learn_from_new(batch, iteration, measures)
-        for plugin in plugins:
-            if (replay := plugin.replay(iteration, self.generator)) is not None:
+        for method in self.methods.values():
+            if (replay := method.replay(iteration, self.generator)) is not None:
                 self._learn_from_old(replay, iteration)
-        for plugin in plugins:
-            plugin.finish(batch, iteration)
+        for method in self.methods.values():
+            method.finish(batch, iteration)
         numbers |= measures.metrics()
-        for name, plugin in self.plugins.items():
-            numbers |= {f"{name}/{key}": value for key, value in plugin.numbers.items()}
+        for name, method in self.methods.items():
+            numbers |= {f"{name}/{key}": value for key, value in method.numbers.items()}
+            method.numbers = {}
         return numbers
+
+    def _judge(self, batch: Batch, iteration: int) -> None:
+        """Rewards, filters, advantages."""
+        methods = list(self.methods.values())
+        for method in methods:
+            method.shape_rewards(batch, iteration)
+        for method in methods:
+            if (kept := method.keep(batch)) is not None:
+                batch.mask = batch.mask & kept
+        estimated = self.estimator(batch, self.settings, iteration)
+        advantages = estimated if self.estimator.PER_DECISION else batch.at_decisions(estimated)
+        for method in methods:
+            advantages = method.modulate(batch, advantages)
+        batch.advantages = advantages * batch.mask
+
+    @torch.no_grad()
+    def recompute(self, batch: Batch, rows: Tensor) -> None:
+        """Set the old log-probabilities and entropies of these rows to those of the policy as it is.
+
+        For episodes that were played with notes that their tokens do not have.
+        """
+        small = batch.rows(rows)
+        logp, entropy = processes.evaluate_decisions(self.policy, small)
+        size = logp.shape[1]
+        batch.old_logp[rows, :size], batch.old_entropy[rows, :size] = logp, entropy
 
     def _learn_from_new(self, batch: Batch, iteration: int, measures: UpdateMeasures) -> dict[str, float]:
         settings = self.settings
@@ -102,8 +135,8 @@ class Learner:
             order = rows[torch.randperm(len(rows), generator=self.generator)]
             for part in order.chunk(settings.minibatches) if len(order) else ():
                 small = batch.rows(part.to(batch.ids.device))
-                loss = self._loss(small, full, iteration, measures, epoch == settings.epochs - 1)
-                norms.append(self._step(loss, iteration))
+                loss, terms = self._loss(small, full, iteration, measures, epoch == settings.epochs - 1)
+                norms.append(self._step(loss, iteration, terms))
                 losses.append(loss.detach())
         return {
             "train/episodes": float(len(rows)),
@@ -112,20 +145,21 @@ class Learner:
             "train/learning_rate": self._rate(iteration),
         }
 
-    def _loss(self, batch: Batch, full: int, iteration: int, measures: UpdateMeasures, last_epoch: bool) -> Tensor:
+    def _loss(
+        self, batch: Batch, full: int, iteration: int, measures: UpdateMeasures, last_epoch: bool
+    ) -> tuple[Tensor, Terms]:
         settings = self.settings
         logp, entropy = processes.evaluate_decisions(self.policy, batch)
-        each, clipped = clipped_surrogate(
-            logp, batch.old_logp, batch.advantages, settings.clip_low, settings.clip_high, settings.clip_dual
-        )
-        for plugin in self.plugins.values():
-            each = plugin.surrogate(self._terms(each, logp, batch, clipped))
-        loss = aggregate(each, batch.mask, settings.aggregation, settings.fixed_length, full)
-        for plugin in self.plugins.values():
-            if (more := plugin.loss(batch, logp, entropy, iteration)) is not None:
+        each, clipped = clipped_surrogate(logp, batch, batch.advantages, settings)
+        terms = Terms(each, logp, entropy, clipped, batch, settings, self.generator)
+        for method in self.methods.values():
+            terms.loss = method.surrogate(terms)
+        loss = aggregate(terms.loss, batch.mask, settings.aggregation, settings.fixed_length, full)
+        for method in self.methods.values():
+            if (more := method.loss(batch, logp, entropy, iteration)) is not None:
                 loss = loss + more
-        measures.add(batch, logp, clipped, last_epoch)
-        return loss
+        measures.add(batch, logp, terms.clipped, last_epoch)
+        return loss, terms
 
     def _learn_from_old(self, replay: Replay, iteration: int) -> None:
         """Gradient steps on replayed episodes: the same surrogate, with ratios to the policies that played them."""
@@ -133,13 +167,13 @@ class Learner:
         order = torch.randperm(len(batch), generator=self.generator)
         for part in order.chunk(settings.minibatches):
             small = batch.rows(part.to(batch.ids.device))
-            logp, _ = processes.evaluate_decisions(self.policy, small)
+            logp, entropy = processes.evaluate_decisions(self.policy, small)
             # No dual clip: it bounds the losses of negative advantages, which replay does not have.
-            each, clipped = clipped_surrogate(
-                logp, small.old_logp, small.advantages, settings.clip_low, settings.clip_high, None
-            )
+            undualled = replace(settings, clip_dual=None)
+            each, clipped = clipped_surrogate(logp, small, small.advantages, undualled)
             if replay.surrogate is not None:
-                each = replay.surrogate.surrogate(self._terms(each, logp, small, clipped))
+                terms = Terms(each, logp, entropy, clipped, small, undualled, self.generator)
+                each = replay.surrogate.surrogate(terms)
             self._step(
                 replay.weight * aggregate(each, small.mask, settings.aggregation, settings.fixed_length), iteration
             )
@@ -151,16 +185,15 @@ class Learner:
         self._step(loss, None)
         return float(loss.detach())
 
-    def _terms(self, each: Tensor, logp: Tensor, batch: Batch, clipped: Tensor) -> Terms:
-        return Terms(each, logp, batch.old_logp, batch.advantages, batch.mask, clipped, self.generator)
-
-    def _step(self, loss: Tensor, iteration: int | None) -> Tensor:
+    def _step(self, loss: Tensor, iteration: int | None, terms: Terms | None = None) -> Tensor:
         rate = self.settings.imitation_rate if iteration is None else self._rate(iteration)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad()
         loss.backward()
         processes.sum_gradients(self.policy)
+        if terms is not None:
+            self._scale_gradient(terms)
         norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.settings.max_grad_norm)
         if not math.isfinite(float(norm)):
             raise NonFinite(
@@ -171,6 +204,13 @@ class Learner:
         self.steps += 1
         return norm
 
+    def _scale_gradient(self, terms: Terms) -> None:
+        for method in self.methods.values():
+            if (factor := method.scale_gradient(terms)) is not None:
+                for parameter in self.policy.parameters():
+                    if parameter.grad is not None:
+                        parameter.grad.mul_(factor)
+
     def _rate(self, iteration: int) -> float:
         settings = self.settings
         factor = learning_rate_factor(
@@ -179,13 +219,15 @@ class Learner:
         return settings.learning_rate * factor
 
     def plugin_states(self) -> dict[str, Any]:
-        """The states of the plug-ins by name."""
-        return {name: plugin.state() for name, plugin in self.plugins.items()}
+        """The states of the plug-ins by name, and that of the estimator, if it keeps anything."""
+        states = {name: method.state() for name, method in self.methods.items()}
+        return {name: state for name, state in states.items() if name != ESTIMATOR or state}
 
     def restore_plugins(self, states: Mapping[str, Any]) -> None:
         """Restore what :meth:`plugin_states` returned."""
-        for name, plugin in self.plugins.items():
-            plugin.restore(states[name])
+        for name, method in self.methods.items():
+            if name != ESTIMATOR or name in states:
+                method.restore(states[name])
 
 
 def _check_groups(batch: Batch) -> None:

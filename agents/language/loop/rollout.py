@@ -1,6 +1,7 @@
 """Rollouts: groups of episodes played in parallel and kept as tokens."""
 
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from gymnasium.vector import AutoresetMode, VectorEnv
@@ -11,7 +12,27 @@ from agentgym.agents.language.policies.policy import Decision, Policy, Sampler, 
 from agentgym.contracts.finite import require_finite
 from agentgym.errors import InvalidParameter, SpaceMismatch
 
-__all__ = ["Rollout"]
+__all__ = ["Anchors", "Rollout", "Start"]
+
+# For each group, the numbers of the states that its episodes have visited.
+Anchors = dict[int, dict[Hashable, int]]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where an episode starts.
+
+    Attributes:
+        group: number of its task in the iteration.
+        seed: of the task; None: that of the group's number.
+        commands: repeated before the policy's first own command. Turns with them are not learned from.
+        note: a text that the policy reads with its first own observation. The episode's tokens do not have it.
+    """
+
+    group: int
+    seed: int | None = None
+    commands: tuple[str, ...] = ()
+    note: str = ""
 
 
 class Rollout:
@@ -58,26 +79,47 @@ class Rollout:
             The episodes in order of environments; an empty list if ``on_step`` returned False.
 
         Raises:
+            InvalidParameter, NonFinite, SpaceMismatch: as :meth:`play_from`.
+        """
+        starts = [Start(first_group + n, seed) for n, seed in enumerate(seeds) for _ in range(self.group_size)]
+        return self.play_from(starts, sampler, {}, on_step)
+
+    def play_from(
+        self, starts: Sequence[Start], sampler: Sampler, anchors: Anchors,
+        on_step: Callable[[int], bool] | None = None,
+    ) -> list[Episode]:  # fmt: skip
+        """Play one episode from each start, at most as many as there are environments; the others idle.
+
+        Args:
+            starts: with seeds.
+            sampler: draws commands or tokens.
+            anchors: of the groups' earlier episodes; those of the new ones are added.
+            on_step: as in :meth:`play`.
+
+        Raises:
             InvalidParameter: environments with equal seeds started differently, there are no commands to choose from,
                 or a first observation is longer than the context.
             NonFinite: a reward or the policy's output is not finite.
             SpaceMismatch: an observation is not a string.
         """
         count = self.env.num_envs
-        each: Any = [seed for seed in seeds for _ in range(self.group_size)]
-        texts, batched = self.env.reset(seed=each)
+        each: Any = [start.seed for start in starts]
+        texts, batched = self.env.reset(seed=each + each[-1:] * (count - len(starts)))
         infos = split_infos(batched, count)
-        self._check_groups(texts, infos)
+        self._check_groups(each, texts, infos)
         session = self.policy.session(count)
         episodes = []
-        for number in range(count):
-            group = number // self.group_size
-            episodes.append(_RunningEpisode(number, Episode(first_group + group, seeds[group]), self.policy, session))
+        for number, start in enumerate(starts):
+            episodes.append(_RunningEpisode(number, start, self.policy, session))
             episodes[-1].see(texts[number], infos[number])
         active, turn = episodes, 0
         while active := [running for running in active if not self._full(running)]:
             commands = [""] * count  # after its episode an environment gets empty commands, unseen by the agent
-            for running, decision, options in self._decide(active, session, sampler):
+            repeating = [running for running in active if running.repeats]
+            deciding = [running for running in active if not running.repeats] if repeating else active
+            for running in repeating:
+                commands[running.number] = running.repeat()
+            for running, decision, options in self._decide(deciding, session, sampler):
                 commands[running.number] = running.say(decision, options)
             texts, rewards, terminated, truncated, batched = self.env.step(tuple(commands))
             turn += 1
@@ -95,13 +137,14 @@ class Rollout:
             if on_step is not None and not on_step(len(active)):
                 return []
             active = [running for running in active if not running.episode.ended]
-        _number_anchors(episodes, self.group_size)
+        _number_anchors(episodes, anchors)
         return [running.episode for running in episodes]
 
-    def _check_groups(self, texts: Sequence[str], infos: Sequence[dict[str, Any]]) -> None:
+    def _check_groups(self, seeds: Sequence[int], texts: Sequence[str], infos: Sequence[dict[str, Any]]) -> None:
         """Refuse environments that ignore their seed: episodes of a group would then have different tasks."""
-        for number, text in enumerate(texts):
-            first = number - number % self.group_size
+        firsts: dict[int, int] = {}
+        for number, (seed, text) in enumerate(zip(seeds, texts, strict=False)):  # the others idle
+            first = firsts.setdefault(seed, number)
             if text != texts[first] or infos[number].get("anchor") != infos[first].get("anchor"):
                 raise InvalidParameter(
                     f"Worlds {first} and {number} were reset with equal seeds and started differently. Groups need an "
@@ -111,7 +154,7 @@ class Rollout:
     def _full(self, running: "_RunningEpisode") -> bool:
         """Whether the context may be too short for another command; the episode then ends with its last command."""
         need = max(map(len, running.options())) + 1 if self.choosing else self.limit
-        if len(running.episode.ids) + need <= self.policy.context:
+        if len(running.episode.ids) + running.untold + need <= self.policy.context:
             return False
         if not running.episode.turns:
             raise InvalidParameter(
@@ -125,6 +168,8 @@ class Rollout:
         self, active: "list[_RunningEpisode]", session: Session, sampler: Sampler
     ) -> "list[tuple[_RunningEpisode, Decision, list[list[int]] | None]]":
         numbers = [running.number for running in active]
+        if not numbers:
+            return []
         if not self.choosing:
             decisions = session.generate(numbers, self.limit, sampler)
             return [(running, decision, None) for running, decision in zip(active, decisions, strict=True)]
@@ -136,8 +181,12 @@ class Rollout:
 class _RunningEpisode:
     """The episode of one environment while it is played."""
 
-    def __init__(self, number: int, episode: Episode, policy: Policy, session: Session) -> None:
-        self.number, self.episode, self.policy, self.session = number, episode, policy, session
+    def __init__(self, number: int, start: Start, policy: Policy, session: Session) -> None:
+        assert start.seed is not None
+        self.number, self.start, self.policy, self.session = number, start, policy, session
+        self.episode = Episode(start.group, start.seed, first=len(start.commands), told=bool(start.note))
+        self.untold = 0  # tokens that the policy read and the episode does not have
+        self.end = 0  # of the last command, in the episode's tokens
         self.info: dict[str, Any] = {}
         self.anchors: list[Hashable] = []
 
@@ -145,8 +194,13 @@ class _RunningEpisode:
         """Add an observation, which a command will follow."""
         if not isinstance(text, str):
             raise SpaceMismatch(f"An observation is a string, not {text!r} (world {self.number}).")
-        first = not self.episode.turns
-        self._put(self.policy.observed(text, info.get("admissible_commands"), first), own=False)
+        turn, offered = len(self.episode.turns), info.get("admissible_commands")
+        observed = self.policy.observed(text, offered, turn == 0)
+        if self.start.note and turn == len(self.start.commands):
+            told = self.policy.observed(f"{text} {self.start.note}", offered, turn == 0)
+            self._put(observed, own=False, read=told)
+        else:
+            self._put(observed, own=False)
         self.info = info
         self.anchors.append(info.get("anchor", text))
 
@@ -163,6 +217,19 @@ class _RunningEpisode:
             )
         return self.policy.encoded(commands)
 
+    @property
+    def repeats(self) -> bool:
+        """Whether the next command is one to repeat."""
+        return len(self.episode.turns) < len(self.start.commands)
+
+    def repeat(self) -> str:
+        """Record the next command to repeat, which is no decision of the policy, and return it."""
+        command = self.start.commands[len(self.episode.turns)]
+        self._put([*self.policy.encode(command), self.policy.closing], own=False)
+        self.end = len(self.episode.ids)
+        self.episode.turns.append(Turn(0, command=command))
+        return command
+
     def say(self, decision: Decision, options: list[list[int]] | None) -> str:
         """Record a decision; returns the command for the environment."""
         first = len(self.episode.ids)
@@ -177,8 +244,10 @@ class _RunningEpisode:
         else:
             positions = [first]
             command = self.info["admissible_commands"][decision.choice]
-        turn = Turn(0, positions, decision.logps, decision.entropies, options, decision.choice, command)
-        self.episode.turns.append(turn)
+        self.end = len(self.episode.ids)
+        self.episode.turns.append(
+            Turn(0, positions, decision.logps, decision.entropies, decision.acted, options, decision.choice, command)
+        )
         return command
 
     def take(self, reward: float, info: dict[str, Any], terminated: bool, truncated: bool) -> None:
@@ -190,21 +259,19 @@ class _RunningEpisode:
 
     def end_overlong(self) -> None:
         """Drop the last observation, for whose command there is no room."""
-        last = self.episode.turns[-1].positions[-1] + 1
-        end = self.episode.ids.index(self.policy.closing, last - 1) + 1
-        del self.episode.ids[end:], self.episode.sampled[end:]
+        del self.episode.ids[self.end :], self.episode.sampled[self.end :]
         self.episode.ended = "overlong"
 
-    def _put(self, ids: list[int], own: bool) -> None:
-        self.session.read(self.number, ids)
+    def _put(self, ids: list[int], own: bool, read: list[int] | None = None) -> None:
+        self.session.read(self.number, ids if read is None else read)
+        self.untold += 0 if read is None else len(read) - len(ids)
         self.episode.ids += ids
         self.episode.sampled += [own] * len(ids)
 
 
-def _number_anchors(episodes: Sequence[_RunningEpisode], group_size: int) -> None:
+def _number_anchors(episodes: Sequence[_RunningEpisode], anchors: Anchors) -> None:
     """Give equal states of one group equal numbers, in order of appearance (hashes differ from process to process)."""
-    for first in range(0, len(episodes), group_size):
-        known: dict[Hashable, int] = {}
-        for running in episodes[first : first + group_size]:
-            for turn, anchor in zip(running.episode.turns, running.anchors, strict=False):
-                turn.anchor = known.setdefault(anchor, len(known))
+    for running in episodes:
+        known = anchors.setdefault(running.episode.group, {})
+        for turn, anchor in zip(running.episode.turns, running.anchors, strict=False):
+            turn.anchor = known.setdefault(anchor, len(known))

@@ -1,29 +1,71 @@
 """The clipped surrogate loss of decisions and its aggregation."""
 
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
-__all__ = ["Aggregation", "aggregate", "clipped_surrogate", "covariances"]
+from agentgym.agents.language.loop.trajectory import Batch
+
+__all__ = ["Aggregation", "Clipping", "Ratio", "aggregate", "clipped_surrogate", "covariances", "ratios"]
 
 Aggregation = Literal["decisions", "episodes", "fixed"]
+Ratio = Literal["decision", "turn", "episode", "none"]
 
 
-def clipped_surrogate(
-    logp: Tensor, old_logp: Tensor, advantages: Tensor, low: float, high: float, dual: float | None
-) -> tuple[Tensor, Tensor]:
-    """max(-r A, -clip(r, 1 - low, 1 + high) A) with r = exp(logp - old_logp) (PPO, arXiv 1707.06347).
+class Clipping(Protocol):
+    """The settings of the clipped loss: those of a language agent.
+
+    Attributes:
+        ratio: what the ratio r of new to old probability is of. "turn" and "episode": the geometric mean over the
+            decisions of the turn or episode. "none": no ratio and no clipping, the loss is -A log p.
+        clip_low, clip_high: clip range of the ratio below and above 1.
+        clip_dual: for A < 0 the loss is at most -clip_dual A (dual clip, Ye et al., arXiv 1912.09729); None: no bound.
+    """
+
+    ratio: Ratio
+    clip_low: float
+    clip_high: float
+    clip_dual: float | None
+
+
+def ratios(logp: Tensor, batch: Batch, level: Ratio) -> Tensor:
+    """Ratios of new to old probability, [B, U].
+
+    Of a turn or an episode: sg(s) exp(log p - sg(log p)), where s = exp(mean of log p - log p_old) and sg stops the
+    gradient, so that each decision keeps a gradient of its own (GSPO-token, arXiv 2507.18071). Decisions that are not
+    learned from, or had no alternative, do not count in the mean.
+    """
+    moved = logp - batch.old_logp
+    if level == "decision":
+        return moved.clamp(-20, 20).exp()
+    counted = (batch.mask & batch.free).to(logp.dtype)
+    moved = moved.detach() * counted
+    if level == "episode":
+        mean = (moved.sum(1) / counted.sum(1).clamp(min=1))[:, None]
+    else:
+        zeros = torch.zeros(batch.rewards.shape, dtype=logp.dtype, device=logp.device)
+        sums, counts = (zeros.scatter_add(1, batch.turn, values) for values in (moved, counted))
+        mean = (sums / counts.clamp(min=1)).gather(1, batch.turn)
+    return (logp - logp.detach() + mean).clamp(-20, 20).exp()
+
+
+def clipped_surrogate(logp: Tensor, batch: Batch, advantages: Tensor, settings: Clipping) -> tuple[Tensor, Tensor]:
+    """max(-r A, -clip(r, 1 - clip_low, 1 + clip_high) A) (PPO, arXiv 1707.06347).
 
     Args:
-        logp, old_logp, advantages: [B, U].
-        low, high: clip range of the ratio below and above 1.
-        dual: for A < 0 the loss is at most -dual A (dual clip, Ye et al., arXiv 1912.09729); None: no bound.
+        logp: under the current policy, [B, U].
+        batch: the decisions, with ``old_logp``.
+        advantages: [B, U].
+        settings: of ratio and clipping.
 
     Returns:
         The loss of each decision, and which decisions have no gradient because of clipping; both [B, U].
     """
-    ratio = (logp - old_logp).clamp(-20, 20).exp()
+    if settings.ratio == "none":
+        return -advantages * logp, torch.zeros_like(batch.mask)
+    ratio = ratios(logp, batch, settings.ratio)
+    low, high, dual = settings.clip_low, settings.clip_high, settings.clip_dual
     plain, cut = -ratio * advantages, -ratio.clamp(1 - low, 1 + high) * advantages
     loss, clipped = torch.maximum(plain, cut), cut > plain
     if dual is not None:

@@ -21,7 +21,8 @@ class Turn:
     Attributes:
         anchor: a number that is equal for equal states within a group of episodes.
         positions: index in the episode's tokens of each sampled token; of a chosen command, of its first token.
-        logps, entropies: of each decision under the policy that made it, in nats.
+        logps, entropies: of each decision under the policy that made it, in nats; empty for a repeated turn.
+        acted: log-probabilities with which the decisions were drawn, at the rollout's temperature; None: ``logps``.
         choices: the tokens of the commands to choose from; None for written commands.
         choice: index of the chosen one.
         command: the text passed to the environment.
@@ -34,6 +35,7 @@ class Turn:
     positions: list[int] = field(default_factory=list)
     logps: list[float] = field(default_factory=list)
     entropies: list[float] = field(default_factory=list)
+    acted: list[float] | None = None
     choices: list[list[int]] | None = None
     choice: int = 0
     command: str = ""
@@ -54,6 +56,8 @@ class Episode:
         turns: the turns in order.
         won: whether the task was completed.
         ended: "terminated" or "truncated" by the environment, "overlong" (the context is full), "stopped" by a filter.
+        first: the first turn to learn from; turns before it are shared with another episode.
+        told: whether the policy read a note that ``ids`` do not have, so that ``logps`` are not those of ``ids``.
     """
 
     group: int
@@ -63,6 +67,8 @@ class Episode:
     turns: list[Turn] = field(default_factory=list)
     won: bool = False
     ended: str = ""
+    first: int = 0
+    told: bool = False
 
 
 @dataclass
@@ -80,7 +86,9 @@ class Batch:
         choices: int64 [B, U, C, W], tokens of the admissible commands, padded with -1; None for written commands.
         turn: int64 [B, U], the turn (which is the environment's step) of each decision.
         mask: bool [B, U], decisions to learn from.
-        old_logp, old_entropy: float32 [B, U], under the policy that acted.
+        old_logp, old_entropy: float32 [B, U], under the policy before the update.
+        rollout_logp: float32 [B, U], with which the decisions were drawn: ``old_logp``, unless the rollout had another
+            temperature, or the policy read a note that the tokens do not have.
         rewards: float32 [B, T].
         anchors: int64 [B, T], -1 after the last turn.
         valid: bool [B, T].
@@ -113,6 +121,7 @@ class Batch:
     void: Tensor
     repeated: Tensor
     advantages: Tensor
+    rollout_logp: Tensor
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -129,7 +138,8 @@ class Batch:
         decisions = int(there.sum(1).max())
         cut: dict[str, int] = dict.fromkeys(("ids", "sampled"), tokens)
         cut |= dict.fromkeys(("at", "targets", "choices", "turn", "mask", "old_logp", "old_entropy"), decisions)
-        cut |= dict.fromkeys(("rewards", "anchors", "valid"), turns) | {"advantages": decisions}
+        cut |= dict.fromkeys(("rewards", "anchors", "valid"), turns)
+        cut |= dict.fromkeys(("advantages", "rollout_logp"), decisions)
         parts = {
             name: value[:, : cut[name]] if value is not None and name in cut else value for name, value in self._parts()
         }
@@ -142,6 +152,14 @@ class Batch:
     def returns(self) -> Tensor:
         """float32 [B]: each episode's sum of rewards."""
         return self.rewards.sum(1)
+
+    @property
+    def free(self) -> Tensor:
+        """bool [B, U]: which decisions had an alternative; the others have log-probability 0 whatever is learned."""
+        there = self.at >= 0
+        if self.choices is None:
+            return there
+        return there & (self.choices[:, :, 1, 0] >= 0) if self.choices.shape[2] > 1 else torch.zeros_like(there)
 
     @property
     def played(self) -> Tensor:
@@ -171,7 +189,7 @@ class Batch:
         parts: dict[str, Any] = {
             name: None if value is None else torch.as_tensor(value) for name, value in arrays.items()
         }
-        return cls(**parts)
+        return cls(**{"rollout_logp": parts["old_logp"], **parts})  # older files have no log-probabilities of rollouts
 
     @classmethod
     def joined(cls, batches: Sequence["Batch"]) -> "Batch":
@@ -220,7 +238,7 @@ def collate(episodes: Sequence[Episode], choosing: bool) -> Batch:
         "anchors": np.full((count, turns), -1, np.int64),
     }  # fmt: skip
     sampled, valid = np.zeros((count, tokens), bool), np.zeros((count, turns), bool)
-    floats = {name: np.zeros((count, decisions), np.float32) for name in ("old_logp", "old_entropy")}
+    floats = {name: np.zeros((count, decisions), np.float32) for name in ("old_logp", "old_entropy", "rollout_logp")}
     rewards = np.zeros((count, turns), np.float32)
     size = (count, decisions, max([1, *many]), max([1, *wide]))
     choices = np.full(size, -1, np.int64) if choosing else None
@@ -234,6 +252,7 @@ def collate(episodes: Sequence[Episode], choosing: bool) -> Batch:
             ints["turn"][row, span] = step
             ints["at"][row, span] = np.array(turn.positions) - 1
             floats["old_logp"][row, span], floats["old_entropy"][row, span] = turn.logps, turn.entropies
+            floats["rollout_logp"][row, span] = turn.logps if turn.acted is None else turn.acted
             if choices is None:
                 ints["targets"][row, span] = [episode.ids[position] for position in turn.positions]
             else:
@@ -242,12 +261,13 @@ def collate(episodes: Sequence[Episode], choosing: bool) -> Batch:
                     choices[row, place, number, : len(option)] = option
             place = span.stop
     numbers = {name: torch.as_tensor(value) for name, value in (ints | floats).items()}
+    first = torch.tensor([episode.first for episode in episodes])
     return Batch(
         **numbers,
         lengths=torch.tensor([len(episode.ids) for episode in episodes]),
         sampled=torch.as_tensor(sampled),
         choices=None if choices is None else torch.as_tensor(choices),
-        mask=numbers["at"] >= 0,
+        mask=(numbers["at"] >= 0) & (numbers["turn"] >= first[:, None]),
         rewards=torch.as_tensor(rewards),
         valid=torch.as_tensor(valid),
         turns=torch.tensor([len(episode.turns) for episode in episodes]),

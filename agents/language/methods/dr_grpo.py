@@ -10,13 +10,20 @@ from agentgym.agents.language.loop.config import LanguageConfig
 from agentgym.agents.language.loop.groups import relative_returns
 from agentgym.agents.language.loop.surrogate import Aggregation
 from agentgym.agents.language.loop.trajectory import Batch
+from agentgym.agents.language.methods.plugin import About, Estimator
 
-__all__ = ["DrGRPO", "DrGRPOConfig", "dr_grpo"]
+__all__ = ["DrGRPO", "DrGRPOConfig", "GroupCentred"]
 
 
-def dr_grpo(batch: Batch, settings: LanguageConfig) -> Tensor:
-    """A = R - mean of the group, [B]."""
-    return relative_returns(batch, settings.group_statistics, divide=False)
+@dataclass
+class GroupCentred(Estimator):
+    """A = R - mean of the group."""
+
+    ABOUT: ClassVar = About("A = R - mean of the group", "arXiv 2503.20783")
+
+    def __call__(self, batch: Batch, settings: LanguageConfig, iteration: int = 0) -> Tensor:
+        """[B]."""
+        return relative_returns(batch, settings.group_statistics, divide=False)
 
 
 @dataclass

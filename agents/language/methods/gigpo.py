@@ -15,18 +15,29 @@ from agentgym.agents.language.loop.agent import LanguageAgent
 from agentgym.agents.language.loop.config import LanguageConfig
 from agentgym.agents.language.loop.groups import EPSILON, Sums, group_mean_std, relative_returns
 from agentgym.agents.language.loop.trajectory import Batch
+from agentgym.agents.language.methods.plugin import About, Estimator
 
-__all__ = ["GiGPO", "GiGPOConfig", "discounted", "gigpo", "gigpo_mean"]
-
-
-def gigpo(batch: Batch, settings: LanguageConfig) -> Tensor:
-    """The sum of both advantages, [B, T], each divided by the standard deviation of its group + 1e-6."""
-    return _two_levels(batch, settings, divide=True)
+__all__ = ["GiGPO", "GiGPOConfig", "TwoLevels", "TwoLevelsCentred", "discounted"]
 
 
-def gigpo_mean(batch: Batch, settings: LanguageConfig) -> Tensor:
-    """The sum of both advantages, [B, T], without division by standard deviations."""
-    return _two_levels(batch, settings, divide=False)
+@dataclass
+class TwoLevels(Estimator):
+    """The sum of both advantages, each divided by the standard deviation of its group + 1e-6."""
+
+    ABOUT: ClassVar = About("A = A_grpo + step_weight * the same over turns in equal states", "arXiv 2505.10978")
+    DIVIDE: ClassVar[bool] = True
+
+    def __call__(self, batch: Batch, settings: LanguageConfig, iteration: int = 0) -> Tensor:
+        """[B, T]."""
+        return _two_levels(batch, settings, self.DIVIDE)
+
+
+@dataclass
+class TwoLevelsCentred(TwoLevels):
+    """The sum of both advantages, without division by standard deviations."""
+
+    ABOUT: ClassVar = About("as gigpo, without division by standard deviations", "arXiv 2505.10978")
+    DIVIDE: ClassVar[bool] = False
 
 
 def discounted(rewards: Tensor, gamma: float) -> Tensor:

@@ -11,14 +11,21 @@ from agentgym.agents.language.loop.config import LanguageConfig
 from agentgym.agents.language.loop.groups import relative_returns
 from agentgym.agents.language.loop.trajectory import Batch
 from agentgym.agents.language.methods.dr_bot import DR_BOT
+from agentgym.agents.language.methods.plugin import About, Estimator
 from agentgym.contracts.settings import Preset
 
-__all__ = ["GRPO", "GRPOConfig", "grpo"]
+__all__ = ["GRPO", "GRPOConfig", "GroupRelative"]
 
 
-def grpo(batch: Batch, settings: LanguageConfig) -> Tensor:
-    """A = (R - mean) / (std + 1e-6) with mean and standard deviation of the group, [B]."""
-    return relative_returns(batch, settings.group_statistics, divide=True)
+@dataclass
+class GroupRelative(Estimator):
+    """A = (R - mean) / (std + 1e-6) with mean and standard deviation of the group."""
+
+    ABOUT: ClassVar = About("A = (R - mean) / (std + 1e-6) over the group", "arXiv 2402.03300")
+
+    def __call__(self, batch: Batch, settings: LanguageConfig, iteration: int = 0) -> Tensor:
+        """[B]."""
+        return relative_returns(batch, settings.group_statistics, divide=True)
 
 
 @dataclass

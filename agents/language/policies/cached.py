@@ -71,16 +71,17 @@ class PretrainedSession(Session):
     def generate(self, episodes: Sequence[int], limit: int, sampler: Sampler) -> list[Decision]:
         """Sample commands, one token per step for all episodes."""
         policy = self.policy
-        said = {episode: Decision([], [], []) for episode in episodes}
+        said = {episode: Decision([], [], [], []) for episode in episodes}
         states, _ = self._advance(episodes)
         for step in range(limit):
-            tokens, logps, entropies = sampler.draw(policy.head(states) / policy.temperature)
-            for episode, token, logp, entropy in zip(episodes, tokens, logps, entropies, strict=True):
+            drawn = sampler.draw(policy.head(states) / policy.temperature)
+            for episode, token, logp, entropy, acted in zip(episodes, *drawn, strict=True):
                 decision = said[episode]
                 if policy.closing not in decision.ids[-1:]:
                     decision.ids.append(token)
                     decision.logps.append(logp)
                     decision.entropies.append(entropy)
+                    decision.acted.append(acted)
                     self.waiting[episode].append(token)
             going = [policy.closing not in said[episode].ids[-1:] for episode in episodes]
             if step + 1 == limit or not any(going):
@@ -97,12 +98,12 @@ class PretrainedSession(Session):
         forest = Forest([[commands] for commands in options], policy.closing, policy.model.device)
         states, nodes = self._advance(episodes, forest=forest)
         scores = forest.scores(policy.head, states[:, None], nodes, policy.options.score == "mean")[:, 0]
-        chosen, logps, entropies = sampler.draw(scores / policy.temperature)
+        drawn = sampler.draw(scores / policy.temperature)
         decisions = []
-        for episode, mine, choice, logp, entropy in zip(episodes, options, chosen, logps, entropies, strict=True):
+        for episode, mine, choice, logp, entropy, acted in zip(episodes, options, *drawn, strict=True):
             ids = [*mine[choice], policy.closing]
             self.waiting[episode].extend(ids)
-            decisions.append(Decision(ids, [logp], [entropy], choice))
+            decisions.append(Decision(ids, [logp], [entropy], [acted], choice))
         return decisions
 
     def _advance(

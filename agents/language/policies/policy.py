@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from agentgym.agents.language.loop.trajectory import Batch
 from agentgym.errors import InvalidParameter, NonFinite
 
-__all__ = ["IMPOSSIBLE", "Decision", "Policy", "Sampler", "Session", "judged"]
+__all__ = ["IMPOSSIBLE", "Decision", "Drawn", "Policy", "Sampler", "Session", "judged"]
 
 # The logit of what cannot be chosen: its probability is exactly 0, and 0 * log 0 stays 0 in the entropy.
 IMPOSSIBLE = -1e9
@@ -24,13 +24,24 @@ class Decision:
     Attributes:
         ids: the tokens that it put down.
         logps, entropies: one a sampled token, or one for a chosen command; nats.
+        acted: the log-probabilities with which they were drawn, which differ at another temperature of the sampler.
         choice: the number of the chosen command; 0 for free generation.
     """
 
     ids: list[int]
     logps: list[float]
     entropies: list[float]
+    acted: list[float]
     choice: int = 0
+
+
+class Drawn(NamedTuple):
+    """What was drawn from n rows of logits; log-probabilities and entropies are of the policy itself, in nats."""
+
+    tokens: list[int]
+    logps: list[float]
+    entropies: list[float]
+    acted: list[float]  # log-probabilities at the sampler's temperature
 
 
 class Sampler:
@@ -39,27 +50,33 @@ class Sampler:
     Args:
         generator: on the CPU, so that a run draws the same on every device.
         deterministic: take the likeliest instead.
+        temperature: of drawing, on top of the policy's own; what is learned from keeps the policy's.
     """
 
-    def __init__(self, generator: torch.Generator | None, deterministic: bool = False) -> None:
-        self.generator, self.deterministic = generator, deterministic
+    def __init__(
+        self, generator: torch.Generator | None, deterministic: bool = False, temperature: float = 1.0
+    ) -> None:
+        self.generator, self.deterministic, self.temperature = generator, deterministic, temperature
 
-    def draw(self, logits: Tensor) -> tuple[list[int], list[float], list[float]]:
-        """From logits [n, K]: what was drawn, its log-probability, and the entropy, of each row.
+    def draw(self, logits: Tensor) -> Drawn:
+        """What was drawn from logits [n, K], its log-probability, and the entropy, of each row.
 
         Raises:
             NonFinite: a policy with weights that are NaN or infinite.
         """
-        scaled = logits.float().cpu()
+        own = logits.float().cpu()
+        scaled = own if self.temperature == 1 else own / self.temperature
         if self.deterministic:
             drawn = scaled.argmax(-1)
         else:
             uniform = torch.rand(scaled.shape, generator=self.generator).clamp_(1e-20)
             drawn = (scaled - (-uniform.log()).log()).argmax(-1)  # Gumbel-max: a sample of softmax(scaled)
-        logp, entropy = judged(scaled, drawn)
+        logp, entropy = judged(own, drawn)
         if not logp.isfinite().all():
             raise NonFinite("The policy's probabilities are not finite: its weights are not, or they are too large.")
-        return drawn.tolist(), logp.tolist(), entropy.tolist()
+        logps = logp.tolist()
+        acted = logps if scaled is own else judged(scaled, drawn)[0].tolist()
+        return Drawn(drawn.tolist(), logps, entropy.tolist(), acted)
 
 
 def judged(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

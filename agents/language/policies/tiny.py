@@ -169,16 +169,17 @@ class TinySession(Session):
     @torch.no_grad()
     def generate(self, episodes: Sequence[int], limit: int, sampler: Sampler) -> list[Decision]:
         """Sample commands, one token per step for all episodes."""
-        said = {episode: Decision([], [], []) for episode in episodes}
+        said = {episode: Decision([], [], [], []) for episode in episodes}
         active = list(episodes)
         for _ in range(limit):
             states = self._advance(active)
-            tokens, logps, entropies = sampler.draw(self.policy.token_logits(states) / self.policy.temperature)
-            for episode, token, logp, entropy in zip(active, tokens, logps, entropies, strict=True):
+            drawn = sampler.draw(self.policy.token_logits(states) / self.policy.temperature)
+            for episode, token, logp, entropy, acted in zip(active, *drawn, strict=True):
                 decision = said[episode]
                 decision.ids.append(token)
                 decision.logps.append(logp)
                 decision.entropies.append(entropy)
+                decision.acted.append(acted)
                 self.waiting[episode].append(token)
             active = [episode for episode in active if said[episode].ids[-1] != END]
             if not active:
@@ -198,12 +199,12 @@ class TinySession(Session):
         hidden = hidden if len(episodes) == len(self.waiting) else hidden[rows]
         commands = _commands(options, self.device)
         logits = self.policy.chooser(hidden, lengths[:, None] - 1, commands[:, None])[:, 0]
-        chosen, logps, entropies = sampler.draw(logits / self.policy.temperature)
+        drawn = sampler.draw(logits / self.policy.temperature)
         decisions = []
-        for episode, mine, choice, logp, entropy in zip(episodes, options, chosen, logps, entropies, strict=True):
+        for episode, mine, choice, logp, entropy, acted in zip(episodes, options, *drawn, strict=True):
             ids = [*mine[choice], END]
             self.waiting[episode].extend(ids)
-            decisions.append(Decision(ids, [logp], [entropy], choice))
+            decisions.append(Decision(ids, [logp], [entropy], [acted], choice))
         return decisions
 
     def _rows(self, episodes: Sequence[int]) -> Tensor:

@@ -5,16 +5,18 @@ import math
 import pytest
 import torch
 
+from agentgym.agents.language.loop.config import LanguageConfig
 from agentgym.agents.language.loop.surrogate import aggregate, clipped_surrogate, covariances
 from agentgym.agents.language.methods.clip_cov import ClipCov
 from agentgym.agents.language.methods.kl_cov import KLCov
 from agentgym.agents.language.methods.plugin import Terms
-from tests.agents.language.batches import close
+from tests.agents.language.batches import batch, close, episode
 
 
 def surrogate(ratio, advantage, dual=None):
     logp = torch.tensor([[math.log(ratio)]], requires_grad=True)
-    loss, clipped = clipped_surrogate(logp, torch.zeros(1, 1), torch.tensor([[advantage]]), 0.2, 0.28, dual)
+    made = batch(episode(0, (0.0,), logps=[0.0]))
+    loss, clipped = clipped_surrogate(logp, made, torch.tensor([[advantage]]), LanguageConfig(clip_dual=dual))
     (gradient,) = torch.autograd.grad(loss.sum(), logp)
     return loss.item(), bool(clipped), gradient.item()
 
@@ -47,14 +49,16 @@ def test_aggregation():
 
 
 def terms(advantages, logp, clipped=None, old=None):
-    advantages, logp = torch.tensor([advantages]), torch.tensor([logp], requires_grad=True)
+    made = batch(episode(0, (0.0,) * len(logp), logps=logp if old is None else old))
+    made.advantages = torch.tensor([advantages])
+    logp = torch.tensor([logp], requires_grad=True)
     return Terms(
-        loss=-advantages * logp,
+        loss=-made.advantages * logp,
         logp=logp,
-        old_logp=logp.detach() if old is None else torch.tensor([old]),
-        advantages=advantages,
-        mask=torch.ones_like(advantages, dtype=torch.bool),
-        clipped=torch.zeros_like(advantages, dtype=torch.bool) if clipped is None else torch.tensor([clipped]),
+        entropy=made.old_entropy,
+        clipped=torch.zeros_like(made.mask) if clipped is None else torch.tensor([clipped]),
+        batch=made,
+        settings=LanguageConfig(),
         generator=torch.Generator().manual_seed(0),
     )
 

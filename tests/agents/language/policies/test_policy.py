@@ -68,11 +68,12 @@ def test_the_future_is_not_seen():
 
 def test_drawing_follows_the_probabilities():
     logits = torch.tensor([0.0, 1.0, 2.0]).repeat(20_000, 1)
-    drawn, logps, entropies = Sampler(torch.Generator().manual_seed(0)).draw(logits)
+    drawn, logps, entropies, acted = Sampler(torch.Generator().manual_seed(0)).draw(logits)
     wanted = torch.softmax(logits[0], -1)
     close(torch.bincount(torch.tensor(drawn)) / 20_000, wanted, 0.02)
     close(logps[0], wanted[drawn[0]].log())
     close(entropies[0], -(wanted * wanted.log()).sum())
+    assert acted is logps
     assert Sampler(None, deterministic=True).draw(logits[:1])[0] == [2]
 
 
