@@ -29,12 +29,12 @@ Tick = Callable[[int], None]
 
 
 class _Window(NamedTuple):
-    """A window's end: states, observations, who is inside, who was throughout, and the loss (None: nobody was)."""
+    """A window's end: states, observations, who is inside, how often one left, and the loss (None: nobody was)."""
 
     state: tuple[Tensor, ...]
     seen: Tensor
     inside: Tensor
-    stayed: Tensor
+    splits: int
     loss: Tensor | None
 
 
@@ -49,7 +49,7 @@ class Ascent:
     Attributes:
         best: the network with the best score on the validation episodes.
         score: its score, see :meth:`Played.score`.
-        factor: of the learning rate; halved each time a world splits: it was inside for a whole window, then left.
+        factor: of the learning rate; halved when fewer validation worlds stay inside than with the best network.
     """
 
     def __init__(self, pilot: TwoPolicies, config: SharedGradientConfig, root: int) -> None:
@@ -99,18 +99,17 @@ class Ascent:
         config = self.config
         rate = config.gradient_rate_end + (config.gradient_rate - config.gradient_rate_end) * remaining
         self.optimizer.param_groups[0]["lr"] = rate * self.factor
-        told = {"gradient_rate": rate * self.factor, "split": 0.0}
-        told |= self._windows(worlds, tick)
+        told = {"gradient_rate": rate * self.factor, **self._windows(worlds, tick)}
         self.episode += 1
-        if told["split"] or self.episode % config.validate_every == 0:
+        if self.episode % config.validate_every == 0:
             found = self._validate(worlds, tick).score()
             told |= {"validation_inside": found[0], "validation_reward": found[1]}
             if found > tuple(self.score):
                 self.score = list(found)
                 self.best.load_state_dict((self.average if config.average else self.network).state_dict())
-        if told["split"]:
-            self._restart_from(self.best)
-            self.factor *= 0.5
+            elif found[0] < self.score[0]:
+                self._restart_from(self.best)
+                self.factor *= 0.5
         return told | {"best_inside": self.score[0], "best_reward": self.score[1]}
 
     def _windows(self, worlds: DifferentiableWorlds, tick: Tick) -> dict[str, float]:
@@ -119,40 +118,36 @@ class Ascent:
         seeds = [episode_seed(self.root, TRAINING, self.episode, world) for world in range(count)]
         state, seen = worlds.begin(seeds, [worlds.turns[world % len(worlds.turns)] for world in range(count)])
         inside = torch.zeros(count, dtype=torch.bool, device=seen.device)
-        settled = torch.full_like(inside, config.lead > 0)
         with torch.no_grad():
             for _ in range(config.lead):
                 actions, inside = self.pilot(seen, inside)
-                settled &= inside
                 state, seen, _ = worlds.step(state, actions)
                 tick(count)
         found: list[float] = []
         norms: list[float] = []
-        split = False
+        splits = 0
         for _ in range((worlds.length - config.lead) // config.window):
             played = self._window(worlds, state, seen, inside, tick)
             if played.loss is not None:
                 norms.append(self._descend(played.loss))
                 found.append(-played.loss.item())
             state, seen, inside = tuple(part.detach() for part in played.state), played.seen.detach(), played.inside
-            split = bool((settled & ~played.stayed).any())
-            if split:
-                break
-            settled = played.stayed
+            splits += played.splits
         late = found[len(found) // 2 :]
         return {
-            "split": float(split), "updates": float(len(found)),
+            "splits": float(splits), "updates": float(len(found)),
             **({"gradient_norm": max(norms), "late_reward": sum(late) / len(late)} if found else {}),
         }  # fmt: skip
 
     def _window(self, worlds: DifferentiableWorlds, state: Any, seen: Tensor, inside: Tensor, tick: Tick) -> "_Window":
         config = self.config
-        counted, stayed = torch.zeros_like(inside), torch.ones_like(inside)
+        counted, splits = torch.zeros_like(inside), 0
         total, weight = torch.zeros((), dtype=seen.dtype, device=seen.device), 0
         self._norms: list[Tensor] = []
         for step in range(config.window):
+            before = inside
             actions, inside = self.pilot(seen, inside)
-            stayed &= inside
+            splits += int((before & ~inside).sum())
             if step >= config.window - config.detached:
                 actions = actions.detach()
             elif config.action_clip and actions.requires_grad:
@@ -163,7 +158,7 @@ class Ascent:
             weight += int(counted.sum())
             tick(config.gradient_worlds)
         loss = total / weight if weight and total.requires_grad else None
-        return _Window(state, seen, inside, stayed, loss)
+        return _Window(state, seen, inside, splits, loss)
 
     def _clip(self, gradient: Tensor) -> Tensor:
         """Scale each world's gradient of one action [N, ...] to at most ``action_clip`` times the running median."""

@@ -84,15 +84,15 @@ class SharedGradientConfig(SharedPPOConfig):
     window: int = 20  # steps that a gradient reaches back
     lead: int = 20  # steps without a gradient at the start of an episode
     detached: int = 0  # last steps of a window whose rewards count but whose actions get no gradient
-    gradient_rate: float = 5e-4  # of Adam
-    gradient_rate_end: float = 2.5e-5  # reached linearly at the end of the stage
+    gradient_rate: float = 2e-3  # of Adam
+    gradient_rate_end: float = 1e-4  # reached linearly at the end of the stage
     gradient_norm: float = 0.05  # the gradient's largest norm, in units of reward
     action_clip: float = 3.0  # an action's gradient, by world, is at most this times the running median; 0: no limit
     average: float = 0.05  # weight of new weights in their running average, which is validated; 0: no average
 
     # Selection, by episodes with seeds of their own
     validation_worlds: int = 8  # from each start
-    validate_every: int = 2  # episodes; also after one with a split
+    validate_every: int = 2  # episodes
 
     # Imitation (DAgger)
     distill_worlds: int = 16
