@@ -92,7 +92,7 @@ class SharedGradientConfig(SharedPPOConfig):
 
     # Selection, by episodes with seeds of their own
     validation_worlds: int = 8  # from each start
-    validate_every: int = 2  # episodes
+    validate_every: int = 1  # episodes
 
     # Imitation (DAgger)
     distill_worlds: int = 16
