@@ -117,6 +117,10 @@ class Suite:
         """The parts of the suite that do not apply to the environment, with the reason."""
         return {}
 
+    def shown_by_turns(self, conditions: Sequence[Condition]) -> list[Condition]:
+        """Those of its conditions of which the report shows single episodes, turn by turn; none by default."""
+        return []
+
     def pictures(self, subject: Subject) -> dict[str, np.ndarray]:
         """Pictures of conditions for the report by name, uint8 [height, width, 3]; none by default."""
         return {}

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["evaluate", "load_suite", "play_jobs"]
 
 JOBS_PER_TASK = 2 * SIDE_BY_SIDE  # independent of the number of workers, so the results are too
+TURN_BY_TURN = 3  # episodes shown turn by turn, per agent and condition
 CALIBRATION_EPISODES = 3
 CALIBRATION_FROM = 1 << 30  # number of the first episode of a suite's calibration, apart from all of the evaluation
 
@@ -100,10 +101,11 @@ def evaluate(
         _ask_workers(plan.entrants, plan.conditions, workers, ray)
     tasks = _Tasks(plan.entrants, plan.conditions, episodes, seed, max_steps, deterministic)
     rows = Rows.of(_play(tasks, workers, ray, progress))
+    turns = _timelines(plan, min(episodes, TURN_BY_TURN), seed, max_steps, deterministic)
     meta = {
         **provenance(), "env": env, "env_kwargs": env_kwargs, "env_kwargs_not_shared": not_shared,
         "episodes": episodes, "seed": seed, "deterministic": deterministic,
-        "suites": [repr(suite) for suite in chosen], **plan.meta,
+        "suites": [repr(suite) for suite in chosen], **plan.meta, **({"timelines": turns} if turns else {}),
     }  # fmt: skip
     return Evaluation(
         suite=" + ".join(suite.name for suite in chosen) or "nominal",
@@ -119,6 +121,7 @@ class _Plan(NamedTuple):
 
     entrants: "list[Entrant]"
     conditions: list[Condition]
+    by_turns: list[Condition]  # those shown turn by turn
     meta: dict[str, Any]
 
 
@@ -146,12 +149,27 @@ def _plan(
         subject = Subject(env, env_kwargs, probe, scale, trained_in)
         asked = [(suite, _calibrated(suite, subject, entrants, seed, max_steps, deterministic)) for suite in suites]
         conditions = _conditions(subject, asked)
+        by_turns = [one for suite in suites for one in suite.shown_by_turns(conditions)]
         left_out = {name: reason for suite, known in asked for name, reason in suite.left_out(known).items()}
         pictures = {name: png(one) for suite, known in asked for name, one in suite.pictures(known).items()}
     finally:
         close(probe)
     meta = {"left_out": left_out, "observation_scale": None if scale is None else scale.tolist()}
-    return _Plan(entrants, conditions, {**meta, "pictures": pictures} if pictures else meta)
+    return _Plan(entrants, conditions, by_turns, {**meta, "pictures": pictures} if pictures else meta)
+
+
+def _timelines(
+    plan: _Plan, episodes: int, seed: int, max_steps: int, deterministic: bool
+) -> list[dict[str, Any]]:  # fmt: skip
+    """The first episodes of the suites that show them turn by turn."""
+    from agentgym.evaluation.timeline import timeline
+
+    return [
+        told for entrant in plan.entrants if plan.by_turns
+        for told in timeline(
+            entrant.agent, entrant.record.name, plan.by_turns, episodes, seed, max_steps, deterministic
+        )
+    ]  # fmt: skip
 
 
 def load_suite(suite: str | Suite) -> Suite:

@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from agentgym.evaluation.report import figures, fronts, heatmaps
+from agentgym.evaluation.report import figures, fronts, heatmaps, timelines
 from agentgym.evaluation.report.panels import Panel
 from agentgym.evaluation.report.rendering import render
 from agentgym.evaluation.report.words import coordinate
@@ -99,7 +99,7 @@ def tab_body(page: Page, panels: list[Panel]) -> Markup:
     span = (min(shown), max(shown)) if shown else (0.0, 1.0)
     sections = [_section(page, panel, span) for panel in panels]
     priced, tables = _priced(page, panels)
-    sections += priced
+    sections += priced + _by_turns(page, panels)
     scored = [panel for panel in panels if panel.kind != "nominal"]
     if sum(len(cells) for panel in scored for cells in list(panel.cells.values())[:1]) >= PROFILE_FROM and any(
         panel.means() for panel in scored
@@ -125,6 +125,20 @@ def _priced(page: Page, panels: list[Panel]) -> tuple[list[Section], Markup]:
             sections.append(Section(heading, [plot], (fronts.volumes(found),)))
             tables += fronts.paired_table(found, agents)
     return sections, tables
+
+
+def _by_turns(page: Page, panels: list[Panel]) -> list[Section]:
+    """Single episodes of this tab's conditions, for each agent."""
+    shown = {cell.condition for panel in panels for _, cell in panel.all_cells()}
+    told = [one for one in page.evaluation.meta.get("timelines", ()) if one["condition"] in shown]
+    sections = []
+    for index, agent in enumerate(page.evaluation.agents):
+        if mine := [one for one in told if one["agent"] == agent.name]:
+            heading = f"{agent.name}: the first tasks, turn by turn"
+            sections.append(
+                Section(heading, [page.plot(timelines.figure(mine), heading)], (timelines.NOTE,), agent=index)
+            )
+    return sections
 
 
 def _reach(panel: Panel) -> list[float]:

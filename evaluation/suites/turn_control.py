@@ -1,6 +1,6 @@
 """The suite of turn control: limits, extensions, reminders and a learned control, with and without wrong reports."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -37,7 +37,8 @@ class TurnControlSuite(Suite):
     unrestricted turns, and dynamic, which begins at the median and is extended by the distance to the 75th percentile.
     Percentiles come from episodes of other tasks: of the split "seen" where the environment has one.
     Measures: success, turns, words of prompts and answers, and cost with and without a cache, in thousandths of a
-    dollar. The report has the front of cost and success, and paired comparisons with the unrestricted agent.
+    dollar. The report has the front of cost and success, paired comparisons with the unrestricted agent, and the first
+    tasks turn by turn.
 
     Args:
         episodes_for_limits: episodes for the percentiles.
@@ -87,6 +88,10 @@ class TurnControlSuite(Suite):
         if "robustness" in self.parts:
             found += self._faulty(subject, controls)
         return found
+
+    def shown_by_turns(self, conditions: Sequence[Condition]) -> list[Condition]:
+        """The controls without faults."""
+        return [each for each in conditions if each.scene.tab == TAB and each.scene.kind == "matrix"]
 
     def _is_asked(self, name: str) -> bool:
         return name == "unrestricted" or (("reminded" in name and "reminders") or "controls") in self.parts

@@ -31,6 +31,16 @@ def test_limits_come_from_each_players_own_turns_on_other_tasks(tmp_path):
     page = write_report(result, tmp_path / "report.html").read_text()
     assert "solved tasks against cost" in page
     assert "McNemar" in page
+    told = result.meta["timelines"]
+    assert len(told) == 2 * 7 * 3  # agents, controls, episodes
+    assert all(
+        one["stopped"] == bool(of[one["agent"], one["condition"], one["episode"]]["auto_submitted"]) for one in told
+    )
+    for one in told:
+        played = of[one["agent"], one["condition"], one["episode"]]
+        if one["agent"] == "explorer":  # the other player draws anew
+            assert (len(one["turns"]), one["success"]) == (played["turns"], bool(played["success"]))
+    assert "explorer: the first tasks, turn by turn" in page
 
 
 def test_a_trained_policy_is_a_control(tmp_path):
