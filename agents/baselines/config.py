@@ -105,8 +105,8 @@ class TRPOConfig(Checked):
 
 
 @dataclass
-class DQNConfig(Checked):
-    """Deep Q-Network."""
+class ValueConfig(Checked):
+    """What DQN and QR-DQN share."""
 
     # Optimisation
     learning_rate: float = 1e-4
@@ -114,7 +114,7 @@ class DQNConfig(Checked):
     gamma: float = 0.99  # discount per step
     tau: float = 1.0  # step of the target network towards the network at each of its updates
     target_update_interval: int = 10_000  # environment steps between updates of the target network
-    max_grad_norm: float = 10.0
+    max_grad_norm: float | None = 10.0
 
     # Collection
     learning_starts: int = 100  # environment steps with uniformly random actions before the first update
@@ -134,6 +134,21 @@ class DQNConfig(Checked):
     value_layers: tuple[int, ...] = (64, 64)  # behind the convolutions, where observations are images
     activation: Activation = "relu"
 
+    def arguments(self) -> dict[str, Any]:
+        """As :meth:`Checked.arguments`."""
+        values = dict(vars(self))
+        values["policy_kwargs"] = {
+            "net_arch": list(values.pop("value_layers")), "activation_fn": ACTIVATIONS[values.pop("activation")],
+        }  # fmt: skip
+        return values
+
+
+@dataclass
+class DQNConfig(ValueConfig):
+    """Deep Q-Network."""
+
+    max_grad_norm: float = 10.0
+
     presets: ClassVar[Mapping[str, Preset]] = {
         "atari": Preset(
             f"{ZOO}; the replay buffer takes 5.3 GiB",
@@ -144,41 +159,21 @@ class DQNConfig(Checked):
         )
     }  # fmt: skip
 
-    def arguments(self) -> dict[str, Any]:
-        """As :meth:`Checked.arguments`."""
-        return value_arguments(vars(self))
-
 
 @dataclass
-class QRDQNConfig(Checked):
+class QRDQNConfig(ValueConfig):
     """Quantile Regression DQN."""
 
     # Optimisation
     learning_rate: float = 5e-5
-    batch_size: int = 32
-    gamma: float = 0.99  # discount per step
-    tau: float = 1.0  # step of the target network towards the network at each of its updates
-    target_update_interval: int = 10_000  # environment steps between updates of the target network
     max_grad_norm: float | None = None
-
-    # Collection
-    learning_starts: int = 100  # environment steps with uniformly random actions before the first update
-    train_freq: int = 4  # steps of every environment between two rounds of updates
-    gradient_steps: int = 1  # updates per round; -1: as many as environment steps since the last round
-    buffer_size: int = 1_000_000  # transitions
-    n_steps: int = 1  # rewards summed before the bootstrap
-    clip_rewards: bool = False  # learn from the signs of rewards; scores stay those of the environment
-    terminal_on_life_loss: bool = False  # learn as if a lost life ended the episode; the game goes on
 
     # Exploration
     exploration_fraction: float = 0.005  # share of the training over which the probability of random actions falls
-    exploration_initial_eps: float = 1.0
     exploration_final_eps: float = 0.01
 
     # Networks
     n_quantiles: int = 200
-    value_layers: tuple[int, ...] = (64, 64)  # behind the convolutions, where observations are images
-    activation: Activation = "relu"
 
     presets: ClassVar[Mapping[str, Preset]] = {
         "atari": Preset(
@@ -194,15 +189,6 @@ class QRDQNConfig(Checked):
 
     def arguments(self) -> dict[str, Any]:
         """As :meth:`Checked.arguments`."""
-        values = value_arguments(vars(self))
+        values = super().arguments()
         values["policy_kwargs"]["n_quantiles"] = values.pop("n_quantiles")
         return values
-
-
-def value_arguments(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of :meth:`Checked.arguments` that DQN and QR-DQN share."""
-    values = dict(fields)
-    values["policy_kwargs"] = {
-        "net_arch": list(values.pop("value_layers")), "activation_fn": ACTIVATIONS[values.pop("activation")],
-    }  # fmt: skip
-    return values

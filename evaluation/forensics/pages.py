@@ -250,8 +250,8 @@ def _edges_table(found: Examination) -> Markup:
             cells = [_text(kind), _text(f"agent {j}"), _text(f"agent {i}")]
             cells += [_number(largest[j, i]), _number(scale.limit[j, i])]
             over = bool(largest[j, i] > scale.limit[j, i])
-            lines.append(Line([*cells, _text("above clean play" if over else "")]))
-    heads = ["Edges", "From", "To", "Largest", "Clean limit", ""]
+            lines.append(Line([*cells, _text("above clean play" if over else "as in clean play")]))
+    heads = ["Edges", "From", "To", "Largest", "Clean limit", "Verdict"]
     note = f"Standardised edges pooled over the causal window, at their largest from step {start} on."
     return write_table("Edges", "Edges of the graph", heads, lines, note=note)
 
