@@ -156,9 +156,10 @@ def _map_on_ray(function: Callable[[Task], Result], tasks: Sequence[Task], worke
 def _run_in_worker(
     function: Callable[[Task], Result], index: int, task: Task, started: str = "", folder: str = ""
 ) -> Outcome[Result]:
-    import torch
-
-    torch.set_num_threads(1)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+    else:  # tasks that need it import it, in seconds; it then reads this
+        os.environ["OMP_NUM_THREADS"] = "1"
     if folder and Path(folder).is_dir():  # so that relative paths lead to the same place on all nodes that share it
         os.chdir(folder)
     if started and Path(started).is_dir():  # not on another machine of a cluster

@@ -56,6 +56,21 @@ def test_a_worker_that_dies_once_is_replaced(tmp_path):
     assert "SIGKILL" in found[2].note
 
 
+def test_workers_have_one_thread_and_do_not_import_torch_for_it():
+    def threads(task):
+        import sys
+
+        before = "torch" in sys.modules
+        import torch
+
+        return before, torch.get_num_threads()
+
+    get_reusable_executor().shutdown(wait=True)  # workers of earlier tests may have imported it
+    found = list(map_tasks(threads, [0, 1], workers=2))
+    assert {outcome.value[1] for outcome in found} == {1}
+    assert not all(outcome.value[0] for outcome in found)  # one worker may get both tasks
+
+
 @pytest.mark.parametrize("chosen", [None, "active"])
 def test_waiting_threads_of_workers_sleep_unless_the_user_chose(chosen, monkeypatch):
     if chosen is None:
