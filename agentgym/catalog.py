@@ -16,7 +16,12 @@ import gymnasium
 
 from agentgym.errors import InvalidParameter, UnknownId
 
-__all__ = ["Entry", "Kind", "add", "card", "entries", "find", "load", "register_environments", "resolve"]
+__all__ = [
+    "OVERVIEWS", "Entry", "Kind", "add", "card", "entries", "find", "load", "register_environments", "resolve",
+]  # fmt: skip
+
+# Texts about many entries at once, made from what is registered: names for ``agentgym show``, and functions.
+OVERVIEWS = {"language-methods": "agentgym.agents.language.methods.overview:overview"}
 
 Kind = Literal["env", "agent", "solver", "suite", "perturbation", "attack", "method", "estimator", "recipe"]
 
@@ -378,11 +383,36 @@ OURS: tuple[Entry, ...] = (
     _method("invalid", "invalid_penalty:InvalidPenalty", "penalty on invalid commands"),
     _method("clip-cov", "clip_cov:ClipCov", "drops the loss of decisions with large covariance (Clip-Cov)"),
     _method("kl-cov", "kl_cov:KLCov", "KL penalty on the decisions with the largest covariance (KL-Cov)"),
+    _method("rec", "rec:REC", "REINFORCE with masked ranges, detached weights and regularisers (REC, REP)"),
+    _method("mini-rl", "mini_rl:MiniRL", "REINFORCE with truncated weights against the rollout's policy (MiniRL)"),
+    _method("tis", "tis:TIS", "truncated importance sampling or rejection against the rollout's policy (TIS)"),
+    _method("steer", "steer:STEER", "decisions weigh less, the more they change the entropy (STEER)"),
+    _method("high-entropy", "high_entropy:HighEntropy", "a loss only where entropy is high (80/20)"),
+    _method("red-weight", "red:REDWeight", "advantages weighted by their exponential (RED-Weight)"),
+    _method("aepo", "aepo:AEPO", "entropy steered by episodes at another temperature (AEPO, arbitrary entropy)"),
+    _method("dynamic-sampling", "dapo:DynamicSampling", "tasks until enough have success and failure (DAPO)"),
+    _method("overlong", "dapo:Overlong", "a soft penalty on long episodes (DAPO)"),
+    _method("laser", "laser:LASER", "a bonus for short successes (LASER, LASER-D, LASER-DE)"),
+    _method("b-star", "b_star:BStar", "a score of exploration against exploitation, and temperatures by it (B-STaR)"),
+    _method("control", "control:RewardControl", "random, inverted or constant rewards, as a control"),
+    _method("pessimism", "pessimism:Pessimism", "pessimistic returns of noisy judges (WCO, UWO)"),
     _estimator("grpo", "grpo:GroupRelative", "return minus the group's mean, divided by its standard deviation"),
     _estimator("dr-grpo", "dr_grpo:GroupCentred", "return minus the group's mean"),
     _estimator("rloo", "rloo:LeaveOneOut", "return minus the mean of the group's other episodes"),
     _estimator("gigpo", "gigpo:TwoLevels", "grpo, plus the same over turns in equal states"),
     _estimator("gigpo-mean", "gigpo:TwoLevelsCentred", "gigpo without division by standard deviations"),
+    _estimator("opmd", "opmd:OPMD", "return minus the group's mean or log-mean-exp (OPMD of Trinity-RFT)"),
+    _estimator("asymre", "asymre:AsymRE", "return minus a baseline below the group's mean (AsymRE)"),
+    _estimator("red-drop", "red:REDDrop", "random losers dropped, return minus the mean of the rest (RED-Drop)"),
+    _estimator(
+        "w-reinforce", "w_reinforce:WeightedReinforce", "weights of success and failure (PSR, NSR, W-REINFORCE)"
+    ),
+    _estimator("bnpo", "bnpo:BNPO", "success normalised by a Beta distribution of the groups' rates (BNPO)"),
+    _estimator("copo", "copo:COPO", "grpo mixed with a comparison between tasks (COPO)"),
+    _estimator("canon", "canon:CANON", "a group's halves by entropy or length, compared with each other (CANON)"),
+    _estimator("pure", "pure:PURE", "credit by the worst process reward (PURE)"),
+    _estimator("gae", "gae:GAE", "from a critic, over decisions, turns or both (PPO)"),
+    _estimator("r3l", "r3l:R3L", "retries from where episodes went wrong (R3L)"),
     _recipe("bernoulli-bandit", "bandit:BernoulliBandit", "a two-armed bandit whose worse arm is pulled more often"),
     _recipe("frozenlake", "frozenlake:FrozenLake", "FrozenLake with any slip, an expert mixed with random steps"),
     *_control("pendulum", "Pendulum-v1"),

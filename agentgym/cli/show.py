@@ -14,17 +14,19 @@ from agentgym.errors import MissingExtra, UnknownId
 def show(name: Annotated[str, tyro.conf.Positional]) -> None:
     """Show the card of an environment, agent, suite or recipe: description, source, deviations and results.
 
+    `agentgym show language-methods` lists the methods for language agents with formulas and sources.
+
     Example: agentgym show agentgym/RobustHopper-v0
 
     Args:
-        name: a name from `agentgym list`.
+        name: a name from `agentgym list`, or language-methods.
     """
     kinds = reversed(get_args(catalog.Kind))  # where several share a name, the agent's is shown
     entries = {entry.id: entry for kind in kinds for entry in catalog.entries(kind)}
-    if name not in entries:
-        raise UnknownId("card", name, entries, "See: agentgym list")
-    text = catalog.card(entries[name])
-    if entries[name].kind == "agent":
+    if name not in entries and name not in catalog.OVERVIEWS:
+        raise UnknownId("card", name, [*entries, *catalog.OVERVIEWS], "See: agentgym list")
+    text = catalog.card(entries[name]) if name in entries else catalog.resolve(catalog.OVERVIEWS[name])()
+    if name in entries and entries[name].kind == "agent":
         text = f"{text}\n{_settings(entries[name])}"
     console = Console()
     if console.is_terminal:

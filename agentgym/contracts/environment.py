@@ -12,8 +12,8 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 __all__ = [
-    "Adapter", "Adjustable", "Controlled", "Convecting", "Demonstrating", "Differentiable", "Drawn", "Generated",
-    "LaidOut", "Mirrored", "Patterned", "Stateful", "TurnLimited", "Uncertain", "Worded", "controllers_of",
+    "Adapter", "Adjustable", "Controlled", "Convecting", "Demonstrating", "Diagnosing", "Differentiable", "Drawn",
+    "Generated", "LaidOut", "Mirrored", "Patterned", "Stateful", "TurnLimited", "Uncertain", "Worded", "controllers_of",
     "single_spaces",
 ]  # fmt: skip
 
@@ -83,6 +83,14 @@ class Demonstrating(Protocol):
 
     def demonstrations(self, seeds: Iterable[int], expert: str, random_share: float) -> Iterator[Any]:
         """Yield one expert episode per seed, with a share of the commands replaced by random ones."""
+
+
+@runtime_checkable
+class Diagnosing(Protocol):
+    """A batch that can tell where an episode went wrong."""
+
+    def diagnose(self, seed: int, commands: Sequence[str]) -> tuple[int, str] | None:
+        """The first turn whose command did not bring success nearer, and an expert's command there; None: no turn."""
 
 
 @runtime_checkable

@@ -119,6 +119,28 @@ class TextVectorEnv(NativeVectorEnv):
             self._demonstrating = self._make()
         yield from demonstrations(self._demonstrating, seeds, expert, random_share)  # type: ignore[arg-type]
 
+    def diagnose(self, seed: int, commands: Iterable[str]) -> tuple[int, str] | None:
+        """The first turn whose command did not bring success nearer, and the oracle's command there.
+
+        The episode is repeated in a separate world. Success is as near as the oracle's plan is short. The oracle knows
+        the whole state, so looking for something counts as going wrong.
+
+        Returns:
+            None if every command brought success nearer, or no plan is left.
+        """
+        if self._demonstrating is None:
+            self._demonstrating = self._make()
+        world = self._demonstrating
+        world.reset(seed=seed)
+        for turn, command in enumerate(commands):
+            if not world.shortens(command):
+                plan = world.plan()
+                return (turn, plan[0]) if plan else None
+            _, _, terminated, truncated, _ = world.step(command)
+            if terminated or truncated:
+                break
+        return None
+
     def _frame(self, world: int) -> Any:
         return self.worlds[world].render()
 

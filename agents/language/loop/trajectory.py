@@ -153,6 +153,11 @@ class Batch:
         """float32 [B]: each episode's sum of rewards."""
         return self.rewards.sum(1)
 
+    def pay(self, amounts: Tensor) -> None:
+        """Add amounts [B] to each episode's last reward."""
+        rows = torch.arange(len(self), device=amounts.device)
+        self.rewards[rows, self.turns - 1] += amounts.to(self.rewards.dtype)
+
     @property
     def free(self) -> Tensor:
         """bool [B, U]: which decisions had an alternative; the others have log-probability 0 whatever is learned."""

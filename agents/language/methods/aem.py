@@ -8,7 +8,7 @@ from torch import Tensor
 
 from agentgym.agents.language.loop.groups import divided_by_mean_exp, min_max
 from agentgym.agents.language.loop.trajectory import Batch
-from agentgym.agents.language.methods.plugin import Plugin
+from agentgym.agents.language.methods.plugin import About, Plugin
 from agentgym.contracts.settings import Range
 
 __all__ = ["AEM"]
@@ -23,6 +23,12 @@ class AEM(Plugin):
     Attributes:
         k: the paper's lambda, whose value our sources do not give.
     """
+
+    ABOUT: ClassVar = About(
+        "A exp(-lambda h) / mean, h min-max in the group",
+        "arXiv 2605.00425, notes on its first version",
+        "lambda; no code",
+    )
 
     RANGES: ClassVar = {"k": Range(0)}
 

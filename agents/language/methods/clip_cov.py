@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from agentgym.agents.language.loop.surrogate import covariances
-from agentgym.agents.language.methods.plugin import Plugin, Terms
+from agentgym.agents.language.methods.plugin import About, Plugin, Terms
 from agentgym.contracts.settings import Range
 
 __all__ = ["ClipCov"]
@@ -25,6 +25,11 @@ class ClipCov(Plugin):
         share: of all decisions of the minibatch, rounded down but at least one.
         low, high: bounds of the covariance.
     """
+
+    ABOUT: ClassVar = About(
+        "no loss for a random share of decisions with low < (A - mean A)(log p - mean log p) < high",
+        "arXiv 2505.22617",
+    )
 
     PRESETS: ClassVar = {"paper": {"share": 0.0002, "low": 1.0, "high": 5.0}}
 

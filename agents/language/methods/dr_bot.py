@@ -8,7 +8,7 @@ from torch import Tensor
 
 from agentgym.agents.language.loop.groups import group_mean_std, returns_of
 from agentgym.agents.language.loop.trajectory import Batch
-from agentgym.agents.language.methods.plugin import Plugin
+from agentgym.agents.language.methods.plugin import About, Plugin
 from agentgym.contracts.settings import Preset, Range
 
 __all__ = ["DR_BOT", "DrBoT"]
@@ -33,6 +33,11 @@ class DrBoT(Plugin):
         groups: share of the groups to keep, those with the largest standard deviation of returns.
         repetitions: an episode is kept if every 20-gram of sampled tokens occurs less often than this.
     """
+
+    ABOUT: ClassVar = About(
+        "no overlong, void or repeating episodes; the 75 % of groups that differ most (--preset dr-bot)",
+        "arXiv 2509.22601; code of SPEAR",
+    )
 
     RANGES: ClassVar = {"groups": Range(0, 1, above=True), "repetitions": Range(1)}
 

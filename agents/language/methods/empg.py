@@ -8,7 +8,7 @@ from torch import Tensor
 
 from agentgym.agents.language.loop.groups import divided_by_mean_exp, min_max
 from agentgym.agents.language.loop.trajectory import Batch
-from agentgym.agents.language.methods.plugin import Plugin
+from agentgym.agents.language.methods.plugin import About, Plugin
 from agentgym.contracts.settings import Range
 
 __all__ = ["EMPG"]
@@ -29,6 +29,12 @@ class EMPG(Plugin):
         zeta: weight of the bonus for turns that lead to a turn of low entropy; an episode's last turn gets none.
         centre: subtract the mean over the batch's decisions.
     """
+
+    ABOUT: ClassVar = About(
+        "A exp(-k h) / mean + zeta exp(-k' h_next), h min-max over the batch; centred",
+        "arXiv 2509.09265, project page",
+        "centring is from memory of the paper",
+    )
 
     PRESETS: ClassVar = {"paper": {"k": 1.0, "k_future": 1.0, "zeta": 0.1}}
 

@@ -1,11 +1,12 @@
 """An entropy bonus."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
 from agentgym.agents.language.loop.trajectory import Batch
-from agentgym.agents.language.methods.plugin import Plugin
+from agentgym.agents.language.methods.plugin import About, Plugin
 
 __all__ = ["EntropyBonus"]
 
@@ -17,6 +18,8 @@ class EntropyBonus(Plugin):
     Attributes:
         weight: of the bonus; a negative one penalises entropy.
     """
+
+    ABOUT: ClassVar = About("L - weight H", "standard")
 
     weight: float = 0.005
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from agentgym.agents.language.loop.agent import LanguageAgent
 from agentgym.agents.language.loop.config import LanguageConfig
 from agentgym.agents.language.loop.trajectory import Batch
-from agentgym.agents.language.methods.plugin import Plugin
+from agentgym.agents.language.methods.plugin import About, Plugin
 from agentgym.contracts.settings import Range
 
 __all__ = ["EPO", "EPOConfig", "EPOPlugin"]
@@ -42,6 +42,12 @@ class EPOPlugin(Plugin):
         epochs: length of beta's schedule, in iterations.
         per_decision: penalise the entropy of single decisions; False: the mean entropy of each turn.
     """
+
+    ABOUT: ClassVar = About(
+        "L - c_H (H - c_s beta(t) P), P: distance of entropies from [low h_k, high h_k] at turn k",
+        "arXiv 2509.22576; code of WujiangXu/EPO",
+        "the released penalty is piecewise constant and has no gradient (as_released)",
+    )
 
     PRESETS: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {"form": "hinge"},

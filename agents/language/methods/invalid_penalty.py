@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from agentgym.agents.language.loop.trajectory import Batch
-from agentgym.agents.language.methods.plugin import Plugin
+from agentgym.agents.language.methods.plugin import About, Plugin
 from agentgym.contracts.settings import Range
 
 __all__ = ["InvalidPenalty"]
@@ -20,6 +20,8 @@ class InvalidPenalty(Plugin):
     Attributes:
         penalty: 0.1 in verl-agent, where success is worth 10.
     """
+
+    ABOUT: ClassVar = About("r - penalty for a turn whose command could not be carried out", "code of verl-agent")
 
     RANGES: ClassVar = {"penalty": Range(0)}
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from agentgym.agents.language.loop.surrogate import covariances
-from agentgym.agents.language.methods.plugin import Plugin, Terms
+from agentgym.agents.language.methods.plugin import About, Plugin, Terms
 from agentgym.contracts.settings import Range
 
 __all__ = ["KLCov"]
@@ -23,6 +23,11 @@ class KLCov(Plugin):
         share: of the minibatch's decisions that get it, rounded down but at least one.
         weight: of the penalty.
     """
+
+    ABOUT: ClassVar = About(
+        "weight |log r| on the decisions with the largest (A - mean A)(log p - mean log p)",
+        "arXiv 2505.22617",
+    )
 
     PRESETS: ClassVar = {"paper": {"share": 0.0002, "weight": 1.0}}
 

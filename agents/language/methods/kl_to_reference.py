@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from agentgym.agents.language.loop.trajectory import Batch
-from agentgym.agents.language.methods.plugin import Plugin
+from agentgym.agents.language.methods.plugin import About, Plugin
 from agentgym.agents.language.policies.policy import Policy
 from agentgym.contracts.settings import Range
 
@@ -25,6 +25,8 @@ class KLToReference(Plugin):
     Attributes:
         weight: 0.04 in GRPO's paper, 0.01 in EPO's runs.
     """
+
+    ABOUT: ClassVar = About("L + weight mean(exp(d) - d - 1), d = log p_ref - log p", "arXiv 2402.03300")
 
     RANGES: ClassVar = {"weight": Range(0)}
 

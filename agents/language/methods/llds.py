@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from agentgym.agents.language.loop.trajectory import Batch
-from agentgym.agents.language.methods.plugin import Plugin
+from agentgym.agents.language.methods.plugin import About, Plugin
 from agentgym.contracts.settings import Range
 
 __all__ = ["LLDS"]
@@ -24,6 +24,12 @@ class LLDS(Plugin):
         weight: the paper's lambda.
         response: what one response is: the whole "episode", or each "turn".
     """
+
+    ABOUT: ClassVar = About(
+        "L + weight max(0, log p_old - log p) in responses that fell as a whole and had A >= 0",
+        "arXiv 2512.04220, two re-implementations",
+        "no released code",
+    )
 
     RANGES: ClassVar = {"weight": Range(0)}
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from agentgym.agents.language.loop.trajectory import Batch
-from agentgym.agents.language.methods.plugin import Plugin
+from agentgym.agents.language.methods.plugin import About, Plugin
 
 __all__ = ["SimpleTIR"]
 
@@ -16,6 +16,11 @@ class SimpleTIR(Plugin):
     """SimpleTIR (Xue et al., arXiv 2509.02479): a turn without any command ends the episode and excludes it from
     learning. In the paper such a void turn has neither a complete code block nor an answer.
     """
+
+    ABOUT: ClassVar = About(
+        "episodes with a turn without a command end there and are not learned from",
+        "arXiv 2509.02479; code of ltzheng/SimpleTIR",
+    )
 
     STOP_AT_VOID: ClassVar[bool] = True
 

@@ -12,7 +12,7 @@ from agentgym.agents.language.loop.groups import group_mean_std, returns_of, sla
 from agentgym.agents.language.loop.schedules import fade_in, fade_out
 from agentgym.agents.language.loop.trajectory import Batch
 from agentgym.agents.language.methods.clip_cov import ClipCov
-from agentgym.agents.language.methods.plugin import Plugin, Replay
+from agentgym.agents.language.methods.plugin import About, Plugin, Replay
 from agentgym.contracts.settings import Range
 from agentgym.errors import InvalidParameter
 
@@ -51,6 +51,11 @@ class SPEARPlugin(Plugin):
         weight_length: T in iterations of the weight's rise, (1 - cos(pi t / T)) / 2.
         clip_share, clip_low, clip_high: settings of :class:`ClipCov` during replay; a share of 0 disables it.
     """
+
+    ABOUT: ClassVar = About(
+        "bonus w(t) min(1, turns / 10); episodes with A > 0 are replayed with A' = R - median of group means",
+        "arXiv 2509.22601; code of TencentYoutuResearch/SPEAR",
+    )
 
     # "paper" has the lengths given in the ALFWorld and WebShop scripts. "as_released" has those that take effect when
     # the scripts run: they do not pass on the length of the weight's rise, so the default of 200 applies. Capacity and
@@ -97,8 +102,7 @@ class SPEARPlugin(Plugin):
 
     def shape_rewards(self, batch: Batch, iteration: int) -> None:
         """Add ``bonus * w(t) * min(1, 0.1 * turns)`` to each episode's last reward: each turn is a tool call."""
-        added = self.bonus * self.bonus_weight(iteration) * (0.1 * batch.turns).clamp(max=1)
-        batch.rewards[torch.arange(len(batch), device=added.device), batch.turns - 1] += added
+        batch.pay(self.bonus * self.bonus_weight(iteration) * (0.1 * batch.turns).clamp(max=1))
 
     def baseline(self) -> tuple[float, float]:
         """The medians of the stored groups' mean returns and of their standard deviations."""

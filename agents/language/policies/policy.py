@@ -165,6 +165,15 @@ class Policy(nn.Module, ABC):
     def description(self) -> dict[str, Any]:
         """What else defines the policy besides settings and weights, as JSON values, for saving."""
 
+    @property
+    @abstractmethod
+    def state_size(self) -> int:
+        """D, the width of :meth:`decision_states`."""
+
+    @abstractmethod
+    def decision_states(self, batch: Batch) -> Tensor:
+        """The model's states [B, U, D] from which a batch's decisions were made, differentiable, for a critic."""
+
     @abstractmethod
     def evaluate_decisions(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Log-probability and entropy [B, U] of a batch's decisions, differentiable; 0 where there is none."""

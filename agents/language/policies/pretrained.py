@@ -165,6 +165,24 @@ class PretrainedPolicy(Policy):
         logits: Tensor = self.model.get_output_embeddings()(states)
         return logits
 
+    @property
+    def state_size(self) -> int:
+        """The model's width."""
+        return int(self.model.config.hidden_size)
+
+    def decision_states(self, batch: Batch) -> Tensor:
+        """As :meth:`Policy.decision_states`, in parts as :meth:`evaluate_decisions`."""
+        parts, wide = list(_parts(batch)), batch.at.shape[1]
+        again = len(parts) > 1 and torch.is_grad_enabled()
+        found = [checkpoint(self._states, part, use_reentrant=False) if again else self._states(part) for part in parts]
+        return torch.cat([functional.pad(states, (0, 0, 0, wide - states.shape[1])) for states in found])
+
+    def _states(self, batch: Batch) -> Tensor:
+        places = torch.arange(batch.ids.shape[1], device=batch.ids.device)
+        read = (places < batch.lengths[:, None]).long()
+        states = self.model.base_model(input_ids=batch.ids, attention_mask=read, use_cache=False).last_hidden_state
+        return states.gather(1, batch.at.clamp(min=0)[..., None].expand(-1, -1, states.shape[-1]))
+
     def evaluate_decisions(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """As :meth:`Policy.evaluate_decisions`; logits are computed at decisions only.
 

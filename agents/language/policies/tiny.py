@@ -67,6 +67,22 @@ class TinyPolicy(Policy):
         """[..., tokens]: of what may come next; no command contains a mark other than ``<end>``."""
         return self.model.logits(states).masked_fill(self.never, IMPOSSIBLE)
 
+    @property
+    def state_size(self) -> int:
+        """The width."""
+        return self.model.width
+
+    def decision_states(self, batch: Batch) -> Tensor:
+        """As :meth:`Policy.decision_states`."""
+        order = batch.lengths.argsort(stable=True)
+        size = batch.at.shape[1]
+        states = []
+        for part in order.split(EPISODES_A_PASS):
+            small = batch.rows(part)
+            found = _at(self.model(small.ids), small.at)
+            states.append(functional.pad(found, (0, 0, 0, size - found.shape[1])))
+        return torch.cat(states)[order.argsort()]
+
     def evaluate_decisions(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """As :meth:`Policy.evaluate_decisions`, from passes over whole episodes, the shortest first."""
         order = batch.lengths.argsort(stable=True)
@@ -91,6 +107,11 @@ class TinyPolicy(Policy):
         logits = self.chooser(states, batch.at.clamp(min=0), batch.choices)
         logp, entropy = judged(logits / self.temperature, batch.targets)
         return logp * there, entropy * there
+
+
+def _at(states: Tensor, at: Tensor) -> Tensor:
+    """[B, U, D]: the states [B, L, D] at places [B, U]; those of padding are of the first token."""
+    return states.gather(1, at.clamp(min=0)[..., None].expand(-1, -1, states.shape[-1]))
 
 
 class Chooser(nn.Module):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from agentgym import catalog
 from agentgym.agents import GRPO
 from agentgym.agents.language.loop.config import OWN, LanguageConfig
-from agentgym.agents.language.methods.plugin import make_plugins
+from agentgym.agents.language.methods.plugin import find_estimator, make_plugins
 from agentgym.errors import AskError, InvalidParameter, NonFinite, UnknownId
 from tests.agents.language.worlds import small
 
@@ -22,12 +22,18 @@ AGENTS = ("grpo", "dr-grpo", "rloo", "gigpo", "spear", "epo")
 FIELDS = {field.name: get_type_hints(LanguageConfig)[field.name] for field in dataclasses.fields(LanguageConfig)}
 NUMBERS = [name for name, kind in FIELDS.items() if kind in (int, float, float | None)]
 METHODS = {entry.id: catalog.load(entry) for entry in catalog.entries("method")}
+ESTIMATORS = {entry.id: catalog.load(entry) for entry in catalog.entries("estimator")}
 SETTINGS = [
     (name, field.name, get_type_hints(kind)[field.name])
-    for name, kind in METHODS.items()
+    for name, kind in (METHODS | ESTIMATORS).items()
     for field in dataclasses.fields(kind)
     if field.init
 ]
+
+
+def made(text):
+    """The estimator or plug-in of a text."""
+    return find_estimator(text) if text.partition(":")[0] in ESTIMATORS else make_plugins((text,))
 
 
 def config_of(agent):
@@ -140,7 +146,7 @@ def test_dr_bots_settings_are_settings():
 def test_methods_refuse_numbers_that_cannot_be(name, field, value):
     given = {"nan": "NaN"}.get(value, value)
     with pytest.raises((NonFinite, InvalidParameter), match=rf"^{field}"):
-        make_plugins((f"{name}:{field}={given}",))
+        made(f"{name}:{field}={given}")
 
 
 @pytest.mark.parametrize(
@@ -164,10 +170,10 @@ def test_methods_refuse_settings_that_cannot_be(asked, says):
         make_plugins((asked,))
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [*METHODS, *ESTIMATORS])
 def test_presets_are_settings(name):
-    for preset in METHODS[name].PRESETS:
-        make_plugins((f"{name}:preset={preset}",))
+    for preset in (METHODS | ESTIMATORS)[name].PRESETS:
+        made(f"{name}:preset={preset}")
 
 
 ANYTHING = st.one_of(

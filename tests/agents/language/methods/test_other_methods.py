@@ -88,7 +88,7 @@ def test_entropy_bonus():
 
 
 def test_all_methods_can_be_named_and_combined():
-    names = [entry.id for entry in catalog.entries("method")]
+    names = [entry.id for entry in catalog.entries("method") if not catalog.load(entry).REPLACES]
     assert list(make_plugins(tuple(names))) == names
 
 

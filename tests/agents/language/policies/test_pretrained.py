@@ -195,7 +195,7 @@ def test_demonstrations_are_framed_as_episodes_are(chatty):
             command = next(said)
             choices = made_by.env.env.unwrapped.worlds[0].world.commands()
             drawn = torch.tensor([choices.index(command)])
-            return drawn.tolist(), [0.0], [0.0]
+            return drawn.tolist(), [0.0], [0.0], [0.0]
 
     alone = Rollout(homes(1, max_turns=20), made_by.policy, 1, True, 6)
     made_by.env.env.unwrapped.worlds[0] = alone.env.unwrapped.worlds[0]
@@ -285,7 +285,7 @@ def test_generations_that_are_empty_or_do_not_end_leave_the_run_intact(folder):
 
         class Stubborn(Sampler):
             def draw(self, logits, token=token):
-                return [token] * len(logits), [-1.0] * len(logits), [1.0] * len(logits)
+                return [token] * len(logits), [-1.0] * len(logits), [1.0] * len(logits), [-1.0] * len(logits)
 
         episodes = made_by.rollout.play([1, 2], Stubborn(None))
         assert {turn.command for one in episodes for turn in one.turns} == {command}
@@ -310,3 +310,18 @@ def test_a_missing_extra_is_named(monkeypatch):
     for name in ("/nowhere/at/all", "smollm2"):
         with pytest.raises(MissingExtra, match=r'pip install "agentgym\[language\]"'):
             agent(name)
+
+
+def test_a_critic_reads_the_states_of_decisions(folder, monkeypatch):
+    made_by = agent(folder, advantage="gae", methods=(), max_turns=3)
+    batch = collate(played(made_by), made_by.choosing)
+    with torch.no_grad():
+        states = made_by.policy.decision_states(batch)
+        whole = made_by.policy.model.base_model(input_ids=batch.ids[:1, : batch.lengths[0]]).last_hidden_state
+        assert states.shape == (*batch.at.shape, made_by.policy.state_size)
+        close(states[0, 0], whole[0, batch.at[0, 0]], 1e-4)
+        monkeypatch.setattr(pretrained, "TOKENS_AT_ONCE", 1)
+        close(made_by.policy.decision_states(batch)[batch.mask], states[batch.mask], 1e-4)
+    batch.rewards[:, 0] = 1.0
+    made_by.learner.update(batch, 0)
+    assert made_by.learner.estimator.critic(batch).abs().max() > 0
