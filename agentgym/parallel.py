@@ -5,16 +5,20 @@ A task that raises, or whose worker dies, becomes an :class:`Outcome` with its e
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import traceback
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -27,6 +31,7 @@ from agentgym.errors import AskError, MissingExtra, Stopped
 __all__ = ["Outcome", "connect_to_ray", "map_tasks", "require_workers"]
 
 SECONDS_TO_ANSWER, SECONDS_TO_CONNECT = 10, 60
+SECONDS_TO_NOTICE = 1.0
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -162,9 +167,24 @@ def _run_in_worker(
         os.environ["OMP_NUM_THREADS"] = "1"
     if folder and Path(folder).is_dir():  # so that relative paths lead to the same place on all nodes that share it
         os.chdir(folder)
+    if started:
+        _end_with_parent()
     if started and Path(started).is_dir():  # not on another machine of a cluster
         (Path(started) / str(index)).touch()
     return _run(function, index, task)
+
+
+@cache
+def _end_with_parent() -> None:
+    """From now on, this process gets SIGTERM when its parent is gone, so that no run goes on that nobody waits for."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(SECONDS_TO_NOTICE)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="end with parent", daemon=True).start()
 
 
 @contextmanager

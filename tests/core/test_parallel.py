@@ -1,6 +1,9 @@
 import os
 import signal
 import subprocess
+import sys
+import time
+from pathlib import Path
 
 import joblib
 import pytest
@@ -69,6 +72,43 @@ def test_workers_have_one_thread_and_do_not_import_torch_for_it():
     found = list(map_tasks(threads, [0, 1], workers=2))
     assert {outcome.value[1] for outcome in found} == {1}
     assert not all(outcome.value[0] for outcome in found)  # one worker may get both tasks
+
+
+PARENT = """
+import os, pathlib, time
+from agentgym.parallel import map_tasks
+
+def work(task):
+    pathlib.Path({folder!r}, str(os.getpid())).touch()
+    time.sleep(300)
+
+list(map_tasks(work, [0, 1], workers=2))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_when_their_parent_is_killed(number, tmp_path):
+    parent = subprocess.Popen([sys.executable, "-c", PARENT.format(folder=str(tmp_path))], stderr=subprocess.DEVNULL)
+    try:
+        _wait_until(lambda: len(list(tmp_path.iterdir())) == 2)
+        workers = [int(path.name) for path in tmp_path.iterdir()]
+        parent.send_signal(number)
+        parent.wait(30)
+        _wait_until(lambda: not any(map(_runs, workers)))
+    finally:
+        parent.kill()
+
+
+def _wait_until(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "in vain"
+        time.sleep(0.1)
+
+
+def _runs(pid):
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.mark.parametrize("chosen", [None, "active"])
