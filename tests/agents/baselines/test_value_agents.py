@@ -27,7 +27,9 @@ def same_weights(left, right):
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS)
 @pytest.mark.parametrize("more", [{}, {"n_steps": 3}])
 def test_they_are_the_librarys_to_the_bit(ours, theirs, more):
-    same_weights(*(kind("MlpPolicy", "CartPole-v1", **FAST, **more).learn(300) for kind in (ours, theirs)))
+    own, its = ({}, {}) if ours is DQN else ({"n_quantiles": 10}, {"policy_kwargs": {"n_quantiles": 10}})
+    agents = ((ours, own), (theirs, its))
+    same_weights(*(kind("MlpPolicy", "CartPole-v1", **FAST, **more, **few).learn(300) for kind, few in agents))
 
 
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS)
