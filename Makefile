@@ -23,7 +23,7 @@ CONVECTION := --env agentgym/Convection-v0 --env-kwargs start=mixed --num-envs 3
 
 LANGUAGE := --env agentgym/Household-v0 --env-kwargs size=tiny 'tasks=["place"]'
 
-.PHONY: demo train-nominal train-randomised demo-convection train-shared train-single demo-language demo-offline test test-slow docs docs-serve lint format clean help
+.PHONY: demo train-nominal train-randomised demo-convection train-shared train-single demo-language demo-offline test test-slow docs docs-serve dist lint format clean help
 
 help:
 	@echo "make demo       train two agents, find out where they break, write reports/demo/report.html (minutes)"
@@ -33,6 +33,7 @@ help:
 	@echo "make test       every fast test"
 	@echo "make test-slow  the long learning tests as well"
 	@echo "make lint       ruff, mypy, import-linter"
+	@echo "make dist       wheel and sdist in dist/, checked and tried in a fresh environment"
 	@echo "make docs       the site, into docs/_build/html; make docs-serve shows it at http://localhost:8000"
 
 $(BIN)/python:
@@ -106,6 +107,13 @@ docs: $(VENV)/.ready-dev
 
 docs-serve: docs
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory docs/_build/html 8000
+
+# The wheel is tried where nothing of the repository can help it: a fresh environment, an empty folder.
+dist: $(VENV)/.ready-dev
+	rm -rf build dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	PYTHON=$(PYTHON) .ci/try-wheel dist/*.whl constraints.txt
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

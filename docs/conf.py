@@ -65,7 +65,10 @@ intersphinx_mapping = inventories.reachable(
     },
     HERE / "_build" / "inventories",
 )
-nitpick_ignore_regex = [("py:.*", rf"({'|'.join(inventories.FOREIGN)})(\..*)?")]
+nitpick_ignore_regex = [
+    ("py:.*", rf"({'|'.join(inventories.FOREIGN)})(\..*)?"),
+    ("py:class", "VecEnv"),  # Stable-Baselines3's, imported for annotations only
+]
 
 # The looks.
 html_theme = "furo"

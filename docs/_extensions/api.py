@@ -51,7 +51,8 @@ def _others(package: str) -> list[tuple[str, str]]:
 
 @cache
 def real_name(name: str) -> str | None:
-    """Where the object of a dotted name was defined; None if there is no such object, or it does not tell."""
+    """Where the object of a dotted name was defined; the name itself if it does not tell, None if
+    there is no such object."""
     parts = name.split(".")
     for cut in range(len(parts) - 1, 0, -1):
         try:
@@ -66,5 +67,5 @@ def real_name(name: str) -> str | None:
         if inspect.ismodule(found):
             return str(found.__name__)
         module, qualified = getattr(found, "__module__", None), getattr(found, "__qualname__", None)
-        return f"{module}.{qualified}" if module and qualified else None
+        return f"{module}.{qualified}" if module and qualified else name
     return None

@@ -7,12 +7,11 @@ from pathlib import Path
 
 # Top-level packages whose names may stand in signatures without a page to link to.
 FOREIGN = (
-    "abc", "ale_py", "argparse", "array", "builtins", "collections", "contextlib", "dataclasses", "enum", "filelock",
-    "functools", "gymnasium", "importlib", "io", "joblib", "logging", "matplotlib", "minari", "mujoco",
-    "multiprocessing", "np", "numpy", "optuna", "os", "pathlib", "pettingzoo", "plotly", "random", "ray", "safetensors",
-    "sb3_contrib",
-    "scipy", "stable_baselines3", "subprocess", "textworld", "threading", "tokenizers", "torch", "transformers",
-    "types", "typing", "typing_extensions", "uuid",
+    "abc", "ale_py", "argparse", "array", "builtins", "collections", "contextlib", "dataclasses", "enum",
+    "filelock", "functools", "gymnasium", "importlib", "inspect", "io", "joblib", "logging", "matplotlib",
+    "minari", "mujoco", "multiprocessing", "np", "numpy", "optuna", "os", "pathlib", "pettingzoo", "plotly",
+    "random", "ray", "rich", "safetensors", "sb3_contrib", "scipy", "stable_baselines3", "subprocess", "textworld",
+    "threading", "tokenizers", "torch", "transformers", "types", "typing", "typing_extensions", "tyro", "uuid",
 )  # fmt: skip
 
 

@@ -6,12 +6,17 @@ import re
 from pathlib import Path
 from typing import Any
 
+import agent_pages
 import api
+import commands
+import gallery
 from docutils import nodes
 from inventories import FOREIGN
 from links import LinkError, rewritten
 from places import DOCS, ROOT, card_pages, pages, write
 from sphinx.application import Sphinx
+from sphinx.ext import napoleon
+from sphinx.ext.napoleon.docstring import GoogleDocstring
 from sphinx.util import logging
 
 log = logging.getLogger(__name__)
@@ -22,7 +27,7 @@ GENERATED = ("agents", "api", "cards", "commands", "gallery")
 
 def _write_pages(app: Sphinx) -> None:
     """Write every generated page, and remove those whose source is gone."""
-    made = api.write_pages()
+    made = api.write_pages() | commands.write_pages() | agent_pages.write_pages() | gallery.write_pages()
     for card, page in card_pages().items():
         write(f"{page}.md", f"```{{include}} {os.path.relpath(ROOT / card, (DOCS / page).parent)}\n```\n")
         made.add(page)
@@ -57,6 +62,10 @@ def _include_read(app: Sphinx, relative: Path, document: str, content: list[str]
 _MARKS = re.compile(r"(?P<kept>``.*?``|\\.|\*{1,2}[^\s*](?:[^*]*[^\s*])?\*{1,2}(?!\w))|(?P<mark>\*{1,2}(?=\w)|\|)")
 
 
+# Fields for several arguments at once. Sphinx takes the first of two words for a type.
+_ONE_WORD = re.compile(r"^\s*:(param|ivar|keyword) [^:]*, [^:]*:")
+
+
 def escaped(line: str) -> str:
     """A line of a docstring in which reStructuredText finds no markup that is not meant."""
     return _MARKS.sub(lambda found: found["kept"] or re.sub(r"(.)", r"\\\1", found["mark"]), line)
@@ -66,7 +75,7 @@ def _manual(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: 
     """Manuals of environments are Markdown and have pages of their own: the reference says where."""
     if any(re.match(r"#+ ", line) for line in lines):
         lines[:] = ["Its manual is in the :doc:`gallery of environments </gallery/index>`.", ""]
-    lines[:] = [escaped(line) for line in lines]
+    lines[:] = [escaped(_ONE_WORD.sub(lambda names: names[0].replace(", ", ","), line)) for line in lines]
 
 
 def _by_other_name(app: Sphinx, env: Any, node: nodes.Element, content: nodes.Element) -> nodes.Node | None:
@@ -77,13 +86,38 @@ def _by_other_name(app: Sphinx, env: Any, node: nodes.Element, content: nodes.El
     target = str(node.get("reftarget", ""))
     if node.get("refdomain") != "py" or not target or target.split(".")[0] in _ELSEWHERE:
         return None
-    scope = [str(node.get(key)) for key in ("py:module", "py:class") if node.get(key)]
-    for name in [target] if target.startswith("agentgym.") else [".".join([*scope[:n], target]) for n in (1, 2)]:
-        real = api.real_name(name)
-        if real is not None and real.startswith("agentgym"):
-            found = env.get_domain("py").resolve_xref(env, node["refdoc"], app.builder, "obj", real, node, content)
-            return found or content
-    return None
+    if not re.fullmatch(r"[A-Za-z_][\w.]*", target):  # part of an annotation: dict[str, ...
+        return content
+    domain = env.get_domain("py")
+    real = next(filter(None, map(api.real_name, _candidates(target, node))), None)
+    if real is None:
+        matches = domain.find_obj(env, None, None, target, None, 1)
+        real = matches[0][0] if len(matches) == 1 else None
+    if real is None or not real.startswith("agentgym"):
+        return None if real is None else content
+    return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", real, node, content) or content
+
+
+def _candidates(target: str, node: nodes.Element) -> list[str]:
+    """Full names that a name may have where it stands: in its class, its module, or a package around it."""
+    if target.startswith("agentgym."):
+        return [target]
+    places = []
+    if module := node.get("py:module"):
+        places = [f"{module}.{node['py:class']}"] if node.get("py:class") else []
+        parts = str(module).split(".")
+        places += [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
+    return [f"{place}.{target}" for place in places]
+
+
+class _Docstring(GoogleDocstring):
+    """Docstrings of properties and attributes are prose: "The set: lowest and highest" has no type before its colon."""
+
+    def _parse_attribute_docstring(self) -> list[str]:
+        return list(self._consume_to_end())
+
+
+napoleon.GoogleDocstring = _Docstring  # type: ignore[misc]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
