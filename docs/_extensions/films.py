@@ -4,22 +4,28 @@ An environment that renders frames is filmed. One that does not is drawn as a ch
 what that earns, step by step. Environments of texts have transcripts instead (gallery.py).
 """
 
+import contextlib
 import io
 import itertools
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete, Text, flatten, flatten_space
 from PIL import Image, ImageDraw
 
 from agentgym import catalog
+from agentgym.agents import load_agent
 from agentgym.contracts.environment import controllers_of
+from agentgym.errors import MissingExtra
 from agentgym.evaluation.film import played_by
 from agentgym.make import make_env
+from agentgym.runs.run import Run
 from agentgym.seeding import stream
 
 __all__ = ["FRAMES", "LARGEST", "Film", "RandomPlayer", "controller_of", "encoded", "film", "films", "idle"]
@@ -39,9 +45,9 @@ class Film:
 
     Attributes:
         name: file name without suffix; NAME.webp moves, NAME.still.webp does not.
-        player: "random actions", or the name of a controller.
-        score: undiscounted return of the steps that are shown.
-        steps: how many these are.
+        player: "random actions", the name of a controller, or how an agent was trained.
+        score: its undiscounted return.
+        steps: its number of steps.
         size: width and height in pixels.
     """
 
@@ -72,30 +78,16 @@ def controller_of(env_id: str, world: Any) -> str | None:
     return CONTROLLERS.get(env_id, named[0] if named else None)
 
 
-def film(env_id: str, player: str | None, folder: Path, steps: int = STEPS) -> Film:
-    """Film an episode of at most ``steps`` steps, unless this film is in the folder already (delete it to renew it).
+def films(env_id: str, folder: Path) -> list[Film]:
+    """Films of random actions, of a controller and of a trained agent, as far as there are such players.
+
+    A film that is in the folder already is not made again: delete it to renew it. Environments of texts have none.
+    Films of trained agents are made by ``python docs/_extensions/films.py RUN ID``.
 
     Args:
         env_id: id of the environment.
-        player: name of a controller; None for random actions.
         folder: where NAME.webp, NAME.still.webp and NAME.json (the facts) go.
-        steps: the longest episode.
     """
-    name = f"{env_id.rpartition('/')[2]}-{player or 'random'}"
-    facts = folder / f"{name}.json"
-    if not facts.exists():
-        frames, score, length = _played(env_id, player, steps)
-        still, data = encoded(frames)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}.webp").write_bytes(data)
-        (folder / f"{name}.still.webp").write_bytes(still)
-        facts.write_text(json.dumps([score, length, [frames[0].shape[1], frames[0].shape[0]]]), encoding="utf-8")
-    score, length, size = json.loads(facts.read_text(encoding="utf-8"))
-    return Film(name, player or "random actions", score, length, (size[0], size[1]))
-
-
-def films(env_id: str, folder: Path) -> list[Film]:
-    """Films of random actions and of a controller; none of an environment of texts."""
     world = make_env(env_id, {})
     try:
         if isinstance(world.observation_space, Text):
@@ -103,28 +95,47 @@ def films(env_id: str, folder: Path) -> list[Film]:
         controller = controller_of(env_id, world)
     finally:
         world.close()
-    return [film(env_id, player, folder) for player in ((None, controller) if controller else (None,))]
+    stem = env_id.rpartition("/")[2]
+    if not (folder / f"{stem}-random.json").exists():
+        film(env_id, f"{stem}-random", "random actions", folder)
+    if controller and not (folder / f"{stem}-{controller}.json").exists():
+        film(env_id, f"{stem}-{controller}", controller, folder)
+    names = [f"{stem}-random", f"{stem}-{controller}", f"{stem}-trained"]
+    return [_read(folder, name) for name in names if (folder / f"{name}.json").exists()]
 
 
-def _played(env_id: str, player: str | None, steps: int) -> tuple[list[np.ndarray], float, int]:
-    bare = make_env(env_id, {})
-    drawn = "rgb_array" in (bare.metadata.get("render_modes") or ())
-    bare.close()
-    world = make_env(env_id, {"render_mode": "rgb_array"} if drawn else {})
+def _read(folder: Path, name: str) -> Film:
+    facts = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    return Film(name, facts["player"], facts["return"], facts["steps"], tuple(facts["size"]))
+
+
+def film(env_id: str, name: str, player: str, folder: Path, agent: Any = None) -> None:
+    """Film an episode of ``agent``, or else of the controller ``player``, or of random actions."""
+    modes = gymnasium.make(env_id, disable_env_checker=True).metadata.get("render_modes") or ()
+    world = make_env(env_id, {"render_mode": "rgb_array"} if "rgb_array" in modes else {})
     try:
-        who = RandomPlayer(world, SEED) if player is None else controllers_of(world)[player]
-        limit = min(steps, world.spec.max_episode_steps or steps) if player is None else steps
-        every, count = max(1, limit // FRAMES), itertools.count()
-        if drawn:
-            looks, score = played_by(
-                world, who, steps, SEED, lambda world: _fitted(world.render()) if next(count) % every == 0 else None
-            )
-            return [frame for frame in looks if frame is not None], score, len(looks) - 1
-        trace = _Trace(world)
-        _, score = played_by(trace, who, steps, SEED, lambda world: None)
-        return trace.frames(), score, len(trace.rewards)
+        who = agent or (controllers_of(world).get(player) or RandomPlayer(world, SEED))
+        frames, score, steps = _played(world, who)
     finally:
         world.close()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.still.webp").write_bytes(_still(frames))
+    (folder / f"{name}.webp").write_bytes(encoded(frames))
+    facts = {"player": player, "return": score, "steps": steps, "size": [frames[0].shape[1], frames[0].shape[0]]}
+    (folder / f"{name}.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
+
+
+def _played(world: Any, who: Any) -> tuple[list[np.ndarray], float, int]:
+    """Frames, undiscounted return and number of steps of an episode."""
+    if world.render_mode != "rgb_array":
+        trace = _Trace(world)
+        _, score = played_by(trace, who, STEPS, SEED, lambda world: None)
+        return trace.frames(), score, len(trace.rewards)
+    every, count = STEPS // FRAMES, itertools.count()
+    looks, score = played_by(
+        world, who, STEPS, SEED, lambda world: _fitted(world.render()) if next(count) % every == 0 else None
+    )
+    return [frame for frame in looks if frame is not None], score, len(looks) - 1
 
 
 def _fitted(frame: Any) -> np.ndarray:
@@ -134,19 +145,24 @@ def _fitted(frame: Any) -> np.ndarray:
     return np.asarray(image.resize((WIDTH, height), Image.Resampling.BILINEAR))
 
 
-def encoded(frames: Sequence[np.ndarray]) -> tuple[bytes, bytes]:
-    """The middle frame, and all frames as an animated WebP of at most :data:`LARGEST` bytes."""
-    still, images = io.BytesIO(), [Image.fromarray(frame) for frame in frames]
-    images[len(images) // 2].save(still, "WEBP", quality=40)
+def _still(frames: Sequence[np.ndarray]) -> bytes:
+    """The frame in the middle as WebP."""
+    data = io.BytesIO()
+    Image.fromarray(frames[len(frames) // 2]).save(data, "WEBP", quality=40)
+    return data.getvalue()
+
+
+def encoded(frames: Sequence[np.ndarray]) -> bytes:
+    """All frames as an animated WebP of at most :data:`LARGEST` bytes: fewer and coarser ones if need be."""
+    images = [Image.fromarray(frame) for frame in frames]
     for quality, every in ((70, 1), (45, 1), (30, 1), (20, 2), (10, 3)):
-        data = io.BytesIO()
-        chosen = images[::every]
+        data, chosen = io.BytesIO(), images[::every]
         chosen[0].save(
             data, "WEBP", save_all=True, append_images=chosen[1:], duration=1000 * every // FPS, loop=0,
             quality=quality, method=4,
         )  # fmt: skip
         if data.tell() <= LARGEST:
-            return still.getvalue(), data.getvalue()
+            return data.getvalue()
     raise ValueError(f"{len(images)} frames do not fit into {LARGEST} bytes")
 
 
@@ -218,13 +234,18 @@ def _chart(rows: Sequence[tuple[str, np.ndarray]], n: int) -> np.ndarray:
     return np.asarray(image)
 
 
-def main() -> None:
-    """Make the films that are missing in docs/_static/films."""
-    for entry in catalog.OURS:
-        if entry.kind == "env":
-            for made in films(entry.id, Path(__file__).parents[1] / "_static" / "films"):
-                print(made, flush=True)
+def main(arguments: Sequence[str]) -> None:
+    """Make the films that are missing in docs/_static/films; or, given a run and an id, that of a trained agent."""
+    folder = Path(__file__).parents[1] / "_static" / "films"
+    if arguments:
+        run, env_id = Run.open(arguments[0]), arguments[1]
+        player = f"{run.config.agent}, {run.config.steps:,} steps of training"
+        film(env_id, f"{env_id.rpartition('/')[2]}-trained", player, folder, load_agent(run.path / "final"))
+        return
+    for entry in catalog.entries("env"):
+        with contextlib.suppress(MissingExtra):
+            print(entry.id, [made.name for made in films(entry.id, folder)], flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -6,7 +6,6 @@ import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,11 +80,9 @@ def _write_page(entry: catalog.Entry) -> str:
         picture = f'<pre aria-hidden="true">{html.escape(_beginning(lines))}</pre>'
     else:
         made = films(entry.id, FILMS)
-        trained = sorted(FILMS.glob(f"{stem}-trained.webp"))
-        shown = ['<div class="films">', *(_figure(stem, film) for film in made), *(_trained(stem, p) for p in trained)]
+        shown = ['<div class="films">', *(_figure(stem, film) for film in made)]
         shown += ["</div>", ""]
-        best = trained[0].stem if trained else made[-1].name
-        picture = _img(best, f"Animation: {stem}", made[0].size)
+        picture = _img(made[-1].name, f"{stem}, {made[-1].player}", made[-1].size)
     title = f"# {stem}"
     write(f"gallery/{stem}.md", "\n".join([title, "", f"{summary}.", "", *shown, *facts, *manual(catalog.load(entry))]))
     return _tile(stem, summary, picture)
@@ -106,12 +103,6 @@ def _img(name: str, words: str, size: tuple[int, int]) -> str:
 def _figure(stem: str, film: Film) -> str:
     words = f"{film.player}: return {film.score:.4g} in {film.steps} steps"
     return f"<figure>{_img(film.name, f'{stem}, {words}', film.size)}<figcaption>{words}</figcaption></figure>"
-
-
-def _trained(stem: str, path: Path) -> str:
-    words = path.with_suffix(".txt").read_text(encoding="utf-8").strip()
-    image = _img(path.stem, f"{stem}, {words}", (280, 280))
-    return f"<figure>{image}<figcaption>{html.escape(words)}</figcaption></figure>"
 
 
 def _told(env_id: str, controller: str | None) -> list[str]:

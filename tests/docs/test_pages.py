@@ -45,11 +45,9 @@ def apart(monkeypatch, tmp_path):
     monkeypatch.setattr(catalog, "_all", lambda: listed)
     monkeypatch.syspath_prepend(str(DOCS / "examples"))
     monkeypatch.chdir(tmp_path)
-    known = set(sys.modules)
     yield tmp_path
-    for name in set(sys.modules) - known:
-        if not name.startswith("agentgym"):
-            sys.modules.pop(name)
+    for path in (DOCS / "examples").glob("*.py"):
+        sys.modules.pop(path.stem, None)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.stem)
