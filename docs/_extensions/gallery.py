@@ -6,6 +6,7 @@ import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -185,16 +186,24 @@ def _presets(entry: catalog.Entry) -> Mapping[str, Any]:
         return {}
 
 
-_ROLE = re.compile(r":(class|meth|func|mod|data|attr|exc|obj):`")
+_ROLE = re.compile(r":(?P<kind>class|meth|func|mod|data|attr|exc|obj):`(?P<short>~?)(?P<name>[^`]+)`")
 
 
 def manual(kind: type) -> list[str]:
-    """A class's manual, Markdown already, with roles as MyST writes them; the base's too where it holds the manual."""
-    texts = []
+    """A class's manual, Markdown already, with roles as MyST writes them; its base's too where that holds the manual."""
+    lines: list[str] = []
     for cls in kind.__mro__:
         text = inspect.cleandoc(cls.__doc__ or "") if cls.__module__.startswith("agentgym") else ""
-        if text and (not texts or re.search(r"^## ", text, re.MULTILINE)):
-            texts.append(_ROLE.sub(r"{py:\1}`", text))
-        if text and re.search(r"^## ", text, re.MULTILINE):
+        headed = re.search(r"^#+ ", text, re.MULTILINE) is not None
+        if text and (headed or not lines):
+            lines += ["", *_ROLE.sub(partial(_role, cls), text).splitlines(), ""]
+        if headed:
             break
-    return [line for text in texts for line in ("", *text.splitlines())]
+    return lines
+
+
+def _role(cls: type, found: re.Match[str]) -> str:
+    name = found["name"]
+    if "." not in name and hasattr(inspect.getmodule(cls), name):
+        name = f"~{cls.__module__}.{name}"
+    return f"{{py:{found['kind']}}}`{found['short']}{name}`"

@@ -54,8 +54,7 @@ def test_a_link_leads_to_the_page(moved, link, place):
 def test_titles_images_in_links_and_definitions(moved):
     text = '[![x](rows.csv "a title")](../other) and [y][1]\n\n[1]: presets.py\n'
     expected = (
-        '[![x](/../envs/ours/rows.csv "a title")](/cards/other.md) and [y][1]\n\n'
-        "[1]: #api-agentgym.envs.ours.presets\n"
+        '[![x](/../envs/ours/rows.csv "a title")](/cards/other.md) and [y][1]\n\n[1]: #api-agentgym.envs.ours.presets\n'
     )
     assert moved(text) == expected
 
