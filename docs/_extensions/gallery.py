@@ -190,7 +190,7 @@ _ROLE = re.compile(r":(?P<kind>class|meth|func|mod|data|attr|exc|obj):`(?P<short
 
 
 def manual(kind: type) -> list[str]:
-    """A class's manual, Markdown already, with roles as MyST writes them; its base's too where that holds the manual."""
+    """The manual of a class, with roles as MyST writes them; its base's too where that holds the manual."""
     lines: list[str] = []
     for cls in kind.__mro__:
         text = inspect.cleandoc(cls.__doc__ or "") if cls.__module__.startswith("agentgym") else ""

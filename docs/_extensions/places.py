@@ -1,5 +1,6 @@
 """Where things are: cards and modules in the repository, and the site's page of each."""
 
+import importlib
 import os
 import re
 from collections.abc import Iterator
@@ -22,9 +23,13 @@ INCLUDED = {
 }
 _DATA = ROOT / "envs/code/repositories"  # programs to be repaired
 
-# In the reference beside the core and what the catalog, the examples and re-exporting packages name.
-_PUBLIC = ("agentgym.agents", "agentgym.envs.perturb", "agentgym.evaluation")
-_INTERNAL = ("agentgym.cli", "agentgym.recipes")
+# Parts of the core whose every module is in the reference.
+_WHOLE = ("agentgym", "agentgym.contracts", "agentgym.multi_agent", "agentgym.vector")
+# Packages with names to import, in the reference with the modules that define them.
+_DOORS = ("agentgym", "agentgym.agents", "agentgym.envs.perturb", "agentgym.evaluation")
+# What users reach from the outside of other parts.
+_NAMED = ("agentgym.data.dataset", "agentgym.data.recipe", "agentgym.play.player", "agentgym.runs.run",
+          "agentgym.runs.state", "agentgym.turns.control", "agentgym.wrappers.replay")  # fmt: skip
 
 
 def cards() -> list[Path]:
@@ -59,23 +64,13 @@ def all_modules() -> dict[str, Path]:
 
 @cache
 def public_modules() -> dict[str, Path]:
-    """The file of every module in the reference.
-
-    These are the core; what the catalog names, with its hyperparameters and presets; what the examples import; and the
-    modules of the packages that users import from.
-    """
-    named = {target.partition(":")[0] for entry in catalog.OURS for target in _targets(entry)}
-    named |= {f"{name.rpartition('.')[0]}.{beside}" for name in named for beside in ("config", "presets")}
+    """The file of every module in the reference: the core, what the catalog names, what examples and doors import."""
+    named = {target.partition(":")[0] for entry in catalog.OURS for target in _targets(entry)} | set(_NAMED)
     for path in (DOCS / "examples").glob("*.py"):
         named |= set(re.findall(r"^from (agentgym[\w.]*) import", path.read_text(encoding="utf-8"), re.MULTILINE))
-
-    def is_public(module: str) -> bool:
-        room = module.split(".")[1] if "." in module else ""
-        if module.startswith(_INTERNAL):
-            return False
-        return room not in ("agents", "envs", "evaluation") or module in named or module.rpartition(".")[0] in _PUBLIC
-
-    chosen = {name for name in all_modules() if is_public(name)}
+    for door in map(importlib.import_module, _DOORS):
+        named |= {getattr(getattr(door, name), "__module__", door.__name__) for name in door.__all__}
+    chosen = {name for name in all_modules() if name in named or name.rpartition(".")[0] in _WHOLE} - {"agentgym.cli"}
     packages = {name.rpartition(".")[0] for name in chosen}
     return {name: path for name, path in all_modules().items() if name in chosen | packages}
 
