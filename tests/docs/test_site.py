@@ -1,6 +1,5 @@
 """The built site, opened from disk in a browser: it fits a phone, its search answers, nothing fails."""
 
-import os
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -20,7 +19,7 @@ PAGES = (
 WIDTHS = {"phone": 390, "desktop": 1280}
 
 pytestmark = pytest.mark.skipif(
-    not (SITE / "index.html").exists() and "CI" not in os.environ, reason="the site is not built: make docs"
+    not (SITE / "index.html").exists(), reason="the site is not built: make docs"
 )
 
 
