@@ -18,9 +18,7 @@ PAGES = (
 )  # fmt: skip
 WIDTHS = {"phone": 390, "desktop": 1280}
 
-pytestmark = pytest.mark.skipif(
-    not (SITE / "index.html").exists(), reason="the site is not built: make docs"
-)
+pytestmark = pytest.mark.skipif(not (SITE / "index.html").exists(), reason="the site is not built: make docs")
 
 
 @pytest.fixture
