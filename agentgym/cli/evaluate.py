@@ -2,14 +2,17 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import gymnasium
 import tyro
 
+from agentgym import catalog
 from agentgym.contracts.settings import parse_values
 from agentgym.errors import AskError
 from agentgym.evaluation.rows import require_parquet
 from agentgym.evaluation.table import Format
+from agentgym.make import check_id
 from agentgym.runs.files import require_writable, unused
 
 HELP = """Evaluate trained agents under every condition of the suites and write rows.csv, summary.csv and report.html.
@@ -21,6 +24,8 @@ agentgym evaluate runs/hopper --suite perturbations --episodes 10 --workers 2
 agentgym evaluate runs/nominal runs/randomised --suite parameter-grid:points=7 perturbations:levels=2 attacks
 
 agentgym evaluate runs/shared --suite convection --controllers zero merge-then-low
+
+agentgym evaluate --endpoint http://localhost:8000/v1 --model NAME --env agentgym/Household-v0 --suite text
 """
 
 
@@ -43,6 +48,8 @@ def evaluate(
     overwrite: bool = False,
     report: bool = True,
     rows: Format = "csv",
+    endpoint: str | None = None,
+    model: str | None = None,
 ) -> None:
     """Evaluate agents.
 
@@ -63,9 +70,15 @@ def evaluate(
         overwrite: replace an existing evaluation in the output folder.
         report: write report.html (needs the extra "report").
         rows: format of the rows; parquet is smaller and faster for millions of episodes (needs the extra "parquet").
+        endpoint: address of a server with OpenAI's protocol, with /v1, that plays a text environment as a further agent
+            (needs --model and --env; the key is read from OPENAI_API_KEY; needs the extra "language").
+        model: name of the model on that server.
     """
     if not suite:
         raise AskError("--suite needs at least one suite. See: agentgym list suites")
+    agents = (
+        list(runs) if endpoint is None and model is None else _with_endpoint(runs, endpoint, model, env, env_kwargs)
+    )
     from agentgym.evaluation.evaluate import evaluate as run_suites
     from agentgym.evaluation.summary import print_summary, write_summary
 
@@ -75,9 +88,9 @@ def evaluate(
         from agentgym.evaluation.report import require
 
         require()  # report a missing extra before the evaluation starts
-    folder = _output_folder(runs, controllers, out, overwrite)
+    folder = _output_folder([*map(_name, runs), *([_of_model(model)] if model else [])], controllers, out, overwrite)
     result = run_suites(
-        list(runs),
+        agents,
         list(suite),
         env,
         None if env_kwargs is None else parse_values(env_kwargs),
@@ -103,13 +116,47 @@ def evaluate(
         sys.exit(1)
 
 
-def _output_folder(runs: tuple[Path, ...], controllers: tuple[str, ...], out: Path | None, overwrite: bool) -> Path:
+def _name(run: Path) -> str:
+    return run.resolve().name
+
+
+def _of_model(model: str) -> str:
+    """The agent's name for a model's, which may have slashes."""
+    return model.strip("/").replace("/", "-")
+
+
+def _with_endpoint(
+    runs: tuple[Path, ...], endpoint: str | None, model: str | None, env: str | None, env_kwargs: tuple[str, ...] | None
+) -> dict[str, Any]:
+    """The runs by name, and a model behind a server.
+
+    Raises:
+        AskError: something is missing, or two agents have one name.
+    """
+    if not endpoint or not model or not env:
+        raise AskError(
+            "--endpoint URL, --model NAME and --env ID belong together: which server, which model on it, and which "
+            "text environment it plays."
+        )
+    check_id(env)
+    made = gymnasium.make(env, **({} if env_kwargs is None else parse_values(env_kwargs)))
+    agents: dict[str, Any] = {_name(run): run for run in runs}
+    if len(agents) < len(runs) or _of_model(model) in agents:
+        raise AskError("Two agents have the same name: evaluate them one by one, or rename a folder.")
+    try:
+        agent: Any = catalog.resolve("agentgym.agents.language.policies.endpoint:EndpointAgent")
+        return {**agents, _of_model(model): agent(endpoint, made, model)}
+    finally:
+        made.close()
+
+
+def _output_folder(names: list[str], controllers: tuple[str, ...], out: Path | None, overwrite: bool) -> Path:
     """Choose the folder of the results without creating it.
 
     Raises:
         AskError: the folder holds something that must not be replaced, or is not writable.
     """
-    names = [run.resolve().name for run in runs] or list(controllers)
+    names = names or list(controllers)
     name = "-".join(names)
     if len(name.encode()) > LONGEST_NAME:
         name = f"{names[0]}-and-{len(names) - 1}-others"

@@ -328,14 +328,16 @@ class LanguageAgent(OwnLoop):
         Raises:
             InvalidParameter: the environment has no ``demonstrations`` method.
         """
+        seeds = [episode_seed(self.seed, 3, number, index) for index in range(self.settings.imitation_size)]
+        return demonstrated(self.policy, self._shown(seeds), self.choosing)
+
+    def _shown(self, seeds: Sequence[int]) -> Iterator[Any]:
+        """Expert episodes of these seeds."""
         assert self.env is not None
         worlds = self.env.env.unwrapped
         if not isinstance(worlds, Demonstrating):
             raise InvalidParameter("The environment has no demonstrations: set imitation_batches to 0.")
-        settings = self.settings
-        seeds = [episode_seed(self.seed, 3, number, index) for index in range(settings.imitation_size)]
-        shown = worlds.demonstrations(seeds, settings.imitation_expert, settings.imitation_random)
-        return demonstrated(self.policy, shown, self.choosing)
+        return worlds.demonstrations(seeds, self.settings.imitation_expert, self.settings.imitation_random)
 
     # Acting
 

@@ -1,5 +1,6 @@
 """Batches of text environments."""
 
+from contextlib import closing
 from typing import Any
 
 import gymnasium
@@ -34,15 +35,24 @@ def batch_of(env: Any, count: int) -> VectorEnv:
             raise InvalidParameter(
                 "An environment that is wrapped or was not made from an id cannot be copied: pass a batch."
             )
+        _require_texts(env.observation_space, env.action_space)
         env = _made(spec.id, count, dict(spec.kwargs))
     elif isinstance(env, str):
+        check_id(env)
+        if not env.startswith("agentgym/"):  # ours are texts, or take the batch's arguments, and may be slow to make
+            with closing(gymnasium.make(env)) as one:
+                _require_texts(one.observation_space, one.action_space)
         env = _made(env, count, {})
-    if not all(isinstance(space, spaces.Text) for space in (env.single_observation_space, env.single_action_space)):
-        raise SpaceMismatch(
-            f"Language agents read and write texts; this environment has {env.single_observation_space} and "
-            f"{env.single_action_space}. Other agents: agentgym list agents"
-        )
+    _require_texts(env.single_observation_space, env.single_action_space)
     return env
+
+
+def _require_texts(*found: spaces.Space[Any]) -> None:
+    if not all(isinstance(space, spaces.Text) for space in found):
+        raise SpaceMismatch(
+            f"Language agents read and write texts; this environment has {found[0]} and {found[1]}. Other agents: "
+            "agentgym list agents"
+        )
 
 
 def _its_own_limits(env: gymnasium.Env[Any, Any], env_id: str) -> set[int | None]:
@@ -56,7 +66,6 @@ def _registered(env_id: str) -> EnvSpec:
 
 
 def _made(env_id: str, count: int, arguments: dict[str, Any]) -> VectorEnv:
-    check_id(env_id)
     if _registered(env_id).vector_entry_point is not None:
         return gymnasium.make_vec(
             env_id, count, "vector_entry_point", autoreset_mode=AutoresetMode.SAME_STEP, **arguments

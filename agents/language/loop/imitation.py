@@ -7,7 +7,7 @@ from agentgym.agents.language.loop.trajectory import Batch, Episode, Turn, colla
 from agentgym.agents.language.policies.policy import Policy
 from agentgym.errors import InvalidParameter
 
-__all__ = ["demonstrated"]
+__all__ = ["demonstrated", "recorded"]
 
 
 def demonstrated(policy: Policy, shown: Iterable[Any], choosing: bool) -> Batch:
@@ -25,31 +25,54 @@ def demonstrated(policy: Policy, shown: Iterable[Any], choosing: bool) -> Batch:
     Raises:
         InvalidParameter: the first turn of every episode is longer than the policy's context.
     """
+    return collate(_checked(_episodes(policy, shown, choosing, expert=True), policy), choosing)
+
+
+def recorded(policy: Policy, shown: Iterable[Any], choosing: bool) -> list[Episode]:
+    """Episodes whose decisions are the commands that were executed, each a group of its own; a success is worth 1.
+
+    Their log-probabilities are unknown (``Episode.told``). Arguments and errors as :func:`demonstrated`.
+    """
+    episodes = _checked(_episodes(policy, shown, choosing, expert=False), policy)
+    for number, episode in enumerate(episodes):
+        episode.group, episode.told = number, True
+        episode.turns[-1].reward = float(episode.won)
+    return episodes
+
+
+def _episodes(policy: Policy, shown: Iterable[Any], choosing: bool, expert: bool) -> list[Episode]:
+    """Episodes whose decisions are the expert's, or those that were executed."""
     episodes = []
     for one in shown:
         episode = Episode(0, one.seed, won=one.won, ended="terminated" if one.won else "truncated")
         for observation, commands, action, given in one.rows:
             episode.ids += policy.observed(observation, commands, first=not episode.turns)
+            episode.sampled += [False] * (len(episode.ids) - len(episode.sampled))
             said = [*policy.encode(given), policy.closing]
             if len(episode.ids) + len(said) > policy.context:
+                episode.won, episode.ended = False, "overlong"
                 break
             first = len(episode.ids)
             turn = Turn(0, command=given)
             if choosing:
-                turn.positions, turn.choice = [first], commands.index(action)
+                turn.positions, turn.choice = [first], commands.index(action if expert else given)
                 turn.choices = [policy.encode(command) for command in commands]
-            elif action == given:
+            elif action == given or not expert:
                 turn.positions = list(range(first, first + len(said)))
             turn.logps = turn.entropies = [0.0] * len(turn.positions)
             episode.ids += said
+            episode.sampled += [not expert] * len(said)
             episode.turns.append(turn)
-        episode.ids = episode.ids[: policy.context]
-        episode.sampled = [False] * len(episode.ids)
+        del episode.ids[policy.context :], episode.sampled[policy.context :]
         if episode.turns:
             episodes.append(episode)
+    return episodes
+
+
+def _checked(episodes: list[Episode], policy: Policy) -> list[Episode]:
     if not episodes:
         raise InvalidParameter(
             f"No demonstration has a turn that fits into the context of {policy.context} tokens: choose a larger "
             "context, or set imitation_batches to 0."
         )
-    return collate(episodes, choosing)
+    return episodes

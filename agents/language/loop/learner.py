@@ -50,6 +50,9 @@ class Learner:
                     f"{type(method).__name__} has a loss of its own, without the ratio of one {settings.ratio!r}: "
                     "leave the setting ratio as it is."
                 )
+        second = next((name for name, plugin in plugins.items() if plugin.REPLACES), None)
+        if self.estimator.REPLACES and second is not None:
+            raise InvalidParameter(f"{second} replaces the loss of {settings.advantage}: use one of them.")
         self.steps = 0
         learned = [parameter for parameter in policy.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(
@@ -78,7 +81,8 @@ class Learner:
             InvalidParameter: a group has a single episode.
             NonFinite: a loss is not finite.
         """
-        _check_groups(batch)
+        if self.estimator.COMPARES:
+            _check_groups(batch)
         self.steps = 0
         self._judge(batch, iteration)
         for name, extra in (apart or {}).items():

@@ -232,9 +232,11 @@ class Estimator(Plugin):
 
     Attributes:
         PER_DECISION: whether advantages are one a decision, [B, U].
+        COMPARES: whether advantages compare the episodes of a group, so that each group needs two.
     """
 
     PER_DECISION: ClassVar[bool] = False
+    COMPARES: ClassVar[bool] = True
 
     def __call__(self, batch: Batch, settings: LanguageConfig, iteration: int = 0) -> Tensor:
         """Advantages, float32: [B] for whole episodes, [B, T] for turns, or [B, U] with ``PER_DECISION``."""

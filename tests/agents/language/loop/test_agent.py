@@ -17,7 +17,7 @@ from agentgym.agents.language.loop.diagnostics import Alarms
 from agentgym.errors import CorruptFile, InvalidParameter, NonFinite, SpaceMismatch, UnknownId
 from tests.agents.language.worlds import SMALL, homes, small
 
-AGENTS = ("grpo", "dr-grpo", "rloo", "gigpo", "spear", "epo")
+AGENTS = ("grpo", "dr-grpo", "rloo", "gigpo", "spear", "epo", "oreo")
 
 
 def play(agent, seed=11, deterministic=False):
@@ -248,6 +248,9 @@ def test_bad_settings(settings, error, said):
 def test_environments_without_texts_are_refused():
     with pytest.raises(SpaceMismatch, match="texts"):
         GRPO("tiny", gymnasium.make_vec("CartPole-v1", 8), **SMALL)
+    for alone in ("CartPole-v1", gymnasium.make("CartPole-v1")):
+        with pytest.raises(SpaceMismatch, match="texts"):
+            GRPO("tiny", alone, **SMALL)
     with pytest.raises(SpaceMismatch, match="VecEnv"):
         GRPO("tiny", DummyVecEnv([lambda: gymnasium.make("CartPole-v1")]), **SMALL)
 

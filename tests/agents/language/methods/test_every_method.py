@@ -84,7 +84,8 @@ def test_any_two_combine(methods, advantage, ratio, actions):
     arguments = {"methods": tuple(methods), "advantage": advantage, "ratio": ratio, "actions": actions}
     changing = [name for name in methods if "surrogate" in hooks_of(METHODS[name.partition(":")[0]])]
     replacing = [name for name in methods if METHODS[name.partition(":")[0]].REPLACES]
-    if replacing and (ratio != "decision" or replacing != changing[:1]):
+    own = ESTIMATORS[advantage].REPLACES
+    if ((replacing or own) and ratio != "decision") or (replacing and (own or replacing != changing[:1])):
         with pytest.raises(InvalidParameter, match=r"replaces the loss|has a loss of its own"):
             lively(**arguments)
         return

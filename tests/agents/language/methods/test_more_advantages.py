@@ -10,6 +10,7 @@ from agentgym.agents.language.methods.bnpo import beta_weights
 from agentgym.agents.language.methods.canon import CANON
 from agentgym.agents.language.methods.copo import COPO, answer_entropy
 from agentgym.agents.language.methods.gae import GAE, decisions_gae, levels_gae, turns_gae
+from agentgym.agents.language.methods.oreo import OREO, OREOLoss, bellman_errors
 from agentgym.agents.language.methods.plugin import find_estimator
 from agentgym.agents.language.methods.pure import PURE, min_form
 from agentgym.agents.language.methods.r3l import R3L
@@ -18,7 +19,7 @@ from agentgym.agents.language.methods.w_reinforce import WeightedReinforce
 from agentgym.agents.language.policies.policy import Sampler
 from agentgym.errors import InvalidParameter, UnknownId
 from tests.agents.language.batches import batch, close, episode, flat, terms_of
-from tests.agents.language.worlds import small
+from tests.agents.language.worlds import homes, small
 
 
 def one_group(*returns, **arguments):
@@ -228,3 +229,47 @@ def test_whitened_advantages():
     close(found.mean(), 0.0, 1e-4)
     close(found.std(), 1.0, 1e-3)
     assert isinstance(agent.learner.estimator, GAE)
+
+
+def test_oreo():
+    moved, values = torch.tensor([[0.2, -0.1, 0.4]], requires_grad=True), torch.tensor([[0.5, 0.6, 0.8]])
+    errors = bellman_errors(values, moved, torch.tensor([1.0]), 0.03)
+    close(errors.detach(), [[-0.485, -0.391, -0.188]])
+    assert float((errors.detach() ** 2).mean()) == pytest.approx(0.14115, abs=1e-6)
+    (gradient,) = torch.autograd.grad(errors.sum(), moved)
+    close(gradient, [[0.03] * 3])  # each decision's own term alone
+    made, _ = two_turns()
+    made.rewards[0] = torch.tensor([0.0, 1.0])
+    found = OREOLoss(beta=0.5).errors(made, torch.tensor([[0.5, 9.0, 0.8, 9.0, 9.0]]), torch.full((1, 5), 0.1))
+    # Turns of two and three decisions: S = 0.5 and 0.3, errors 0.5 + 0.25 - 1 and 0.8 + 0.15 - 1.
+    assert float(found) == pytest.approx((0.25**2 + 0.05**2) / 2)
+    by_decision = OREOLoss(beta=0.5, level="decision").errors(made, torch.zeros(1, 5), torch.full((1, 5), 0.1))
+    assert float(by_decision) == pytest.approx(sum((0.05 * n - 1) ** 2 for n in range(1, 6)) / 5)
+
+
+@pytest.mark.parametrize("actions", ["choose", "write"])
+def test_oreo_learns_from_recorded_episodes(actions):
+    agent = small(
+        OREO, homes(max_turns=12, tasks=["place"]), actions=actions, learning_rate=1e-2, warmup_iterations=0,
+        imitation_random=0.3,
+    )  # fmt: skip
+    heard, update = [], agent.learner.update
+
+    def note(made, iteration, apart=None):
+        heard.append((made, update(made, iteration, apart)))
+        return heard[-1][1]
+
+    agent.learner.update = note
+    agent.learn(250)
+    made, _ = heard[0]
+    won = torch.cat([one.won for one, _ in heard])
+    assert won.any()  # in spite of random turns
+    assert not won.all()
+    close(made.returns(), made.won.float())
+    assert agent.num_timesteps == sum(int(one.turns.sum()) for one, _ in heard)
+    logp, _ = agent.policy.evaluate_decisions(made)
+    assert (logp - made.old_logp).abs().max() > 1e-3
+    errors = [numbers["advantage/value_loss"] for _, numbers in heard]
+    assert errors[-1] < errors[0]
+    with pytest.raises(InvalidParameter, match="rec replaces the loss of oreo"):
+        small(OREO, methods=("rec",))

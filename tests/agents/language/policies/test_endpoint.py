@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from agentgym.agents.language.policies.endpoint import EndpointAgent, EndpointError
+from agentgym.cli.main import main
 from agentgym.errors import AskError, InvalidParameter, SpaceMismatch
 from agentgym.evaluation.evaluate import evaluate
 
@@ -288,3 +289,32 @@ def test_an_endpoint_that_fails_costs_its_own_episodes_only(server):
             assert server.url in row.error
         else:
             assert row.length == 2
+
+
+def test_the_command_line_evaluates_a_model_behind_a_server(server, tmp_path, capsys):
+    asked = ["evaluate", "--endpoint", server.url, "--model", "some/model", "--suite", "text:parts=objects"]
+    asked += ["--env", HOME, "--env-kwargs", "size=tiny", "max_turns=2", "--episodes", "1"]
+    main([*asked, "--controllers", "random", "--no-report", "--out", str(tmp_path / "out")])
+    rows = (tmp_path / "out" / "rows.csv").read_text()
+    assert "some-model" in rows
+    assert "random" in rows
+    assert {body["model"] for body in server.asked} == {"some/model"}
+    assert all(len(body["messages"]) >= 2 for body in server.asked)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["--endpoint", "http://localhost:1/v1"], "belong together"),
+        (["--model", "name", "--env", HOME], "belong together"),
+        (["--endpoint", "http://localhost:1/v1", "--model", "name"], "belong together"),
+        (["--endpoint", "localhost", "--model", "name", "--env", HOME], "http://"),
+        (["--endpoint", "http://localhost:1/v1", "--model", "name", "--env", "CartPole-v1"], "texts"),
+    ],
+)
+def test_the_command_line_refuses_half_a_server(given, says, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ending:
+        main(["evaluate", *given, "--suite", "text", "--no-report", "--out", str(tmp_path / "out")])
+    assert ending.value.code == 2
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
