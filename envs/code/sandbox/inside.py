@@ -213,7 +213,10 @@ def remember(told: bytes, place: dict[str, Any]) -> None:
 
 
 def put(files: dict[str, str | None], root: str) -> dict[str, Any]:
-    """Write files below the working folder; a text of None deletes. Links on the way are removed, not followed."""
+    """Write files below the working folder; a text of None deletes. Links on the way are removed, not followed.
+
+    Bytes that are no UTF-8 travel as surrogates, as file names do in Python.
+    """
     for name, text in files.items():
         parts = name.split("/")
         folder = root
@@ -227,15 +230,19 @@ def put(files: dict[str, str | None], root: str) -> dict[str, Any]:
         if os.path.islink(path) or os.path.isfile(path):
             os.unlink(path)
         if text is not None:
-            with open(path, "w", encoding="utf-8", newline="") as file:
+            with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
                 file.write(text)
     return {}
 
 
-def get(root: str) -> dict[str, Any]:
-    """All regular text files below the working folder, and what else lies there: links, devices, binaries, too much."""
+def get(root: str, known: dict[str, int]) -> dict[str, Any]:
+    """The regular text files below the working folder, and what else lies there: links, devices, binaries, too much.
+
+    Files whose hash is known are left out; "gone" are those known files that are missing.
+    """
     found: dict[str, str] = {}
     odd: list[str] = []
+    seen: set[str] = set()
     total = 0
     for folder, folders, names in os.walk(root, followlinks=False):
         odd += [
@@ -245,16 +252,28 @@ def get(root: str) -> dict[str, Any]:
         for name in sorted(names):
             path = os.path.join(folder, name)
             short, about = os.path.relpath(path, root), os.lstat(path)
-            total += about.st_size
-            if not stat.S_ISREG(about.st_mode) or len(found) >= MOST_FILES or total > MOST_BYTES:
-                odd.append(short)
+            seen.add(short)
+            text = None
+            if stat.S_ISREG(about.st_mode) and (short in known or total + about.st_size <= MOST_BYTES):
+                with suppress(OSError), open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+                    text = file.read()
+            if text is not None and known.get(short) == hash(text):
                 continue
-            try:
-                with open(path, encoding="utf-8", newline="") as file:
-                    found[short] = file.read()
-            except (OSError, UnicodeDecodeError):
+            total += about.st_size
+            if text is None or not plain(text) or len(found) >= MOST_FILES or total > MOST_BYTES:
                 odd.append(short)
-    return {"files": found, "odd": odd[:100]}
+            else:
+                found[short] = text
+    return {"files": found, "odd": odd[:100], "gone": sorted(set(known) - seen)}
+
+
+def plain(text: str) -> bool:
+    """Whether a file's bytes were UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def main(settings: dict[str, Any]) -> None:
@@ -264,6 +283,7 @@ def main(settings: dict[str, Any]) -> None:
     if os.getpid() != 1:
         libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    known: dict[str, int] = {}
     place = {"folder": settings["work"], "home": settings["work"], "environment": settings["environment"]}
     send({"ready": True, "hidden": hidden, "first": os.getpid() == 1})
     while True:
@@ -273,7 +293,8 @@ def main(settings: dict[str, Any]) -> None:
         elif "put" in request:
             try:
                 send(put(request["put"], settings["work"]))
+                known.update({name: hash(text) for name, text in request["put"].items() if request["known"]})
             except OSError as error:
                 send({"error": str(error)})
         else:
-            send(get(settings["work"]))
+            send(get(settings["work"], known if request["get"] == "changes" else {}))

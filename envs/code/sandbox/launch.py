@@ -1,29 +1,101 @@
 """The command lines that start a sandbox, by level."""
 
+import json
 import os
 import shutil
+import subprocess
 import sys
 import sysconfig
 import tempfile
 from collections.abc import Set
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from agentgym.envs.code.sandbox import inside
 from agentgym.envs.code.sandbox.limits import FLOOD, Limits
+from agentgym.errors import InvalidParameter
 
-__all__ = ["LEVELS", "Level", "command_line", "environment", "settings_of"]
+__all__ = ["LEVELS", "Interpreter", "Level", "command_line", "environment", "interpreter_of", "settings_of"]
 
 Level = Literal["bwrap", "unshare", "plain"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 WORK = "/work"
 PYTHON = "/python"
+INTERPRETER, PACKAGES = "/interpreter", "/packages"  # of an interpreter that was named
 
 # Roots of the system that commands may read. /etc, /home, /root, /var, /run, /opt and /srv are not among them.
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 ETC = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime")
 DEVICES = ("null", "zero", "full", "random", "urandom")
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """An interpreter of this machine with its packages, which commands may use and not change.
+
+    Attributes:
+        program: path of the interpreter, perhaps in a virtual environment.
+        base: folder of its installation.
+        packages: folders of its installed packages. ``.pth`` files in them have no effect, so an editable installation
+            is not seen.
+    """
+
+    program: str
+    base: str
+    packages: tuple[str, ...]
+
+    @property
+    def is_system(self) -> bool:
+        """Whether sandboxes see it at its own place."""
+        return self.base == "/usr" or self.base.startswith("/usr/")
+
+    def variables(self, level: Level, work: str) -> dict[str, str]:
+        """The environment variables that make it the interpreter of commands."""
+        if level == "plain":
+            home, packages = self.base, list(self.packages)
+        else:
+            home = self.base if self.is_system else INTERPRETER
+            packages = [place for _, place in self.binds() if place != INTERPRETER]
+        library = {} if self.is_system else {"LD_LIBRARY_PATH": f"{home}/lib"}
+        # Repositories keep their packages in the root or in src.
+        return library | {
+            "PATH": f"{home}/bin:/usr/local/bin:/usr/bin:/bin",
+            "PYTHONPATH": ":".join([work, f"{work}/src", *packages]),
+        }
+
+    def binds(self) -> list[tuple[str, str]]:
+        """Pairs of host folder and place in the sandbox."""
+        home = [] if self.is_system else [(self.base, INTERPRETER)]
+        return [*home, *((folder, f"{PACKAGES}/{n}") for n, folder in enumerate(self.packages))]
+
+    def covered(self) -> list[str]:
+        """Places in the sandbox with packages that are not its own: of its installation, if it is an environment."""
+        found = [] if self.is_system else list(Path(self.base).glob("lib/python3*/site-packages"))
+        return [INTERPRETER + str(folder).removeprefix(self.base) for folder in found]
+
+
+@cache
+def interpreter_of(program: str) -> Interpreter:
+    """Ask an interpreter for its folders.
+
+    Raises:
+        InvalidParameter: it does not run, or is no Python 3.
+    """
+    code = (
+        "import json,os,sys,sysconfig;p=sysconfig.get_paths();"
+        "print(json.dumps([sys.version_info[0],os.path.realpath(sys.base_prefix),p['purelib'],p['platlib']]))"
+    )
+    try:
+        done = subprocess.run([program, "-I", "-c", code], capture_output=True, text=True, timeout=60, check=True)
+        major, base, *packages = json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise InvalidParameter(f"{program!r} is no Python interpreter that runs here ({error}).") from error
+    if major != 3:
+        raise InvalidParameter(f"{program!r} is Python {major}; name an interpreter of Python 3.")
+    folders = dict.fromkeys(os.path.realpath(folder) for folder in packages if os.path.isdir(folder))
+    return Interpreter(program, base, tuple(folders))
 
 
 def environment(work: str, python: str) -> dict[str, str]:
@@ -37,13 +109,17 @@ def environment(work: str, python: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-def settings_of(limits: Limits, level: Level, work: str, limited: Set[str], without: Set[str]) -> dict[str, Any]:
+def settings_of(
+    limits: Limits, level: Level, work: str, limited: Set[str], without: Set[str], python: Interpreter | None = None
+) -> dict[str, Any]:
     """What :mod:`agentgym.envs.code.sandbox.inside` needs to know.
 
     Args:
         limited: what a control group limits already.
         without: properties to leave out, for tests of the probe.
+        python: the interpreter of the commands, if one was named.
     """
+    named = python.variables(level, work) if python else {}
     own = {
         "cpu": None if "cpu" in without else limits.cpu,
         "file_size": None if "file size" in without else limits.file_size,
@@ -55,7 +131,7 @@ def settings_of(limits: Limits, level: Level, work: str, limited: Set[str], with
         "limits": own, "output": limits.output if "output" not in without else 1 << 26,
         "flood": FLOOD * limits.output if "output" not in without else None,
         "kill": "kill" not in without, "work": work,
-        "environment": {**others, **environment(work, python_inside(level))},
+        "environment": {**others, **environment(work, python_inside(level)), **named},
     }  # fmt: skip
 
 
@@ -68,17 +144,21 @@ def python_inside(level: Level) -> str:
     return PYTHON + real.removeprefix(base)
 
 
-def command_line(level: Level, limits: Limits, work: str, without: Set[str]) -> list[str]:
+def command_line(
+    level: Level, limits: Limits, work: str, without: Set[str], named: Interpreter | None = None
+) -> list[str]:
     """The program and arguments that start :mod:`agentgym.envs.code.sandbox.inside` at a level."""
     python = [python_inside(level), "-I", "-S", "-c", _source()]
     if python[0].startswith(PYTHON + "/"):  # an interpreter with a shared library finds it at its old place only
         python = ["/usr/bin/env", f"LD_LIBRARY_PATH={PYTHON}/lib", *python]
+    binds = [*_binds(), *(named.binds() if named else [])]
+    covers = [*map(_inside, _hidden()), *(named.covered() if named else [])]
     if level == "bwrap":
-        return [*_bwrap(limits, without), *python]
+        return [*_bwrap(limits, without, binds, covers), *python]
     if level == "unshare":
         flags = ["--user", "--map-root-user", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child"]
         flags += [] if "network" in without else ["--net"]
-        script = _unshare_script(limits, without)
+        script = _unshare_script(limits, without, binds, covers)
         caps = ["setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all"]
         caps = [] if "privileges" in without else caps
         return ["unshare", *flags, "/bin/sh", "-c", script, "sh", *caps, *python]
@@ -131,7 +211,7 @@ def _links() -> list[tuple[str, str]]:
     return [(os.readlink(root), root) for root in SYSTEM if os.path.islink(root)]
 
 
-def _bwrap(limits: Limits, without: Set[str]) -> list[str]:
+def _bwrap(limits: Limits, without: Set[str], binds: list[tuple[str, str]], covers: list[str]) -> list[str]:
     bind = "--bind" if "read-only system" in without else "--ro-bind"
     size = [] if "disk" in without else ["--size", str(limits.disk << 20)]
     shm = [] if "disk" in without else ["--size", str(1 << 20)]
@@ -142,14 +222,14 @@ def _bwrap(limits: Limits, without: Set[str]) -> list[str]:
     line += [] if "network" in without else ["--unshare-net"]
     line += ["--cap-add", "ALL"] if "privileges" in without else ["--cap-drop", "ALL", "--disable-userns"]
     line += [] if "clean environment" in without else ["--clearenv"]
-    for source, target in _binds():
+    for source, target in binds:
         line += [bind, source, target]
     for source, target in _links():
         line += ["--symlink", source, target]
     for path in ETC:
         line += ["--ro-bind-try", path, path]
-    for folder in _hidden():
-        line += ["--size", "4096", "--tmpfs", _inside(folder), "--remount-ro", _inside(folder)]
+    for folder in covers:
+        line += ["--size", "4096", "--tmpfs", folder, "--remount-ro", folder]
     line += [
         "--proc",
         "/proc",
@@ -177,7 +257,7 @@ def _closed_proc(without: Set[str]) -> list[str]:
     return [part for path in closed if os.path.exists(path) for part in ("--ro-bind", path, path)]
 
 
-def _unshare_script(limits: Limits, without: Set[str]) -> str:
+def _unshare_script(limits: Limits, without: Set[str], binds: list[tuple[str, str]], covers: list[str]) -> str:
     """A root of its own from bind mounts, for machines without bubblewrap."""
     size = "" if "disk" in without else f",size={limits.disk}m"
     ready = "" if "read-only system" in without else "mount -o remount,bind,ro"
@@ -190,10 +270,10 @@ def _unshare_script(limits: Limits, without: Set[str]) -> str:
             lines.append(f"{ready} .{target}")
 
     # The temporary folder is covered from here on: what lies below it has to be bound from elsewhere.
-    for source, target in _binds():
+    for source, target in binds:
         bound(source, target)
     lines += [f"ln -s {source} .{target}" for source, target in _links()]
-    lines += [f"mount -t tmpfs -o size=4k,ro none .{_inside(folder)}" for folder in _hidden()]
+    lines += [f"mount -t tmpfs -o size=4k,ro none .{folder}" for folder in covers]
     lines += ["mkdir -p etc proc dev tmp work old && mount -t proc proc proc"]
     lines += [f"[ ! -e {path} ] || cp -a {path} .{path}" for path in ETC]
     for path in ("sys", "sysrq-trigger", "irq", "bus"):

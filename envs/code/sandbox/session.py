@@ -16,7 +16,15 @@ from types import TracebackType
 from typing import Any, Self
 
 from agentgym.envs.code.sandbox.cgroups import Group, make_group
-from agentgym.envs.code.sandbox.launch import LEVELS, WORK, Level, command_line, missing_program, settings_of
+from agentgym.envs.code.sandbox.launch import (
+    LEVELS,
+    WORK,
+    Interpreter,
+    Level,
+    command_line,
+    missing_program,
+    settings_of,
+)
 from agentgym.envs.code.sandbox.limits import Limits
 from agentgym.errors import AskError, InvalidParameter, UnknownId
 
@@ -69,6 +77,7 @@ class Session:
         level: "bwrap", "unshare", "plain" (no isolation: processes and limits only), or "auto", the best of the first
             two that works here. "plain" is never chosen unless it is named.
         without: properties to leave out, for tests of the probe.
+        python: an interpreter for the commands, with its packages; by default the one that runs this process, without.
 
     Raises:
         SandboxUnavailable: this machine cannot do it; the message says why.
@@ -80,17 +89,20 @@ class Session:
         limits: Limits | None = None,
         level: str = "auto",
         without: Set[str] = frozenset(),
+        python: Interpreter | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self.level: Level = level_of(level)
-        self._without = without
+        self._without, self._python = without, python
+        self._known: dict[str, str] = {}
         self._files: dict[str, str | None] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._group: Group | None = None
         self._own_work = ""
         self._start()
         if files:
-            self.put(files)
+            self._put(files, known=True)
+            self._known = dict(files)
 
     @property
     def limited_by_group(self) -> Set[str]:
@@ -140,6 +152,10 @@ class Session:
             InvalidParameter: a path is absolute or leaves the folder.
             SandboxUnavailable: the files do not fit.
         """
+        self._put(files, known=False)
+        self._files.update(files)
+
+    def _put(self, files: Mapping[str, str | None], known: bool) -> None:
         for name in files:
             parts = name.split("/")
             if not name or name.startswith("/") or any(part in ("", ".", "..") for part in parts) or "\0" in name:
@@ -147,26 +163,33 @@ class Session:
         if self._process is None:
             self._restart()
         try:
-            self._send({"put": dict(files)})
+            self._send({"put": dict(files), "known": known})
             problem = self._receive(time.monotonic() + 60).get("error", "")
         except _Lost:
             self._end()
             problem = "it ended"
         if problem:
             raise SandboxUnavailable(f"The sandbox of {self.limits.disk} MiB cannot take the files: {problem}")
-        self._files.update(files)
 
     def get(self) -> tuple[dict[str, str], list[str]]:
         """The text files of the working folder, and the paths of what is none: links, devices, binaries, huge files."""
+        answer = self._ask("all")
+        return answer["files"], answer["odd"]
+
+    def changes(self) -> tuple[dict[str, str | None], list[str]]:
+        """As :meth:`get`, but only what differs from the files that the session was made with; None: it is missing."""
+        answer = self._ask("changes")
+        return {**answer["files"], **dict.fromkeys(answer["gone"])}, answer["odd"]
+
+    def _ask(self, which: str) -> dict[str, Any]:
         if self._process is None:
             self._restart()
         try:
-            self._send({"get": True})
-            answer = self._receive(time.monotonic() + 60)
+            self._send({"get": which})
+            return self._receive(time.monotonic() + 60)
         except _Lost:
             self._end()
-            return self.get()
-        return answer["files"], answer["odd"]
+            return self._ask(which)
 
     def close(self) -> None:
         """End the sandbox and everything in it."""
@@ -192,7 +215,7 @@ class Session:
             work = self._own_work = tempfile.mkdtemp(prefix="agentgym-work-")
         # The caller's environment would stay readable in /proc/1/environ.
         clean = {"PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"}
-        line = command_line(self.level, self.limits, work, self._without)
+        line = command_line(self.level, self.limits, work, self._without, self._python)
         enter = 'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs" || exit 97; shift; done; shift; exec "$@"'
         folders = [str(folder) for folder in self._group.folders]
         self._process = subprocess.Popen(
@@ -200,7 +223,7 @@ class Session:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env=dict(os.environ) if "clean environment" in self._without else clean, start_new_session=True,
         )  # fmt: skip
-        settings = settings_of(self.limits, self.level, work, self._group.limited, self._without)
+        settings = settings_of(self.limits, self.level, work, self._group.limited, self._without, self._python)
         try:
             self._send(settings)
             answer = self._receive(time.monotonic() + 30)
@@ -213,8 +236,10 @@ class Session:
 
     def _restart(self) -> None:
         self._start()
+        if self._known:
+            self._put(self._known, known=True)
         if self._files:
-            self.put(dict(self._files))
+            self._put(self._files, known=False)
 
     def _end(self) -> str:
         """Kill the sandbox; returns the last line of what its launcher has written."""
@@ -327,6 +352,6 @@ class _Trial(Session):
     """A session at a level that has not been found to work yet."""
 
     def __init__(self, level: Level) -> None:
-        self.limits, self.level, self._without = Limits(), level, frozenset()
-        self._files, self._process, self._group, self._own_work = {}, None, None, ""
+        self.limits, self.level, self._without, self._python = Limits(), level, frozenset(), None
+        self._known, self._files, self._process, self._group, self._own_work = {}, {}, None, None, ""
         self._start()

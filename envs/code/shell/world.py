@@ -1,25 +1,19 @@
 """The rules of code repair by shell commands."""
 
-import hashlib
-import json
-import string
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from agentgym.contracts.settings import Range, check_settings
-from agentgym.envs.code.sandbox import Limits, Session, level_of
+from agentgym.envs.code.sandbox import Limits, level_of
+from agentgym.envs.code.shell.commands import CommandWorld
 from agentgym.envs.code.shell.grader import Verdict, grade
 from agentgym.envs.code.shell.tasks import ShellTask, draw_task, repairs
-from agentgym.envs.text.language import refusal
 from agentgym.envs.text.presets import sized
-from agentgym.envs.text.world import Answer, World
-from agentgym.errors import InvalidParameter, UnknownId
+from agentgym.errors import UnknownId
 from agentgym.seeding import stream
 
 __all__ = ["SIZES", "ShellWorld"]
-
-CHARACTERS = frozenset(string.ascii_letters + string.digits + string.punctuation + " \n\t")
 
 
 @dataclass(frozen=True)
@@ -57,7 +51,7 @@ SIZES = {
 }
 
 
-class ShellWorld(World):
+class ShellWorld(CommandWorld):
     """Implements :class:`agentgym.envs.code.env.CodeRepairEnv`, whose docstring is the manual.
 
     Args:
@@ -73,13 +67,10 @@ class ShellWorld(World):
         SandboxUnavailable: commands cannot be isolated on this machine.
     """
 
-    verbs = ("submit",)
-    judges_commands = False
     instructions = (
         "Each turn is one bash command in a fresh shell; the folder and exported variables last. python3 -m unittest "
         "runs the tests. There is no network. The command submit ends the task."
     )
-    characters = CHARACTERS
 
     def __init__(
         self, size: str = "small", split: str = "train", operators: str = "known", level: str = "auto", **dials: Any
@@ -90,20 +81,12 @@ class ShellWorld(World):
             raise UnknownId("kind of operators", str(operators), ("known", "new"))
         self.operators = operators
         self.level = level_of(level)
-        self.max_turns = self.size.max_turns
+        self.max_turns, self.cost = self.size.max_turns, self.size.cost
         self.max_command_length = 4000
         self.limits = Limits(wall=20.0, cpu=15, memory=256, processes=32, file_size=4, disk=16, output=4000)
         self.max_observation_length = 5000
         self.max_observation_words = 5000
         self.max_command_words = 2000
-        self._session: Session | None = None
-        self.verdict: Verdict | None = None
-        self._over = True
-
-    @property
-    def vocabulary(self) -> None:
-        """Words cannot be listed."""
-        return None
 
     @property
     def dials(self) -> Mapping[str, Any]:
@@ -121,45 +104,8 @@ class ShellWorld(World):
         self.of: ShellTask = draw_task(draw, self.split, self.size.faults, self.operators == "new", self.size.hidden)
         self.task, self.task_kind = self.of.statement, self.of.faults[0].operator
         self._fresh(self.of.files)
-        self._turns, self._over, self.verdict = 0, False, None
         files = "\n".join(sorted(self.of.files))
         return f"{self.task}\n{self.instructions}\nFiles in /work:\n{files}"
-
-    def _fresh(self, files: Mapping[str, str]) -> None:
-        self.close()
-        self._session = Session(files, self.limits, self.level)
-
-    @property
-    def session(self) -> Session:
-        """The sandbox of the episode."""
-        assert self._session is not None
-        return self._session
-
-    def act(self, command: str) -> Answer:
-        """Run a command, or grade what is there."""
-        self._turns += 1
-        if len(command) > self.max_command_length:
-            return Answer(refusal("overlong"), "overlong", 0.0, False, False)
-        if not command.strip():
-            return Answer(refusal("empty"), "empty", 0.0, False, False)
-        if "\0" in command:
-            return Answer(refusal("unparsable"), "unparsable", 0.0, False, False)
-        if command.strip() == "submit":
-            return self._submit()
-        result = self.session.run(command)
-        ends = {"exit": f"[exit status {result.code}]", "wall": "[stopped: out of time]", "output": "[stopped: flood]"}
-        text = f"{result.output.rstrip()}\n{ends.get(result.ended, '[fresh sandbox, with the files of the start]')}"
-        shown = "".join(letter if letter in CHARACTERS else "?" for letter in text.lstrip("\n"))
-        return Answer(shown[: self.max_observation_length], None, 0.0, False, False)
-
-    def _submit(self) -> Answer:
-        self._over = True
-        self.verdict = self.graded()
-        if self.verdict.resolved is None:
-            return Answer("There is no verdict.", "failed", 0.0, True, False)
-        won = self.verdict.resolved
-        reward = max(0.0, 1 - self.size.cost * self._turns) if won else 0.0
-        return Answer("All tests pass." if won else "Not repaired.", None, reward, True, won)
 
     def graded(self) -> Verdict:
         """Grade the working folder as it is; the episode goes on."""
@@ -174,11 +120,6 @@ class ShellWorld(World):
         looks = [f"cat {path}" for path in sorted(self.of.files) if path.endswith(".py")]
         return ["ls -R", "python3 -m unittest", *looks, "submit"]
 
-    def anchor(self) -> str:
-        """A digest of the files."""
-        files, odd = self.session.get()
-        return hashlib.sha256(json.dumps([files, odd, self._over], sort_keys=True).encode()).hexdigest()[:16]
-
     def plan(self) -> list[str]:
         """One command a fault, and ``submit``; what the agent has changed meanwhile is first undone."""
         if self._over:
@@ -190,34 +131,6 @@ class ShellWorld(World):
         changed = [path for path in modules if files.get(path) != self.of.files[path]]
         commands = [_written(path, self.of.origin.files[path]) for path in changed]
         return [*commands, *repairs(self.of, set(changed)), "submit"]
-
-    def distance(self) -> int:
-        """The number of commands in the plan."""
-        return len(self.plan())
-
-    def state_values(self) -> dict[str, Any]:
-        """The text files that differ from the start, and the turns. The shell's folder and variables are not kept."""
-        files, _ = self.session.get()
-        start = self.of.files
-        changed = {path: files.get(path) for path in {*files, *start} if files.get(path) != start.get(path)}
-        return {"changed": dict(sorted(changed.items())), "turns": self._turns, "over": self._over}
-
-    def set_state_values(self, values: dict[str, Any]) -> None:
-        """Restore a state that :meth:`state_values` returned, in a fresh sandbox."""
-        changed = values.get("changed")
-        if set(values) != {"changed", "turns", "over"} or not isinstance(changed, dict):
-            raise InvalidParameter("The snapshot is not one of code repair.")
-        if not all(isinstance(text, str | None) for text in changed.values()):
-            raise InvalidParameter("The snapshot's changed files must be texts.")
-        files = {**self.of.files, **changed}
-        self._fresh({path: text for path, text in files.items() if text is not None})
-        self._turns, self._over = int(values["turns"]), bool(values["over"])
-
-    def close(self) -> None:
-        """End the sandbox."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
 
     def scan(self) -> list[str]:
         """Files in the sandbox that hold a line of the answer, outside of the agent's own. There must be none.
