@@ -1,17 +1,38 @@
 """The single environments of code repair."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from gymnasium.utils import EzPickle
 
 from agentgym.envs.code.repair.world import RepairWorld
+from agentgym.envs.code.shell.commands import CommandWorld
 from agentgym.envs.code.shell.world import ShellWorld
+from agentgym.envs.code.swe.world import TaskWorld
 from agentgym.envs.text.text_env import Info, TextEnv
 
-__all__ = ["CodeRepairEnv", "CodeRepairTableEnv"]
+__all__ = ["CodeRepairEnv", "CodeRepairTableEnv", "CodeTasksEnv"]
 
 
-class CodeRepairEnv(TextEnv, EzPickle):
+class _GradedEnv(TextEnv):
+    """What environments with verdicts tell."""
+
+    world: CommandWorld
+
+    def _info(self, problem: str | None) -> Info:
+        verdict = self.world.verdict
+        told = {"verdict": verdict.resolved, "reason": verdict.reason} if verdict else {"verdict": None, "reason": ""}
+        return {**super()._info(problem), **told, "level": self.world.level}
+
+    def _measures(self, lost: bool) -> dict[str, float]:
+        measures = super()._measures(lost)
+        if self.world.verdict is not None and self.world.verdict.resolved is None:
+            del measures["success"]
+            measures["no_verdict"] = 1.0
+        return measures
+
+
+class CodeRepairEnv(_GradedEnv, EzPickle):
     """
     ## Description
 
@@ -77,17 +98,106 @@ class CodeRepairEnv(TextEnv, EzPickle):
         EzPickle.__init__(self, size, split, operators, level, admissible, render_mode, **dials)
         super().__init__(ShellWorld(size, split, operators, level, **dials), admissible, render_mode)
 
-    def _info(self, problem: str | None) -> Info:
-        verdict = self.world.verdict
-        told = {"verdict": verdict.resolved, "reason": verdict.reason} if verdict else {"verdict": None, "reason": ""}
-        return {**super()._info(problem), **told, "level": self.world.level}
 
-    def _measures(self, lost: bool) -> dict[str, float]:
-        measures = super()._measures(lost)
-        if self.world.verdict is not None and self.world.verdict.resolved is None:
-            del measures["success"]
-            measures["no_verdict"] = 1.0
-        return measures
+class CodeTasksEnv(_GradedEnv, EzPickle):
+    """
+    ## Description
+
+    Tasks from a file in the format of SWE-bench (arXiv 2310.06770) or SWE-smith (arXiv 2504.21798), with their
+    repositories as folders on this machine. The agent gets the task's `problem_statement` and a copy of the repository
+    in a sandbox without a network, gives shell commands, and is graded by the task's tests.
+
+    Neither data nor repositories come with this package, and nothing is downloaded. Docker images are not supported: a
+    repository's requirements have to be in an environment of this machine, named by `python`.
+
+    ```python
+    env = gym.make(
+        "agentgym/CodeTasks-v0",
+        tasks="tasks.jsonl",             # rows of instance_id, problem_statement, FAIL_TO_PASS, ...
+        folders="checkouts",             # checkouts/INSTANCE_ID is its repository at base_commit
+        python="environments/psf/bin/python",
+    )
+    ```
+
+    **The file** is a JSON list, JSON lines, or Parquet (extra: `parquet`). Each row needs `instance_id`,
+    `problem_statement`, `patch`, `FAIL_TO_PASS` and `PASS_TO_PASS` (lists, or lists written as JSON), in SWE-bench's
+    format also `test_patch`. There `patch` is the solution, and `test_patch` the tests that came with it, which the
+    agent does not see. In SWE-smith's format `patch` makes the fault, and the solution is its reverse; the folder
+    may have the fault already, as `base_commit` has, or not yet.
+
+    **The folder** is copied without `.git`, caches and backups, so that no history tells the solution. Links are left
+    out, and files count as not executable. An installed package that the solution changes is refused.
+
+    **Tests** are named as by pytest (`tests/test_a.py::test_b`) or by unittest (`tests.test_a.TestA.test_b`, or
+    `test_b (tests.test_a.TestA)`). Other runners, such as those of Django and SymPy, are not supported. `python` is
+    an interpreter whose packages the sandbox gets read-only; without it, tests of unittest run with the interpreter
+    of this process and no packages.
+
+    ## Action Space
+
+    A bash command, as in :class:`CodeRepairEnv`; spaces, ends and snapshots are as there, too. :meth:`plan` is one
+    command a file of the solution, and ``submit``. The episodes of a seed go through all tasks, in an order of its own.
+
+    ## Grading
+
+    At ``submit`` the agent's files are copied into a fresh sandbox, the task's tests are laid over them, and
+    FAIL_TO_PASS and PASS_TO_PASS run. ``info["verdict"]`` is True if all pass (of PASS_TO_PASS some may be skipped, as
+    in SWE-bench), False if not, and ``info["reason"]`` says why. Work is refused (False) that changes tests,
+    conftest.py, sitecustomize.py, `.pth` and settings of runners, hides modules that tests need, or newly uses what
+    reaches into a running process; what the solution changes may be changed. The grader's own tests of each run show
+    whether results are forged. The verdict is **None**, not False, if the grader does not work; see :class:`CodeRepairEnv`.
+
+    ## Rewards
+
+    At ``submit`` 1 - `cost` x turns (at least 0) if the verdict is True, else 0.
+
+    ## Arguments
+
+    | Argument     | Default | Description                                                                             |
+    |--------------|---------|-----------------------------------------------------------------------------------------|
+    | `tasks`      |         | File of tasks                                                                           |
+    | `folders`    |         | Folder of the repositories, each named by its `instance_id`                             |
+    | `instances`  | `None`  | Ids of the tasks to play; by default all                                                |
+    | `form`       | "auto"  | "swe-bench", "swe-smith", or by each row: the first if it has a `test_patch`            |
+    | `python`     | `None`  | Path of the interpreter for commands and tests                                          |
+    | `level`      | "auto"  | Level of the sandbox, see the card                                                      |
+    | `check`      | `False` | Check each task before it is first played: its solution passes, FAIL_TO_PASS fail and   |
+    |              |         | PASS_TO_PASS pass at the start. Runs its tests twice                                    |
+    | `max_turns`  | 100     | Commands after which an episode is truncated                                            |
+    | `cost`       | 0.0     | What a turn costs of the reward of 1                                                    |
+    | `seconds`    | 300.0   | Time for all tests of a task; a command of the agent has 60 s                           |
+    | `memory`     | 1024    | MiB, besides the files                                                                  |
+    | `admissible` | `True`  | Whether info lists some commands                                                        |
+
+    Raises:
+        InvalidParameter: a file, folder or field is missing, a patch does not apply, a check fails; the message names
+            task and field. Patches are applied when a task is first played.
+
+    ## Version History
+
+    * v0: Initial version
+    """
+
+    world: TaskWorld
+
+    def __init__(
+        self,
+        tasks: str = "",
+        folders: str = "",
+        instances: Sequence[str] | str | None = None,
+        form: str = "auto",
+        python: str | None = None,
+        level: str = "auto",
+        check: bool = False,
+        admissible: bool = True,
+        render_mode: str | None = None,
+        **settings: Any,
+    ) -> None:
+        EzPickle.__init__(
+            self, tasks, folders, instances, form, python, level, check, admissible, render_mode, **settings
+        )
+        world = TaskWorld(tasks, folders, instances, form, python, level, check, **settings)
+        super().__init__(world, admissible, render_mode)
 
 
 class CodeRepairTableEnv(TextEnv, EzPickle):

@@ -1,9 +1,9 @@
 """The batched environments of code repair."""
 
-from agentgym.envs.code.env import CodeRepairEnv, CodeRepairTableEnv
+from agentgym.envs.code.env import CodeRepairEnv, CodeRepairTableEnv, CodeTasksEnv
 from agentgym.envs.text.vector import TextVectorEnv
 
-__all__ = ["CodeRepairTableVectorEnv", "CodeRepairVectorEnv"]
+__all__ = ["CodeRepairTableVectorEnv", "CodeRepairVectorEnv", "CodeTasksVectorEnv"]
 
 
 class CodeRepairVectorEnv(TextVectorEnv):
@@ -20,3 +20,11 @@ class CodeRepairTableVectorEnv(TextVectorEnv):
     """  # fmt: skip
 
     single = CodeRepairTableEnv
+
+
+class CodeTasksVectorEnv(TextVectorEnv):
+    """A batch of tasks, each in its own sandbox; also takes the arguments of
+    :class:`agentgym.envs.code.env.CodeTasksEnv`.
+    """  # fmt: skip
+
+    single = CodeTasksEnv
