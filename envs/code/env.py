@@ -145,7 +145,8 @@ class CodeTasksEnv(_GradedEnv, EzPickle):
     in SWE-bench), False if not, and ``info["reason"]`` says why. Work is refused (False) that changes tests,
     conftest.py, sitecustomize.py, `.pth` and settings of runners, hides modules that tests need, or newly uses what
     reaches into a running process; what the solution changes may be changed. The grader's own tests of each run show
-    whether results are forged. The verdict is **None**, not False, if the grader does not work; see :class:`CodeRepairEnv`.
+    whether results are forged. The verdict is **None**, not False, if the grader does not work: see
+    :class:`CodeRepairEnv`.
 
     ## Rewards
 

@@ -164,6 +164,7 @@ def python(level, tmp_path, monkeypatch):
     mine = interpreter_of(sys.executable)
     for name in ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments"):
         shutil.copytree(Path(importlib.import_module(name).__file__).parent, tmp_path / "packages" / name)
+    shutil.copy(importlib.import_module("py").__file__, tmp_path / "packages" / "py.py")
     named = Interpreter(mine.program, mine.base, (str(tmp_path / "packages"),))
     monkeypatch.setattr(worlds, "interpreter_of", lambda _: named)
     return mine.program
