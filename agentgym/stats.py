@@ -148,6 +148,10 @@ def bootstrap_interval(
         InvalidParameter: no scores, an empty condition, a score that is not finite, an argument out of range.
     """
     groups = _Groups(x)
+    if within is np.mean:
+        value = float(np.asarray(statistic(groups.means(groups.scores), axis=-1)))
+        draws = np.asarray(statistic(_drawn_means(groups, resamples, seed), axis=-1), dtype=np.float64)
+        return _estimate(value, draws, confidence, bool((groups.sizes > 1).any()))
     reduce = partial(_reduce, groups, statistic, within)
     draws = np.concatenate([reduce(sample) for sample in groups.resample(resamples, seed)])
     value = float(reduce(groups.scores[None])[0])
@@ -226,11 +230,15 @@ def summarise(
 def conditions_of(groups: Scores, confidence: float = 0.95, resamples: int = 2000, seed: int = 0) -> list[Estimate]:
     """The mean of each condition with its interval: :attr:`Summary.conditions` alone, at less cost."""
     data = _Groups(groups)
-    if data.scores.size * resamples < LARGE:
-        draws = np.concatenate([data.means(sample) for sample in data.resample(resamples, seed)])
-    else:
-        draws, _ = data.resample_compiled(resamples, seed, np.zeros(0))
+    draws = _drawn_means(data, resamples, seed)
     return _estimates(data.means(data.scores), draws, confidence, data.sizes > 1)
+
+
+def _drawn_means(data: "_Groups", resamples: int, seed: int) -> Floats:
+    """Means of the conditions for every resample, [r, G]."""
+    if data.scores.size * resamples < LARGE:
+        return np.concatenate([data.means(sample) for sample in data.resample(resamples, seed)])
+    return data.resample_compiled(resamples, seed, np.zeros(0))[0]
 
 
 def _statistics(data: "_Groups", alpha: float, sample: Floats) -> tuple[Floats, Floats]:

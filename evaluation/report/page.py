@@ -11,6 +11,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from agentgym.evaluation.report.consistency import consistency_tab
+from agentgym.evaluation.report.kept import first_picture
 from agentgym.evaluation.report.panels import gather, nominal_returns
 from agentgym.evaluation.report.pictures import pictures_tab
 from agentgym.evaluation.report.plots import Page, tab_body
@@ -22,6 +23,7 @@ from agentgym.evaluation.table import Evaluation
 __all__ = ["assembled", "html"]
 
 OVERVIEW, PICTURES, CONSISTENCY, ALL_CONDITIONS = "Overview", "Pictures", "Consistency", "All conditions"
+NOTHING = Markup()
 SIZE = "@@@@.@ MB"  # placeholder, replaced by the file's size
 
 
@@ -37,6 +39,7 @@ def html(evaluation: Evaluation) -> str:
     return assembled(
         "Robustness report", evaluation.suite, agents, _facts(evaluation), verdict(evaluation, panels), _tabs(page),
         page.figures, ("conditions.csv", conditions_csv(panels)), evaluation.meta, MORE if len(agents) == 2 else "",
+        first=first_picture(page),
     )  # fmt: skip
 
 
@@ -46,7 +49,7 @@ MORE = "More and less are counted where the paired 95 % interval of the differen
 def assembled(
     heading: str, subject: str, agents: Sequence[tuple[str, str]], facts: Mapping[str, Any],
     findings: Sequence[tuple[str, str]], tabs: Mapping[str, Markup], figures: Mapping[str, str], table: tuple[str, str],
-    meta: Mapping[str, Any], note: str = "",
+    meta: Mapping[str, Any], note: str = "", first: Markup = NOTHING,
 ) -> str:  # fmt: skip
     """One page of plots and tables.
 
@@ -60,6 +63,7 @@ def assembled(
         table: name and text of the CSV file that can be downloaded.
         meta: command and versions, as of a run.
         note: below the findings.
+        first: above the findings, in the first tab.
     """
     scripts = [get_plotlyjs(), _own("page.js")]
     text = render(
@@ -70,6 +74,7 @@ def assembled(
         facts=facts,
         findings=findings,
         note=note,
+        first=first,
         tabs=tabs,
         command=meta.get("command"),
         versions=_versions(meta),

@@ -75,7 +75,7 @@ def point_at(page, plot, x, y):
 
 
 PLOTS = {
-    "Overview": 1, "Parameter grid": 4, "Three parameters": 4, "One parameter": 2, "Observation": 4, "Transfer": 1,
+    "Overview": 2, "Parameter grid": 4, "Three parameters": 4, "One parameter": 2, "Observation": 4, "Transfer": 1,
 }  # fmt: skip
 
 
@@ -87,10 +87,35 @@ def test_every_tab_draws_its_plots(page):
             drawing = plot.find_element(By.CSS_SELECTOR, "svg.main-svg")
             assert drawing.size["width"] > 250
             assert drawing.size["height"] > 120
-            marks = plot.find_elements(By.CSS_SELECTOR, ".heatmaplayer image, .scatterlayer path, .boxlayer path")
+            marks = plot.find_elements(
+                By.CSS_SELECTOR, ".heatmaplayer image, .scatterlayer path, .boxlayer path, .barlayer path"
+            )
             assert any(mark.size["width"] > 50 for mark in marks)
         width, window = page.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
         assert width <= window  # nothing sticks out
+
+
+def test_the_first_screen_is_a_picture(browser, report):
+    """On a desk and on a phone, in light and dark: the bars are seen without scrolling, and nothing sticks out."""
+    try:
+        for width, height, theme in ((1400, 900, "light"), (390, 844, "dark")):
+            size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+            features = [{"name": "prefers-color-scheme", "value": theme}]
+            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+            page = open_page(browser, report)
+            plot = until(lambda: browser.find_elements(By.CSS_SELECTOR, ".plot .barlayer .point > path"))
+            boxes = [bar.rect for bar in plot]
+            assert len(boxes) == 10
+            assert all(box["width"] > 50 and box["y"] + box["height"] < height for box in boxes)
+            wide, window = page.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+            assert wide <= window
+        shown = page.find_element(By.CSS_SELECTOR, ".plot").get_attribute("aria-label")
+        assert "Parameter grid: nominal 62 % of the nominal return [" in shown
+        assert complaints(page) == []
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
 def test_a_heat_map_cell_shows_its_value(page, evaluation):
@@ -131,7 +156,8 @@ def test_a_promise_shows_its_condition_in_light_and_dark(browser, promising, tmp
     shown = point_at(page, plot, 1000, mean)
     assert f"randomised | pole_mass=6, cart_mass=3.5 | pole_mass = 6 | cart_mass = 3.5 | return {mean:.0f} [" in shown
     assert "promised_return 1 000" in shown
-    assert "falls furthest short of its promise" in page.find_element(By.CSS_SELECTOR, ".verdict").text
+    said = page.find_element(By.CSS_SELECTOR, ".verdict").get_attribute("textContent")
+    assert "falls furthest short of its promise" in said
     colour = "return getComputedStyle(arguments[0].querySelector('.xtick text')).fill"
     light = page.execute_script(colour, plot)
     page.execute_cdp_cmd(
