@@ -23,7 +23,7 @@ CONVECTION := --env agentgym/Convection-v0 --env-kwargs start=mixed --num-envs 3
 
 LANGUAGE := --env agentgym/Household-v0 --env-kwargs size=tiny 'tasks=["place"]'
 
-.PHONY: demo train-nominal train-randomised demo-convection train-shared train-single demo-language demo-offline test test-slow docs docs-serve dist lint format clean help
+.PHONY: demo train-nominal train-randomised demo-convection train-shared train-single demo-language demo-offline test test-slow gpu-check docs docs-serve dist lint format clean help
 
 help:
 	@echo "make demo       train two agents, find out where they break, write reports/demo/report.html (minutes)"
@@ -31,6 +31,7 @@ help:
 	@echo "make demo-language   the same for errands by text: a tiny language agent"
 	@echo "make demo-offline   who keeps a promise on slippery ice: agents that learn from a dataset"
 	@echo "make test       every fast test"
+	@echo "make gpu-check  tests and benchmarks on a GPU, reports/gpu/gpu.md (eight minutes at most)"
 	@echo "make test-slow  the long learning tests as well"
 	@echo "make lint       ruff, mypy, import-linter"
 	@echo "make dist       wheel and sdist in dist/, checked and tried in a fresh environment"
@@ -51,7 +52,7 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 demo: $(VENV)/.ready
 	@$(MAKE) --no-print-directory --jobs 2 train-nominal train-randomised
 	$(BIN)/agentgym evaluate runs/demo-nominal runs/demo-randomised --overwrite --out reports/demo --workers 2 \
-		--suite parameter-grid perturbations:levels=3 --episodes 5
+		--suite parameter-grid perturbations:axes=observation+action+dynamics,levels=3 --episodes 5
 	@echo "Open reports/demo/report.html in a browser."
 
 train-nominal: $(VENV)/.ready
@@ -114,6 +115,9 @@ dist: $(VENV)/.ready-dev
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/twine check --strict dist/*
 	PYTHON=$(PYTHON) .ci/try-wheel dist/*.whl constraints.txt
+
+gpu-check: $(VENV)/.ready-dev
+	$(BIN)/python benchmarks/gpu_check.py --out reports/gpu
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ loading, the wall clock's.
     python benchmarks/offline.py                          # one and two threads, some twenty minutes
     python benchmarks/offline.py --quick                  # 100,000 rows, one thread, under a minute
     python benchmarks/offline.py --dataset NAME --cases update search
+    python benchmarks/offline.py --cases search --device cuda        # the scan on a GPU; the trees stay on the CPU
 """
 
 import argparse
@@ -142,12 +143,13 @@ def _policy_queries(agent: Any) -> tuple[np.ndarray, np.ndarray]:
         return at, agent.actor.of_states(agent.states[at]).numpy()
 
 
-def search(dataset: OfflineDataset, quick: bool, threads: list[int]) -> None:
+def search(dataset: OfflineDataset, quick: bool, threads: list[int], device: str = "cpu") -> None:
     """256 exact queries by each way."""
+    where, clock = ("", None) if device == "cpu" else (f" on {device}", time.perf_counter)
     agent = TD3BC(dataset=dataset, seed=0, device="cpu")  # normalises
     states, actions = agent.states.numpy(), agent.actions.numpy()
     ours = {name: NearestPairs(states, actions, BETA, candidates=k) for name, k in (("tree", 0), ("lists", 32))}
-    scipy_tree, keys = KDTree(ours["tree"].tree.keys), torch.from_numpy(ours["tree"].tree.keys)
+    scipy_tree, keys = KDTree(ours["tree"].tree.keys), torch.from_numpy(ours["tree"].tree.keys).to(device)
     rng = np.random.default_rng(1)
     for count in threads:
         torch.set_num_threads(count)
@@ -162,12 +164,14 @@ def search(dataset: OfflineDataset, quick: bool, threads: list[int]) -> None:
             _same_answers(ours, at, asked, scipy_tree, queries)
             peers = {
                 "scipy's tree": (partial(scipy_tree.query, queries, workers=count), 3 if quick else 11),
-                "a scan": (partial(_scan, keys, torch.from_numpy(queries)), 1 if quick else 3),
+                f"a scan{where}": (partial(_scan, keys, torch.from_numpy(queries)), 1 if quick else 3),
             }
             for name, pairs in ours.items():
                 about = f"our {name}" + (f" ({certified:.0%} certified)" if name == "lists" else "")
                 for peer, (ask, rounds) in peers.items():
-                    turns = [(timed(partial(pairs.nearest, at, asked)), timed(ask)) for _ in range(rounds)]
+                    turns = [
+                        (timed(partial(pairs.nearest, at, asked), clock), timed(ask, clock)) for _ in range(rounds)
+                    ]
                     report(f"search {phase}, {about} against {peer}", turns, f"ms/{BATCH} queries")
 
 
@@ -181,13 +185,15 @@ def _same_answers(
 
 def _scan(keys: torch.Tensor, queries: torch.Tensor, chunk: int = 65_536) -> torch.Tensor:
     """Rows of the nearest keys, by matrix products: |k|^2 - 2 k q."""
-    best, rows = torch.full((len(queries),), torch.inf), torch.zeros(len(queries), dtype=torch.long)
+    queries = queries.to(keys.device)
+    best = torch.full((len(queries),), torch.inf, device=keys.device)
+    rows = torch.zeros(len(queries), dtype=torch.long, device=keys.device)
     for first in range(0, len(keys), chunk):
         part = keys[first : first + chunk]
         squares, found = torch.addmm((part * part).sum(1)[:, None], part, queries.T, alpha=-2).min(0)
         rows = torch.where(squares < best, found + first, rows)
         best = torch.minimum(best, squares)
-    return rows
+    return rows.cpu()  # the answer is needed here, as the tree's is
 
 
 def load(dataset: OfflineDataset, quick: bool, threads: list[int]) -> None:
@@ -233,7 +239,10 @@ def main() -> None:
     parser.add_argument("--dataset", default="", help="a dataset on this machine, for update and search")
     parser.add_argument("--cases", nargs="*", choices=list(CASES), default=list(CASES))
     parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
+    parser.add_argument("--device", default="cpu", help="of the scan in search; the other cases are on the CPU")
     options = parser.parse_args()
+    if options.device != "cpu":
+        CASES["search"] = partial(search, device=options.device)
     synthetic = gaits(100_000 if options.quick else options.rows)
     dataset = load_dataset(options.dataset) if options.dataset else synthetic
     for name in options.cases:
