@@ -42,6 +42,7 @@ nb_execution_mode = "cache"
 nb_execution_cache_path = str(HERE / "_build" / "notebooks")
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
+nb_execution_in_temp = True  # runs and datasets of tutorials do not stay beside the pages
 nb_execution_excludepatterns = ["cards/**"]
 
 # The reference.

@@ -274,7 +274,7 @@ def test_printing_shows_every_tab_with_its_plots(page):
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     try:
         plots = page.find_elements(By.CSS_SELECTOR, ".plot")
-        assert len(plots) == 16
+        assert len(plots) == 17
         assert all(plot.is_displayed() and plot.find_elements(By.CSS_SELECTOR, "svg.main-svg") for plot in plots)
     finally:
         page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})

@@ -21,13 +21,11 @@ def page_of(evaluation):
 def only(evaluation, *tabs):
     """The same with some of its tabs alone."""
     scenes = {name: scene for name, scene in evaluation.scenes.items() if scene.tab in ("Overview", *tabs)}
-    return replace(evaluation, scenes=scenes, rows=[row for row in evaluation.rows if row.condition in scenes], kept={})
+    return replace(evaluation, scenes=scenes, rows=[row for row in evaluation.rows if row.condition in scenes])
 
 
 def shifted(evaluation, by):
-    return replace(
-        evaluation, rows=[replace(row, episode_return=row.episode_return + by) for row in evaluation.rows], kept={}
-    )
+    return replace(evaluation, rows=[replace(row, episode_return=row.episode_return + by) for row in evaluation.rows])
 
 
 def drawn(evaluation):
@@ -93,7 +91,7 @@ def test_bars_are_in_the_order_of_the_tabs(evaluation):
 def test_returns_without_a_meaningful_share_are_shown_as_returns(evaluation):
     body, figure = drawn(shifted(evaluation, -2000.0))
     assert "Mean return under each kind of trouble" in body
-    assert "nominal return" not in body
+    assert "percentage of" not in body
     assert {trace["type"] for trace in figure["data"]} == {"scatter"}
     dotted = [trace["x"][0] for trace in figure["data"] if trace["mode"] == "lines"]
     assert dotted == pytest.approx([-1000.0, -1040.0])

@@ -197,7 +197,7 @@ def test_the_file_says_how_it_was_made(text, evaluation):
 def test_figures_are_plain_json(text):
     data = re.search(r'<script type="application/json" id="figures">(.*?)</script>', text, flags=re.DOTALL)[1]
     figures = json.loads(data, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
-    assert len(figures) == 1 + 4 + 4 + 2 + 4 + 1
+    assert len(figures) == 2 + 4 + 4 + 2 + 4 + 1
 
 
 def test_nothing_known_of_the_making(evaluation, tmp_path):
