@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     bad = 0
     for instance in instances:
         try:
-            problems = problems_of(read_task(instance, Path(folders) / instance.id), settings)
+            problems = problems_of(read_task(instance, Path(folders)), settings)
         except InvalidParameter as error:
             problems = [str(error)]
         bad += bool(problems)

@@ -11,7 +11,7 @@ from agentgym.envs.code.swe.formats import Instance
 from agentgym.envs.code.swe.patches import PatchFails, apply, touched
 from agentgym.errors import InvalidParameter
 
-__all__ = ["CodeTask", "is_test", "read_task"]
+__all__ = ["CodeTask", "folder_of", "is_test", "read_task"]
 
 # Folders that are not part of a repository's contents, or that may hold the solution: history, caches, builds.
 _CACHES = "__pycache__ .pytest_cache .mypy_cache .ruff_cache .hypothesis .tox .nox .venv venv node_modules .eggs"
@@ -59,7 +59,22 @@ def is_test(path: str) -> bool:
     return "tests" in folders or folders[:1] == ["test"] or _TEST_FILE.fullmatch(name) is not None
 
 
-def read_task(instance: Instance, folder: Path) -> CodeTask:
+def folder_of(instance: Instance, folders: Path) -> Path:
+    """The folder of a task's repository.
+
+    Raises:
+        InvalidParameter: there is none.
+    """
+    folder = folders / instance.id
+    if not folder.is_dir():
+        raise InvalidParameter(
+            f"Task {instance.id} has no folder {folder}: check its repository out there, at base_commit, "
+            "or name the tasks that you have by instances=[...]."
+        )
+    return folder
+
+
+def read_task(instance: Instance, folders: Path) -> CodeTask:
     """Read a task's folder and apply its patches.
 
     A folder of SWE-smith may be at ``base_commit``, which has the fault, or at the commit before.
@@ -67,7 +82,7 @@ def read_task(instance: Instance, folder: Path) -> CodeTask:
     Raises:
         InvalidParameter: there is no folder, it is too large, or a patch does not apply.
     """
-    found = _read_folder(instance.id, folder)
+    found = _read_folder(instance.id, folder_of(instance, folders))
     if instance.form == "swe-bench":
         start, gold = found, _applied(instance, "patch", instance.patch, found)
         with_tests = _applied(instance, "test_patch", instance.test_patch, found)
@@ -100,11 +115,6 @@ def _applied(instance: Instance, field: str, patch: str, files: dict[str, str], 
 
 
 def _read_folder(name: str, folder: Path) -> dict[str, str]:
-    if not folder.is_dir():
-        raise InvalidParameter(
-            f"Task {name} has no folder {folder}: check its repository out there, at base_commit, "
-            "or name the tasks that you have by instances=[...]."
-        )
     files: dict[str, str] = {}
     total = 0
     for place, folders, names in os.walk(folder, followlinks=False):

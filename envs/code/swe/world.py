@@ -14,7 +14,7 @@ from agentgym.envs.code.shell.commands import CommandWorld, shown
 from agentgym.envs.code.shell.grader import Verdict
 from agentgym.envs.code.swe.formats import Instance, read_instances
 from agentgym.envs.code.swe.grader import Settings, grade, problems_of
-from agentgym.envs.code.swe.tasks import CodeTask, read_task
+from agentgym.envs.code.swe.tasks import CodeTask, folder_of, read_task
 from agentgym.errors import InvalidParameter
 from agentgym.seeding import stream
 
@@ -57,11 +57,7 @@ class TaskWorld(CommandWorld):
         chosen = [instances] if isinstance(instances, str) else instances
         self.instances = read_instances(tasks, chosen, form)
         for instance in self.instances:
-            if not (self.folders / instance.id).is_dir():
-                raise InvalidParameter(
-                    f"Task {instance.id} has no folder {self.folders / instance.id}: check its repository out there, "
-                    "at base_commit, or name the tasks that you have by instances=[...]."
-                )
+            folder_of(instance, self.folders)
         self.python = interpreter_of(python) if python else None
         self._require_pytest()
         self.level = level_of(level)
@@ -105,7 +101,7 @@ class TaskWorld(CommandWorld):
         return f"{self.task}\n{self.instructions}\n" + _cut(shown("In /work:\n" + "\n".join(roots)), 4000)
 
     def _task(self, instance: Instance) -> CodeTask:
-        task = read_task(instance, self.folders / instance.id)
+        task = read_task(instance, self.folders)
         self._refuse_answers(task)
         if self._check and (problems := problems_of(task, self.settings)):
             more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
@@ -131,7 +127,7 @@ class TaskWorld(CommandWorld):
 
     def commands(self) -> list[str]:
         """Some commands of the many that are possible."""
-        return [] if self._over else ["ls", "git grep -n TODO", "python3 -m unittest", "submit"]
+        return [] if self._over else ["ls", f"python3 -m {self.of.instance.runner}", "submit"]
 
     def plan(self) -> list[str]:
         """One command a file of the solution, and ``submit``; empty if one would be too long."""
@@ -156,13 +152,13 @@ def _cut(text: str, most: int) -> str:
 
 def _rewritten(path: str, now: str | None, then: str | None) -> str:
     """A command that makes a text another. The differing lines travel as base64: no shell reads them."""
+    data: list[Any] = [path]
     if then is None:
-        data, program = [path], "os.remove(p[0])"
+        program = "os.remove(p[0])"
     else:
         old, new = (now or "").splitlines(True), then.splitlines(True)
         steps = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
-        edits = [[a, b, "".join(new[c:d])] for kind, a, b, c, d in reversed(steps) if kind != "equal"]
-        data = [path, edits]
+        data += [[[a, b, "".join(new[c:d])] for kind, a, b, c, d in reversed(steps) if kind != "equal"]]
         program = (
             'f=p[0];d=dict(encoding="utf-8",errors="surrogateescape",newline="");'
             'os.makedirs(os.path.dirname(f) or ".",exist_ok=True);'

@@ -102,7 +102,7 @@ def make(place, **arguments):
 
 @pytest.fixture(scope="module")
 def tasks(place):
-    return {each.id: read_task(each, place / "folders" / each.id) for each in read_instances(place / "tasks.jsonl")}
+    return {each.id: read_task(each, place / "folders") for each in read_instances(place / "tasks.jsonl")}
 
 
 def test_both_formats_are_read(tasks):
@@ -170,6 +170,25 @@ def python(level, tmp_path, monkeypatch):
     return mine.program
 
 
+def test_the_coding_loop_and_turn_control_take_it(level, place):
+    from agentgym.agents.coding.loop import solve
+    from agentgym.agents.coding.models import Scripted
+    from agentgym.make import perturbed
+    from agentgym.turns.control import Fixed
+
+    env = make(place, instances="acme__ledger-1")
+    edit = "edit ledger/balances.py\n<<<<<<< OLD\nwhen >= day\n=======\nwhen > day\n>>>>>>> NEW"
+    run = solve(env, 0, Scripted(["bash cat ledger/balances.py", edit, "done"]))
+    assert (run.exit, run.solved, run.submitted, run.reward) == ("done", True, "agent", 1.0)
+    run = solve(env, 0, Scripted([edit, "bash ls", "done"]), Fixed(2))
+    assert (run.exit, run.solved, run.submitted) == ("limit", True, "auto")
+    limited = perturbed(env, ({"type": "TurnControl", "rule": "fixed", "limit": 1},))
+    limited.reset(seed=0)
+    assert limited.step("ls")[4]["verdict"] is None
+    assert limited.step("ls")[4]["verdict"] is False  # the limit has made it a submission
+    env.close()
+
+
 def test_pytest_with_the_packages_of_an_interpreter(python, tmp_path):
     """One task in pytest's names, with a parameter whose id SWE-bench cuts at its blank, and with a missing test."""
     row, files = bench_row("acme__ledger-2", PYTEST)
@@ -201,7 +220,7 @@ def test_a_check_finds_wrong_tests(level, place, tasks):
     def problems(**changes):
         from dataclasses import replace
 
-        return problems_of(read_task(replace(instance, **changes), place / "folders" / instance.id), settings)
+        return problems_of(read_task(replace(instance, **changes), place / "folders"), settings)
 
     (found,) = problems(failing=(*instance.failing, f"{UNITTEST}test_balance"), passing=())
     assert found == f"{UNITTEST}test_balance passes at the start (FAIL_TO_PASS)"
