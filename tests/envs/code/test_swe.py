@@ -142,6 +142,12 @@ def test_equal_seeds_give_equal_tasks_and_snapshots_resume(level, place):
     env, other = make(place), make(place)
     assert [env.reset(seed=s)[0] for s in range(3)] == [other.reset(seed=s)[0] for s in range(3)]
     other.close()
+    batch = gym.make_vec(
+        "agentgym/CodeTasks-v0", num_envs=2, tasks=str(place / "tasks.jsonl"), folders=str(place / "folders")
+    )
+    texts, _ = batch.reset(seed=[2, 2])
+    assert texts == (env.reset(seed=2)[0],) * 2
+    batch.close()
     env.step("echo '# note' >> README.md; rm tests/test_postings.py; echo x > new.txt; cd ledger")
     taken, anchor = json.loads(json.dumps(env.snapshot())), env.world.anchor()
     assert set(taken["state"]["changed"]) == {"README.md", "tests/test_postings.py", "new.txt"}
