@@ -80,7 +80,14 @@ def first_picture(page: Page) -> Markup:
     lost = any(one and one.lost for row in found.values() for one in row.values())
     note = (SHARES if shares else RETURNS) + (LOST if lost else "")
     plot = page.plot(figure, _described(found, heading, shares))
-    return render("plots.html", sections=[Section(heading, [plot], (note,))], legend=[], key="", note="")
+    notes = (_levels(page.nominal), note) if shares else (note,)
+    return render("plots.html", sections=[Section(heading, [plot], notes)], legend=[], key="", note="")
+
+
+def _levels(nominal: dict[str, Estimate]) -> str:
+    """What the shares are shares of: an agent that keeps all of a small return is not the better one."""
+    each = [f"{number(value.value)} {interval(value)}".rstrip() + f" for {agent}" for agent, value in nominal.items()]
+    return f"100 % is a return of {', '.join(each)}."
 
 
 def troubles(panels: Sequence[Panel]) -> list[Trouble]:

@@ -77,6 +77,8 @@ def test_bars_are_in_the_order_of_the_tabs(evaluation):
     body, figure = drawn(evaluation)
     assert "How much of its nominal return each agent keeps" in body
     assert "Conditions in which an agent finished no episode are left out" in body
+    assert "100 % is a return of 1 000 [" in body
+    assert "960 [" in body
     names = ["Parameter grid", "Three parameters", "One parameter", "Observation", "Transfer"]
     assert figure["layout"]["yaxis"]["ticktext"] == names
     bars = [trace for trace in figure["data"] if trace["type"] == "bar"]
