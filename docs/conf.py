@@ -68,7 +68,7 @@ intersphinx_mapping = inventories.reachable(
 )
 nitpick_ignore_regex = [
     ("py:.*", rf"({'|'.join(inventories.FOREIGN)})(\..*)?"),
-    ("py:class", "VecEnv"),  # Stable-Baselines3's, imported for annotations only
+    ("py:class", "VecEnv|Process"),  # imported for annotations only
 ]
 
 # The looks.
@@ -76,6 +76,7 @@ html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
+html_show_search_summary = False  # a browser that opens the site from disk may not fetch pages
 html_show_sourcelink = False
 html_last_updated_fmt = None
 html_theme_options = {

@@ -79,7 +79,8 @@ class IWOCS:
         family: makes the process of given parameters; all have the same states, actions, start and discount.
         ranges: lowest and highest value of each parameter.
         first: the parameters of T_0; the middle of the ranges by default.
-        search: :class:`Grid` or :class:`CMAES`, or any :class:`Search`.
+        search: :class:`~agentgym.agents.robust.search.Grid` or :class:`~agentgym.agents.robust.search.CMAES`, or any
+            :class:`~agentgym.agents.robust.search.Search`.
         solver: solves one ordinary process.
         tolerance: the difference between promised and worst value at which it stops.
         max_iterations: the most models that are solved.

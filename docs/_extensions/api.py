@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 from collections import defaultdict
 from functools import cache
 from typing import Any
@@ -59,13 +60,20 @@ def real_name(name: str) -> str | None:
             found: Any = importlib.import_module(".".join(parts[:cut]))
         except ImportError:
             continue
-        try:
-            for part in parts[cut:]:
-                found = getattr(found, part)
-        except AttributeError:
-            return None
+        for part in parts[cut:]:
+            if not hasattr(found, part):
+                return name if _sets(found, part) and part == parts[-1] else None
+            found = getattr(found, part)
         if inspect.ismodule(found):
             return str(found.__name__)
         module, qualified = getattr(found, "__module__", None), getattr(found, "__qualname__", None)
         return f"{module}.{qualified}" if module and qualified else name
     return None
+
+
+def _sets(cls: Any, attribute: str) -> bool:
+    """Whether a class declares an attribute of its instances, or one of its methods sets it."""
+    if not inspect.isclass(cls):
+        return False
+    sources = (inspect.getsource(base) for base in cls.__mro__ if base.__module__.startswith("agentgym"))
+    return any(re.search(rf"^\s+(self\.)?{attribute}\b.*[:=]", source, re.MULTILINE) for source in sources)

@@ -206,4 +206,6 @@ def _role(cls: type, found: re.Match[str]) -> str:
     name = found["name"]
     if "." not in name and hasattr(inspect.getmodule(cls), name):
         name = f"~{cls.__module__}.{name}"
+    elif "." not in name and hasattr(cls, name):
+        name = f"~{cls.__module__}.{cls.__qualname__}.{name}"
     return f"{{py:{found['kind']}}}`{found['short']}{name}`"

@@ -33,15 +33,18 @@ _NAMED = ("agentgym.data.dataset", "agentgym.data.recipe", "agentgym.play.player
 
 
 def cards() -> list[Path]:
-    """The README.md of every family of environments, agent and part, relative to the repository."""
+    """The README.md of every family of environments, agent and part, and other pages beside it."""
     folders = ("agentgym", "envs", "agents", "evaluation")  # rglob does not follow the links inside agentgym/
-    found = (path for name in folders for path in sorted((ROOT / name).rglob("README.md")))
+    found = (path for name in folders for path in sorted((ROOT / name).rglob("*.md")))
     return [path.relative_to(ROOT) for path in found if not path.is_relative_to(_DATA)]
 
 
 def card_pages() -> dict[Path, str]:
     """The document of every card: envs/robust/README.md is shown by cards/envs/robust."""
-    return {path: f"cards/{path.parent.as_posix()}" for path in cards()}
+    return {
+        path: f"cards/{(path.parent if path.name == 'README.md' else path.with_suffix('')).as_posix()}"
+        for path in cards()
+    }
 
 
 @cache

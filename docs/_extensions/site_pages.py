@@ -111,10 +111,14 @@ def _candidates(target: str, node: nodes.Element) -> list[str]:
 
 
 class _Docstring(GoogleDocstring):
-    """Docstrings of properties and attributes are prose: "The set: lowest and highest" has no type before its colon."""
+    """Docstrings of properties, and what is returned, are prose: "The set: lowest and highest" begins with no type."""
 
     def _parse_attribute_docstring(self) -> list[str]:
         return list(self._consume_to_end())
+
+    def _consume_returns_section(self, preprocess_types: bool = False) -> list[tuple[str, str, list[str]]]:
+        lines = self._dedent(self._consume_to_next_section())
+        return [("", "", lines)] if lines else []
 
 
 napoleon.GoogleDocstring = _Docstring  # type: ignore[misc]

@@ -51,7 +51,7 @@ class ConvectionVectorEnv(NativeVectorEnv):
         agent_pattern: the entries of the flattened observation that tell the number of rolls.
 
     Raises:
-        Diverged: raised by ``step`` if a flow became too fast for the time step.
+        agentgym.envs.convection.world.Diverged: raised by ``step`` if a flow became too fast for the time step.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012  (Gymnasium's shape)

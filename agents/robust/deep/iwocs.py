@@ -161,7 +161,7 @@ class DeepIWOCS(SAC):
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
     ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
-        """Actions of the ensemble; as :meth:`Agent.predict`, with a memory.
+        """Actions of the ensemble; as :meth:`agentgym.contracts.agent.Player.predict`, with a memory.
 
         Args:
             observation: an element of the environment's observation space, or a batch of them, ``[n, ...]``.
@@ -211,7 +211,9 @@ class DeepIWOCS(SAC):
         reset_num_timesteps: bool = True,
         progress_bar: bool = False,
     ) -> Any:
-        """As :meth:`Agent.learn`; it returns early where the loop has ended. A second call goes on with the loop.
+        """As :meth:`agentgym.contracts.agent.Agent.learn`; it returns early where the loop has ended.
+
+        A second call goes on with the loop.
 
         Raises:
             InvalidParameter: the steps are too few for the fallback and one model.
