@@ -1,6 +1,7 @@
 """Pages of the reference: one a package, with its modules."""
 
 import importlib
+import importlib.util
 import inspect
 import re
 from collections import defaultdict
@@ -62,13 +63,20 @@ def real_name(name: str) -> str | None:
             continue
         for part in parts[cut:]:
             if not hasattr(found, part):
-                return name if _sets(found, part) and part == parts[-1] else None
+                return name if part == parts[-1] and (_sets(found, part) or _is_module(name)) else None
             found = getattr(found, part)
         if inspect.ismodule(found):
             return str(found.__name__)
         module, qualified = getattr(found, "__module__", None), getattr(found, "__qualname__", None)
         return f"{module}.{qualified}" if module and qualified else name
     return None
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ImportError:
+        return False
 
 
 def _sets(cls: Any, attribute: str) -> bool:
