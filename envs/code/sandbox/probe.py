@@ -184,7 +184,7 @@ print("forked", n)
 def _cpu(session: Session, host: _Host) -> bool:
     # It counts its own processor time: a loaded machine takes much longer by the clock.
     result = _python(session, f"import time\nwhile time.process_time() < {SMALL.cpu * 6}: pass", SMALL.cpu * 120)
-    return result.ended == "exit" and result.code > 128  # ended by a signal
+    return result.ended == "exit" and (result.code or 0) > 128  # by a signal
 
 
 def _file_size(session: Session, host: _Host) -> bool:
