@@ -9,6 +9,7 @@ from .language.methods.dr_grpo import DrGRPO as DrGRPO
 from .language.methods.epo import EPO as EPO
 from .language.methods.gigpo import GiGPO as GiGPO
 from .language.methods.grpo import GRPO as GRPO
+from .language.methods.oreo import OREO as OREO
 from .language.methods.rloo import RLOO as RLOO
 from .language.methods.spear import SPEAR as SPEAR
 from .marl.shared.gradient import SharedGradient as SharedGradient
