@@ -153,10 +153,10 @@ def _still(frames: Sequence[np.ndarray]) -> bytes:
 
 
 def encoded(frames: Sequence[np.ndarray]) -> bytes:
-    """All frames as an animated WebP of at most :data:`LARGEST` bytes: fewer and coarser ones if need be."""
+    """All frames as an animated WebP of at most :data:`LARGEST` bytes: fewer, coarser and smaller ones if need be."""
     images = [Image.fromarray(frame) for frame in frames]
-    for quality, every in ((70, 1), (45, 1), (30, 1), (20, 2), (10, 3)):
-        data, chosen = io.BytesIO(), images[::every]
+    for quality, every, shrink in ((70, 1, 1), (45, 1, 1), (30, 1, 1), (20, 2, 1), (10, 3, 1), (10, 3, 2), (5, 6, 4)):
+        data, chosen = io.BytesIO(), [image.reduce(shrink) for image in images[::every]]
         chosen[0].save(
             data, "WEBP", save_all=True, append_images=chosen[1:], duration=1000 * every // FPS, loop=0,
             quality=quality, method=4,

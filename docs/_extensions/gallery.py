@@ -17,7 +17,7 @@ from places import DOCS, write
 
 from agentgym import catalog
 from agentgym.contracts.environment import Generated, Stochastic, Uncertain
-from agentgym.errors import AskError
+from agentgym.errors import AskError, MissingExtra
 from agentgym.evaluation.transcript import transcript
 from agentgym.make import make_env
 
@@ -67,8 +67,10 @@ def _write_page(entry: catalog.Entry) -> str:
     stem, summary = _stem(entry), html.escape(entry.summary, quote=False)
     try:
         world = make_env(entry.id, {})
-    except AskError as missing:  # an extra that is not installed
-        write(f"gallery/{stem}.md", f"# {stem}\n\n{summary}.\n\n{html.escape(str(missing))}\n")
+    except AskError as missing:  # an extra that is not installed, or arguments that only a user has
+        about = [] if isinstance(missing, MissingExtra) else manual(catalog.load(entry))
+        lines = [f"# {stem}", "", f"{summary}.", "", html.escape(str(missing)), "", *about]
+        write(f"gallery/{stem}.md", "\n".join(lines))
         return _tile(stem, summary, "<span>not drawn here</span>")
     try:
         facts, texts = list(_facts(entry, world)), isinstance(world.observation_space, Text)
