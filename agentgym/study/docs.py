@@ -1,5 +1,6 @@
 """A study for the documentation: its tables as NAME.md, its learning curves as NAME.png, and pictures of its own."""
 
+from itertools import compress
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -48,14 +49,14 @@ def draw_curves(results: Results) -> Figure | None:
         for env in evidence.envs:
             for name in labels or evidence.curve_names[:1]:
                 if any(evidence.band(agent, env, name) for agent in evidence.agents):
-                    panels.append((evidence, env, name))
+                    panels.append((results.study.questions[question].title or question, evidence, env, name))
     if not panels:
         return None
-    several = len({env for _, env, _ in panels}) > 1
+    several = len({title for title, *_ in panels}) > 1, len({env for _, _, env, _ in panels}) > 1
     across = min(COLUMNS, len(panels))
     down = -(-len(panels) // across)
     figure = Figure(figsize=(5 * across, 3.8 * down), layout="constrained")
-    for axes, (evidence, env, name) in zip(
+    for axes, (title, evidence, env, name) in zip(
         figure.subplots(down, across, squeeze=False).flat, panels, strict=False
     ):  # fmt: skip
         colours = {agent: f"C{number}" for number, agent in enumerate(evidence.agents)}
@@ -70,7 +71,8 @@ def draw_curves(results: Results) -> Figure | None:
             axes.plot(band.x, band.value, color=colours[agent], linewidth=2, label=label)
         offline = bool(results.study.envs[env].dataset)
         axes.set(xlabel="gradient steps" if offline else "environment steps", ylabel=labels.get(name, name))
-        axes.set_title(results.study.env_label(env) if several else "")
+        shown = compress((title, results.study.env_label(env)), several)
+        axes.set_title("\n".join(shown), fontsize="medium")
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.grid(alpha=0.3)
