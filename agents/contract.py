@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         agents.MADDPG,
         agents.MDPO,
         agents.ODICE,
+        agents.OREO,
         agents.OnPolicyMDPO,
         agents.PercentBC,
         agents.PPO,
