@@ -101,6 +101,7 @@ def test_plots_have_the_numbers(page, results):
 
 
 def test_sentences_tables_and_links(page, results):
+    open_tab(page, TABS[0])
     verdict = page.find_element(By.CSS_SELECTOR, ".verdict").text
     assert "1 run failed, the first with: ValueError" in verdict
     assert "Against PPO" in verdict

@@ -98,11 +98,11 @@ def test_every_tab_draws(page, searched):
 def test_the_result_is_that_of_the_fresh_seeds(page, searched):
     best = searched[0].best_trial
     tuned, before = (number(score(config) + 6.5) for config in (best.params, {"learning_rate": 1e-4}))
+    open_tab(page, "Overview")
     verdict = page.find_element(By.CSS_SELECTOR, ".verdict").text
     assert f"{TUNED}" in verdict
     assert f"{tuned} [" in verdict
     assert f"{before} [" in verdict
-    open_tab(page, "Overview")
     line = page.find_element(By.CSS_SELECTOR, '[aria-label="Scores with fresh seeds"] tbody tr').text
     assert tuned in line
     assert before in line
