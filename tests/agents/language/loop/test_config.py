@@ -172,8 +172,10 @@ def test_methods_refuse_settings_that_cannot_be(asked, says):
 
 @pytest.mark.parametrize("name", [*METHODS, *ESTIMATORS])
 def test_presets_are_settings(name):
-    for preset in (METHODS | ESTIMATORS)[name].PRESETS:
-        made(f"{name}:preset={preset}")
+    for preset, values in (METHODS | ESTIMATORS)[name].PRESETS.items():
+        found = made(f"{name}:preset={preset}")
+        method = found[name] if name in METHODS else found
+        assert {field: getattr(method, field) for field in values} == dict(values)
 
 
 ANYTHING = st.one_of(
