@@ -1,6 +1,6 @@
 """Text environments as tool environments of TRL: ``GRPOTrainer(environment_factory=...)``."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import gymnasium
@@ -10,7 +10,21 @@ from agentgym.envs.text.text_env import TextEnv
 from agentgym.errors import InvalidParameter
 from agentgym.make import check_id
 
-__all__ = ["ToolEnvironment", "tool_rows"]
+__all__ = ["ToolEnvironment", "text_environment", "tool_rows"]
+
+
+def text_environment(env: str, arguments: Mapping[str, Any]) -> TextEnv:
+    """Make a text environment, without wrappers, for other people's trainers.
+
+    Raises:
+        UnknownId: there is no such environment.
+        InvalidParameter: it is no text environment of this package, or an argument is not valid.
+    """
+    check_id(env)
+    made = gymnasium.make(env, **arguments).unwrapped
+    if not isinstance(made, TextEnv):
+        raise InvalidParameter(f"{env} is no text environment. Try agentgym/Household-v0.")
+    return made
 
 
 class ToolEnvironment:
@@ -32,11 +46,7 @@ class ToolEnvironment:
     """
 
     def __init__(self, env: str = "agentgym/Household-v0", **arguments: Any) -> None:
-        check_id(env)
-        made = gymnasium.make(env, **arguments).unwrapped
-        if not isinstance(made, TextEnv):
-            raise InvalidParameter(f"{env} is no text environment. Try agentgym/Household-v0.")
-        self._env = made
+        self._env = text_environment(env, arguments)
         self._return, self._over = 0.0, True
 
     def reset(self, seed: int | None = None, **row: Any) -> str:
