@@ -26,14 +26,14 @@ from agentgym.agents.language.loop.learner import Learner
 from agentgym.agents.language.loop.rollout import Anchors, Rollout, Start
 from agentgym.agents.language.loop.trajectory import Batch, Episode, collate
 from agentgym.agents.language.methods.plugin import Acting, Plugin, make_plugins
-from agentgym.agents.language.policies.by_name import begin_like, make_policy, saved_policy
+from agentgym.agents.language.policies.by_name import OTHER_BASE, begin_like, make_policy, saved_policy
 from agentgym.agents.language.policies.conversation import Conversation, episodes_to_begin
 from agentgym.agents.language.policies.policy import Policy, Sampler
 from agentgym.agents.language.policies.tiny import TinyPolicy
 from agentgym.contracts.agent import Traits
 from agentgym.contracts.environment import Demonstrating
 from agentgym.contracts.settings import from_settings, number_of_steps, whole_number
-from agentgym.errors import InvalidParameter, SpaceMismatch
+from agentgym.errors import AskError, InvalidParameter, SpaceMismatch
 from agentgym.progress import TrainingProgress
 from agentgym.runs.state import Inventory, Item
 from agentgym.seeding import entropy, episode_seed
@@ -401,6 +401,7 @@ class LanguageAgent(OwnLoop):
         """Everything that the rest of a run depends on."""
         return Inventory(
             [
+                *([Item("base", lambda: self.policy.base, self._require_base)] if self.policy.base else []),
                 *learned(self.parts()),
                 *attributes(self, COUNTERS, saved=True),
                 *attributes(self, ("iteration", "imitated_batches")),
@@ -410,6 +411,15 @@ class LanguageAgent(OwnLoop):
                 generator("language", self.generator),
             ]
         )
+
+    def _require_base(self, saved: str) -> None:
+        """Refuse adapters of another model than the one that was read.
+
+        Raises:
+            AskError: it is another.
+        """
+        if saved != self.policy.base:
+            raise AskError(OTHER_BASE)
 
     def about(self) -> dict[str, Any]:
         """As :meth:`Savable.about`, with what the policy is beside settings and weights."""

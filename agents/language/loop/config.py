@@ -9,6 +9,7 @@ from agentgym import catalog
 from agentgym.agents.language.loop.groups import Over
 from agentgym.agents.language.loop.surrogate import Aggregation, Ratio
 from agentgym.agents.language.policies.chat import Transcript
+from agentgym.agents.language.policies.lora import ALL_LINEAR
 from agentgym.contracts.settings import AgentConfig, Range, check_settings, parse_settings
 from agentgym.errors import InvalidParameter
 
@@ -31,6 +32,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("context", "max_command_tokens", "width", "layers", "heads"), Range(1)),
     **dict.fromkeys(("tasks", "epochs", "minibatches", "fixed_length", "imitation_size"), Range(1)),
     **dict.fromkeys(("trained_layers", "warmup_iterations", "decay_iterations", "imitation_batches"), Range(0)),
+    **dict.fromkeys(("lora_rank", "lora_alpha"), Range(0)),
     **dict.fromkeys(("step_weight", "clip_low", "clip_high", "weight_decay"), Range(0)),
     **dict.fromkeys(("temperature", "learning_rate", "max_grad_norm", "imitation_rate"), Range(0, above=True)),
     **dict.fromkeys(("gamma", "final_rate", "imitation_random"), Range(0, 1)),
@@ -62,6 +64,15 @@ class LanguageConfig(AgentConfig):
     list_commands: bool = False  # append the admissible commands to each observation
     score: Literal["sum", "mean"] = "sum"  # when choosing: over the log-probabilities of a command's tokens
     trained_layers: int = 0  # train only the last N layers of the transformer; 0: train everything
+    # Rank of low-rank adapters, which are then trained and saved alone; 0: none
+    lora_rank: Annotated[int, tyro.conf.arg(aliases=("--config.lora.rank",))] = 0
+    # Their scale is alpha / rank; 0: twice the rank
+    lora_alpha: Annotated[float, tyro.conf.arg(aliases=("--config.lora.alpha",))] = 0.0
+    # Linear layers with adapters, by the ends of their names: q_proj v_proj
+    lora_targets: Annotated[tuple[str, ...], tyro.conf.arg(aliases=("--config.lora.targets",))] = (ALL_LINEAR,)
+    checkpointing: bool = False  # recompute each layer in the backward pass: less memory, a third more work
+    # Of computing; "bfloat16" also stores what is not trained in it, while what is trained stays in float32
+    dtype: Literal["float32", "bfloat16"] = "float32"
 
     # Collection
     tasks: int = 0  # per iteration; 0: 16, pretrained 4
@@ -107,6 +118,7 @@ class LanguageConfig(AgentConfig):
             if not getattr(self, name):
                 setattr(self, name, value)
         catalog.find("estimator", parse_settings(self.advantage)[0])
+        self._check_pretrained()
         if self.group_size < 2:
             raise InvalidParameter(
                 f"group_size must be at least 2, not {self.group_size}: {self.advantage} compares the episodes of one "
@@ -116,6 +128,16 @@ class LanguageConfig(AgentConfig):
             raise InvalidParameter("imitation_random must be below 1: some commands must be the expert's.")
         if self.minibatches > self.tasks * self.group_size:
             raise InvalidParameter(f"{self.minibatches} minibatches cannot be made of {self.episodes} episodes.")
+
+    def _check_pretrained(self) -> None:
+        if self.policy == "tiny":
+            for name, off in (("lora_rank", 0), ("checkpointing", False), ("dtype", "float32")):
+                if getattr(self, name) != off:
+                    raise InvalidParameter(f"{name} is for pretrained policies: a tiny policy has no use for it.")
+        if self.lora_rank and self.trained_layers:
+            raise InvalidParameter("lora_rank and trained_layers both say what is trained: set one of them.")
+        if not self.lora_targets:
+            raise InvalidParameter(f"lora_targets names no layer: leave it at {ALL_LINEAR!r}, or name some.")
 
     @property
     def episodes(self) -> int:

@@ -1,6 +1,5 @@
 """A critic: values of the states in which decisions are made."""
 
-import copy
 from typing import Any
 
 import torch
@@ -26,17 +25,18 @@ class Critic(nn.Module):
     The head starts at 0, so that all first values are 0. With several processes, each computes all values.
 
     Args:
-        policy: to copy; everything of the copy is trained.
+        policy: to copy; of the copy the same parameters are trained.
         rate: learning rate.
     """
 
     def __init__(self, policy: Policy, rate: float) -> None:
         super().__init__()
-        self.trunk = copy.deepcopy(policy).requires_grad_(True)
+        self.trunk = policy.twin()
         self.head = nn.Linear(policy.state_size, 1).to(next(policy.parameters()).device)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
-        self.optimizer = torch.optim.AdamW(self.parameters(), rate, betas=(0.9, 0.95), weight_decay=0.01)
+        learned = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.AdamW(learned, rate, betas=(0.9, 0.95), weight_decay=0.01)
 
     def forward(self, batch: Batch) -> Tensor:
         """Values [B, U] of a batch's decisions; 0 where there is none."""

@@ -1,8 +1,7 @@
 """A KL penalty to the initial policy."""
 
-import copy
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -19,11 +18,12 @@ __all__ = ["KLToReference"]
 class KLToReference(Plugin):
     """L <- L + weight * mean(exp(d) - d - 1), where d = log p_ref - log p.
 
-    This is GRPO's low-variance estimate of KL(p || p_ref) (Shao et al., arXiv 2402.03300). The reference is the policy
-    before the first iteration.
+    This is GRPO's low-variance estimate of KL(p || p_ref) (Shao et al., arXiv 2402.03300).
 
     Attributes:
         weight: 0.04 in GRPO's paper, 0.01 in EPO's runs.
+        to: the reference. "start": a copy of the policy before the first iteration, which shares what is not trained.
+            "base": the policy without its adapters (``lora_rank``), which is no copy; the two differ after imitation.
     """
 
     ABOUT: ClassVar = About("L + weight mean(exp(d) - d - 1), d = log p_ref - log p", "arXiv 2402.03300")
@@ -31,18 +31,30 @@ class KLToReference(Plugin):
     RANGES: ClassVar = {"weight": Range(0)}
 
     weight: float = 0.01
+    to: Literal["start", "base"] = "start"
     reference: Policy | None = field(default=None, init=False)
+    policy: Policy | None = field(default=None, init=False)
 
     def begin(self, policy: Policy) -> None:
-        """Copy the policy."""
-        self.reference = copy.deepcopy(policy).requires_grad_(False)
+        """Copy the policy, or check that it has adapters to leave out."""
+        if self.to == "base":
+            policy.without_adapters()
+            self.policy = policy
+        else:
+            self.reference = policy.twin().requires_grad_(False)
+
+    @torch.no_grad()
+    def reference_logp(self, batch: Batch) -> Tensor:
+        """log p_ref, [B, U]."""
+        if self.reference is not None:
+            return self.reference.evaluate_decisions(batch)[0]
+        assert self.policy is not None
+        with self.policy.without_adapters():
+            return self.policy.evaluate_decisions(batch)[0]
 
     def loss(self, batch: Batch, logp: Tensor, entropy: Tensor, iteration: int) -> Tensor:
         """The penalty."""
-        assert self.reference is not None
-        with torch.no_grad():
-            reference_logp, _ = self.reference.evaluate_decisions(batch)
-        difference = (reference_logp - logp).clamp(max=20)
+        difference = (self.reference_logp(batch) - logp).clamp(max=20)
         kl = ((difference.exp() - difference - 1) * batch.mask).sum() / batch.mask.sum().clamp(min=1)
         self.numbers["distance"] = float(kl.detach())
         return self.weight * kl

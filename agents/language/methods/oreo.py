@@ -1,6 +1,5 @@
 """OREO: a policy and its values from recorded episodes, by squared errors of the soft Bellman equation."""
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -71,7 +70,7 @@ class OREOLoss(Estimator):
 
     def begin(self, policy: Policy) -> None:
         """Copy the policy, as reference and for the critic."""
-        self.reference = copy.deepcopy(policy).requires_grad_(False)
+        self.reference = policy.twin().requires_grad_(False)
         with torch.random.fork_rng(devices=[]):
             self.critic = Critic(policy, self.rate)
 

@@ -9,15 +9,21 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
 from agentgym.agents.common.saving import load_agent
 from agentgym.agents.language.loop.config import LanguageConfig
+from agentgym.agents.language.policies.chat import Frame
 from agentgym.agents.language.policies.policy import Policy
 from agentgym.agents.language.policies.tiny import TinyPolicy
 from agentgym.agents.language.policies.vocabulary import Vocabulary
 from agentgym.errors import CorruptFile, InvalidParameter
 
 if TYPE_CHECKING:
-    from agentgym.agents.language.policies.pretrained import Options
+    from agentgym.agents.language.policies.pretrained import Options, PretrainedPolicy
 
-__all__ = ["asked", "begin_like", "make_policy", "saved_policy"]
+__all__ = ["OTHER_BASE", "asked", "begin_like", "make_policy", "saved_policy"]
+
+OTHER_BASE = (
+    "The adapters were trained on another model than the one that is there now (its SHA-256 differs): put back the "
+    "model that they belong to."
+)
 
 
 def make_policy(settings: LanguageConfig, env: VectorEnv) -> Policy:
@@ -49,7 +55,7 @@ def asked(env: VectorEnv, name: str) -> Any:
         return None
 
 
-def _pretrained(settings: LanguageConfig, instructions: str) -> Policy:
+def _pretrained(settings: LanguageConfig, instructions: str) -> "PretrainedPolicy":
     from agentgym.agents.language.policies.pretrained import PretrainedPolicy
 
     if settings.policy == "smollm2":
@@ -74,15 +80,29 @@ def saved_policy(settings: LanguageConfig, description: dict[str, Any]) -> Polic
 
     Raises:
         CorruptFile: the description is damaged.
+        FileNotFoundError, InvalidParameter: adapters were saved, and their model is not where it was, or is another.
     """
     try:
         if settings.policy == "tiny":
             return _tiny(settings, tuple(description["words"]))
         from agentgym.agents.language.policies.pretrained import PretrainedPolicy
 
+        if settings.lora_rank:
+            return _around(settings, description)
         return PretrainedPolicy.described(description, _options(settings))
+    except InvalidParameter:  # which is a ValueError
+        raise
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptFile(f"the saved agent does not describe its policy ({error!r})") from error
+
+
+def _around(settings: LanguageConfig, description: dict[str, Any]) -> "PretrainedPolicy":
+    """The model that saved adapters belong to, read from where it was."""
+    policy = _pretrained(settings, "")
+    if policy.base != description["base"]:
+        raise InvalidParameter(OTHER_BASE)
+    policy.use_frame(Frame.of(description["frame"]))
+    return policy
 
 
 def begin_like(policy: Policy, folder: Path | str) -> None:
@@ -98,7 +118,9 @@ def begin_like(policy: Policy, folder: Path | str) -> None:
     try:
         policy.load_state_dict(donor.state_dict())
     except RuntimeError as error:
-        raise InvalidParameter(f"start={folder}: the policy there has another width, layers or heads.") from error
+        raise InvalidParameter(
+            f"start={folder}: the policy there has another width, layers, heads or adapters."
+        ) from error
 
 
 def _tiny(settings: LanguageConfig, words: tuple[str, ...]) -> TinyPolicy:

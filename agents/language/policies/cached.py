@@ -15,7 +15,9 @@ __all__ = ["PretrainedSession", "additive"]
 
 def additive(visible: Tensor) -> Tensor:
     """An additive attention mask, float32 [B, 1, Q, K], from bool [B, Q, K]."""
-    hidden = torch.zeros(visible.shape, device=visible.device).masked_fill_(~visible, torch.finfo(torch.float32).min)
+    # The lowest number of bfloat16, to which autocast may round: float32's own would become minus infinity, and rows in
+    # which nothing is visible would become NaN.
+    hidden = torch.zeros(visible.shape, device=visible.device).masked_fill_(~visible, torch.finfo(torch.bfloat16).min)
     return hidden[:, None]
 
 
@@ -38,6 +40,9 @@ class CachingPolicy(Protocol):
 
     def head(self, states: Tensor) -> Tensor:
         """Logits of the next token, from hidden states."""
+
+    def run(self, **inputs: Any) -> Any:
+        """Call the model without its output embeddings."""
 
 
 class PretrainedSession(Session):
@@ -146,7 +151,7 @@ class PretrainedSession(Session):
     def _forward(self, fed: Tensor, positions: Tensor, visible: Tensor, kept: int) -> Tensor:
         """States [n, W, D] of the fed tokens, of which the first ``kept`` stay in the cache."""
         slots = self.real.shape[1] + kept
-        out = self.policy.model.base_model(
+        out = self.policy.run(
             input_ids=fed, position_ids=positions, attention_mask=additive(visible),
             past_key_values=self.cache, use_cache=True,
         )  # fmt: skip

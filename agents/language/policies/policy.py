@@ -1,9 +1,11 @@
 """The interface of a policy: token ids in, token ids out."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -117,8 +119,10 @@ class Policy(nn.Module, ABC):
         closing: the token that ends a command.
         temperature: of all its distributions, also when they are learned from.
         context: the most tokens that an episode may have.
+        base: SHA-256 of the model under its adapters; "" if it has none.
     """
 
+    base: str = ""
     opening: list[int]
     between: list[int]
     prompt: list[int]
@@ -164,6 +168,21 @@ class Policy(nn.Module, ABC):
     @abstractmethod
     def description(self) -> dict[str, Any]:
         """What else defines the policy besides settings and weights, as JSON values, for saving."""
+
+    def twin(self) -> Self:
+        """A copy. Parameters that are not trained never change, so the copy shares them."""
+        frozen = {id(parameter): parameter for parameter in self.parameters() if not parameter.requires_grad}
+        return copy.deepcopy(self, frozen)
+
+    def without_adapters(self) -> AbstractContextManager[None]:
+        """A context in which the policy has no adapters.
+
+        Raises:
+            InvalidParameter: it never has any.
+        """
+        raise InvalidParameter(
+            "This policy has no adapters to leave out: set lora_rank, or let the reference be a copy."
+        )
 
     @property
     @abstractmethod

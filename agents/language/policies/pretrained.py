@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -14,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from agentgym.agents.language.loop.trajectory import Batch
 from agentgym.agents.language.policies.cached import PretrainedSession, additive
 from agentgym.agents.language.policies.chat import Frame, Transcript, frame_of
+from agentgym.agents.language.policies.lora import ALL_LINEAR, adapt, digest, without_adapters
 from agentgym.agents.language.policies.policy import Policy, judged
 from agentgym.agents.language.policies.token_trees import Forest
 from agentgym.errors import InvalidParameter, MissingExtra
@@ -34,6 +36,11 @@ class Options:
     list_commands: bool = False
     score: Literal["sum", "mean"] = "sum"
     trained_layers: int = 0
+    lora_rank: int = 0
+    lora_alpha: float = 0.0
+    lora_targets: tuple[str, ...] = (ALL_LINEAR,)
+    checkpointing: bool = False
+    dtype: Literal["float32", "bfloat16"] = "float32"
 
 
 class PretrainedPolicy(Policy):
@@ -53,21 +60,54 @@ class PretrainedPolicy(Policy):
         options: how it is used.
 
     Raises:
-        InvalidParameter: the context is longer than the model's, or it has fewer layers than are to be trained.
+        InvalidParameter: the context is longer than the model's, it has fewer layers than are to be trained or no
+            layers of the adapters' names, or it does not support ``checkpointing``.
+        MissingExtra: there are to be adapters, and peft is not installed.
     """
 
     def __init__(self, model: Any, tokenizer: Any, frame: Frame, options: Options) -> None:
         super().__init__()
-        self.model, self.tokenizer, self.frame, self.options = model, tokenizer, frame, options
+        self.model, self.tokenizer, self.options = model, tokenizer, options
         longest = getattr(model.config, "max_position_embeddings", None)
         if longest is not None and options.context > longest:
             raise InvalidParameter(f"context is {options.context}, but the model reads at most {longest} tokens.")
         self.context, self.temperature = options.context, options.temperature
-        self.opening, self.between = frame.opening, frame.between
-        self.prompt, self.closing = frame.prompt, frame.closing
+        self.use_frame(frame)
+        self.base = ""
+        if options.lora_rank:
+            self.base = digest(model)
+            adapt(model, options.lora_rank, options.lora_alpha or 2.0 * options.lora_rank, options.lora_targets)
         self._freeze(options.trained_layers)
+        if options.checkpointing:
+            self._checkpoint_layers()
+        if options.dtype == "bfloat16":
+            self._halve()
         # Dropout would make learning see other probabilities than acting had.
         self.model.eval()
+
+    def use_frame(self, frame: Frame) -> None:
+        """Set what stands around observations and commands."""
+        self.frame = frame
+        self.opening, self.between = frame.opening, frame.between
+        self.prompt, self.closing = frame.prompt, frame.closing
+
+    def _checkpoint_layers(self) -> None:
+        if not getattr(self.model, "supports_gradient_checkpointing", False):
+            raise InvalidParameter("checkpointing is set, which this model does not support.")
+        if hasattr(self.model, "activation_checkpointing_enable"):
+            self.model.activation_checkpointing_enable()
+        else:  # transformers that have only its old name
+            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+
+    def _halve(self) -> None:
+        """Store what is not trained in bfloat16, except the output embeddings, so that logits stay exact to float32.
+
+        What is trained stays in float32: the steps of an optimiser are smaller than bfloat16 can tell apart.
+        """
+        kept = {id(parameter) for parameter in self.model.get_output_embeddings().parameters()}
+        for parameter in self.model.parameters():
+            if not parameter.requires_grad and id(parameter) not in kept:
+                parameter.data = parameter.data.to(torch.bfloat16)
 
     def _freeze(self, trained_layers: int) -> None:
         """Freeze all but the last ``layers`` layers and the final norm; 0: freeze nothing."""
@@ -121,13 +161,14 @@ class PretrainedPolicy(Policy):
         return cls(model, tokenizer, Frame.of(description["frame"]), options)
 
     def description(self) -> dict[str, Any]:
-        """The model's configuration, the tokenizer and the frame."""
+        """The model's configuration, the tokenizer, the frame, and with adapters the SHA-256 of their model."""
         return {
             "model": json.loads(self.model.config.to_json_string(use_diff=False)),
             "tokenizer": self.tokenizer.backend_tokenizer.to_str(),
             "bos": self.tokenizer.bos_token,
             "eos": self.tokenizer.eos_token,
             "frame": self.frame.values(),
+            **({"base": self.base} if self.base else {}),
         }
 
     def train(self, mode: bool = True) -> Self:
@@ -161,9 +202,25 @@ class PretrainedPolicy(Policy):
         return PretrainedSession(self, count)
 
     def head(self, states: Tensor) -> Tensor:
-        """Logits [..., V] of the next token from last states [..., D]."""
-        logits: Tensor = self.model.get_output_embeddings()(states)
+        """Logits [..., V] of the next token from last states [..., D]; always computed in float32."""
+        logits: Tensor = self.model.get_output_embeddings()(states.float())
         return logits
+
+    def run(self, **inputs: Any) -> Any:
+        """Call the model without its output embeddings; with the options' ``dtype`` and ``checkpointing``.
+
+        Layers are computed anew in the backward pass only where there is one: elsewhere they may use a cache.
+        """
+        again = self.options.checkpointing and torch.is_grad_enabled()
+        layers = [layer for layer in self.model.modules() if getattr(layer, "gradient_checkpointing", False)]
+        for layer in layers:
+            layer.training = again  # of this module alone: its attention, which may have dropout, stays as it is
+        with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.options.dtype == "bfloat16"):
+            return self.model.base_model(**inputs)
+
+    def without_adapters(self) -> AbstractContextManager[None]:
+        """As :meth:`Policy.without_adapters`."""
+        return without_adapters(self.model) if self.base else super().without_adapters()
 
     @property
     def state_size(self) -> int:
@@ -180,7 +237,7 @@ class PretrainedPolicy(Policy):
     def _states(self, batch: Batch) -> Tensor:
         places = torch.arange(batch.ids.shape[1], device=batch.ids.device)
         read = (places < batch.lengths[:, None]).long()
-        states = self.model.base_model(input_ids=batch.ids, attention_mask=read, use_cache=False).last_hidden_state
+        states = self.run(input_ids=batch.ids, attention_mask=read, use_cache=False).last_hidden_state
         return states.gather(1, batch.at.clamp(min=0)[..., None].expand(-1, -1, states.shape[-1]))
 
     def evaluate_decisions(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -205,12 +262,12 @@ class PretrainedPolicy(Policy):
     def _evaluate_tokens(self, batch: Batch) -> tuple[Tensor, Tensor]:
         places = torch.arange(batch.ids.shape[1], device=batch.ids.device)
         read = (places < batch.lengths[:, None]).long()
-        states = self.model.base_model(input_ids=batch.ids, attention_mask=read, use_cache=False).last_hidden_state
+        states = self.run(input_ids=batch.ids, attention_mask=read, use_cache=False).last_hidden_state
         there = batch.at >= 0
         rows, columns = there.nonzero(as_tuple=True)
         logits = self.head(states[rows, batch.at[rows, columns]])
         logp, entropy = judged(logits / self.temperature, batch.targets[rows, columns])
-        zeros = torch.zeros(there.shape, device=states.device)
+        zeros = torch.zeros(there.shape, device=logp.device)
         return zeros.masked_scatter(there, logp), zeros.masked_scatter(there, entropy)
 
     def _evaluate_choices(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -227,7 +284,7 @@ class PretrainedPolicy(Policy):
         below = (places <= root[..., None]) & (forest.decision >= 0)[..., None]
         nothing = torch.zeros(len(at), long, root.shape[1], dtype=torch.bool, device=at.device)
         visible = torch.cat([torch.cat([causal, nothing], 2), torch.cat([below, forest.ancestry], 2)], 1)
-        states = self.model.base_model(
+        states = self.run(
             input_ids=torch.cat([batch.ids, forest.tokens], 1),
             position_ids=torch.cat([places.expand_as(batch.ids), root + 1 + forest.depth], 1),
             attention_mask=additive(visible),
