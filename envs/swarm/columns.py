@@ -17,7 +17,10 @@ RHO, OMEGA, PRESSURE, SOUND = 18, 19, 20, 21  # density, 1 + (h / (D rho)) sum m
 SPREAD, DIVERGENCE, CURL, BALSARA = 22, 23, 24, 25
 HEATING, NEAREST = 26, 27  # dA/dt; distance of the nearest agent within 2h, else 2h
 PUSH, DRAG, FLOW = 28, 31, 34  # accelerations by pressure and by viscosity; the neighbours' mean velocity
-AGENT_COLUMNS = 37
+ATTITUDE, TURNING = 37, 41  # a quadcopter's quaternion (4) and body rates (3)
+HEIGHT, CLIMB = 44, 45  # of a quadcopter in a plane: above it, and how fast
+NEARNESS, NORMAL = 46, 47  # of the nearest wall or obstacle, 1 at it and 0 where it has no image; away from it
+AGENT_COLUMNS = 50
 
 # What can be read by name: first column, and whether it is a vector
 FIELDS = {

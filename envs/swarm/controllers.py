@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from agentgym.envs.swarm.presets import Swarm
@@ -47,16 +48,19 @@ CONTROLLERS: dict[str, Callable[[Array, Columns, float], Array]] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Controller:
     """A controller of one setting.
 
     Args:
+        observation_space, action_space: of one swarm.
         setting: the swarm's.
         name: "zero" (actions of zeros), "sph", "boids" or "potential-field".
         forward: speed / c0 along x that boids and potential-field go for.
     """
 
+    observation_space: Box
+    action_space: Box
     setting: Swarm
     name: str
     forward: float = 0.5
@@ -77,7 +81,7 @@ class Controller:
         return np.clip(told, -1.0, 1.0).astype(np.float32), None
 
 
-def controllers(setting: Swarm) -> dict[str, Controller]:
+def controllers(setting: Swarm, observation_space: Box, action_space: Box) -> dict[str, Controller]:
     """All controllers of a setting by name; only "zero" of one with pooled observations."""
     names = ("zero",) if setting.pooled else ("zero", *CONTROLLERS)
-    return {name: Controller(setting, name) for name in names}
+    return {name: Controller(observation_space, action_space, setting, name) for name in names}

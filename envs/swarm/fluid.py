@@ -20,6 +20,7 @@ from agentgym.envs.swarm.duct import Duct
 from agentgym.envs.swarm.kernels import KERNELS
 from agentgym.envs.swarm.neighbours import DISC, DUCT, NONE, Grid, Walls
 from agentgym.envs.swarm.nozzle import Flow
+from agentgym.envs.swarm.quadcopter import CRAZYFLIE
 from agentgym.envs.swarm.sph import Gas
 from agentgym.envs.swarm.stepping import GOLDEN, TURN, Ends, advance
 from agentgym.envs.swarm.vehicles import VEHICLES, Vehicle
@@ -29,6 +30,7 @@ __all__ = ["Arena", "Fluid", "Physics", "PoolTooSmall"]
 
 Array = NDArray[np.float64]
 COLUMNS = 64  # of jitter, used in turn
+_BISECTIONS = 48  # of a range of h, down to rounding
 
 
 class PoolTooSmall(InvalidParameter):
@@ -60,15 +62,22 @@ class Physics:
     step: float = 0.1  # time step, for which commands are held at least, in h / c0 at density 1
 
     # Vehicles
-    vehicle: Literal["perfect", "acceleration", "velocity", "second-order"] = "perfect"
-    lag: float = 0.0  # s
+    vehicle: Literal["perfect", "acceleration", "velocity", "second-order", "quadcopter"] = "perfect"
+    lag: float = 0.0  # s; a quadcopter has its own, see quadcopter.lag_of
     assumed_lag: float | None = None  # s, what the inverse takes the lag for; None: the true one
     inverse: bool = True  # of velocity-lagged vehicles
     damping_ratio: float = 0.7  # of second-order vehicles
     most: float = 0.0  # m/s^2, largest commanded acceleration; 0: no limit
+    inner_rate: float = 240.0  # 1/s, of a quadcopter's physics and inner loops, to the nearest whole step of a command
+    known_drag: float = 1.0  # share of its rotors' drag that a quadcopter makes up for
 
     def __post_init__(self) -> None:
         check_settings(self, _RANGES, "a swarm's physics")
+        if self.lag and self.vehicle in ("perfect", "quadcopter"):
+            raise InvalidParameter(
+                f"lag is {self.lag:g}, and the vehicle {self.vehicle!r} has none to set: "
+                "take acceleration, velocity or second-order."
+            )
 
     @property
     def g(self) -> float:
@@ -80,6 +89,7 @@ _RANGES = {
     "gamma": Range(1, above=True), "sound": Range(0, above=True), "eta": Range(0.5, 4), "alpha": Range(0),
     "beta": Range(0), "damping": Range(0), "lead": Range(0), "lag": Range(0), "assumed_lag": Range(0, above=True),
     "step": Range(0, 0.25, above=True), "damping_ratio": Range(0), "most": Range(0),
+    "inner_rate": Range(0, above=True), "known_drag": Range(0),
 }  # fmt: skip
 
 
@@ -152,12 +162,15 @@ class Fluid:
             arena.dimensions, KERNELS[given.kernel], given.gamma, given.sound, given.tait, given.energy,
             given.mode == "strict", self.mass, self.spacing, given.eta, given.alpha, given.beta, given.damping,
         )  # fmt: skip
-        self.vehicle = Vehicle(
-            VEHICLES[given.vehicle], given.lag, given.assumed_lag or max(given.lag, 1e-12), given.inverse,
-            given.damping_ratio, given.most,
-        )  # fmt: skip
         self.h = given.eta * self.spacing
         self.dt = given.step * self.h / given.sound
+        frame = CRAZYFLIE._replace(known_drag=given.known_drag)
+        if arena.dimensions == 2:
+            frame = frame._replace(height_gain=4.0, height_damping=3.0)
+        self.vehicle = Vehicle(
+            VEHICLES[given.vehicle], given.lag, given.assumed_lag or max(given.lag, 1e-12), given.inverse,
+            given.damping_ratio, given.most, frame, max(round(given.inner_rate * self.dt), 1),
+        )  # fmt: skip
         self.walls, self.ends = arena.walls(), self._ends()
         self.grid = self._grid()
         self.pool = self._pool(pool)
@@ -238,7 +251,7 @@ class Fluid:
         """Take all agents out of a world and forget what happened there."""
         for each in (self.agents, self.place, self.stations, self.jitter):
             each[world] = 0
-        self.stations[world, at.BACK] = 1.0
+        self.agents[world, :, at.ATTITUDE] = self.stations[world, at.BACK] = 1.0
 
     def fill(self, world: int, flow: Flow, back: float, random: np.random.Generator, moving: bool = True) -> None:
         """Fill a world's duct as a flow along it has it, with agents in jittered columns.
@@ -365,16 +378,30 @@ class Fluid:
         """Sense in the chosen worlds [W], in all by default, without moving."""
         self._step(0, True, self._still, chosen, self._still)
 
-    def settle(self, world: int, steps: int = 12) -> None:
-        """Sense often enough for the smoothing lengths to fit the densities, without moving."""
-        mask = np.arange(self.worlds) == world
-        gas, ends = self.gas, self.ends
-        for _ in range(steps):
+    def settle(self, world: int) -> int:
+        """Find smoothing lengths that fit the densities of agents inside, by bisection, without moving.
+
+        rho h^D grows with h, so at most one h is eta spacings of its own density.
+
+        Returns:
+            how many agents no allowed h fits: crowded or scattered ones have the least or the largest.
+        """
+        mask, inside = np.arange(self.worlds) == world, self.inside[world]
+        h = self["h"][world]
+        low, high = np.full(self.pool, self.ends.least_h), np.full(self.pool, self.ends.most_h)
+        for _ in range(_BISECTIONS):
+            middle = np.sqrt(low * high)
+            h[inside] = middle[inside]
             self.look(mask)
-            wanted = gas.eta * (gas.mass / np.maximum(self["rho"][world], 1e-12)) ** (1 / gas.dimensions)
-            h = self["h"][world]
-            h += 0.5 * (np.clip(wanted, ends.least_h, ends.most_h) - h) * (self.place[world] == at.INSIDE)
-        self.look(mask)
+            small = self._misfit(world) < 0
+            low, high = np.where(small, middle, low), np.where(small, high, middle)
+        return int((np.abs(self._misfit(world))[inside] > 1e-6).sum())
+
+    def _misfit(self, world: int) -> Array:
+        """By what share each agent's h is longer than eta spacings of its density [A]."""
+        gas = self.gas
+        wanted = gas.eta * (gas.mass / np.maximum(self["rho"][world], 1e-300)) ** (1 / gas.dimensions)
+        return self["h"][world] / wanted - 1
 
     def advance(
         self, steps: int = 1, command: Array | None = None, chosen: NDArray[np.bool_] | None = None,

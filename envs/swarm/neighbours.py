@@ -149,10 +149,10 @@ def _mirror(body: Array, total: int, i: int, distance: float, normal: tuple[floa
 def sort_agents(agents: Array, place: NDArray[np.int8], lead: float, walls: Walls, grid: Grid) -> Sorted:
     """Gather the agents that are present, where they will be after the time ``lead``, mirror them, sort them by cell.
 
-    An agent is mirrored about the foot of its own perpendicular on the wall.
+    An agent is mirrored about the foot of its own perpendicular on the wall. Writes how near the wall is.
 
     Args:
-        agents: [A, columns], see columns.py.
+        agents: [A, columns], see columns.py; changed.
         place: [A].
         lead: time.
         walls, grid: of the world.
@@ -176,8 +176,9 @@ def sort_agents(agents: Array, place: NDArray[np.int8], lead: float, walls: Wall
     total = real
     if walls.kind != NONE or walls.obstacles.shape[0] > 0:
         for i in range(real):
+            reach, a = MIRROR_REACH * body[i, 6], owner[i]
+            agents[a, at.NEARNESS] = 0.0
             for which in range(2):
-                reach = MIRROR_REACH * body[i, 6]
                 if which == 0:
                     distance, nx, ny, nz = nearest_wall(body[i, 0], body[i, 1], body[i, 2], reach, walls)
                 else:
@@ -188,6 +189,9 @@ def sort_agents(agents: Array, place: NDArray[np.int8], lead: float, walls: Wall
                         origin[i, d] = body[i, d]
                     distance = CLEARANCE * body[i, 6]
                 if distance < reach:
+                    if 1.0 - distance / reach > agents[a, at.NEARNESS]:
+                        agents[a, at.NEARNESS] = 1.0 - distance / reach
+                        agents[a, at.NORMAL], agents[a, at.NORMAL + 1], agents[a, at.NORMAL + 2] = nx, ny, nz
                     _mirror(body, total, i, distance, (nx, ny, nz))
                     for d in range(3):
                         origin[total, d] = body[i, d]

@@ -10,6 +10,7 @@ from agentgym.contracts.settings import Range, check_settings
 from agentgym.envs.swarm.duct import Duct
 from agentgym.envs.swarm.fluid import Arena, Physics
 from agentgym.envs.swarm.nozzle import Flow, quasi_1d
+from agentgym.envs.swarm.quadcopter import lag_of
 from agentgym.errors import InvalidParameter, UnknownId
 from agentgym.seeding import stream
 
@@ -52,10 +53,11 @@ class Swarm:
     alpha: float = 0.5
     beta: float = 1.0
     damping: float = 0.0
-    vehicle: Literal["perfect", "acceleration", "velocity", "second-order"] = "perfect"
-    lag: float = 0.0  # in h / c0
+    vehicle: Literal["perfect", "acceleration", "velocity", "second-order", "quadcopter"] = "perfect"
+    lag: float = 0.0  # in h / c0; a quadcopter has its own
     lead: float = 0.0  # in lags
-    hold: int = 1  # time steps of 0.1 h / c0 that a command is held
+    step: float = 0.1  # time step, in h / c0
+    hold: int = 1  # time steps that a command is held
 
     # What actions mean: corrections of this controller's commands; those of "zero" are the commands themselves
     residual_on: Literal["zero", "sph"] = "sph"
@@ -130,11 +132,10 @@ class Swarm:
                 )
         return placed
 
-    def flow(self, arena: Arena, regime: str) -> Flow | None:
-        """The reference of a regime; None in coverage."""
-        if arena.duct is None:
-            return None
-        return quasi_1d(arena.duct, self.back(regime), self.gamma, self.sound, self.energy)
+    def flow(self, arena: Arena, back: float) -> Flow:
+        """Quasi-1-D flow through the arena's duct at a back pressure."""
+        assert arena.duct is not None
+        return quasi_1d(arena.duct, back, self.gamma, self.sound, self.energy)
 
     def back(self, regime: str) -> float:
         """The back pressure over the stagnation pressure."""
@@ -146,16 +147,16 @@ class Swarm:
             unit = math.pi if self.dimensions == 2 else 4 / 3 * math.pi
             free = self.radius**self.dimensions - (arena.obstacles[:, -1] ** self.dimensions).sum()
             return unit * float(free) / self.agents
-        flow = self.flow(arena, "sub" if self.regime == "mixed" else self.regime)
-        assert flow is not None
+        flow = self.flow(arena, self.back("sub" if self.regime == "mixed" else self.regime))
         return float(np.trapezoid(flow.rho * arena.duct.area(flow.x), flow.x)) / self.agents
 
     def physics(self, h: float) -> Physics:
         """The gas and the vehicles, for a smoothing length."""
         lag = self.lag * h / self.sound
+        lead = self.lead * (lag_of() if self.vehicle == "quadcopter" else lag)
         return Physics(
             gamma=self.gamma, sound=self.sound, energy=self.energy, mode=self.mode, alpha=self.alpha, beta=self.beta,
-            damping=self.damping, vehicle=self.vehicle, lag=lag, lead=self.lead * lag,
+            damping=self.damping, vehicle=self.vehicle, lag=lag, lead=lead, step=self.step,
         )  # fmt: skip
 
 
@@ -164,7 +165,8 @@ _RANGES = {
     "inlet": Range(0, above=True), "throat": Range(0, above=True), "radius": Range(0, above=True),
     "obstacles": Range(0, 1000), "obstacle_radius": Range(0, above=True), "layout": Range(0),
     "gamma": Range(1, above=True), "sound": Range(0, above=True), "alpha": Range(0), "beta": Range(0),
-    "damping": Range(0), "lag": Range(0), "lead": Range(0), "hold": Range(1, 100),
+    "damping": Range(0), "lag": Range(0), "lead": Range(0), "step": Range(0, 0.25, above=True),
+    "hold": Range(1, 100),
     "acceleration": Range(0, above=True), "energy_weight": Range(0), "collision_weight": Range(0),
     "collision": Range(0), "noise": Range(0), "sensing": Range(2.2), "delay": Range(0, 1000), "faulty": Range(0, 1),
     "adversarial": Range(0, 1), "dropout": Range(0, 1), "wind": Range(0), "bins": Range(2, 1000),

@@ -21,7 +21,7 @@ from agentgym.contracts.settings import finite_number
 from agentgym.envs.swarm.compiled import compiled, inner
 from agentgym.errors import InvalidParameter
 
-__all__ = ["CRAZYFLIE", "Airframe", "fly", "lag_of", "level", "push"]
+__all__ = ["CRAZYFLIE", "Airframe", "fly", "fly_one", "lag_of", "level", "push", "rotors"]
 
 Array = NDArray[np.float64]
 GRAVITY = 9.81
@@ -37,6 +37,7 @@ class Airframe(NamedTuple):
         most_tilt: rad. attitude_gain: 1/s, body rate an attitude error. rate_gain: 1/s, angular acceleration a rate
             error. most_rate: rad/s.
         height_gain, height_damping: 1/s^2 and 1/s, of the height controller; 0: the command alone counts.
+        known_drag: share of the rotors' drag in calm air that is added to commands.
     """
 
     mass: float
@@ -54,6 +55,7 @@ class Airframe(NamedTuple):
     most_rate: float
     height_gain: float
     height_damping: float
+    known_drag: float
 
 
 PER_MINUTE = 2 * math.pi / 60  # a turn a minute in rad/s
@@ -61,6 +63,7 @@ CRAZYFLIE = Airframe(
     mass=0.027, arm=0.0397, inertia=1.4e-5, inertia_z=2.17e-5, thrust_factor=3.16e-10 / PER_MINUTE**2,
     torque_factor=7.94e-12 / PER_MINUTE**2, most_speed=21702.6 * PER_MINUTE, drag=5.6e-3, drag_z=6.2e-3, most_tilt=0.6,
     attitude_gain=12.0, rate_gain=40.0, most_rate=10.0, height_gain=0.0, height_damping=0.0,
+    known_drag=0.0,
 )  # fmt: skip
 
 
@@ -115,13 +118,27 @@ def lag_of(airframe: Airframe = CRAZYFLIE, size: float = 1.0, rate: float = 240.
 
 @compiled
 def _fly(state: Array, command: Array, steps: int, dt: float, airframe: Airframe, air: Array) -> None:
-    turned, told = np.empty(9), np.empty(3)
+    turned = np.empty(9)
     for n in range(state.shape[0]):
-        for d in range(3):
-            told[d] = command[n, d]
-        for _ in range(steps):
-            _rotation(state[n], turned)
-            _integrate(state[n], _control(state[n], told, airframe, turned), dt, airframe, air, turned)
+        fly_one(state[n], command[n], steps, dt, airframe, air, turned)
+
+
+@inner
+def fly_one(drone: Array, command: Array, steps: int, dt: float, airframe: Airframe, air: Array, turned: Array) -> None:
+    """Advance one drone [13] by steps of physics under a command [3] that is held; ``turned`` [9] is room to work."""
+    for _ in range(steps):
+        _rotation(drone, turned)
+        _integrate(drone, _control(drone, command, airframe, turned), dt, airframe, air, turned)
+
+
+@compiled
+def rotors(state: Array, command: Array, airframe: Airframe) -> Array:
+    """What the inner loops ask of the rotors: thrusts and torques [N, 4] in the body's axes for commands [N, 3]."""
+    turned, found = np.empty(9), np.empty((state.shape[0], 4))
+    for n in range(state.shape[0]):
+        _rotation(state[n], turned)
+        found[n, 0], found[n, 1], found[n, 2], found[n, 3] = _control(state[n], command[n], airframe, turned)
+    return found
 
 
 @compiled
@@ -150,10 +167,12 @@ def _control(
     """Inner loops: thrust and torques of the rotors for a commanded acceleration."""
     p, q, s = drone[10], drone[11], drone[12]
     # Thrust vector wanted, within the tilt
+    known = frame.known_drag * frame.drag / frame.mass
+    fx, fy = told[0] + known * drone[3], told[1] + known * drone[4]
     lift = max(told[2] + GRAVITY - frame.height_gain * drone[2] - frame.height_damping * drone[5], 0.2 * GRAVITY)
-    side, most = math.sqrt(told[0] ** 2 + told[1] ** 2), lift * math.tan(frame.most_tilt)
+    side, most = math.sqrt(fx * fx + fy * fy), lift * math.tan(frame.most_tilt)
     shorter = 1.0 if side <= most else most / side
-    fx, fy = told[0] * shorter, told[1] * shorter
+    fx, fy = fx * shorter, fy * shorter
     norm = math.sqrt(fx * fx + fy * fy + lift * lift)
     # Thrust along the body's z is the wanted vector's part along it
     thrust = frame.mass * max(fx * r[2] + fy * r[5] + lift * r[8], 0.0)

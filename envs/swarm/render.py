@@ -71,8 +71,9 @@ class Painter:
         self._dots.set_offsets(fluid["positions"][index, present][:, :2])
         self._dots.set_array(mach[present])
         for name, truth, own in self._lines:
-            flow, duct = world.flows[world.regimes[index]], world.arena.duct
+            duct = world.arena.duct
             if world.setting.task == "nozzle":
+                flow = world.flow(index)
                 truth.set_data(flow.x, getattr(flow, name))
             inside = fluid.inside[index]
             x = fluid["positions"][index, inside, 0]

@@ -4,6 +4,7 @@ Every error is given four ways, since the choice of what to divide by alone move
 reference's range, over its mean, and over its maximum.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from agentgym.contracts.settings import whole_number
+from agentgym.envs.swarm import columns as at
 from agentgym.envs.swarm.columns import CONTACTS, PASSED
+from agentgym.envs.swarm.compiled import compiled
 from agentgym.envs.swarm.duct import Duct
 from agentgym.envs.swarm.fluid import Fluid
 from agentgym.envs.swarm.nozzle import Flow
@@ -20,6 +23,7 @@ __all__ = ["FIELDS", "Profiles", "separations"]
 
 Array = NDArray[np.float64]
 FIELDS = ("u", "rho", "p", "T")
+_SUMS = (*FIELDS, "spread", "number")
 
 
 def separations(fluid: Fluid, world: int) -> Array:
@@ -58,41 +62,32 @@ class Profiles:
         self.bins, self.mass = whole_number("bins", bins, 1), fluid.mass
         self.gamma, self.sound = fluid.gas.gamma, fluid.gas.sound
         self.edges = np.linspace(0.0, duct.length, bins + 1)
-        self.sums = {name: np.zeros((fluid.worlds, bins)) for name in (*FIELDS, "spread", "number")}
+        self.sums = np.zeros((fluid.worlds, len(_SUMS), bins))
         self.looks = np.zeros(fluid.worlds, np.int64)
         self.nearest, self.fastest = np.full(fluid.worlds, np.inf), np.zeros(fluid.worlds)
         self.effort = np.zeros(fluid.worlds)
 
     def clear(self, world: int) -> None:
         """Forget what was seen of a world."""
-        for each in self.sums.values():
-            each[world] = 0.0
+        self.sums[world] = 0.0
         self.looks[world], self.nearest[world], self.fastest[world], self.effort[world] = 0, np.inf, 0.0, 0.0
 
     def add(self, fluid: Fluid, world: int, told: Array | None = None) -> None:
         """Look at a world as it is now; ``told`` [A, D] are accelerations, by default what agents sense."""
-        inside = fluid.inside[world]
+        accelerations = (fluid["push"] + fluid["drag"])[world] if told is None else told
+        least, largest, square = _gather(
+            fluid.agents[world], fluid.place[world], np.ascontiguousarray(accelerations),
+            np.ascontiguousarray(separations(fluid, world)), self.duct.length, self.gamma / self.sound**2,
+            self.sums[world],
+        )  # fmt: skip
         self.looks[world] += 1
-        if not inside.any():
-            return
-        x = fluid["positions"][world, inside, 0]
-        place = np.minimum((x / self.duct.length * self.bins).astype(np.int64), self.bins - 1)
-        rho, p = fluid["rho"][world, inside], fluid["p"][world, inside]
-        fields = {
-            "u": fluid["velocities"][world, inside, 0], "rho": rho, "p": p, "T": p / rho * self.gamma / self.sound**2,
-            "spread": fluid["spread"][world, inside], "number": np.ones(len(x)),
-        }  # fmt: skip
-        for name, values in fields.items():
-            self.sums[name][world] += np.bincount(place, values, self.bins)
-        accelerations = (fluid["push"] + fluid["drag"])[world, inside] if told is None else told[inside]
-        square = (accelerations**2).sum(axis=-1)
-        self.nearest[world] = min(self.nearest[world], float(separations(fluid, world)[inside].min()))
-        self.fastest[world] = max(self.fastest[world], float(np.sqrt(square.max())))
-        self.effort[world] += square.mean()
+        self.nearest[world] = min(self.nearest[world], least)
+        self.fastest[world] = max(self.fastest[world], largest)
+        self.effort[world] += square
 
     def field(self, name: str, world: int) -> Array:
         """A field's means [B]; NaN in bins without agents. "count" is the density counted in bins, "mach" u over c."""
-        number = self.sums["number"][world]
+        number = self.sums[world, -1]
         if name == "count":
             x = np.linspace(self.edges[:-1], self.edges[1:], 33)
             volume = self.duct.area(x).mean(axis=0) * np.diff(self.edges)
@@ -100,19 +95,16 @@ class Profiles:
         if name == "mach":
             return self.field("u", world) / (self.sound * np.sqrt(self.field("T", world)))
         with np.errstate(invalid="ignore"):
-            return self.sums[name][world] / number
+            return self.sums[world, _SUMS.index(name)] / number
 
     def get_state(self) -> dict[str, Any]:
         """All sums, copied."""
-        own = {name: getattr(self, name).copy() for name in ("looks", "nearest", "fastest", "effort")}
-        return {**own, **{name: each.copy() for name, each in self.sums.items()}}
+        return {name: getattr(self, name).copy() for name in _STATE}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Put back what :meth:`get_state` gave."""
-        for name in ("looks", "nearest", "fastest", "effort"):
+        for name in _STATE:
             getattr(self, name)[...] = state[name]
-        for name, each in self.sums.items():
-            each[...] = state[name]
 
     def errors(self, flow: Flow, world: int) -> dict[str, float]:
         """Root mean square errors against a flow: ``u`` raw, ``u_range``, ``u_mean``, ``u_max``, and so on.
@@ -152,3 +144,36 @@ class Profiles:
             "passed": float(fluid.stations[world, PASSED]),
             "agents": float(fluid.inside[world].sum()),
         }
+
+
+_STATE = ("sums", "looks", "nearest", "fastest", "effort")
+
+
+@compiled
+def _gather(
+    agents: Array, place: NDArray[np.int8], told: Array, near: Array, length: float, scale: float, sums: Array
+) -> tuple[float, float, float]:
+    """Add a world's agents inside to the sums [6, B] of their bins along the duct.
+
+    Returns:
+        the least distance of two agents, the largest command, and the mean square command.
+    """
+    bins = sums.shape[1]
+    number, least, largest, total = 0, math.inf, 0.0, 0.0
+    for i in range(place.shape[0]):
+        if place[i] != at.INSIDE:
+            continue
+        b = min(max(int(agents[i, at.POSITION] / length * bins), 0), bins - 1)
+        rho, p = agents[i, at.RHO], agents[i, at.PRESSURE]
+        sums[0, b] += agents[i, at.VELOCITY]
+        sums[1, b] += rho
+        sums[2, b] += p
+        sums[3, b] += scale * p / rho
+        sums[4, b] += agents[i, at.SPREAD]
+        sums[5, b] += 1.0
+        square = 0.0
+        for d in range(told.shape[1]):
+            square += told[i, d] ** 2
+        number += 1
+        least, largest, total = min(least, near[i]), max(largest, square), total + square
+    return least, math.sqrt(largest), total / max(number, 1)

@@ -1,11 +1,12 @@
 """What an agent sees, and what is seen of a swarm as a whole."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
-from agentgym.envs.swarm.fluid import Fluid
-from agentgym.envs.swarm.neighbours import DISC, DUCT
-from agentgym.envs.swarm.presets import Swarm
+from agentgym.envs.swarm import columns as at
+from agentgym.envs.swarm.compiled import compiled
 from agentgym.envs.swarm.world import World
 
 __all__ = ["Columns", "mirrored", "observe", "pooled", "spread_over_bins", "width"]
@@ -24,7 +25,7 @@ class Columns:
         self.drag = slice(self.push.stop, self.push.stop + dimensions)  # by viscosity
         self.velocity = slice(self.drag.stop, self.drag.stop + dimensions)  # / c0
         self.flow = slice(self.velocity.stop, self.velocity.stop + dimensions)  # neighbours' mean less the own, / c0
-        self.wall = self.flow.stop  # 1 - distance of the nearest wall or obstacle / 2.3 h, at least 0
+        self.wall = self.flow.stop  # 1 - distance of the nearest wall or obstacle / 2.3 h as it is sensed, at least 0
         self.normal = slice(self.wall + 1, self.wall + 1 + dimensions)  # away from it; 0 where it is out of reach
         self.width = self.normal.stop
 
@@ -48,48 +49,32 @@ def observe(world: World) -> NDArray[np.float32]:
     In strict mode every entry follows from the agent's own state and what is within 2h of it; in symmetric mode
     ``push`` and ``drag`` need what is within 4h.
     """
-    fluid, setting = world.fluid, world.setting
-    columns, c0 = Columns(setting.dimensions), setting.sound
-    inside = fluid.inside
-    seen = np.zeros((*inside.shape, columns.width))
-    seen[..., columns.obeys] = 1.0
-    seen[..., columns.density] = np.log(np.maximum(fluid["rho"], 1e-6))
-    seen[..., columns.spread] = np.sqrt(fluid["spread"]) / c0
-    seen[..., columns.divergence] = fluid["divergence"] * fluid["h"] / c0
-    seen[..., columns.push] = fluid["push"] / world.unit
-    seen[..., columns.drag] = fluid["drag"] / world.unit
-    seen[..., columns.velocity] = fluid["velocities"] / c0
-    seen[..., columns.flow] = (fluid["flow"] - fluid["velocities"]) / c0
-    near, normal = _walls(fluid, setting)
-    seen[..., columns.wall] = near
-    seen[..., columns.normal] = normal * (near > 0)[..., None]
-    seen[~inside] = 0.0
-    return seen.astype(np.float32)
+    fluid, dimensions = world.fluid, world.setting.dimensions
+    seen = np.zeros((world.count, fluid.pool, width(dimensions)), np.float32)
+    _observe(fluid.agents, fluid.place, dimensions, 1 / world.setting.sound, 1 / world.unit, seen)
+    return seen
 
 
-def _walls(fluid: Fluid, setting: Swarm) -> tuple[Array, Array]:
-    """Nearness of the nearest wall or obstacle [W, A] and the direction away from it [W, A, D]."""
-    x = fluid["positions"]
-    distance, normal = np.full(x.shape[:-1], np.inf), np.zeros(x.shape)
-    if fluid.walls.kind == DUCT:
-        duct = fluid.arena.duct
-        assert duct is not None
-        r = np.linalg.norm(x[..., 1:], axis=-1)
-        tilt = (duct.half(x[..., 0] + 1e-3) - duct.half(x[..., 0] - 1e-3)) / 2e-3
-        norm = np.sqrt(1 + tilt**2)
-        distance = (duct.half(x[..., 0]) - r) / norm  # to first order
-        normal[..., 0] = tilt / norm
-        normal[..., 1:] = -x[..., 1:] / np.maximum(r, 1e-12)[..., None] / norm[..., None]
-    elif fluid.walls.kind == DISC:
-        r = np.linalg.norm(x, axis=-1)
-        distance, normal = fluid.walls.radius - r, -x / np.maximum(r, 1e-12)[..., None]
-    for circle in np.asarray(fluid.arena.obstacles).reshape(-1, setting.dimensions + 1):
-        away = x - circle[:-1]
-        r = np.linalg.norm(away, axis=-1)
-        nearer = r - circle[-1] < distance
-        distance = np.where(nearer, r - circle[-1], distance)
-        normal = np.where(nearer[..., None], away / np.maximum(r, 1e-12)[..., None], normal)
-    return np.clip(1 - distance / (2.3 * fluid.h), 0.0, 1.0), normal
+@compiled
+def _observe(
+    agents: Array, place: NDArray[np.int8], dimensions: int, slowness: float, share: float, seen: NDArray[np.float32]
+) -> None:
+    """Write what :class:`Columns` names into ``seen`` [W, A, F]; slowness is 1 / c0, an action of 1 is 1 / share."""
+    for w in range(place.shape[0]):
+        for i in range(place.shape[1]):
+            if place[w, i] != at.INSIDE:
+                continue
+            agent, own = agents[w, i], seen[w, i]
+            own[0], own[1] = 1.0, math.log(max(agent[at.RHO], 1e-6))
+            own[2], own[3] = math.sqrt(agent[at.SPREAD]) * slowness, agent[at.DIVERGENCE] * agent[at.H] * slowness
+            own[4 + 4 * dimensions] = agent[at.NEARNESS]
+            for d in range(dimensions):
+                velocity = agent[at.VELOCITY + d]
+                own[4 + d], own[4 + dimensions + d] = agent[at.PUSH + d] * share, agent[at.DRAG + d] * share
+                own[4 + 2 * dimensions + d] = velocity * slowness
+                own[4 + 3 * dimensions + d] = (agent[at.FLOW + d] - velocity) * slowness
+                if agent[at.NEARNESS] > 0.0:
+                    own[5 + 4 * dimensions + d] = agent[at.NORMAL + d]
 
 
 def _bins(world: World) -> NDArray[np.int64]:

@@ -11,7 +11,15 @@ from agentgym.envs.swarm.compiled import compiled, inner
 from agentgym.envs.swarm.neighbours import Grid, Walls, nearest_obstacle, nearest_wall
 from agentgym.envs.swarm.sph import Gas, accelerate, pressure_of, sense, sound_of
 from agentgym.envs.swarm.stations import inlet, outlet
-from agentgym.envs.swarm.vehicles import FOLLOW_VELOCITY, Vehicle, accelerate_vehicle
+from agentgym.envs.swarm.vehicles import (
+    FOLLOW_VELOCITY,
+    QUADCOPTER,
+    Vehicle,
+    accelerate_vehicle,
+    fly_quadcopter,
+    level_off,
+    shorten,
+)  # fmt: skip
 
 __all__ = ["Ends", "advance"]
 
@@ -92,20 +100,24 @@ def _move(
 ) -> None:  # fmt: skip
     """Symplectic Euler: speeds first, then positions; vehicles inside by their command, others by stations."""
     dimensions = command.shape[1]
-    asked = np.empty(dimensions)
+    asked, drone, told, turned, air = np.empty(dimensions), np.empty(13), np.empty(3), np.empty(9), np.zeros(3)
     towards = 1.0 - math.exp(-ends.dt / ends.relax)
     for i in range(agents.shape[0]):
         if place[i] == at.ABSENT:
             continue
+        before = agents[i, at.POSITION]
         if place[i] == at.INSIDE:
             for d in range(dimensions):
                 asked[d] = agents[i, at.PUSH + d] + agents[i, at.DRAG + d] if follow else command[i, d]
-            accelerate_vehicle(vehicle, agents[i], ends.dt, asked)
+            shorten(asked, vehicle.most)
+            if vehicle.kind == QUADCOPTER:
+                fly_quadcopter(vehicle, agents[i], ends.dt, asked, drone, told, air, turned)
+            else:
+                accelerate_vehicle(vehicle, agents[i], ends.dt, asked)
             for d in range(dimensions):
                 agents[i, at.VELOCITY + d] += ends.dt * wind[i, d]
         else:
             _fly_evenly(agents[i], place[i] == at.INLET, station, towards, vehicle)
-        before = agents[i, at.POSITION]
         for d in range(dimensions):
             agents[i, at.POSITION + d] += ends.dt * agents[i, at.VELOCITY + d]
         if before < ends.throat <= agents[i, at.POSITION]:
@@ -125,6 +137,7 @@ def _fly_evenly(agent: Array, entering: bool, station: Array, towards: float, ve
             agent[at.VELOCITY + d] += towards * ((station[at.U_ZONE] if d == 0 else 0.0) - agent[at.VELOCITY + d])
         agent[at.MEMORY + d] = agent[at.VELOCITY + d] if vehicle.kind == FOLLOW_VELOCITY else 0.0
         agent[at.RATE + d] = 0.0
+    level_off(agent)
 
 
 @inner

@@ -65,12 +65,12 @@ class SwarmVectorEnv(NativeVectorEnv):
         self.world = World(self.setting, num_envs)
         agents, dimensions, bins = self.world.fluid.pool, self.setting.dimensions, self.setting.bins
         rows = (bins, dimensions + 3) if self.setting.pooled else (agents, width(dimensions))
-        seen = Box(-np.inf, np.inf, rows, np.float32)
-        moves = Box(-1.0, 1.0, (rows[0], dimensions), np.float32)
+        self._seen = Box(-np.inf, np.inf, rows, np.float32)
+        self._moves = Box(-1.0, 1.0, (rows[0], dimensions), np.float32)
         limit = self.world.steps
         if max_episode_steps is not None:
             limit = min(limit, whole_number("max_episode_steps", max_episode_steps, 1))
-        super().__init__(num_envs, seen, moves, autoreset_mode, limit, render_mode=render_mode)
+        super().__init__(num_envs, self._seen, self._moves, autoreset_mode, limit, render_mode=render_mode)
         if not self.setting.pooled:
             self.agent_windows = np.arange(agents * rows[1]).reshape(agents, rows[1])
             self.agent_mirror = mirrored(dimensions)
@@ -79,7 +79,7 @@ class SwarmVectorEnv(NativeVectorEnv):
     @property
     def controllers(self) -> dict[str, Controller]:
         """Controllers made by hand, by name."""
-        return controllers(self.setting)
+        return controllers(self.setting, self._seen, self._moves)
 
     def set_back_pressure(self, value: float, worlds: Mask | None = None) -> None:
         """Change the back pressure, over the stagnation pressure, from now on, in the worlds [N] or in all.
@@ -108,7 +108,6 @@ class SwarmVectorEnv(NativeVectorEnv):
         if self.setting.pooled:
             actions = spread_over_bins(self.world, actions)
         outcome = self.world.act(actions, active)
-        number = np.maximum(outcome.inside.sum(axis=1), 1)
         infos = infos_of(active, agent_inside=outcome.inside, collisions=outcome.collisions)
         if not self.setting.pooled:
             infos |= infos_of(active, agent_rewards=outcome.rewards)
@@ -116,7 +115,7 @@ class SwarmVectorEnv(NativeVectorEnv):
         ended = active & (self.elapsed + active >= self.max_episode_steps)
         if ended.any():
             infos["measures"], infos["_measures"] = self._measures(ended), ended
-        return Step(outcome.rewards.sum(axis=1) / number, np.zeros(self.num_envs, bool), None, infos)
+        return Step(outcome.means, np.zeros(self.num_envs, bool), None, infos)
 
     def _measures(self, ended: Mask) -> dict[str, Any]:
         found: dict[str, Any] = {}
