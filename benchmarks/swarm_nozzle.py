@@ -1,166 +1,202 @@
-"""The errors of a swarm in a nozzle against quasi-one-dimensional flow: the table of envs/swarm/README.md.
+"""The errors of a swarm in a nozzle against quasi-one-dimensional flow: the tables of docs/results/swarm_flow.md.
 
-    python benchmarks/swarm_nozzle.py                       # all cases, both modes, about 1,000 agents, one seed
-    python benchmarks/swarm_nozzle.py --agents 3000
-    python benchmarks/swarm_nozzle.py --cases shock --modes symmetric --seeds 3 --seconds 300
-    python benchmarks/swarm_nozzle.py --cases sub --start rest
-    python benchmarks/swarm_nozzle.py --vehicle acceleration --ratios 0 0.5 1 2 3 4 --lead 1.25    # the lag's curve
-    python benchmarks/swarm_nozzle.py --switch              # all regimes by back pressure alone
-    python benchmarks/swarm_nozzle.py --quadcopters --step 0.05 --agents 500     # full quadcopters, commanded at 50 Hz
+    python benchmarks/swarm_nozzle.py table             # all cases, both modes, about 1,000 agents, over 300 s
+    python benchmarks/swarm_nozzle.py table --agents 3000 --seconds 80 --modes symmetric --cases sub sup shock
+    python benchmarks/swarm_nozzle.py table --cases sub --start rest
+    python benchmarks/swarm_nozzle.py switch            # all regimes by back pressure alone
+    python benchmarks/swarm_nozzle.py lags              # errors against lag c0 / h, and full quadcopters at 50 Hz
+    python benchmarks/swarm_nozzle.py page              # the page, from the rows of the others
     python benchmarks/swarm_nozzle.py --quick
 
-Prints a JSON line a run: root mean square errors over the reference's mean (`u_mean`) and range (`u_range`) in 30 bins,
-averaged over the last 40 simulated seconds, and CPU seconds a simulated second.
+Prints a JSON line a run, and with ``--save`` adds it to docs/results/swarm_flow_NAME.csv: root mean square errors over
+the reference's mean (``u_mean``) and range (``u_range``) in 30 bins over the last window, those over the mean in every
+window before (``history``), and CPU seconds a simulated second. Lags are told in h / c0. Quadcopters are commanded at
+50 Hz, and the duct is so large that their lag is the given number of h / c0.
 """
 
 import argparse
+import csv
 import json
 import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 
-from agentgym.envs.swarm.columns import BACK
 from agentgym.envs.swarm.duct import Duct
 from agentgym.envs.swarm.fluid import Arena, Fluid, Physics
 from agentgym.envs.swarm.nozzle import Flow, quasi_1d
-from agentgym.envs.swarm.quadcopter import CRAZYFLIE, fly, lag_of, level
+from agentgym.envs.swarm.quadcopter import lag_of
 from agentgym.envs.swarm.score import Profiles
 
-# Back pressure over stagnation pressure, whether shocks heat, simulated seconds
+# Back pressure over stagnation pressure, and whether shocks heat
 CASES = {
-    "sub": (0.9188, False, 60.0),
-    "sup": (0.1, False, 60.0),
-    "shock": (0.798, True, 80.0),
-    "barotropic-shock": (0.798, False, 80.0),
-}
-SWITCH = ("sub", "shock", "sup", "shock", "sub", "sup")
+    "sub": (0.9188, False), "sup": (0.1, False), "shock": (0.798, True), "barotropic-shock": (0.798, False),
+}  # fmt: skip
+SWITCH = ("sub", "barotropic-shock", "sup", "barotropic-shock", "sub", "sup")
+COMMANDS = 50.0  # a second, to a quadcopter
+RESULTS = Path(__file__).parents[1] / "docs" / "results"
+
+Row = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run. Times are those of c0 = 5 m/s in the duct of 60 m."""
+
+    case: str
+    mode: str = "symmetric"
+    agents: int = 1000
+    seed: int = 0
+    seconds: float = 300.0
+    window: float = 40.0  # seconds that profiles are averaged over
+    start: str = "flow"
+    gamma: float = 1.4
+    vehicle: str = "perfect"
+    lag: float = 0.0  # in h / c0
+    lead: float = 0.0  # in lags
+    step: float = 0.1  # in h / c0
+    sound: float = 5.0  # c0, m/s
+
+    def fluid(self) -> tuple[Fluid, Flow, float]:
+        """The swarm, its reference, and how often its duct is as large as that of 60 m."""
+        back, energy = CASES[self.case]
+        duct = Duct.converging_diverging()
+        flow = quasi_1d(duct, back, self.gamma, self.sound, energy)
+        mass = float(np.trapezoid(flow.rho * duct.area(flow.x), flow.x)) / self.agents
+        h, lag, step, scale = 1.5 * mass**0.5, self.lag * 1.5 * mass**0.5 / self.sound, self.step, 1.0
+        if self.vehicle == "quadcopter":
+            lag = lag_of()
+            scale, h = lag * self.sound / self.lag / h, lag * self.sound / self.lag
+            duct = Duct.converging_diverging(60 * scale, 10 * scale, 6 * scale)
+            flow, step = quasi_1d(duct, back, self.gamma, self.sound, energy), self.sound / h / COMMANDS
+        own = 0.0 if self.vehicle in ("perfect", "quadcopter") else lag
+        physics = Physics(
+            gamma=self.gamma, sound=self.sound, mode="strict" if self.mode == "strict" else "symmetric", energy=energy,
+            vehicle=self.vehicle, lag=own, lead=self.lead * lag, step=step,  # type: ignore[arg-type]
+        )  # fmt: skip
+        return Fluid(1, Arena(2, duct), mass * scale**2, physics), flow, scale
+
+
+KEEP = [f"{name}_{by}" for name in ("u", "rho", "p", "T") for by in ("mean", "range")]
+KEEP += ["flux_variation", "mach_throat", "mach_exit", "separation", "acceleration", "fastest"]
+
+
+def run(given: Run) -> Row:
+    """Fly, and measure window by window."""
+    fluid, flow, scale = given.fluid()
+    unit = scale * 5.0 / given.sound
+    fluid.fill(0, flow, CASES[given.case][0], np.random.default_rng(given.seed), moving=given.start == "flow")
+    fluid.look()
+    profiles, steps, every = Profiles(fluid), round(given.seconds * unit / fluid.dt), given.window * unit / fluid.dt
+    row: Row = {
+        **asdict(given), "h": round(fluid.h, 4), "spacing": round(fluid.spacing, 4),
+        "length": round(60 * scale, 2), "hold_s": round(fluid.dt, 5),
+    }  # fmt: skip
+    history: list[list[float]] = []
+    fluid.advance(1)
+    spent, contacts = time.process_time(), 0.0
+    for step in range(1, steps + 1):
+        try:
+            fluid.advance(1)
+        except ValueError as error:  # a swarm that its vehicles cannot hold jams the duct
+            return {**row, "failed": str(error), "after": round(step * fluid.dt / unit, 1)}
+        profiles.add(fluid, 0)
+        if int(step / every) > int((step - 1) / every) or step == steps:
+            if profiles.looks[0] < 0.5 * every and history:
+                break
+            measured = profiles.measures(fluid, flow, 0)
+            history.append([round(step * fluid.dt / unit), *(round(measured[k], 4) for k in ("u_mean", "rho_mean"))])
+            touched, contacts = measured["contacts"] - contacts, measured["contacts"]
+            profiles.clear(0)
+    spent = time.process_time() - spent
+    found = {name: round(measured[name], 4) for name in KEEP}
+    return {
+        **row, **found, "lost": round(1 - measured["agents"] / given.agents, 3),
+        "contacts": round(touched / measured["agents"] / given.window, 3), "history": history,
+        "reference": [round(float(flow.mach[1000]), 3), round(float(flow.mach[-1]), 3)],
+        "cpu_per_second": round(spent / (given.seconds * unit), 3),
+    }  # fmt: skip
+
+
+def table(options: argparse.Namespace) -> Iterator[Row]:
+    """Perfect vehicles in every case."""
+    for mode, case, seed in product(options.modes, options.cases, range(options.seeds)):
+        yield run(Run(case, mode, options.agents, seed, options.seconds, start=options.start, gamma=options.gamma))
+
+
+def lags(options: argparse.Namespace) -> Iterator[Row]:
+    """First-order lags, then full quadcopters of several speeds of sound, without and with lead."""
+    base = Run("sub", agents=400, seconds=40.0, window=20.0, step=0.025)
+    cases = [case for case in options.cases if case != "barotropic-shock"]
+    ratios = (0.5,) if options.quick else (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0)
+    flights = ((0.2, 5.0),) if options.quick else tuple(product((0.1, 0.2, 0.35, 0.5, 0.75, 1.0), (2.0, 5.0)))
+    for (lag, sound), lead, case in product(flights, (0.0, 1.25), cases):
+        yield run(replace(base, case=case, vehicle="quadcopter", lag=lag, lead=lead, sound=sound))
+    for lag, lead, case in product(ratios, (0.0, 1.25), cases):
+        if lag or not lead:
+            yield run(replace(base, case=case, vehicle="acceleration" if lag else "perfect", lag=lag, lead=lead))
+
+
+def switch(options: argparse.Namespace) -> Iterator[Row]:
+    """Barotropic: the back pressure changes, nothing else; each regime is given 80 s, and measured over the last 20."""
+    mode, seconds = options.modes[0], 20.0 if options.quick else 80.0
+    fluid, _, _ = Run("sub", mode, options.agents).fluid()
+    flows = {case: quasi_1d(fluid.arena.duct, CASES[case][0], 1.4, 5.0, False) for case in set(SWITCH)}
+    fluid.fill(0, flows["sub"], CASES["sub"][0], np.random.default_rng(0))
+    fluid.look()
+    for case in SWITCH:
+        fluid.set_back_pressure(CASES[case][0])
+        profiles = Profiles(fluid)
+        for step in range(round(seconds / fluid.dt)):
+            fluid.advance(1)
+            if step * fluid.dt > seconds - 20:
+                profiles.add(fluid, 0)
+        found = profiles.measures(fluid, flows[case], 0)
+        keep = ("u_mean", "rho_mean", "flux_variation", "mach_throat", "mach_exit")
+        yield {"switched to": case, "mode": mode, **{name: round(found[name], 4) for name in keep}}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", default="table", choices=["table", "switch", "lags", "page"])
     parser.add_argument("--agents", type=int, default=1000)
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
-    parser.add_argument("--modes", nargs="+", default=["symmetric", "strict"])
+    parser.add_argument("--modes", nargs="+", default=["symmetric", "strict"], choices=["symmetric", "strict"])
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--seconds", type=float, help="simulated; by default 60 or 80")
+    parser.add_argument("--seconds", type=float, default=300.0, help="simulated")
     parser.add_argument("--start", default="flow", choices=["flow", "rest"])
     parser.add_argument("--gamma", type=float, default=1.4)
-    parser.add_argument("--vehicle", default="perfect")
-    parser.add_argument("--ratios", nargs="+", type=float, default=[0.0], help="lag c0 / h")
-    parser.add_argument("--lead", type=float, default=0.0, help="in lags")
-    parser.add_argument("--damping", type=float, default=0.0)
-    parser.add_argument("--misjudged", type=float, default=1.0, help="what velocity-lagged vehicles take their lag for")
-    parser.add_argument("--step", type=float, default=0.1, help="time step in h / c0")
-    parser.add_argument("--hold", type=int, default=1, help="steps of h / 10 c0 that a command is held")
-    parser.add_argument("--quadcopters", action="store_true", help="instead of a vehicle")
-    parser.add_argument("--switch", action="store_true")
+    parser.add_argument("--save", action="store_true", help="add the rows to docs/results")
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     if options.quick:
         options.agents, options.seconds, options.modes, options.cases = 300, 20.0, ["symmetric"], ["sub", "sup"]
-    if options.switch:
-        switch(options)
+    if options.what == "page":
+        from swarm_nozzle_page import write
+
+        write(RESULTS)
         return
-    for mode, case, ratio, seed in product(options.modes, options.cases, options.ratios, range(options.seeds)):
-        print(json.dumps(run(options, mode, case, ratio, seed)), flush=True)
+    for row in {"table": table, "lags": lags, "switch": switch}[options.what](options):
+        print(json.dumps(row), flush=True)
+        if options.save:
+            save(RESULTS / f"swarm_flow_{options.what}.csv", row)
 
 
-def setting(options: argparse.Namespace, mode: str, energy: bool, ratio: float, flow: Flow, duct: Duct) -> Fluid:
-    mass = float(np.trapezoid(flow.rho * duct.area(flow.x), flow.x)) / options.agents
-    if options.quadcopters:  # commanded at 50 Hz, which fixes the swarm's scale
-        mass = (0.02 * 5.0 / options.step / 1.5) ** 2
-        ratio = lag_of() / (1.5 * np.sqrt(mass) / 5.0)
-    lag = ratio * 1.5 * np.sqrt(mass) / 5.0
-    vehicle = options.vehicle if ratio and not options.quadcopters else "perfect"
-    physics = Physics(
-        gamma=options.gamma, mode=mode, energy=energy, vehicle=vehicle, lag=lag, lead=options.lead * lag,
-        damping=options.damping, step=options.step, assumed_lag=options.misjudged * lag or None,
-    )  # fmt: skip
-    return Fluid(1, Arena(2, duct), mass, physics)
-
-
-class Drones:
-    """Full quadcopters under the agents: attitudes and rates, from level flight where they come into the duct."""
-
-    def __init__(self, fluid: Fluid) -> None:
-        self.state = level(np.zeros((fluid.pool, 3)))
-        self.frame = CRAZYFLIE._replace(height_gain=4.0, height_damping=3.0)
-
-    def flown(self, fluid: Fluid) -> np.ndarray:
-        """The mean accelerations [1, A, 2] that drones make of what they are told, over a time step."""
-        inside, before = fluid.inside[0], fluid["velocities"][0]
-        self.state[~inside] = level(np.zeros(((~inside).sum(), 3)))
-        self.state[:, :2], self.state[:, 3:5] = fluid["positions"][0], before
-        told = np.zeros((fluid.pool, 3))
-        told[inside, :2] = (fluid["push"] + fluid["drag"])[0, inside]
-        told[inside, :2] += self.frame.drag / self.frame.mass * before[inside]  # what the rotors' drag will take
-        flying = self.state[inside]
-        fly(flying, told[inside], fluid.dt, self.frame, rate=round(240 * fluid.dt) / fluid.dt)
-        self.state[inside] = flying
-        return ((self.state[:, 3:5] - before) / fluid.dt)[None]
-
-
-def run(options: argparse.Namespace, mode: str, case: str, ratio: float, seed: int) -> dict[str, object]:
-    back, energy, seconds = CASES[case]
-    seconds, duct = options.seconds or seconds, Duct.converging_diverging()
-    flow = quasi_1d(duct, back, options.gamma, 5.0, energy)
-    fluid = setting(options, mode, energy, ratio, flow, duct)
-    fluid.fill(0, flow, back, np.random.default_rng(seed), moving=options.start == "flow")
-    fluid.look()
-    profiles, began = Profiles(fluid), None
-    steps = round(seconds / fluid.dt / options.hold)
-    fluid.advance(1)
-    start = time.process_time()
-    name = "quadcopter" if options.quadcopters else options.vehicle
-    row: dict[str, object] = {
-        "case": case, "mode": mode, "agents": options.agents, "seed": seed, "seconds": seconds, "start": options.start,
-        "vehicle": name, "ratio": round(lag_of() * 5.0 / fluid.h, 3) if options.quadcopters else ratio,
-        "lead": options.lead, "hold": options.hold, "step": options.step,
-    }  # fmt: skip
-    drones = Drones(fluid) if options.quadcopters else None
-    for step in range(steps):
-        command = None if options.hold == 1 else fluid["push"] + fluid["drag"]
-        if drones is not None:
-            command = drones.flown(fluid)
-        try:
-            fluid.advance(options.hold, command)
-        except ValueError as error:  # a swarm that its vehicles cannot hold jams the duct
-            return {**row, "failed": str(error), "after": round(step * options.hold * fluid.dt, 1)}
-        if step * options.hold * fluid.dt > seconds - min(40.0, seconds / 2):
-            began = step if began is None else began
-            profiles.add(fluid, 0)
-    spent = time.process_time() - start
-    measured = profiles.measures(fluid, flow, 0)
-    keep = [f"{name}_{by}" for name in ("u", "rho", "p", "T") for by in ("mean", "range")]
-    keep += ["flux_variation", "mach_throat", "mach_exit", "separation", "fastest", "contacts"]
-    return {
-        **row, **{name: round(measured[name], 4) for name in keep}, "inside": int(fluid.inside.sum()),
-        "reference": [round(float(flow.mach[1000]), 3), round(float(flow.mach[-1]), 3)],
-        "cpu_per_second": round(spent / seconds, 3),
-    }  # fmt: skip
-
-
-def switch(options: argparse.Namespace) -> None:
-    """Barotropic: the back pressure changes, nothing else; each regime is given 80 s, and measured over the last 20."""
-    duct, mode = Duct.converging_diverging(), options.modes[0]
-    flows = {case: quasi_1d(duct, CASES[case][0], options.gamma, 5.0, False) for case in ("sub", "sup", "shock")}
-    fluid = setting(options, mode, False, 0.0, flows["sub"], duct)
-    fluid.fill(0, flows["sub"], CASES["sub"][0], np.random.default_rng(0))
-    fluid.look()
-    for case in SWITCH:
-        fluid.stations[0, BACK] = CASES[case][0]
-        profiles = Profiles(fluid)
-        for step in range(round((options.seconds or 80.0) / fluid.dt)):
-            fluid.advance(1)
-            if step * fluid.dt > (options.seconds or 80.0) - 20:
-                profiles.add(fluid, 0)
-        found = profiles.measures(fluid, flows[case], 0)
-        keep = ("u_mean", "rho_mean", "flux_variation", "mach_throat", "mach_exit")
-        print(
-            json.dumps({"switched to": case, "mode": mode, **{name: round(found[name], 4) for name in keep}}),
-            flush=True,
-        )
+def save(path: Path, row: Row) -> None:
+    """Add a row to a file; columns that it does not know yet come at its end."""
+    rows: list[Row] = []
+    if path.exists():
+        with path.open(encoding="utf-8", newline="") as lines:
+            rows = list(csv.DictReader(lines))
+    rows.append({name: json.dumps(value) if isinstance(value, list) else value for name, value in row.items()})
+    names = list(dict.fromkeys(name for each in rows for name in each))
+    with path.open("w", encoding="utf-8", newline="") as lines:
+        writer = csv.DictWriter(lines, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 if __name__ == "__main__":
