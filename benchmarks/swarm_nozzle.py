@@ -8,10 +8,11 @@
     python benchmarks/swarm_nozzle.py page              # the page, from the rows of the others
     python benchmarks/swarm_nozzle.py --quick
 
-Prints a JSON line a run, and with ``--save`` adds it to docs/results/swarm_flow_NAME.csv: root mean square errors over
-the reference's mean (``u_mean``) and range (``u_range``) in 30 bins over the last window, those over the mean in every
-window before (``history``), and CPU seconds a simulated second. Lags are told in h / c0. Quadcopters are commanded at
-50 Hz, and the duct is so large that their lag is the given number of h / c0.
+Prints a JSON line a run, and with ``--save`` adds it to docs/results/swarm_flow_NAME.csv, where runs that stand there
+are not done again. A run has root mean square errors over the reference's mean (``u_mean``) and range (``u_range``) in
+30 bins over the last window, those over the mean in every window (``history``), and CPU seconds a simulated second.
+Lags are told in h / c0. Quadcopters are commanded at 50 Hz, and the duct is so large that their lag is the given
+number of h / c0.
 """
 
 import argparse
@@ -37,6 +38,9 @@ CASES = {
 }  # fmt: skip
 SWITCH = ("sub", "barotropic-shock", "sup", "barotropic-shock", "sub", "sup")
 COMMANDS = 50.0  # a second, to a quadcopter
+# Lags in h / c0
+QUADCOPTERS = (0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
+WITHOUT_LEAD, WITH_LEAD = (0.1, 0.25, 0.5), (0.5, 1.0, 2.0, 3.0, 4.0)
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 
 Row = dict[str, object]
@@ -66,16 +70,16 @@ class Run:
         duct = Duct.converging_diverging()
         flow = quasi_1d(duct, back, self.gamma, self.sound, energy)
         mass = float(np.trapezoid(flow.rho * duct.area(flow.x), flow.x)) / self.agents
-        h, lag, step, scale = 1.5 * mass**0.5, self.lag * 1.5 * mass**0.5 / self.sound, self.step, 1.0
+        h, lag, scale = 1.5 * mass**0.5, self.lag * 1.5 * mass**0.5 / self.sound, 1.0
         if self.vehicle == "quadcopter":
             lag = lag_of()
-            scale, h = lag * self.sound / self.lag / h, lag * self.sound / self.lag
+            scale = lag * self.sound / self.lag / h
             duct = Duct.converging_diverging(60 * scale, 10 * scale, 6 * scale)
-            flow, step = quasi_1d(duct, back, self.gamma, self.sound, energy), self.sound / h / COMMANDS
+            flow = quasi_1d(duct, back, self.gamma, self.sound, energy)
         own = 0.0 if self.vehicle in ("perfect", "quadcopter") else lag
         physics = Physics(
             gamma=self.gamma, sound=self.sound, mode="strict" if self.mode == "strict" else "symmetric", energy=energy,
-            vehicle=self.vehicle, lag=own, lead=self.lead * lag, step=step,  # type: ignore[arg-type]
+            vehicle=self.vehicle, lag=own, lead=self.lead * lag, step=self.step,  # type: ignore[arg-type]
         )  # fmt: skip
         return Fluid(1, Arena(2, duct), mass * scale**2, physics), flow, scale
 
@@ -121,23 +125,26 @@ def run(given: Run) -> Row:
     }  # fmt: skip
 
 
-def table(options: argparse.Namespace) -> Iterator[Row]:
+def table(options: argparse.Namespace) -> Iterator[Run]:
     """Perfect vehicles in every case."""
     for mode, case, seed in product(options.modes, options.cases, range(options.seeds)):
-        yield run(Run(case, mode, options.agents, seed, options.seconds, start=options.start, gamma=options.gamma))
+        yield Run(case, mode, options.agents, seed, options.seconds, start=options.start, gamma=options.gamma)
 
 
-def lags(options: argparse.Namespace) -> Iterator[Row]:
+def lags(options: argparse.Namespace) -> Iterator[Run]:
     """First-order lags, then full quadcopters of several speeds of sound, without and with lead."""
-    base = Run("sub", agents=400, seconds=40.0, window=20.0, step=0.025)
+    base = Run("sub", agents=400, seconds=40.0, window=20.0, step=0.05)
     cases = [case for case in options.cases if case != "barotropic-shock"]
-    ratios = (0.5,) if options.quick else (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0)
-    flights = ((0.2, 5.0),) if options.quick else tuple(product((0.1, 0.2, 0.35, 0.5, 0.75, 1.0), (2.0, 5.0)))
-    for (lag, sound), lead, case in product(flights, (0.0, 1.25), cases):
-        yield run(replace(base, case=case, vehicle="quadcopter", lag=lag, lead=lead, sound=sound))
-    for lag, lead, case in product(ratios, (0.0, 1.25), cases):
-        if lag or not lead:
-            yield run(replace(base, case=case, vehicle="acceleration" if lag else "perfect", lag=lag, lead=lead))
+    flights = [(each, lead, 5.0) for each in QUADCOPTERS for lead in (0.0, 1.25)]
+    flights += [(each, 1.25, 2.0) for each in QUADCOPTERS if each > 0.3]
+    lagged = [(0.0, 0.0), *((each, 0.0) for each in WITHOUT_LEAD), *((each, 1.25) for each in WITH_LEAD)]
+    if options.quick:
+        flights, lagged = [(0.35, 1.25, 5.0)], [(0.5, 1.25)]
+    for (lag, lead, sound), case in product(flights, cases):
+        step = round(lag / lag_of() / COMMANDS, 6)
+        yield replace(base, case=case, vehicle="quadcopter", lag=lag, lead=lead, sound=sound, step=step)
+    for (lag, lead), case in product(lagged, cases):
+        yield replace(base, case=case, vehicle="acceleration" if lag else "perfect", lag=lag, lead=lead)
 
 
 def switch(options: argparse.Namespace) -> Iterator[Row]:
@@ -179,18 +186,31 @@ def main() -> None:
 
         write(RESULTS)
         return
-    for row in {"table": table, "lags": lags, "switch": switch}[options.what](options):
+    path = RESULTS / f"swarm_flow_{options.what}.csv"
+    done = saved(path) if options.save else []
+    for each in {"table": table, "lags": lags, "switch": switch}[options.what](options):
+        if isinstance(each, Run):
+            if any(all(old.get(name) == str(value) for name, value in asdict(each).items()) for old in done):
+                continue
+            row: Row = run(each)
+        else:
+            row = each
         print(json.dumps(row), flush=True)
         if options.save:
-            save(RESULTS / f"swarm_flow_{options.what}.csv", row)
+            save(path, row)
+
+
+def saved(path: Path) -> list[dict[str, str]]:
+    """The rows of a file."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
 
 
 def save(path: Path, row: Row) -> None:
     """Add a row to a file; columns that it does not know yet come at its end."""
-    rows: list[Row] = []
-    if path.exists():
-        with path.open(encoding="utf-8", newline="") as lines:
-            rows = list(csv.DictReader(lines))
+    rows: list[Row] = list(saved(path))
     rows.append({name: json.dumps(value) if isinstance(value, list) else value for name, value in row.items()})
     names = list(dict.fromkeys(name for each in rows for name in each))
     with path.open("w", encoding="utf-8", newline="") as lines:

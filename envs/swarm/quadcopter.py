@@ -21,7 +21,7 @@ from agentgym.contracts.settings import finite_number
 from agentgym.envs.swarm.compiled import compiled, inner
 from agentgym.errors import InvalidParameter
 
-__all__ = ["CRAZYFLIE", "Airframe", "fly", "fly_one", "lag_of", "level", "push", "rotors"]
+__all__ = ["CRAZYFLIE", "Airframe", "axes", "fly", "fly_one", "lag_of", "level", "push", "rotors"]
 
 Array = NDArray[np.float64]
 GRAVITY = 9.81
@@ -149,6 +149,15 @@ def push(state: Array, rotors: Array, dt: float, airframe: Airframe, air: Array)
         _rotation(state[n], turned)
         given = (rotors[n, 0], rotors[n, 1], rotors[n, 2], rotors[n, 3])
         _integrate(state[n], given, dt, airframe, air, turned)
+
+
+@compiled
+def axes(state: Array) -> Array:
+    """The bodies' axes in the world: rotation matrices [N, 3, 3] of states [N, 13]."""
+    found = np.empty((state.shape[0], 3, 3))
+    for n in range(state.shape[0]):
+        _rotation(state[n], found[n].reshape(9))
+    return found
 
 
 @inner

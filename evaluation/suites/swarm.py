@@ -51,13 +51,13 @@ class SwarmSuite(Suite):
         require_once("parts of swarm", self.parts)
 
     def conditions(self, subject: Subject) -> list[Condition]:
-        """The nominal world, then the conditions from mild to severe."""
+        """Each curve's conditions from mild to severe."""
         if not isinstance(subject.probe.unwrapped, Swarming):
             raise AskError(
                 f"The suite swarm varies a swarm, and {subject.env} is none: use --env agentgym/Swarm-v0, or another "
                 "suite."
             )
-        return [subject.nominal("Nominal"), *self._changed(subject)]
+        return list(self._changed(subject))
 
     def _changed(self, subject: Subject) -> Iterator[Condition]:
         for part, panel, setting, values in CURVES:

@@ -40,29 +40,48 @@ def crowd(dimensions: int = 2, mode: str = "symmetric", seed: int = 0, count: in
 
 
 def brute_force(fluid: Fluid) -> np.ndarray:
-    """Densities by all pairs."""
-    x, h = fluid["positions"][0], fluid["h"][0]
-    r = np.linalg.norm(x[:, None] - x, axis=-1)
-    kernel, dimensions = fluid.gas.kernel, fluid.gas.dimensions
-    w = np.array([[shape_of(kernel, q) for q in row] for row in r / h[:, None]])
-    return fluid.mass * w.sum(axis=1) * np.array([scale_of(kernel, dimensions, each) for each in h])
+    """Densities by all pairs, with Wendland's kernel in closed form."""
+    x, h, dimensions = fluid["positions"][0], fluid["h"][0], fluid.gas.dimensions
+    r = np.sqrt(((x[:, None] - x) ** 2).sum(axis=-1))
+    q = np.minimum(r / h[:, None], 2)
+    norm = 7 / (4 * np.pi * h**2) if dimensions == 2 else 21 / (16 * np.pi * h**3)
+    return fluid.mass * norm * ((1 - q / 2) ** 4 * (2 * q + 1)).sum(axis=1)
 
 
 @pytest.mark.parametrize("case", ["gas", "clump", "shell", "strays"])
-def test_neighbours_are_those_of_brute_force(case: str) -> None:
-    fluid, random = crowd(count=250), np.random.default_rng(1)
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_neighbours_are_those_of_brute_force(dimensions: int, case: str) -> None:
+    for seed, count in (*((seed, 3 + 7 * seed) for seed in range(8)), (8, 1500)):
+        fluid, random = crowd(dimensions, seed=seed, count=count), np.random.default_rng(seed)
+        x = fluid["positions"][0]
+        if case == "clump":  # far more neighbours than lists have room for at first
+            x[:] = random.normal(scale=0.2, size=x.shape)
+        elif case == "shell":
+            x[:] = random.normal(size=x.shape)
+            x *= 20 / np.linalg.norm(x, axis=1)[:, None]
+        elif case == "strays":  # beyond the grid of cells, and coincident ones
+            x[: count // 6] += random.choice([-1e4, 1e4], dimensions)
+            few = max(count // 4, 1)
+            x[-few:] = x[:few]
+        fluid.look()
+        np.testing.assert_allclose(fluid["rho"][0], brute_force(fluid), rtol=1e-12)
+        assert np.isfinite(fluid.agents).all()
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_smoothing_lengths_settle_and_the_unsettled_are_counted(dimensions: int) -> None:
+    fluid = crowd(dimensions, count=400, seed=3)
     x = fluid["positions"][0]
-    if case == "clump":  # far more neighbours than lists have room for at first
-        x[:] = random.normal(scale=0.2, size=x.shape)
-    elif case == "shell":
-        angle = np.linspace(0, 2 * np.pi, len(x))
-        x[:] = 20 * np.stack((np.cos(angle), np.sin(angle)), axis=-1)
-    elif case == "strays":  # beyond the grid of cells
-        x[:40] += [1e4, -1e4]
-        x[40:60] = x[:20]  # and coincident ones
-    fluid.look()
-    np.testing.assert_allclose(fluid["rho"][0], brute_force(fluid), rtol=1e-12)
-    assert np.isfinite(fluid.agents).all()
+    x[:5] += 1e3 * np.arange(1, 6)[:, None]  # strays, which no allowed h is long enough for
+    x[5:25] = x[5]  # and coincident ones, for which none is short enough
+    lonely = fluid.settle(0)
+    h, rho = fluid["h"][0], fluid["rho"][0]
+    fits = np.abs(h / (1.5 * rho ** (-1 / dimensions)) - 1) < 1e-6
+    assert lonely == (~fits).sum()
+    np.testing.assert_allclose(rho, brute_force(fluid), rtol=1e-12)
+    np.testing.assert_allclose(h[:5], fluid.ends.most_h, rtol=1e-9)
+    np.testing.assert_allclose(h[5:25], fluid.ends.least_h, rtol=1e-9)
+    assert fits[25:].mean() > 0.9
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])

@@ -1,8 +1,10 @@
 """Vehicles: lags against their closed forms, quadcopters against rigid bodies by hand and PyBullet."""
 
 import numpy as np
+import psutil
 import pytest
 
+from agentgym.envs.swarm.bullet import BulletDrones
 from agentgym.envs.swarm.fluid import Arena, Fluid, Physics
 from agentgym.envs.swarm.quadcopter import CRAZYFLIE, fly, lag_of, level, push
 from agentgym.errors import InvalidParameter, NonFinite
@@ -85,41 +87,114 @@ def test_wind_and_drag_share_one_relative_velocity() -> None:
     assert (np.abs(calm - state) > 1e-6).any()
 
 
-def test_against_pybullet_tilted_yawed_spinning() -> None:
-    bullet = pytest.importorskip("pybullet")
-    random = np.random.default_rng(1)
-    state = level(np.zeros((3, 3)), random.normal(size=(3, 3)))
-    state[:, 6:10] = random.normal(size=(3, 4))
+def tumbling(count: int, seed: int = 1) -> np.ndarray:
+    """Drones that move, are tilted and yawed, and spin."""
+    random = np.random.default_rng(seed)
+    state = level(np.zeros((count, 3)), random.normal(size=(count, 3)))
+    state[:, 6:10] = random.normal(size=(count, 4))
     state[:, 6:10] /= np.linalg.norm(state[:, 6:10], axis=1)[:, None]
-    state[:, 10:] = 3 * random.normal(size=(3, 3))
-    client = bullet.connect(bullet.DIRECT)
-    bullet.setGravity(0, 0, -9.81, physicsClientId=client)
-    bullet.setTimeStep(1 / 240, physicsClientId=client)
-    bodies = []
-    for drone in state:
-        turn = [*drone[7:10], drone[6]]
-        body = bullet.createMultiBody(BARE.mass, basePosition=drone[:3], baseOrientation=turn, physicsClientId=client)
-        bullet.changeDynamics(
-            body, -1, localInertiaDiagonal=[BARE.inertia, BARE.inertia, BARE.inertia_z], linearDamping=0,
-            angularDamping=0, physicsClientId=client,
-        )  # fmt: skip
-        axes = np.array(bullet.getMatrixFromQuaternion(turn)).reshape(3, 3)
-        bullet.resetBaseVelocity(body, drone[3:6], axes @ drone[10:], physicsClientId=client)
-        bodies.append(body)
+    state[:, 10:] = 3 * random.normal(size=(count, 3))
+    return state
+
+
+def apart(one: np.ndarray, other: np.ndarray) -> list[float]:
+    """Largest differences of position (m), velocity (m/s), attitude (rad) and body rates (rad/s)."""
+    same = np.abs((one[:, 6:10] * other[:, 6:10]).sum(axis=1))
+    parts = [np.abs(one[:, k] - other[:, k]).max() for k in (slice(0, 3), slice(3, 6), slice(10, 13))]
+    return [parts[0], parts[1], float(2 * np.arccos(np.minimum(same, 1)).max()), parts[2]]
+
+
+def test_against_pybullet_tilted_yawed_spinning() -> None:
+    """Half a second of free rigid bodies under steady rotors, with and without drag."""
+    pytest.importorskip("pybullet")
     rotors = np.array([[0.3, 1e-5, -2e-5, 1e-5], [0.2, -1e-5, 1e-5, 0], [0.4, 0, 2e-5, -2e-5]])
-    for _ in range(48):
-        push(state, rotors, 1 / 240, BARE, np.zeros(3))
-        for body, (thrust, *torque) in zip(bodies, rotors, strict=True):
-            bullet.applyExternalForce(body, -1, [0, 0, thrust], [0, 0, 0], bullet.LINK_FRAME, physicsClientId=client)
-            bullet.applyExternalTorque(body, -1, torque, bullet.LINK_FRAME, physicsClientId=client)
-        bullet.stepSimulation(physicsClientId=client)
-    for body, drone in zip(bodies, state, strict=True):
-        at, turn = bullet.getBasePositionAndOrientation(body, physicsClientId=client)
-        velocity, _ = bullet.getBaseVelocity(body, physicsClientId=client)
-        np.testing.assert_allclose(drone[:3], at, atol=0.02)
-        np.testing.assert_allclose(drone[3:6], velocity, atol=0.1)
-        assert abs(np.dot(drone[[7, 8, 9, 6]], turn)) > np.cos(0.03)
-    bullet.disconnect(client)
+    for frame in (BARE, CRAZYFLIE):
+        state = tumbling(3)
+        with BulletDrones(state, frame) as drones:
+            for _ in range(120):
+                push(state, rotors, 1 / 240, frame, np.zeros(3))
+                drones.push(rotors)
+            assert (np.array(apart(state, drones.state)) < 1e-6).all()
+
+
+def test_a_single_drone_flies_as_pybullet_has_it() -> None:
+    """The whole cascade, from a tumble into commands that change at 50 Hz, for 4 s."""
+    pytest.importorskip("pybullet")
+    random, state = np.random.default_rng(2), tumbling(1)
+    with BulletDrones(state, rate=250.0) as drones:
+        command, furthest = np.zeros((1, 3)), np.zeros(4)
+        for _ in range(200):
+            command = 0.9 * command + random.normal(size=(1, 3))
+            fly(state, command, 0.02, rate=250.0)
+            drones.fly(command, 0.02)
+            furthest = np.maximum(furthest, apart(state, drones.state))
+        assert (furthest < [1e-6, 1e-6, 1e-6, 1e-6]).all(), furthest
+        assert np.linalg.norm(state[0, :3]) > 1  # it went somewhere
+
+
+def test_memory_of_pybullet_is_flat_over_resets() -> None:
+    pytest.importorskip("pybullet")
+    process, state = psutil.Process(), tumbling(5)
+    with BulletDrones(state) as drones:
+        grown = []
+        for k in range(1000):
+            drones.put(state)
+            drones.fly(np.zeros((5, 3)), 1 / 240)
+            if k in (200, 999):
+                grown.append(process.memory_info().rss)
+        np.testing.assert_allclose(drones.state[:, 3:6], state[:, 3:6], atol=0.2)
+    assert grown[1] - grown[0] < 1e6
+
+
+def test_pybullet_refuses_bad_input() -> None:
+    pytest.importorskip("pybullet")
+    with pytest.raises(InvalidParameter, match="at most 100"):
+        BulletDrones(np.zeros((101, 13)))
+    with pytest.raises(NonFinite, match="state"):
+        BulletDrones(np.full((1, 13), np.nan))
+    with BulletDrones(level([[0.0, 0, 0]])) as drones, pytest.raises(NonFinite, match="command"):
+        drones.fly(np.full((1, 3), np.nan), 0.02)
+
+
+def swarm_of_quadcopters(**physics: object) -> Fluid:
+    fluid = Fluid(1, Arena(2), 1.0, Physics(vehicle="quadcopter", **physics), pool=2)  # type: ignore[arg-type]
+    fluid.put(0, [[0.0, 0.0], [30.0, 0.0]])
+    fluid.look()
+    return fluid
+
+
+def test_quadcopters_of_a_swarm_are_those_flown_alone() -> None:
+    """Commands of a time step, with the height controller and the drag made up for; the path bit by bit the same."""
+    fluid = swarm_of_quadcopters(step=0.1)
+    assert fluid.dt == pytest.approx(0.03)
+    state = level([[0.0, 0, 0], [30, 0, 0]])
+    frame = CRAZYFLIE._replace(height_gain=4.0, height_damping=3.0, known_drag=1.0)
+    random = np.random.default_rng(0)
+    for _ in range(60):
+        command = np.concatenate((random.normal(size=(2, 2)), np.zeros((2, 1))), axis=1)
+        fly(state, command, fluid.dt, frame, rate=7 / fluid.dt)
+        fluid.advance(1, command[None, :, :2])
+    np.testing.assert_allclose(fluid["positions"][0], state[:, :2], rtol=1e-9)
+    np.testing.assert_allclose(fluid["velocities"][0], state[:, 3:5], rtol=1e-9)
+    assert (np.abs(state[:, 2]) > 1e-6).all()  # tilting costs height, which is not the plane's
+    assert (np.abs(state[:, 2]) < 0.1).all()
+
+
+def test_known_drag_is_made_up_for() -> None:
+    speeds = []
+    for share in (1.0, 0.0):
+        fluid = swarm_of_quadcopters(known_drag=share)
+        fluid["velocities"][0, :, 0] = 3.0
+        fluid.advance(100, np.zeros((1, 2, 2)))
+        speeds.append(fluid["velocities"][0, 0, 0])
+    assert speeds[0] == pytest.approx(3.0, rel=0.08)  # while it tilts into the wind it loses some
+    assert speeds[1] == pytest.approx(3 * np.exp(-3 * CRAZYFLIE.drag / CRAZYFLIE.mass), rel=0.1)
+
+
+def test_vehicles_without_a_lag_to_set_refuse_one() -> None:
+    for vehicle in ("perfect", "quadcopter"):
+        with pytest.raises(InvalidParameter, match="lag"):
+            Physics(vehicle=vehicle, lag=0.1)  # type: ignore[arg-type]
 
 
 def test_bad_input_is_named() -> None:
