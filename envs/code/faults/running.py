@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from agentgym.envs.code.repositories import Repository
 
-__all__ = ["KINDS", "Failure", "Runner", "Stopped"]
+__all__ = ["KINDS", "Failure", "Runner", "Stopped", "tried"]
 
 TICKS = 4000  # calls and loop turns of one test
 SECONDS = 0.3  # of processor time for all tests of a repository; the original needs milliseconds
@@ -199,6 +199,14 @@ class Runner:
                     for name in vars(value):
                         if name.startswith("test"):
                             yield f"{module}.{value.__name__}.{name}", getattr(value(), name)
+
+
+def tried(runner: Runner, changed: Mapping[str, str]) -> dict[str, Failure] | None:
+    """The failures; None if the program cannot be compiled, or the guards stopped it."""
+    try:
+        return runner.failures(changed)
+    except (Stopped, SyntaxError):
+        return None
 
 
 def _instrument(tree: ast.Module, module: str, functions: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Checks on this machine that references pass and faults fail, repeatedly and with tests in shuffled order.
+"""Checks on this machine that references pass and faults fail, with tests in shuffled order and other hash seeds.
 
 ``python -m agentgym.envs.code.shell.check [TASKS] [REPEATS]``
 """

@@ -139,7 +139,7 @@ def grade(
         started: what the agent started from; by default the original files.
         level: of the sandbox.
         seconds: for each test.
-        order: a number to shuffle the tests by; 0: as given.
+        order: a number to shuffle the tests by (0: as given); sets are iterated in the order of this hash seed.
     """
     problem = refused(origin, files, odd, started or origin.files)
     if problem:
@@ -168,7 +168,9 @@ def _run(
     """Results by test (None: the run did not come to its end), how it ended, its seconds, and the sandbox's level."""
     mark = secrets.token_hex(16)
     with Session(files, LIMITS, level) as session:
-        result = session.run(f"python3 -I -B -c '{_PROGRAM}' {mark} {seconds} {order} {' '.join(tests)}")
+        # Not -I, which would ignore the hash seed: a verdict must not depend on the order that Python draws for sets.
+        python = f"PYTHONHASHSEED={order} python3 -P -s -B"
+        result = session.run(f"{python} -c '{_PROGRAM}' {mark} {seconds} {order} {' '.join(tests)}")
         for text in reversed(result.output.splitlines()):
             if text.startswith(mark):
                 return dict(json.loads(text.removeprefix(mark))), "", result.seconds, session.level
