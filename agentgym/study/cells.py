@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ __all__ = ["UNSEEDED", "Cell", "cells_of", "chosen", "differences", "with_starts
 
 UNSEEDED = -1  # the seed of a controller, which learns nothing
 LONGEST_NAME = 120
+
+Key = tuple[str, str, str, int]
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Cell:
     start: "Cell | None" = None
 
     @property
-    def key(self) -> tuple[str, str, str, int]:
+    def key(self) -> Key:
         """What makes two cells the same."""
         return self.question, self.agent, self.env, self.seed
 
@@ -123,13 +125,14 @@ def cells_of(study: Study, runs: Path, seeds: Sequence[int] | None = None) -> li
     """
     by_question = {key: list(_pairs(study, key, question)) for key, question in study.questions.items()}
     own = {key: tuple(seeds or question.seeds or study.seeds) for key, question in study.questions.items()}
-    found: dict[tuple[str, str, str, int], Cell] = {}
+    found: dict[Key, Cell] = {}
+    asked: set[Key] = set()
     for index in range(max(map(len, own.values()))):
         for key, pairs in by_question.items():
             for agent, env, steps in pairs if index < len(own[key]) else ():
                 seed = UNSEEDED if study.agents[agent].controller else own[key][index]
-                _add(found, study, runs, (key, agent, env, seed), steps)
-    cells = list(found.values())
+                asked.add(_add(found, study, runs, (key, agent, env, seed), steps).key)
+    cells = _starts_shared(found, asked)
     folders: dict[Path, Cell] = {}
     for cell in cells:
         other = folders.setdefault(cell.folder, cell)
@@ -137,6 +140,25 @@ def cells_of(study: Study, runs: Path, seeds: Sequence[int] | None = None) -> li
             raise InvalidParameter(f"{other.agent} on {other.env} and {cell.agent} on {cell.env} would share the "
                                    f"folder {cell.folder.name}. Rename one.")  # fmt: skip
     return cells
+
+
+def _starts_shared(found: dict[Key, Cell], asked: Set[Key]) -> list[Cell]:
+    """The cells, each after its start. A start that its question does not ask for is an equal run of another one."""
+    equals = {(*cell.key[1:], cell.plan()): cell for key, cell in found.items() if key in asked}
+    cells: dict[Key, Cell] = {}
+
+    def settled(cell: Cell) -> Cell:
+        if cell.key not in asked:
+            cell = equals.get((*cell.key[1:], cell.plan()), cell)
+        if cell.key not in cells:
+            start = None if cell.start is None else settled(cell.start)
+            cells[cell.key] = replace(cell, start=start)
+        return cells[cell.key]
+
+    for key, cell in found.items():
+        if key in asked:
+            settled(cell)
+    return list(cells.values())
 
 
 def _pairs(study: Study, key: str, question: Question) -> Iterator[tuple[str, str, int]]:
@@ -183,9 +205,7 @@ def _names(study: Study, key: str, question: Question, kind: str) -> list[str]:
     return found or list(known)
 
 
-def _add(
-    found: dict[tuple[str, str, str, int], Cell], study: Study, runs: Path, key: tuple[str, str, str, int], steps: int
-) -> Cell:
+def _add(found: dict[Key, Cell], study: Study, runs: Path, key: Key, steps: int) -> Cell:
     """The cell of a key, after the one that it starts from."""
     if key in found:
         return found[key]

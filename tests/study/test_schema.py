@@ -104,6 +104,21 @@ def test_starts_come_before_those_that_need_them(study_file, tmp_path):
     assert grpo.run_config().config["start"] == str(grpo.start.folder / "final")
 
 
+def test_a_start_is_the_equal_run_of_another_question(study_file, tmp_path):
+    """One run serves both questions, in whichever order they stand; with other settings it is a run of its own."""
+    text = (
+        "steps = 5\nseeds = [0]\n[agents.grpo]\nstart = 'first'\n[agents.first]\nagent = 'grpo'\n[envs.Household]\n"
+        "[questions.later]\nagents = ['grpo']\nseeds = [1, 0]\n[questions.whole]\nagents = ['first', 'grpo']\n"
+    )
+    cells = {cell.key: cell for cell in cells_of(load_study(study_file(text)), tmp_path)}
+    assert ("later", "first", "Household", 0) not in cells
+    assert cells["later", "grpo", "Household", 0].start == cells["whole", "first", "Household", 0]
+    assert cells["later", "grpo", "Household", 1].start == cells["later", "first", "Household", 1]
+    cells = {cell.key: cell for cell in cells_of(load_study(study_file(text + "steps = 6\n")), tmp_path)}
+    assert cells["later", "grpo", "Household", 0].start == cells["later", "first", "Household", 0]
+    assert len(cells) == 6
+
+
 @pytest.mark.parametrize(("given", "seeds"), [("0-2,10", (0, 1, 2, 10)), ([4], (4,)), ("7", (7,))])
 def test_seeds(given, seeds):
     assert seeds_of(given) == seeds
