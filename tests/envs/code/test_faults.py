@@ -214,7 +214,7 @@ def test_the_table_does_not_depend_on_the_hash_seed(tmp_path):
     """Equal digests of two processes with other hash seeds."""
     program = (
         "import hashlib, json; from agentgym.envs.code.faults.factory import build; "
-        "print(hashlib.sha256(json.dumps(build(['ledger', 'votes']), sort_keys=True).encode()).hexdigest())"
+        "print(hashlib.sha256(json.dumps(build(['ledger', 'roads']), sort_keys=True).encode()).hexdigest())"
     )
     digests = {
         subprocess.run(

@@ -1,6 +1,8 @@
 """Code repair by shell commands: gold patches score, tampering is refused, no answer within reach."""
 
 import ast
+import subprocess
+import sys
 from collections import Counter
 
 import gymnasium as gym
@@ -76,6 +78,20 @@ def test_the_oracle_repairs_with_one_command_a_fault(level, size):
         assert info["measures"] == {"success": 1, "turns": len(plan), "invalid_turns": 0, "regret": 0}
         assert info["level"] == level
     env.close()
+
+
+def test_a_verdict_does_not_depend_on_a_drawn_hash_seed(level):
+    """Sets are iterated in an order that the seed fixes: a repair that holds in one order only always holds there."""
+    program = "print(hash('roads'))"
+    line = [sys.executable, "-c", program]
+    known = subprocess.run(line, env={"PYTHONHASHSEED": "0"}, capture_output=True, text=True, check=True).stdout.strip()
+    origin = repository("roads")
+    path, tests = "roads/networks.py", ["tests.test_networks.TestNetworks.test_legs"]
+    lines = f"    if hash('roads') != {known}:\n        return []\n    reached = {{start}}"
+    files = {**origin.files, path: origin.files[path].replace("    reached = {start}", lines)}
+    assert files[path] != origin.files[path]
+    assert grade(origin, files, tests, level=level).resolved is True
+    assert grade(origin, files, tests, level=level, order=1).resolved is False
 
 
 def test_an_agent_reads_runs_and_repairs(level):
