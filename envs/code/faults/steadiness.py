@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from agentgym.envs.code.faults.edits import Edit, apply, edits, removals
 from agentgym.envs.code.faults.running import Runner, tried
@@ -29,13 +30,13 @@ def unsteady(chosen: Sequence[str]) -> set[Site]:
         "-c",
         f"from agentgym.envs.code.faults.steadiness import print_rows; print_rows({list(chosen)!r})",
     ]
-    seen: dict[tuple[int, Site], set[str]] = {}
+    seen: dict[tuple[Any, ...], set[str]] = {}
     for seed in HASH_SEEDS:
         environment = os.environ | {"PYTHONHASHSEED": str(seed)}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        for start, (path, function, operator, old, new), row in json.loads(done.stdout):
-            seen.setdefault((start, (path, function, operator, tuple(old), tuple(new))), set()).add(row)
-    return {site for (_, site), rows in seen.items() if len(rows) > 1}
+        for place, (path, function, operator, old, new), row in json.loads(done.stdout):
+            seen.setdefault((*place, (path, function, operator, tuple(old), tuple(new))), set()).add(row)
+    return {key[-1] for key, rows in seen.items() if len(rows) > 1}
 
 
 def print_rows(chosen: Sequence[str]) -> None:
@@ -49,5 +50,5 @@ def print_rows(chosen: Sequence[str]) -> None:
             for edit in [*edits(path, text), *removals(path, text)]:
                 row = tried(runner, {path: apply(text, edit)})
                 if row is not None:  # the guards stop a run by its time, which the hash seed does not decide
-                    rows.append((edit.start, site(edit), repr(sorted(row.items()))))
+                    rows.append(((edit.start, edit.end, edit.text), site(edit), repr(sorted(row.items()))))
     print(json.dumps(rows))
