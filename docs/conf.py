@@ -37,10 +37,9 @@ myst_heading_anchors = 4
 myst_dmath_double_inline = True
 suppress_warnings = ["myst.header", "misc.highlighting_failure"]  # cards may skip a level; transcripts are no language
 
-# Notebooks run once and again when they change.
+# Tutorials are run by docs/_extensions/notebooks.py, into this cache.
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(HERE / "_build" / "notebooks")
-nb_execution_timeout = 1200  # seconds a cell: for hangs, not for speed; a busy machine takes ten times as long
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True  # runs and datasets of tutorials do not stay beside the pages
 nb_execution_excludepatterns = ["cards/**"]

@@ -10,6 +10,9 @@ import agent_pages
 import api
 import commands
 import gallery
+import lookups
+import navigation
+import notebooks
 from docutils import nodes
 from inventories import FOREIGN
 from links import LinkError, rewritten
@@ -131,4 +134,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("include-read", _include_read)
     app.connect("autodoc-process-docstring", _manual)
     app.connect("missing-reference", _by_other_name)
+    lookups.connect(app)
+    navigation.connect(app)
+    notebooks.connect(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
