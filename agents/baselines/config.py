@@ -27,26 +27,26 @@ class PPOConfig(Checked):
     terminal_on_life_loss: bool = False  # learn as if a lost life ended the episode; the game goes on
 
     # Optimisation
-    learning_rate: float = 3e-4
+    learning_rate: float = 3e-4  # of Adam
     anneal_learning_rate: bool = False  # linearly to 0
-    n_epochs: int = 10
-    batch_size: int = 64
+    n_epochs: int = 10  # passes over the samples of an iteration
+    batch_size: int = 64  # samples of an update
     clip_range: float = 0.2  # the ratio of new to old probability is clipped to 1 -+ this
     clip_range_vf: float | None = None  # the same for values, in the values' units
-    normalize_advantage: bool = True
-    ent_coef: float = 0.0
-    vf_coef: float = 0.5
-    max_grad_norm: float = 0.5
+    normalize_advantage: bool = True  # to mean 0 and standard deviation 1 in every batch
+    ent_coef: float = 0.0  # weight of the entropy in the loss
+    vf_coef: float = 0.5  # weight of the value's error in the loss
+    max_grad_norm: float = 0.5  # largest norm of the gradient
     target_kl: float | None = None  # stop the epochs of an iteration when the KL exceeds 1.5 times this
 
     # Returns
     gamma: float = 0.99  # discount per step
-    gae_lambda: float = 0.95
+    gae_lambda: float = 0.95  # 0: one-step advantages; 1: whole returns
 
     # Networks
-    actor_layers: tuple[int, ...] = (64, 64)
-    value_layers: tuple[int, ...] = (64, 64)
-    activation: Activation = "tanh"
+    actor_layers: tuple[int, ...] = (64, 64)  # hidden units of the actor, layer by layer
+    value_layers: tuple[int, ...] = (64, 64)  # hidden units of the value network
+    activation: Activation = "tanh"  # of the hidden layers
     orthogonal: bool = True  # orthogonal initial weights
 
     presets: ClassVar[Mapping[str, Preset]] = {
@@ -78,25 +78,25 @@ class TRPOConfig(Checked):
     target_kl: float = 0.01  # size of the trust region
     cg_max_steps: int = 15  # conjugate gradient iterations
     cg_damping: float = 0.1  # damping of the Fisher-vector product
-    line_search_shrinking_factor: float = 0.8
-    line_search_max_iter: int = 10
+    line_search_shrinking_factor: float = 0.8  # a step that is not accepted is multiplied by this
+    line_search_max_iter: int = 10  # steps that are tried
     sub_sampling_factor: int = 1  # the policy step uses every n-th state
-    normalize_advantage: bool = True
+    normalize_advantage: bool = True  # to mean 0 and standard deviation 1 in every batch
 
     # Value
-    learning_rate: float = 1e-3
+    learning_rate: float = 1e-3  # of the value
     anneal_learning_rate: bool = False  # linearly to 0
-    batch_size: int = 128
-    n_critic_updates: int = 10
+    batch_size: int = 128  # samples of an update of the value
+    n_critic_updates: int = 10  # passes over an iteration's samples for the value
 
     # Returns
     gamma: float = 0.99  # discount per step
-    gae_lambda: float = 0.95
+    gae_lambda: float = 0.95  # 0: one-step advantages; 1: whole returns
 
     # Networks
-    actor_layers: tuple[int, ...] = (64, 64)
-    value_layers: tuple[int, ...] = (64, 64)
-    activation: Activation = "tanh"
+    actor_layers: tuple[int, ...] = (64, 64)  # hidden units of the actor, layer by layer
+    value_layers: tuple[int, ...] = (64, 64)  # hidden units of the value network
+    activation: Activation = "tanh"  # of the hidden layers
     orthogonal: bool = True  # orthogonal initial weights
 
     def arguments(self) -> dict[str, Any]:
@@ -109,12 +109,12 @@ class ValueConfig(Checked):
     """What DQN and QR-DQN share."""
 
     # Optimisation
-    learning_rate: float = 1e-4
-    batch_size: int = 32
+    learning_rate: float = 1e-4  # of Adam
+    batch_size: int = 32  # transitions of an update
     gamma: float = 0.99  # discount per step
     tau: float = 1.0  # step of the target network towards the network at each of its updates
     target_update_interval: int = 10_000  # environment steps between updates of the target network
-    max_grad_norm: float | None = 10.0
+    max_grad_norm: float | None = 10.0  # largest norm of the gradient
 
     # Collection
     learning_starts: int = 100  # environment steps with uniformly random actions before the first update
@@ -127,12 +127,12 @@ class ValueConfig(Checked):
 
     # Exploration
     exploration_fraction: float = 0.1  # share of the training over which the probability of random actions falls
-    exploration_initial_eps: float = 1.0
-    exploration_final_eps: float = 0.05
+    exploration_initial_eps: float = 1.0  # probability of random actions at the start
+    exploration_final_eps: float = 0.05  # probability of random actions in the end
 
     # Networks
     value_layers: tuple[int, ...] = (64, 64)  # behind the convolutions, where observations are images
-    activation: Activation = "relu"
+    activation: Activation = "relu"  # of the hidden layers
 
     def arguments(self) -> dict[str, Any]:
         """As :meth:`Checked.arguments`."""
@@ -147,7 +147,7 @@ class ValueConfig(Checked):
 class DQNConfig(ValueConfig):
     """Deep Q-Network."""
 
-    max_grad_norm: float = 10.0
+    max_grad_norm: float = 10.0  # largest norm of the gradient
 
     presets: ClassVar[Mapping[str, Preset]] = {
         "atari": Preset(
@@ -165,15 +165,15 @@ class QRDQNConfig(ValueConfig):
     """Quantile Regression DQN."""
 
     # Optimisation
-    learning_rate: float = 5e-5
-    max_grad_norm: float | None = None
+    learning_rate: float = 5e-5  # of Adam
+    max_grad_norm: float | None = None  # largest norm of the gradient
 
     # Exploration
     exploration_fraction: float = 0.005  # share of the training over which the probability of random actions falls
-    exploration_final_eps: float = 0.01
+    exploration_final_eps: float = 0.01  # probability of random actions in the end
 
     # Networks
-    n_quantiles: int = 200
+    n_quantiles: int = 200  # of the return, for every action
 
     presets: ClassVar[Mapping[str, Preset]] = {
         "atari": Preset(

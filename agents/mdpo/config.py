@@ -19,7 +19,7 @@ class MDPOConfig(Checked):
 
     # Optimisation
     learning_rate: float = 3e-4  # of actor, critics and value
-    batch_size: int = 256
+    batch_size: int = 256  # transitions of an update
     gamma: float = 0.99  # discount per step
     tau: float = 0.005  # step of V's target towards V at each update
 
@@ -38,9 +38,9 @@ class MDPOConfig(Checked):
     regularization: float = 0.0  # weight of mean(mu^2) + mean(log_std^2); 1e-3 in the released code
 
     # Networks
-    actor_layers: tuple[int, ...] = (256, 256)
+    actor_layers: tuple[int, ...] = (256, 256)  # hidden units of the actor, layer by layer
     critic_layers: tuple[int, ...] = (256, 256)  # of Q and of V
-    activation: Activation = "relu"
+    activation: Activation = "relu"  # of the hidden layers
 
     # Speed on a CPU
     update_by: UpdateBy = "auto"  # stack: passes written out, for ReLU and Adam; autograd; auto: the first where it can
@@ -83,23 +83,23 @@ class OnPolicyMDPOConfig(Checked):
     policy_steps: int = 10  # m, gradient steps per iteration, each on the whole batch
     divergence: Literal["new||old", "old||new"] = "new||old"  # direction of the KL
     tsallis_q: float = 1.0  # 1: KL; up to 2: the Bregman divergence of Tsallis entropy
-    max_grad_norm: float = 0.5
+    max_grad_norm: float = 0.5  # largest norm of the gradient
 
     # Value
-    value_epochs: int = 5
-    value_batch_size: int = 128
+    value_epochs: int = 5  # passes over an iteration's samples for the value
+    value_batch_size: int = 128  # samples of an update of the value
     clip_values: bool = True  # keep new values within 0.2 t_k of the old
     gamma: float = 0.99  # discount per step
-    gae_lambda: float = 0.95
+    gae_lambda: float = 0.95  # 0: one-step advantages; 1: whole returns
 
     # Optimisation
     learning_rate: float = 3e-4  # of policy and value
     anneal_learning_rate: bool = True  # to 0, proportionally to t_k
 
     # Networks
-    actor_layers: tuple[int, ...] = (64, 64)
-    value_layers: tuple[int, ...] = (64, 64)
-    activation: Activation = "tanh"
+    actor_layers: tuple[int, ...] = (64, 64)  # hidden units of the actor, layer by layer
+    value_layers: tuple[int, ...] = (64, 64)  # hidden units of the value network
+    activation: Activation = "tanh"  # of the hidden layers
     orthogonal: bool = True  # orthogonal initial weights
 
     rules: ClassVar[Mapping[str, Rule]] = {**RULES, "n_steps": whole(2)}  # normalising advantages needs two steps

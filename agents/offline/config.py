@@ -32,7 +32,7 @@ class OfflineConfig(AgentConfig):
     """Settings of every offline agent. Subclasses add their own and may change defaults."""
 
     # Optimisation
-    learning_rate: float = 3e-4
+    learning_rate: float = 3e-4  # of every network, unless an agent says otherwise
     batch_size: int = 256  # steps, or sequences, per gradient step
 
     # Monitoring
@@ -46,16 +46,16 @@ class SequenceConfig(OfflineConfig):
     """Settings of agents with a transformer over histories; defaults of Decision Transformer (Chen et al. 2021)."""
 
     # Optimisation
-    learning_rate: float = 1e-4
+    learning_rate: float = 1e-4  # of AdamW
     batch_size: int = 64  # windows per gradient step
-    weight_decay: float = 1e-4
+    weight_decay: float = 1e-4  # of AdamW
     warmup: int = 1_000  # gradient steps over which the learning rate rises linearly from 0
     clip: float = 0.25  # maximum norm of the gradient
 
     # The transformer
     context: int = 20  # K, steps of history
-    width: int = 128
-    layers: int = 3
-    heads: int = 1
-    dropout: float = 0.1
+    width: int = 128  # size of the embeddings
+    layers: int = 3  # of the transformer
+    heads: int = 1  # attention heads of every layer
+    dropout: float = 0.1  # share of activations left out in training
     longest_episode: int = 1_000  # number of time embeddings; when acting, later steps use the last one

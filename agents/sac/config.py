@@ -18,7 +18,7 @@ class SACConfig(Checked):
 
     # Optimisation
     learning_rate: float = 3e-4  # of actor, critics and temperature
-    batch_size: int = 256
+    batch_size: int = 256  # transitions of an update
     gamma: float = 0.99  # discount per step
     tau: float = 0.005  # step of the critics' targets towards the critics at each target update
     target_update_interval: int = 1  # gradient steps between target updates
@@ -35,10 +35,10 @@ class SACConfig(Checked):
     target_entropy: str = "auto"  # in nats; "auto" is minus the number of action dimensions
 
     # Networks
-    actor_layers: tuple[int, ...] = (256, 256)
-    critic_layers: tuple[int, ...] = (256, 256)
+    actor_layers: tuple[int, ...] = (256, 256)  # hidden units of the actor, layer by layer
+    critic_layers: tuple[int, ...] = (256, 256)  # hidden units of each critic
     n_critics: int = 2  # the minimum of their values is used
-    activation: Activation = "relu"
+    activation: Activation = "relu"  # of the hidden layers
 
     # Speed on a CPU
     update_by: UpdateBy = "auto"  # stack: passes written out, for ReLU and Adam; autograd; auto: the first where it can

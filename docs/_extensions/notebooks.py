@@ -1,4 +1,4 @@
-"""Tutorials run before Sphinx reads: side by side, each in a process forked from this one, which has the packages imported.
+"""Tutorials run before Sphinx reads, side by side, in processes forked from this one, which has imported the packages.
 
 Outputs go into the cache from which myst-nb takes them. What was run by other code than today's is run again.
 """
@@ -27,7 +27,7 @@ from sphinx.errors import ExtensionError
 
 __all__ = ["connect", "executed"]
 
-os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # the kernel's debugger, which nobody uses here, would warn
+os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # else the kernel's debugger warns
 
 # What takes long to import. torch imports its compiler with the first optimizer.
 _IMPORTED = ("torch._dynamo", "matplotlib.pyplot", "agentgym.agents.baselines.ppo", "agentgym.evaluation")

@@ -26,7 +26,8 @@ _DATA = ROOT / "envs/code/repositories"  # programs to be repaired
 # Parts of the core whose every module is in the reference.
 _WHOLE = ("agentgym", "agentgym.contracts", "agentgym.multi_agent", "agentgym.vector")
 # Packages with names to import, in the reference with the modules that define them.
-_DOORS = ("agentgym", "agentgym.agents", "agentgym.envs.perturb", "agentgym.evaluation", "agentgym.evaluation.forensics")
+_DOORS = ("agentgym", "agentgym.agents", "agentgym.envs.perturb", "agentgym.evaluation",
+          "agentgym.evaluation.forensics")  # fmt: skip
 # What users reach from the outside of other parts.
 _NAMED = ("agentgym.data.dataset", "agentgym.data.recipe", "agentgym.play.player", "agentgym.runs.run",
           "agentgym.runs.state", "agentgym.turns.control", "agentgym.wrappers.replay")  # fmt: skip

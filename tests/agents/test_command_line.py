@@ -1,5 +1,8 @@
 """Every agent through the scripts: trained, listed, evaluated."""
 
+import dataclasses
+import inspect
+
 import pytest
 
 from agentgym import catalog
@@ -52,3 +55,20 @@ def test_agents_with_a_shared_policy_too(agent, tmp_path):
 @pytest.mark.parametrize("agent", [*TINY, *SHARED])
 def test_it_has_a_card(agent):
     assert "arXiv" in catalog.card(catalog.find("agent", agent))
+
+
+@pytest.mark.parametrize("agent", [entry.id for entry in catalog.OURS if entry.kind == "agent"])
+def test_every_hyperparameter_has_its_own_help(agent):
+    """tyro takes the comment at the end of a field's line as its help, or else the comment above: no heading there."""
+    config = catalog.load(catalog.find("agent", agent)).Config
+    for field in dataclasses.fields(config):
+        owner = next(cls for cls in config.__mro__ if field.name in vars(cls).get("__annotations__", {}))
+        lines = inspect.getsource(owner).splitlines()
+        place = next(n for n, line in enumerate(lines) if line.startswith(f"    {field.name}: "))
+        if "  # " in lines[place]:
+            continue
+        above = lines[place - 1].strip()
+        assert above.startswith("#"), f"{owner.__name__}.{field.name} has no help"
+        before = lines[place - 2].strip()
+        heading = not before or before.startswith("#")
+        assert not heading, f"{owner.__name__}.{field.name} has the heading {above!r} as its help"

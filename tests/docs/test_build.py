@@ -11,14 +11,15 @@ application = pytest.importorskip("sphinx.application", reason="the site needs t
 pytest.importorskip("furo", reason="the site needs the docs extra")
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "_extensions"))
-import notebooks
-from lookups import connect as connect_lookups
-from navigation import connect as connect_navigation
+import notebooks  # noqa: E402
+from lookups import connect as connect_lookups  # noqa: E402
+from navigation import connect as connect_navigation  # noqa: E402
 
 PAGES = {
     "index": "Site\n====\n\n.. toctree::\n   :caption: First\n\n   a\n   many/index\n\n"
     ".. toctree::\n   :hidden:\n\n   Elsewhere <https://example.org/x.html>\n   b\n",
-    "a": "A & a\n=====\n\nHeading\n-------\n\n.. py:function:: nearby\n\n   See :py:func:`.nearby` and :py:func:`far`.\n",
+    "a": "A & a\n=====\n\nHeading\n-------\n\n"
+    ".. py:function:: nearby\n\n   See :py:func:`.nearby` and :py:func:`far`.\n",
     "b": "B\n=\n",
     "many/index": "Many\n====\n\n.. toctree::\n\n   one\n   two\n",
     "many/one": "One\n===\n\n.. toctree::\n\n   deep/deepest\n",

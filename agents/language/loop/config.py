@@ -48,17 +48,16 @@ class LanguageConfig(AgentConfig):
     """
 
     # Policy
-    # "tiny", from scratch; "smollm2", SmolLM2-135M-Instruct; or the folder of a Hugging Face causal language model
-    policy: Annotated[str, tyro.conf.arg(prefix_name=False)] = "tiny"
+    policy: Annotated[str, tyro.conf.arg(prefix_name=False)] = "tiny"  # or "smollm2", or a folder of Hugging Face
     actions: Literal["choose", "write"] = "choose"  # choose an admissible command, or write one
     start: str = ""  # folder of a saved language agent whose weights to start with
     context: int = 2048  # the most tokens of an episode
     max_command_tokens: int = 0  # of a written command, including its end; 0: 12, pretrained 24
     temperature: float = 1.0  # in rollouts and in training
     # ... tiny
-    width: int = 64
-    layers: int = 2
-    heads: int = 4
+    width: int = 64  # of the tiny transformer's embeddings
+    layers: int = 2  # of the tiny transformer
+    heads: int = 4  # attention heads of the tiny transformer
     # ... pretrained
     transcript: Transcript = "auto"  # "chat": the tokenizer's template; "plain": none; "auto": the template, if any
     list_commands: bool = False  # append the admissible commands to each observation
@@ -80,7 +79,7 @@ class LanguageConfig(AgentConfig):
 
     # Advantages
     advantage: str = "grpo"  # an estimator, NAME or NAME:KEY=VALUE,KEY=VALUE: agentgym list estimators
-    group_statistics: Over = "episodes"
+    group_statistics: Over = "episodes"  # what an estimator takes means and deviations over
     gamma: float = 0.95  # GiGPO: discount per turn
     step_weight: float = 1.0  # GiGPO: weight of the advantage within equal states
 
@@ -90,25 +89,25 @@ class LanguageConfig(AgentConfig):
     decay_iterations: int = 0  # the learning rate follows a cosine until this iteration; 0: constant
     final_rate: float = 0.2  # its final value as a fraction of learning_rate
     epochs: int = 0  # 0: 2, pretrained 1
-    minibatches: int = 2
+    minibatches: int = 2  # updates of an epoch
     ratio: Ratio = "decision"  # whose probability is compared with the old one: of a turn or episode the geometric mean
-    clip_low: float = 0.2
-    clip_high: float = 0.28
-    clip_dual: float | None = None
-    aggregation: Aggregation = "decisions"
+    clip_low: float = 0.2  # the ratio of new to old probability is at least 1 less this
+    clip_high: float = 0.28  # and at most 1 plus this
+    clip_dual: float | None = None  # where A < 0 the loss is at most -clip_dual A; None: no bound
+    aggregation: Aggregation = "decisions"  # what the loss is a mean over
     fixed_length: int = 32  # divisor of the aggregation "fixed", in decisions
-    max_grad_norm: float = 1.0
-    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0  # largest norm of the gradient
+    weight_decay: float = 0.01  # of AdamW
     skip_dead: bool = True  # leave out episodes whose advantages are all 0, also from bonuses
 
-    # Plug-ins: NAME or NAME:KEY=VALUE,KEY=VALUE, applied in this order
-    methods: tuple[str, ...] = ("entropy:weight=0.005",)
+    # Plug-ins
+    methods: tuple[str, ...] = ("entropy:weight=0.005",)  # plug-ins in this order: NAME or NAME:KEY=VALUE,...
 
     # Imitation of the environment's demonstrations before the first iteration
-    imitation_batches: int = 0
+    imitation_batches: int = 0  # of the environment's demonstrations, before the first iteration
     imitation_size: int = 0  # episodes per batch; 0: 64, pretrained 8
     imitation_rate: float = 0.0  # 0: 1e-3, pretrained 5e-5
-    imitation_expert: Literal["explorer", "oracle"] = "explorer"
+    imitation_expert: Literal["explorer", "oracle"] = "explorer"  # who demonstrates
     imitation_random: float = 0.3  # share of turns with a random command instead of the expert's
 
     def __post_init__(self) -> None:

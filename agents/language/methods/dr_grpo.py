@@ -30,8 +30,8 @@ class GroupCentred(Estimator):
 class DrGRPOConfig(LanguageConfig):
     """Settings of Dr.GRPO: the losses of an episode are summed and divided by a fixed length."""
 
-    advantage: str = "dr-grpo"
-    aggregation: Aggregation = "fixed"
+    advantage: str = "dr-grpo"  # an estimator, NAME or NAME:KEY=VALUE,KEY=VALUE: agentgym list estimators
+    aggregation: Aggregation = "fixed"  # what the loss is a mean over
 
 
 class DrGRPO(LanguageAgent):

@@ -144,7 +144,7 @@ class EPOPlugin(Plugin):
 class EPOConfig(LanguageConfig):
     """Settings of EPO: GRPO with EPO's plug-in in place of the entropy bonus, at the same weight."""
 
-    methods: tuple[str, ...] = ("epo:weight=0.005",)
+    methods: tuple[str, ...] = ("epo:weight=0.005",)  # plug-ins in this order: NAME or NAME:KEY=VALUE,...
 
 
 class EPO(LanguageAgent):

@@ -66,7 +66,7 @@ def _two_levels(batch: Batch, settings: LanguageConfig, divide: bool) -> Tensor:
 class GiGPOConfig(LanguageConfig):
     """Settings of GiGPO."""
 
-    advantage: str = "gigpo"
+    advantage: str = "gigpo"  # an estimator, NAME or NAME:KEY=VALUE,KEY=VALUE: agentgym list estimators
 
 
 class GiGPO(LanguageAgent):

@@ -128,9 +128,9 @@ class OREOLoss(Estimator):
 class OREOConfig(LanguageConfig):
     """Settings of OREO. The episodes are the environment's demonstrations with random turns, which often fail."""
 
-    advantage: str = "oreo"
-    methods: tuple[str, ...] = ()
-    imitation_random: float = 0.5
+    advantage: str = "oreo"  # an estimator, NAME or NAME:KEY=VALUE,KEY=VALUE: agentgym list estimators
+    methods: tuple[str, ...] = ()  # plug-ins in this order: NAME or NAME:KEY=VALUE,...
+    imitation_random: float = 0.5  # share of turns with a random command instead of the expert's
 
 
 class OREO(LanguageAgent):

@@ -31,7 +31,7 @@ class LeaveOneOut(Estimator):
 class RLOOConfig(LanguageConfig):
     """Settings of RLOO."""
 
-    advantage: str = "rloo"
+    advantage: str = "rloo"  # an estimator, NAME or NAME:KEY=VALUE,KEY=VALUE: agentgym list estimators
 
 
 class RLOO(LanguageAgent):

@@ -191,7 +191,7 @@ def _median(values: list[float]) -> float:
 class SPEARConfig(LanguageConfig):
     """Settings of SPEAR: GRPO with SPEAR's plug-in, sized for the batches of a tiny policy."""
 
-    methods: tuple[str, ...] = ("entropy:weight=0.005", "spear")
+    methods: tuple[str, ...] = ("entropy:weight=0.005", "spear")  # plug-ins in this order: NAME or NAME:KEY=VALUE,...
 
 
 class SPEAR(LanguageAgent):

@@ -28,24 +28,24 @@ class SharedPPOConfig(Checked):
     normalize: bool = False  # scale observations and rewards to unit variance; not together with mirror
 
     # Optimisation
-    learning_rate: float = 1e-3
+    learning_rate: float = 1e-3  # of Adam
     learning_rate_end: float = 1e-4  # reached linearly at the end of training
-    n_epochs: int = 10
+    n_epochs: int = 10  # passes over the samples of an iteration
     batch_size: int = 1000  # samples
     clip_range: float = 0.2  # the ratio of new to old probability is clipped to 1 -+ this
-    normalize_advantage: bool = True
-    ent_coef: float = 0.0
-    vf_coef: float = 0.5
-    max_grad_norm: float = 0.5
+    normalize_advantage: bool = True  # to mean 0 and standard deviation 1 in every batch
+    ent_coef: float = 0.0  # weight of the entropy in the loss
+    vf_coef: float = 0.5  # weight of the value's error in the loss
+    max_grad_norm: float = 0.5  # largest norm of the gradient
 
     # Returns
     gamma: float = 0.99  # discount per step
-    gae_lambda: float = 0.95
+    gae_lambda: float = 0.95  # 0: one-step advantages; 1: whole returns
 
     # Networks
-    actor_layers: tuple[int, ...] = (64, 64)
-    value_layers: tuple[int, ...] = (64, 64)
-    activation: Activation = "tanh"
+    actor_layers: tuple[int, ...] = (64, 64)  # hidden units of the actor, layer by layer
+    value_layers: tuple[int, ...] = (64, 64)  # hidden units of the value network
+    activation: Activation = "tanh"  # of the hidden layers
     orthogonal: bool = True  # orthogonal initial weights
     initial_std: float = 0.5  # standard deviation of the untrained policy's actions
 
@@ -76,9 +76,7 @@ class SharedGradientConfig(SharedPPOConfig):
     worlds: int = 8  # environments of a run, if --num-envs does not say otherwise
     gradient_worlds: int = 8  # in which an episode is played for the gradient
     starts: tuple[str, ...] = ()  # reset options `start` of these worlds in turn; empty: the environment's own
-    switch: bool = (
-        False  # where wavenumber 1 does not dominate, the policy of the beginning acts and nothing is learned
-    )
+    switch: bool = False  # the policy of the beginning acts, without learning, unless wavenumber 1 dominates
 
     # Gradient
     window: int = 20  # steps that a gradient reaches back
@@ -95,7 +93,7 @@ class SharedGradientConfig(SharedPPOConfig):
     validate_every: int = 1  # episodes
 
     # Imitation (DAgger)
-    distill_worlds: int = 16
+    distill_worlds: int = 16  # environments in which imitation is practised
     distill_updates: int = 1500  # in each round
     distill_rate: float = 1e-3  # of Adam; falls to a tenth in each round
 
@@ -145,23 +143,23 @@ class SharedMDPOConfig(Checked):
     policy_steps: int = 40  # m, gradient steps per iteration, each on all samples
     divergence: Literal["new||old", "old||new"] = "new||old"  # direction of the KL
     tsallis_q: float = 1.0  # 1: KL; up to 2: the Bregman divergence of Tsallis entropy
-    max_grad_norm: float = 0.5
+    max_grad_norm: float = 0.5  # largest norm of the gradient
 
     # Value
-    value_epochs: int = 10
+    value_epochs: int = 10  # passes over an iteration's samples for the value
     value_batch_size: int = 1000  # samples
     clip_values: bool = False  # keep new values within 0.2 t_k of the old
     gamma: float = 0.99  # discount per step
-    gae_lambda: float = 0.95
+    gae_lambda: float = 0.95  # 0: one-step advantages; 1: whole returns
 
     # Optimisation
     learning_rate: float = 1e-3  # of policy and value
     learning_rate_end: float = 1e-4  # reached linearly at the end of training
 
     # Networks
-    actor_layers: tuple[int, ...] = (64, 64)
-    value_layers: tuple[int, ...] = (64, 64)
-    activation: Activation = "tanh"
+    actor_layers: tuple[int, ...] = (64, 64)  # hidden units of the actor, layer by layer
+    value_layers: tuple[int, ...] = (64, 64)  # hidden units of the value network
+    activation: Activation = "tanh"  # of the hidden layers
     orthogonal: bool = True  # orthogonal initial weights
     initial_std: float = 0.5  # standard deviation of the untrained policy's actions
 

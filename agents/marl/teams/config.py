@@ -50,15 +50,13 @@ class MADDPGConfig(TeamConfig):
 
     # Critic
     critic: Literal["mlp", "set"] = "mlp"  # of everything in a row, or permutation-invariant sums (always shared)
-    critic_layers: tuple[int, ...] = (64, 64)
+    critic_layers: tuple[int, ...] = (64, 64)  # hidden units of each critic
     set_units: int = 48  # of the networks inside a set critic
     activation: Activation = "silu"  # smooth, so that critics have curvature in their inputs
 
     # Actor
-    actor_layers: tuple[int, ...] = (64, 64)
-    others: Literal["replay", "joint"] = (
-        "replay"  # who acts in the actor's loss, besides the agent itself: see the card
-    )
+    actor_layers: tuple[int, ...] = (64, 64)  # hidden units of the actor, layer by layer
+    others: Literal["replay", "joint"] = "replay"  # who acts, besides the agent, in the actor's loss: see the card
     temperature: float = 1.0  # of the Gumbel-softmax, discrete actions
     logit_penalty: float = 1e-3  # times the mean square of logits
 
@@ -69,14 +67,14 @@ class MADDPGConfig(TeamConfig):
 
     # Replay
     buffer_size: int = 300_000  # steps of environments
-    batch_size: int = 256
+    batch_size: int = 256  # steps of an update
     train_every: int = 64  # steps of environments for each update
 
     # Optimisation
     learning_rate: float = 6e-3  # of actors
-    critic_rate: float = 6e-3
+    critic_rate: float = 6e-3  # learning rate of the critics
     tau: float = 0.02  # of the targets' moving averages
-    gamma: float = 0.8
+    gamma: float = 0.8  # discount per step
 
     presets: ClassVar[Mapping[str, Preset]] = {
         "spread-3": Preset("Simple Spread, three agents: the defaults", {}),
@@ -108,30 +106,30 @@ class HATRPOConfig(TeamConfig):
     """Heterogeneous-agent trust region policy optimisation."""
 
     # Collection
-    worlds: int = 128
+    worlds: int = 128  # environments side by side, unless the command says otherwise
     n_steps: int = 25  # steps of each world between updates
 
     # Returns, of the team: the sum of the rewards of the agents that act
-    gamma: float = 0.9
-    gae_lambda: float = 0.95
+    gamma: float = 0.9  # discount per step
+    gae_lambda: float = 0.95  # 0: one-step advantages; 1: whole returns
 
     # Policies
     shared: bool = False  # False: one after another, as published. True: one policy for all, in one step
-    actor_layers: tuple[int, ...] = (64, 64)
-    activation: Activation = "silu"
+    actor_layers: tuple[int, ...] = (64, 64)  # hidden units of the actor, layer by layer
+    activation: Activation = "silu"  # of the hidden layers
     initial_std: float = 0.5  # Box: standard deviation of the untrained policy, where the space reaches from -1 to 1
     max_kl: float = 0.02  # trust region of each agent
-    cg_steps: int = 10
+    cg_steps: int = 10  # conjugate gradient iterations
     curvature_every: int = 4  # the curvature of the KL is that of every so-many-th sample
-    cg_damping: float = 0.1
-    line_search_steps: int = 10
-    line_search_shrink: float = 0.8
+    cg_damping: float = 0.1  # damping of the Fisher-vector product
+    line_search_steps: int = 10  # steps that are tried
+    line_search_shrink: float = 0.8  # a step that is not accepted is multiplied by this
     accept_ratio: float = 0.5  # least share of the improvement that the first order promises
 
     # Value
-    value_layers: tuple[int, ...] = (64, 64)
-    value_rate: float = 3e-3
-    value_epochs: int = 5
+    value_layers: tuple[int, ...] = (64, 64)  # hidden units of the value network
+    value_rate: float = 3e-3  # learning rate of the value
+    value_epochs: int = 5  # passes over an iteration's samples for the value
     value_batches: int = 4  # of an epoch
     huber: float = 10.0  # beyond this, in standard deviations of returns, errors count linearly
 
@@ -151,31 +149,31 @@ class HATRPOQConfig(TeamConfig):
     """Trust-region steps along the gradient of learned action values, for choices. Not plain HATRPO."""
 
     # Collection
-    worlds: int = 32
+    worlds: int = 32  # environments side by side, unless the command says otherwise
     n_steps: int = 25  # steps of each world between updates
 
     # Policies
     actor: Literal["mlp", "set"] = "mlp"  # a set actor needs an environment with agent_sets
-    actor_layers: tuple[int, ...] = (64, 64)
-    activation: Activation = "silu"
-    max_kl: float = 0.05
-    cg_steps: int = 10
+    actor_layers: tuple[int, ...] = (64, 64)  # hidden units of the actor, layer by layer
+    activation: Activation = "silu"  # of the hidden layers
+    max_kl: float = 0.05  # trust region of a step
+    cg_steps: int = 10  # conjugate gradient iterations
     curvature_every: int = 8  # the curvature of the KL is that of every so-many-th sample
-    cg_damping: float = 0.1
-    line_search_steps: int = 10
-    line_search_shrink: float = 0.8
-    accept_ratio: float = 0.5
+    cg_damping: float = 0.1  # damping of the Fisher-vector product
+    line_search_steps: int = 10  # steps that are tried
+    line_search_shrink: float = 0.8  # a step that is not accepted is multiplied by this
+    accept_ratio: float = 0.5  # least share of the improvement that the first order promises
 
     # Critic, from replay
-    critic: Literal["mlp", "set"] = "set"
-    critic_layers: tuple[int, ...] = (64, 64)
-    set_units: int = 48
-    gamma: float = 0.8
-    critic_rate: float = 3e-3
-    tau: float = 0.02
-    batch_size: int = 256
-    buffer_size: int = 300_000
-    learning_starts: int = 2000
+    critic: Literal["mlp", "set"] = "set"  # of everything in a row, or permutation-invariant sums
+    critic_layers: tuple[int, ...] = (64, 64)  # hidden units of each critic
+    set_units: int = 48  # of the networks inside a set critic
+    gamma: float = 0.8  # discount per step
+    critic_rate: float = 3e-3  # learning rate of the critics
+    tau: float = 0.02  # of the targets' moving averages
+    batch_size: int = 256  # steps of an update of the critic
+    buffer_size: int = 300_000  # steps of environments
+    learning_starts: int = 2000  # steps of uniformly random actions before the first update
     q_updates: int = 12  # of the critic between updates of the policies
     random_share: float = 0.05  # of uniformly random actions, besides samples of the policy
 

@@ -15,7 +15,7 @@ class DoCConfig(SequenceConfig):
 
     # "doc" is the paper's method; "future-vae" omits the mutual-information term; "released-code" minimises what the
     # paper maximises, among other differences (see the card), and is there for comparison only.
-    method: str = "doc"
+    method: str = "doc"  # "doc" (the paper), "future-vae" or, for comparison only, "released-code"
 
     # The latent future z
     future: int = 20  # steps that the posterior reads, starting with the first step of the policy's history
@@ -25,14 +25,14 @@ class DoCConfig(SequenceConfig):
 
     # Weights in the loss; the cloning term has weight 1
     energy_weight: float = 10.0  # of the mutual information between z and luck, summed over a window's steps
-    value_weight: float = 1.0
-    prior_weight: float = 1.0
+    value_weight: float = 1.0  # of the value's error
+    prior_weight: float = 1.0  # of the prior's likelihood
     kl_weight: float = 0.1  # of KL(q || N(0, 1)), which limits the information in z; 1 / context: a variational bound
     value_gradient: bool = True  # V's error also trains the posterior
 
     # The adversary f
     energy_steps: int = 4  # gradient steps of f per step of the other networks
-    energy_learning_rate: float = 1e-3
+    energy_learning_rate: float = 1e-3  # of the energy
     energy_width: int = 128  # size of the two embeddings whose product is f
     contrasted: int = 256  # steps of the batch, drawn anew each time, among which f discriminates
 

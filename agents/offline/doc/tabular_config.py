@@ -22,10 +22,10 @@ class TabularDoCConfig(OfflineConfig):
     # Optimisation
     batch_size: int = 0  # not used: expectations over the whole dataset are exact
     learning_rate: float = 0.05  # of posterior, policy, value and prior
-    energy_learning_rate: float = 0.1
+    energy_learning_rate: float = 0.1  # of the energy
     energy_steps: int = 2  # gradient steps of the energy per step of the others, to keep it ahead
 
     # Monitoring
-    log_every: int = 100
-    evaluate_every: int = 500
-    evaluation_episodes: int = 100
+    log_every: int = 100  # gradient steps between two rows of the log
+    evaluate_every: int = 500  # gradient steps between two evaluations in the environment; 0: no evaluation
+    evaluation_episodes: int = 100  # episodes per evaluation, played side by side

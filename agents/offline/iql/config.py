@@ -29,7 +29,7 @@ class IQLConfig(OfflineConfig):
     # Data
     return_range: float = 1000.0  # scale rewards so that the data's returns have this range; 0: no scaling
     reward_scale: float = 1.0  # after that, the agent learns from scale * r + shift
-    reward_shift: float = 0.0
+    reward_shift: float = 0.0  # added to every reward after scaling
     normalize_observations: bool = False  # with the data's mean and standard deviation
 
     # Networks

@@ -24,7 +24,7 @@ class ODICEConfig(OfflineConfig):
     # Values
     lambda_f: float = 0.6  # lambda, weight of f*(residual) against V; towards 1 V is higher and the policy greedier
     eta: float = 1.0  # weight of the backward gradient, only with "orthogonal"; 0 gives "semi"
-    gradient: Gradient = "orthogonal"
+    gradient: Gradient = "orthogonal"  # what of the gradient by V(s') is followed: see the card
     gamma: float = 0.99  # discount per step
     tau: float = 0.005  # step of V's target towards V at each update
 
@@ -35,18 +35,18 @@ class ODICEConfig(OfflineConfig):
     # Data
     return_range: float = 1000.0  # scale rewards so that the data's returns have this range; 0: no scaling
     reward_scale: float = 1.0  # after that, the agent learns from scale * r + shift
-    reward_shift: float = 0.0
+    reward_shift: float = 0.0  # added to every reward after scaling
     normalize_observations: bool = False  # with the data's mean and standard deviation
 
     # Networks
-    value_layers: tuple[int, ...] = (256, 256)
+    value_layers: tuple[int, ...] = (256, 256)  # hidden units of the value network
     value_members: int = 2  # networks V_i; the target uses their minimum
     layer_norm: bool = True  # in V, before each ReLU
     policy_layers: tuple[int, ...] = (1024, 1024)  # most of the cost of a step on a CPU; see the preset "small"
     bounded_mean: bool = False  # apply a tanh to the policy's mean
 
     # Optimisation
-    learning_rate: float = 2e-4
+    learning_rate: float = 2e-4  # of policy and value
     weight_decay: float = 1e-4  # of the policy, added to the gradient as in Adam
 
     presets: ClassVar[Mapping[str, Preset]] = {

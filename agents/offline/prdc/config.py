@@ -16,7 +16,7 @@ class PRDCConfig(TD3BCConfig):
 
     beta: float = 2.0  # weight of a state's distance relative to an action's
     reward_scale: float = 1.0  # the agent learns from scale * r + shift
-    reward_shift: float = 0.0
+    reward_shift: float = 0.0  # added to every reward after scaling
 
     # Neighbours; by default the nearest one
     kth: int = 1  # use only the k-th nearest neighbour, as the released code does

@@ -19,6 +19,6 @@ class RCBCConfig(OfflineConfig):
     batch_size: int = 0  # not used: all steps are counted
 
     # Monitoring
-    log_every: int = 1
-    evaluate_every: int = 1
-    evaluation_episodes: int = 100
+    log_every: int = 1  # gradient steps between two rows of the log
+    evaluate_every: int = 1  # gradient steps between two evaluations in the environment; 0: no evaluation
+    evaluation_episodes: int = 100  # episodes per evaluation, played side by side

@@ -23,7 +23,7 @@ class TD3BCConfig(OfflineConfig):
     noise_clip: float = 0.5  # bound of that noise
 
     # Networks
-    layers: tuple[int, ...] = (256, 256)
+    layers: tuple[int, ...] = (256, 256)  # hidden units of actor and critics, layer by layer
 
     # Speed on a CPU
     update_by: UpdateBy = "auto"  # stack: passes written out; autograd; auto: the first where it can

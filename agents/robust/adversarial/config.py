@@ -26,7 +26,7 @@ class GameConfig(Checked):
 
     # Optimisation
     learning_rate: float = 3e-4  # of actor, critics and adversary
-    batch_size: int = 100
+    batch_size: int = 100  # transitions of an update
     gamma: float = 0.99  # discount per step
     tau: float = 0.005  # step of the targets towards the networks at each update of the actor
     policy_delay: int = 2  # updates of the critics per update of actor, adversary and targets
@@ -41,9 +41,9 @@ class GameConfig(Checked):
     buffer_size: int = 1_000_000  # transitions
 
     # Networks
-    actor_layers: tuple[int, ...] = (256, 256)
-    critic_layers: tuple[int, ...] = (256, 256)
-    activation: Activation = "relu"
+    actor_layers: tuple[int, ...] = (256, 256)  # hidden units of the actor, layer by layer
+    critic_layers: tuple[int, ...] = (256, 256)  # hidden units of each critic
+    activation: Activation = "relu"  # of the hidden layers
 
     rules: ClassVar[Mapping[str, Rule]] = {
         **RULES,
@@ -103,7 +103,7 @@ class RARLConfig(GameConfig):
     agent_updates: int = 1  # updates of the agent's policy before it is the adversary's turn
     adversary_updates: int = 1  # updates of the adversary's policy before it is the agent's turn
     adversary_exploration: float = 0.1  # standard deviation of the noise on the adversary's actions
-    adversary_layers: tuple[int, ...] = (256, 256)
+    adversary_layers: tuple[int, ...] = (256, 256)  # hidden units of the adversary
     price: float = 0.0  # of the adversary's action w in [-1, 1]: price * |w|^2 is added to the reward (H-infinity)
 
     presets: ClassVar[Mapping[str, Preset]] = {

@@ -54,7 +54,7 @@ class IWOCSConfig(SACConfig):
     search_envs: int = 16  # episodes side by side
 
     # Which models explain what was seen
-    radii: tuple[float, ...] = (
+    radii: tuple[float, ...] = (  # candidates for rho, the largest error (L1) of the predictions of a valid model
         0.1,
         0.2,
         0.3,
@@ -66,7 +66,7 @@ class IWOCSConfig(SACConfig):
         0.9,
         1.0,
     )  # rho: largest L1 errors of prediction
-    predictor_layers: tuple[int, ...] = (256, 256)
+    predictor_layers: tuple[int, ...] = (256, 256)  # hidden units of the model that predicts transitions
 
     presets: ClassVar[Mapping[str, Preset]] = {
         "zouitine2024-2d": Preset(
