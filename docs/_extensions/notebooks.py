@@ -46,6 +46,7 @@ def executed(path: Path) -> tuple[Any, float]:
     notebook = myst_nb_reader_plugin(str(path))
     manager = InProcessKernelManager()
     manager.start_kernel()
+    notebook.metadata["language_info"] = nbformat.from_dict(manager.kernel.language_info)
     client = manager.client()
     client.start_channels()
     with tempfile.TemporaryDirectory() as folder:

@@ -90,6 +90,7 @@ def test_a_notebook_is_run_in_an_empty_folder_and_keeps_what_it_printed(tmp_path
     )
     _, notebook, seconds, error = outcome(tmp_path / "page.md")
     assert error == ""
+    assert notebook.metadata.language_info.pygments_lexer == "ipython3"
     assert seconds > 0
     first, second = (cell.outputs for cell in notebook.cells if cell.cell_type == "code")
     assert [output.output_type for output in first] == ["stream", "execute_result"]
