@@ -107,6 +107,8 @@ def run(given: Run) -> Row:
             fluid.advance(1)
         except ValueError as error:  # a swarm that its vehicles cannot hold jams the duct
             return {**row, "failed": str(error), "after": round(step * fluid.dt / unit, 1)}
+        if not fluid.inside.any():
+            return {**row, "failed": "No agent is left.", "after": round(step * fluid.dt / unit, 1)}
         profiles.add(fluid, 0)
         if int(step / every) > int((step - 1) / every) or step == steps:
             if profiles.looks[0] < 0.5 * every and history:

@@ -28,7 +28,19 @@ from agentgym.make import make_env
 from agentgym.runs.run import Run
 from agentgym.seeding import stream
 
-__all__ = ["FRAMES", "LARGEST", "Film", "RandomPlayer", "controller_of", "encoded", "film", "films", "idle"]
+__all__ = [
+    "FRAMES",
+    "LARGEST",
+    "Film",
+    "RandomPlayer",
+    "controller_of",
+    "encoded",
+    "film",
+    "films",
+    "fitted",
+    "idle",
+    "save",
+]
 
 FRAMES, WIDTH, STEPS, FPS = 30, 280, 120, 10
 LARGEST = 80_000  # bytes of a film: the repository and the site stay small
@@ -82,7 +94,8 @@ def films(env_id: str, folder: Path) -> list[Film]:
     """Films of random actions, of a controller and of a trained agent, as far as there are such players.
 
     A film that is in the folder already is not made again: delete it to renew it. Environments of texts have none.
-    Films of trained agents are made by ``python docs/_extensions/films.py RUN ID``.
+    Films of trained agents are made by ``python docs/_extensions/films.py RUN ID``, that of a swarm that is switched
+    through its regimes by switch_film.py.
 
     Args:
         env_id: id of the environment.
@@ -100,7 +113,7 @@ def films(env_id: str, folder: Path) -> list[Film]:
         film(env_id, f"{stem}-random", "random actions", folder)
     if controller and not (folder / f"{stem}-{controller}.json").exists():
         film(env_id, f"{stem}-{controller}", controller, folder)
-    names = [f"{stem}-random", f"{stem}-{controller}", f"{stem}-trained"]
+    names = [f"{stem}-random", f"{stem}-{controller}", f"{stem}-switch", f"{stem}-trained"]
     return [_read(folder, name) for name in names if (folder / f"{name}.json").exists()]
 
 
@@ -118,6 +131,11 @@ def film(env_id: str, name: str, player: str, folder: Path, agent: Any = None) -
         frames, score, steps = _played(world, who)
     finally:
         world.close()
+    save(frames, name, player, score, steps, folder)
+
+
+def save(frames: Sequence[np.ndarray], name: str, player: str, score: float, steps: int, folder: Path) -> None:
+    """Write NAME.webp, NAME.still.webp and NAME.json."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.still.webp").write_bytes(_still(frames))
     (folder / f"{name}.webp").write_bytes(encoded(frames))
@@ -133,12 +151,12 @@ def _played(world: Any, who: Any) -> tuple[list[np.ndarray], float, int]:
         return trace.frames(), score, len(trace.rewards)
     every, count = STEPS // FRAMES, itertools.count()
     looks, score = played_by(
-        world, who, STEPS, SEED, lambda world: _fitted(world.render()) if next(count) % every == 0 else None
+        world, who, STEPS, SEED, lambda world: fitted(world.render()) if next(count) % every == 0 else None
     )
     return [frame for frame in looks if frame is not None], score, len(looks) - 1
 
 
-def _fitted(frame: Any) -> np.ndarray:
+def fitted(frame: Any) -> np.ndarray:
     """A frame [height, width, 3] of the film's width."""
     image = Image.fromarray(np.asarray(frame)).convert("RGB")
     height = round(image.height * WIDTH / image.width)
