@@ -26,7 +26,7 @@ from agentgym.agents.language.loop.learner import Learner
 from agentgym.agents.language.loop.rollout import Anchors, Rollout, Start
 from agentgym.agents.language.loop.trajectory import Batch, Episode, collate
 from agentgym.agents.language.methods.plugin import Acting, Plugin, make_plugins
-from agentgym.agents.language.policies.by_name import OTHER_BASE, begin_like, make_policy, saved_policy
+from agentgym.agents.language.policies.by_name import OTHER_BASE, begin_like, make_policy, rollout_server, saved_policy
 from agentgym.agents.language.policies.conversation import Conversation, episodes_to_begin
 from agentgym.agents.language.policies.policy import Policy, Sampler
 from agentgym.agents.language.policies.tiny import TinyPolicy
@@ -103,6 +103,9 @@ class LanguageAgent(OwnLoop):
             self.observation_space, self.action_space = saved.observation_space, saved.action_space
             self.policy = saved_policy(self.settings, saved.values["texts"])
         self.policy.to(self.device)
+        self.server = rollout_server(self.settings, self.policy) if self.settings.server else None
+        if self.server is not None and processes.place()[1] > 1:
+            raise InvalidParameter("A server samples for one training process: train with one.")
         self.learner = Learner(self.policy, self.settings, make_plugins(self.settings.methods), self.generator)
         self.alarms = Alarms()
         self._count_from_zero()
@@ -125,7 +128,7 @@ class LanguageAgent(OwnLoop):
         stop_at_void = any(method.STOP_AT_VOID for method in self.learner.methods.values())
         self.rollout = Rollout(
             env, self.policy, self.settings.group_size, self.choosing,
-            self.settings.max_command_tokens, stop_at_void,
+            self.settings.max_command_tokens, stop_at_void, None if self.server is None else self.server.session,
         )  # fmt: skip
 
     @property
@@ -199,6 +202,8 @@ class LanguageAgent(OwnLoop):
         """The first episodes of an iteration; each process plays its tasks. Empty: a callback said stop."""
         settings, (number, count), before = self.settings, processes.place(), self.num_timesteps
         share, acting = settings.tasks // count, self._acting()
+        if self.server is not None:
+            self.server.update(f"{self.seed}-{self.iteration}")
         attempts = acting.attempts or settings.group_size
         starts = [Start(group) for group in range(share * number, share * (number + 1)) for _ in range(attempts)]
         # Each of several processes draws from its own stream, so that the agent's generator stays equal in all.
@@ -295,10 +300,13 @@ class LanguageAgent(OwnLoop):
 
     def _batch(self, episodes: list[Episode]) -> Batch:
         batch = collate(episodes, self.choosing)
-        if any(episode.told for episode in episodes):
+        elsewhere = [self.server is not None or episode.told for episode in episodes]
+        if any(elsewhere):
             batch = batch.to(self.device)
-            told = torch.tensor([episode.told for episode in episodes], device=self.device)
-            self.learner.recompute(batch, told.nonzero()[:, 0])
+            self.learner.recompute(batch, torch.tensor(elsewhere, device=self.device).nonzero()[:, 0])
+        if self.server is not None:
+            for name, value in self.server.compare(batch, self.settings.server_gap).items():
+                self.logger.record(name, value)
         return batch
 
     def _imitate(self, heard: CallbackList) -> None:

@@ -10,6 +10,7 @@ from agentgym.agents.language.loop.groups import Over
 from agentgym.agents.language.loop.surrogate import Aggregation, Ratio
 from agentgym.agents.language.policies.chat import Transcript
 from agentgym.agents.language.policies.lora import ALL_LINEAR
+from agentgym.agents.language.policies.policy import ServerProtocol
 from agentgym.contracts.settings import AgentConfig, Range, check_settings, parse_settings
 from agentgym.errors import InvalidParameter
 
@@ -32,7 +33,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("context", "max_command_tokens", "width", "layers", "heads"), Range(1)),
     **dict.fromkeys(("tasks", "epochs", "minibatches", "fixed_length", "imitation_size"), Range(1)),
     **dict.fromkeys(("trained_layers", "warmup_iterations", "decay_iterations", "imitation_batches"), Range(0)),
-    **dict.fromkeys(("lora_rank", "lora_alpha"), Range(0)),
+    **dict.fromkeys(("lora_rank", "lora_alpha", "server_gap"), Range(0)),
     **dict.fromkeys(("step_weight", "clip_low", "clip_high", "weight_decay"), Range(0)),
     **dict.fromkeys(("temperature", "learning_rate", "max_grad_norm", "imitation_rate"), Range(0, above=True)),
     **dict.fromkeys(("gamma", "final_rate", "imitation_random"), Range(0, 1)),
@@ -72,6 +73,11 @@ class LanguageConfig(AgentConfig):
     checkpointing: bool = False  # recompute each layer in the backward pass: less memory, a third more work
     # Of computing; "bfloat16" also stores what is not trained in it, while what is trained stays in float32
     dtype: Literal["float32", "bfloat16"] = "float32"
+    # Rollouts of written commands by a server of SGLang or vLLM; "": the policy itself
+    server: str = ""  # its address, without /v1
+    server_protocol: ServerProtocol = "sglang"
+    server_folder: str = ""  # where weights are written for the server, which must see the same path
+    server_gap: float = 0.5  # the most nats by which log-probabilities of server and policy may differ, in the mean
 
     # Collection
     tasks: int = 0  # per iteration; 0: 16, pretrained 4
@@ -130,13 +136,17 @@ class LanguageConfig(AgentConfig):
 
     def _check_pretrained(self) -> None:
         if self.policy == "tiny":
-            for name, off in (("lora_rank", 0), ("checkpointing", False), ("dtype", "float32")):
+            for name, off in (("lora_rank", 0), ("checkpointing", False), ("dtype", "float32"), ("server", "")):
                 if getattr(self, name) != off:
                     raise InvalidParameter(f"{name} is for pretrained policies: a tiny policy has no use for it.")
         if self.lora_rank and self.trained_layers:
             raise InvalidParameter("lora_rank and trained_layers both say what is trained: set one of them.")
         if not self.lora_targets:
             raise InvalidParameter(f"lora_targets names no layer: leave it at {ALL_LINEAR!r}, or name some.")
+        if self.server and self.actions != "write":
+            raise InvalidParameter('server is set, and a server writes commands: set actions="write".')
+        if self.server and not self.server_folder:
+            raise InvalidParameter("server is set, so server_folder must be too: a folder that the server sees.")
 
     @property
     def episodes(self) -> int:

@@ -45,14 +45,16 @@ class Rollout:
         choosing: choose from ``info["admissible_commands"]`` instead of writing commands.
         limit: the most tokens of a written command, including the closing token.
         stop_at_void: whether a turn without any command ends the episode (SimpleTIR).
+        session: starts episodes elsewhere, such as on a server; None: the policy does.
 
     Raises:
         InvalidParameter: the environment does not fit.
     """
 
     def __init__(
-        self, env: VectorEnv, policy: Policy, group_size: int, choosing: bool, limit: int, stop_at_void: bool = False
-    ) -> None:
+        self, env: VectorEnv, policy: Policy, group_size: int, choosing: bool, limit: int, stop_at_void: bool = False,
+        session: Callable[[int], Session] | None = None,
+    ) -> None:  # fmt: skip
         if env.num_envs % group_size:
             raise InvalidParameter(
                 f"{env.num_envs} worlds cannot be divided into groups of {group_size}: choose a multiple of it "
@@ -63,6 +65,7 @@ class Rollout:
             raise InvalidParameter("The environment must reset automatically: use AutoresetMode.SAME_STEP.")
         self.env, self.policy, self.group_size = env, policy, group_size
         self.choosing, self.limit, self.stop_at_void = choosing, limit, stop_at_void
+        self.session = session or policy.session
 
     def play(
         self, seeds: Sequence[int], sampler: Sampler, first_group: int = 0, on_step: Callable[[int], bool] | None = None
@@ -107,7 +110,7 @@ class Rollout:
         texts, batched = self.env.reset(seed=each + each[-1:] * (count - len(starts)))
         infos = split_infos(batched, count)
         self._check_groups(each, texts, infos)
-        session = self.policy.session(count)
+        session = self.session(count)
         episodes = []
         for number, start in enumerate(starts):
             episodes.append(_RunningEpisode(number, start, self.policy, session))

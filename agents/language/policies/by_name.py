@@ -17,8 +17,9 @@ from agentgym.errors import CorruptFile, InvalidParameter
 
 if TYPE_CHECKING:
     from agentgym.agents.language.policies.pretrained import Options, PretrainedPolicy
+    from agentgym.agents.language.policies.server import RolloutServer
 
-__all__ = ["OTHER_BASE", "asked", "begin_like", "make_policy", "saved_policy"]
+__all__ = ["OTHER_BASE", "asked", "begin_like", "make_policy", "rollout_server", "saved_policy"]
 
 OTHER_BASE = (
     "The adapters were trained on another model than the one that is there now (its SHA-256 differs): put back the "
@@ -121,6 +122,20 @@ def begin_like(policy: Policy, folder: Path | str) -> None:
         raise InvalidParameter(
             f"start={folder}: the policy there has another width, layers, heads or adapters."
         ) from error
+
+
+def rollout_server(settings: LanguageConfig, policy: Policy) -> "RolloutServer":
+    """The server that samples commands for a pretrained policy.
+
+    Raises:
+        InvalidParameter: its address is not valid, or it cannot take such weights.
+        MissingExtra: httpx is not installed.
+    """
+    from agentgym.agents.language.policies.pretrained import PretrainedPolicy
+    from agentgym.agents.language.policies.server import RolloutServer
+
+    assert isinstance(policy, PretrainedPolicy)
+    return RolloutServer(settings.server, settings.server_protocol, settings.server_folder, policy)
 
 
 def _tiny(settings: LanguageConfig, words: tuple[str, ...]) -> TinyPolicy:

@@ -3,14 +3,16 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from agentgym.errors import InvalidParameter, MissingExtra
 
-__all__ = ["ALL_LINEAR", "adapt", "digest", "without_adapters"]
+__all__ = ["ALL_LINEAR", "adapt", "digest", "merged", "without_adapters", "write_adapter"]
 
 ALL_LINEAR = "all-linear"  # PEFT's name for every linear layer but the output embeddings
 MARK = "lora_"  # in the name of every parameter of an adapter, and of no other
@@ -92,3 +94,29 @@ def digest(model: nn.Module) -> str:
         total.update(f"{name} {values.dtype} {list(values.shape)}\n".encode())
         total.update(values.view(torch.uint8).numpy().data)
     return total.hexdigest()
+
+
+def merged(model: nn.Module) -> dict[str, Tensor]:
+    """A model's parameters by the names that they have without adapters, with the adapters added to them."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    with torch.no_grad():
+        added = {
+            f"{name}.base_layer.weight": module.get_delta_weight("default")
+            for name, module in model.named_modules() if isinstance(module, BaseTunerLayer)
+        }  # fmt: skip
+        return {
+            name.replace(".base_layer.", "."): parameter.detach() + added[name] if name in added else parameter.detach()
+            for name, parameter in model.named_parameters() if MARK not in name
+        }  # fmt: skip
+
+
+def write_adapter(model: Any, folder: Path) -> None:
+    """Write a model's adapters as PEFT does: ``adapter_config.json`` and ``adapter_model.safetensors``."""
+    folder.mkdir(parents=True)
+    model.peft_config["default"].save_pretrained(folder)
+    named = {
+        f"base_model.model.{name.replace('.default.', '.')}": parameter.detach().cpu().contiguous()
+        for name, parameter in model.named_parameters() if MARK in name
+    }  # fmt: skip
+    save_file(named, folder / "adapter_model.safetensors", {"format": "pt"})

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from agentgym.agents.language.loop.trajectory import Batch
 from agentgym.errors import InvalidParameter, NonFinite
 
-__all__ = ["IMPOSSIBLE", "Decision", "Drawn", "Policy", "Sampler", "Session", "judged"]
+__all__ = ["IMPOSSIBLE", "Decision", "Drawn", "Policy", "Sampler", "ServerProtocol", "Session", "judged"]
+
+ServerProtocol = Literal["sglang", "vllm"]
 
 # The logit of what cannot be chosen: its probability is exactly 0, and 0 * log 0 stays 0 in the entropy.
 IMPOSSIBLE = -1e9
