@@ -63,6 +63,10 @@ class RunInUse(AskError):
     """A run that another process is writing; the message names the process."""
 
 
+class Elsewhere(AskError):
+    """An error in another of the processes that train an agent together, which reports it itself."""
+
+
 class MissingExtra(AskError, ImportError):
     """A missing optional dependency; the message gives the command that installs it."""
 

@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 
-from agentgym.errors import AskError, Stopped, UnknownId
+from agentgym.errors import AskError, Elsewhere, Stopped, UnknownId
 
 VERBS = {
     "list": "list environments, agents, suites, recipes and so on",
@@ -80,11 +80,14 @@ def _run(arguments: list[str]) -> None:
         if verb not in VERBS:
             raise UnknownId("verb", verb, VERBS, "See: agentgym --help")
         importlib.import_module(f"agentgym.cli.{verb}").main(arguments[1:])
+    except Elsewhere:
+        sys.exit(2)
     except AskError as error:
         _print_error(error)
         sys.exit(2)
     except Stopped as stop:
-        print(f"agentgym: stopped at step {stop.step}. Continue with: agentgym resume {stop.run}", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":
+            print(f"agentgym: stopped at step {stop.step}. Continue with: agentgym resume {stop.run}", file=sys.stderr)
         sys.exit(128 + stop.signal_number)
     except KeyboardInterrupt:
         print("agentgym: stopped", file=sys.stderr)

@@ -12,6 +12,8 @@ Examples:
 agentgym resume runs/hopper
 
 agentgym resume runs/hopper --steps 100000
+
+torchrun --nproc-per-node 2 -m agentgym resume runs/errands
 """
 
 
@@ -23,9 +25,13 @@ def resume(run: Annotated[Path, tyro.conf.Positional], steps: int = 0) -> None:
         steps: steps to train beyond the original end of the run. Rollouts are always completed, so a run may train
             for more steps than requested.
     """
+    from agentgym.runs.processes import joined, place
     from agentgym.runs.train import resume as resume_run
 
-    done = resume_run(run, steps)
+    with joined():
+        done = resume_run(run, steps, progress=place()[0] == 0)
+        if place()[0]:
+            return
     record = done.record()
     last = record["resumes"][-1]
     exactly = "exactly" if last["exact"] else f"not bit for bit ({'; '.join(last['reasons'])})"

@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ import tyro
 from agentgym import catalog
 from agentgym.contracts.agent import traits_of
 from agentgym.contracts.settings import AgentConfig, parse_settings, parse_values
-from agentgym.errors import AskError, UnknownId
+from agentgym.errors import UnknownId
 from agentgym.runs.run import RunConfig
 
 HELP = """Train an agent and write runs/NAME: config.json, metrics.csv, TensorBoard events and the trained agent.
@@ -28,6 +27,8 @@ agentgym train sac --env HalfCheetah-v5 --preset mujoco --config.batch-size 512 
 agentgym train sac --env Pendulum-v1 --perturb ObservationNoise:std=0.1 --config.learning-rate 1e-3
 
 agentgym train percent-bc --dataset hopper-medium-replay --steps 50000 --name clone
+
+torchrun --nproc-per-node 2 -m agentgym train grpo --env agentgym/Household-v0 --name errands
 
 Watch a run: tensorboard --logdir runs
 """
@@ -108,7 +109,7 @@ def _command(agent: str, agent_class: Any, preset: str) -> Any:
             steps: total number of environment steps, or of gradient steps for an offline agent.
             seed: seed of the run.
             name: name of the run's folder; by default made of agent, environment and seed.
-            num_envs: number of environments that are stepped in parallel.
+            num_envs: number of environments that are stepped in parallel, in each process.
             env_kwargs: keyword arguments of the environment, KEY=VALUE.
             perturb: perturbations, innermost first, NAME or NAME:KEY=VALUE,KEY=VALUE.
             device: auto, cpu or cuda.
@@ -119,10 +120,9 @@ def _command(agent: str, agent_class: Any, preset: str) -> Any:
             root: folder of the runs.
             overwrite: replace an existing run of the same name.
         """
+        from agentgym.runs.processes import joined, place
         from agentgym.runs.train import train as train_agent
 
-        if os.environ.get("WORLD_SIZE", "1") not in ("", "0", "1"):
-            raise AskError("This command trains in one process. For several, use Python: see agentgym show grpo.")
         perturbations = []
         for text in perturb:
             kind, values = parse_settings(text)
@@ -143,7 +143,10 @@ def _command(agent: str, agent_class: Any, preset: str) -> Any:
             config=dataclasses.asdict(config),
             preset=preset,
         )
-        run = train_agent(run_config, name, root, overwrite)
+        with joined():
+            run = train_agent(run_config, name, root, overwrite, progress=place()[0] == 0)
+            if place()[0]:
+                return
         suite, learned = traits_of(agent_class).suite, run.record()["learned_steps"]
         print(f"{run.path}: trained for {learned} steps. Next: agentgym evaluate {run.path} --suite {suite}")
 

@@ -40,6 +40,7 @@ class Traits:
             that have just begun, given the state after their first ``predict``.
         knows_words: ``words`` lists the agent's vocabulary for text; None if it reads any word.
         resizable: ``acting_in(env)`` returns a player for another environment, whose spaces may differ in size.
+        several_processes: processes of ``torch.distributed`` train one agent together.
         sees_images: images are observations like any other; the policy is then "CnnPolicy" instead of "MlpPolicy".
         suite: the suite that the command line suggests for this agent.
     """
@@ -51,6 +52,7 @@ class Traits:
     promises: bool = False
     knows_words: bool = False
     resizable: bool = False
+    several_processes: bool = False
     sees_images: bool = False
     suite: str = "perturbations"
 

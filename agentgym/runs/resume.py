@@ -33,19 +33,20 @@ from agentgym.runs.checkpoints import Checkpoints, Saved
 from agentgym.runs.files import FULL_DISK
 from agentgym.runs.locks import RunLock
 from agentgym.runs.metrics import MetricsFile
+from agentgym.runs.processes import largest, place
 from agentgym.runs.run import PACKAGES, installed_version
 from agentgym.runs.state import Inventory, Item
 from agentgym.seeding import restore, state_of
 from agentgym.wrappers.replay import RecordedBatch, RecordedEnv
 
-__all__ = ["Checkpointer", "fingerprint", "run_inventory"]
+__all__ = ["Checkpointer", "Follower", "fingerprint", "run_inventory"]
 
 
-def run_inventory(agent: Any, metrics: MetricsFile) -> Inventory:
-    """The complete state of a run."""
+def run_inventory(agent: Any, metrics: MetricsFile | None) -> Inventory:
+    """The complete state of a run; without that of its log for a process that writes none."""
     own: Inventory = agent.inventory()
-    items = [*_generators(agent), *_environments(agent.get_env()), *_log(agent, metrics)]
-    return own + Inventory(items)
+    log = () if metrics is None else _log(agent, metrics)
+    return own + Inventory([*_generators(agent), *_environments(agent.get_env()), *log])
 
 
 # Random generators
@@ -198,6 +199,7 @@ class Checkpointer(BaseCallback):
         if self.saved is not None:
             self.inventory.write(self.saved.state, "first rollout")
             self.saved = None
+        self.signal_number = largest(self.signal_number)  # several processes stop at the same rollout
         if self.signal_number:
             self.write()
             raise self._stopped(self.num_timesteps)
@@ -227,7 +229,8 @@ class Checkpointer(BaseCallback):
         return True
 
     def _stop_within_rollout(self, *_: Any) -> None:
-        if self.signal_number and self._kept is not None and time.monotonic() - self._signalled > self.LONG:
+        alone = place()[1] == 1  # others would wait for this process in the midst of a rollout
+        if self.signal_number and alone and self._kept is not None and time.monotonic() - self._signalled > self.LONG:
             raise self._stopped(self._kept)
 
     def _stopped(self, step: int) -> Stopped:
@@ -283,6 +286,13 @@ class Checkpointer(BaseCallback):
             updates.remove()
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+class Follower(Checkpointer):
+    """What a process does that trains with the one that writes the run: restore, stop when it stops, write nothing."""
+
+    def write(self) -> None:
+        """Leave it to the process that writes the run."""
 
 
 def fingerprint() -> dict[str, Any]:

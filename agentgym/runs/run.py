@@ -37,6 +37,7 @@ PACKAGES = ("agentgym", "torch", "numpy", "gymnasium", "mujoco", "stable-baselin
 
 WHOLE_NUMBERS = {  # lower and upper bounds
     "num_envs": (1, 2**63 - 1),
+    "processes": (1, 2**63 - 1),
     "steps": (1, 2**63 - 1),
     "seed": (0, LARGEST_SEED),
     "threads": (0, 1024),
@@ -58,7 +59,8 @@ class RunConfig:
             training.
         env_kwargs: keyword arguments of the environment.
         perturbations: configurations of the perturbations, innermost first.
-        num_envs: number of environments that are stepped in parallel.
+        num_envs: number of environments that are stepped in parallel, in each process.
+        processes: number of processes that train together.
         steps: number of environment steps, or of gradient steps for an offline agent.
         seed: seed of the run, from 0 to 2**32 - 1.
         device: "auto", "cpu" or "cuda".
@@ -87,6 +89,7 @@ class RunConfig:
     preset: str = ""
     dataset: str = ""
     dataset_sha256: str = ""
+    processes: int = 1
 
     def __post_init__(self) -> None:
         held = vars(self)

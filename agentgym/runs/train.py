@@ -4,7 +4,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -30,7 +30,8 @@ from agentgym.progress import TrainingProgress, bar
 from agentgym.runs.checkpoints import Checkpoints, Saved
 from agentgym.runs.locks import RunLock, locked
 from agentgym.runs.metrics import MetricsFile
-from agentgym.runs.resume import Checkpointer, fingerprint, run_inventory
+from agentgym.runs.processes import agree, gathered, place
+from agentgym.runs.resume import Checkpointer, Follower, fingerprint, run_inventory
 from agentgym.runs.run import Run, RunConfig, command_line, run_folder
 from agentgym.runs.state import Inventory, Item
 from agentgym.runs.state_files import require_replaceable
@@ -65,20 +66,38 @@ def train(
         NotWritable: the folder is not writable.
         Stopped: a signal stopped the run after a checkpoint was written.
     """
-    config.check()
-    path = run_folder(root, "run" if name is None else name)  # the default name needs the dataset, loaded below
-    if name is not None:
-        Run.require_free(path, overwrite)
-    agent = build(config)  # raises errors before anything is written
-    path = run_folder(root, _default_name(config) if name is None else name)
-    with locked(path, command_line()) as lock:
-        run = Run.create(path, config, overwrite)
-        try:
-            return _Session(run, agent, progress, lock).finish(callbacks)
-        except Exception as error:
-            if not isinstance(error, Stopped) and not run.has_learned():
-                run.discard()
-            raise
+    number, config.processes = place()
+
+    def prepare() -> tuple[Any, Path]:
+        config.check()
+        path = run_folder(root, "run" if name is None else name)  # the default name needs the dataset, loaded below
+        if name is not None and number == 0:
+            Run.require_free(path, overwrite)
+        agent = build(config)  # raises errors before anything is written
+        return agent, run_folder(root, _default_name(config) if name is None else name)
+
+    agent, path = agree(prepare)
+    if number:
+        return _follow(Run(path, config, {}), agent, None, callbacks)
+    with ExitStack() as stack:
+
+        def opened() -> _Session:
+            lock = stack.enter_context(locked(path, command_line()))
+            run = Run.create(path, config, overwrite)
+            stack.enter_context(_discarded_unless_learned(run))
+            return _Session(run, agent, progress, lock)
+
+        return agree(opened).finish(callbacks)
+
+
+@contextmanager
+def _discarded_unless_learned(run: Run) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, Stopped) and not run.has_learned():
+            run.discard()
+        raise
 
 
 def resume(path: Path | str, more: int = 0, progress: bool = True, callbacks: Sequence[BaseCallback] = ()) -> Run:
@@ -103,24 +122,87 @@ def resume(path: Path | str, more: int = 0, progress: bool = True, callbacks: Se
         Stopped: a signal stopped the run after a checkpoint was written.
     """
     more = whole_number("steps (to add)", more, 0)
+    number, count = place()
+    run = agree(lambda: _resumable(path, count))
+    with ExitStack() as stack:
+        # The checkpoints are looked at by process 0 first, which mends what a killed process left.
+        saved, checkpoints, lock = agree(lambda: _opened(run, more, stack) if number == 0 else (None, None, None))
+        run.config.steps = gathered([run.config.steps])[0]
+        if number:
+            saved = Checkpoints(run.path / "checkpoints").newest()
+            return _follow(run, agree(lambda: build(run.config)), saved, callbacks)
+        agent = agree(lambda: build(run.config))
+
+        def restored() -> _Session:
+            session = _Session(run, agent, progress, lock, checkpoints, saved)
+            session.restore()
+            if more:
+                run.write_config()
+            return session
+
+        return agree(restored).finish(callbacks)
+
+
+def _resumable(path: Path | str, processes: int) -> Run:
+    """The run at a path.
+
+    Raises:
+        FileNotFoundError, CorruptFile: as :func:`resume`.
+        AskError: it was trained by another number of processes.
+    """
     run = Run.open(path)
-    with locked(run.path, command_line()) as lock:
-        run = Run.open(path)  # read again now that no other process writes it
-        finished = run.record()["finished_steps"]  # a damaged record is reported before anything is written
-        if not more and finished == run.config.steps:
-            raise AskError(f"{run.path} is finished ({run.config.steps} steps). Train it for longer with --steps MORE.")
-        checkpoints = Checkpoints(run.path / "checkpoints", run.config.keep_checkpoints)
-        saved = checkpoints.newest()
+    if run.config.processes != processes:
+        raise AskError(
+            f"{run.path} is trained by {run.config.processes} processes, not {processes}, which would play other "
+            f"episodes. Resume it with torchrun --nproc-per-node {run.config.processes} -m agentgym resume {run.path}"
+            if run.config.processes > 1
+            else f"{run.path} is trained by one process, not {processes}. Resume it with agentgym resume {run.path}"
+        )
+    return run
+
+
+def _opened(run: Run, more: int, stack: ExitStack) -> tuple[Saved | None, Checkpoints, RunLock]:
+    """Lock a run until the stack is left, read its newest checkpoint and set its steps.
+
+    Raises:
+        as :func:`resume`.
+    """
+    lock = stack.enter_context(locked(run.path, command_line()))
+    run.config = Run.open(run.path).config  # read again now that no other process writes it
+    finished = run.record()["finished_steps"]  # a damaged record is reported before anything is written
+    if not more and finished == run.config.steps:
+        raise AskError(f"{run.path} is finished ({run.config.steps} steps). Train it for longer with --steps MORE.")
+    checkpoints = Checkpoints(run.path / "checkpoints", run.config.keep_checkpoints)
+    saved = checkpoints.newest()
+    if saved is not None:
+        _refuse_other_configuration(run, saved)
+    if more:
+        learned = 0 if saved is None else saved.step
+        run.config.steps = max(run.config.steps, learned) + more
+    return saved, checkpoints, lock
+
+
+def _follow(run: Run, agent: Any, saved: Saved | None, callbacks: Sequence[BaseCallback]) -> Run:
+    """Train together with process 0, which writes the run."""
+    agent.set_logger(Logger(None, []))
+    inventory = run_inventory(agent, None)
+    follower = Follower(Checkpoints(run.path / "checkpoints"), inventory, run.config.checkpoint_every, saved)
+
+    def restored() -> None:
         if saved is not None:
-            _refuse_other_configuration(run, saved)
-        if more:
-            learned = 0 if saved is None else saved.step
-            run.config.steps = max(run.config.steps, learned) + more
-        session = _Session(run, build(run.config), progress, lock, checkpoints, saved)
-        session.restore()
-        if more:
-            run.write_config()
-        return session.finish(callbacks)
+            inventory.write(saved.state, "before")
+            saved.restore_rows(inventory.rows)
+        follower.init_callback(agent)
+
+    agree(restored)
+    steps = run.config.steps - agent.num_timesteps
+    if steps > 0:
+        with follower.stopping_on_signals():
+            agent.learn(steps, callback=[follower, *callbacks], reset_num_timesteps=saved is None)
+    gathered([None])  # wait until process 0 has written everything
+    if env := agent.get_env():
+        env.close()
+    return Run.open(run.path)
 
 
 def build(config: RunConfig) -> Any:
@@ -136,10 +218,14 @@ def build(config: RunConfig) -> Any:
         torch.set_num_threads(config.threads)
     settings = _settings(config, agent_class.Config)
     traits = traits_of(agent_class)
+    if config.processes > 1 and not traits.several_processes:
+        raise InvalidParameter(
+            f"{config.agent} trains in one process, not {config.processes}: start it without torchrun."
+        )
     if _check_source(config, traits.learns_from) == "dataset":
         return _build_offline(config, agent_class, settings)
     if config.num_envs == 1 and traits.sets_worlds:
-        config.num_envs = settings.worlds
+        config.num_envs = max(1, settings.worlds // config.processes)
     check_interface(config.env, config.env_kwargs)
     env = training_environments(config)
     images = traits.sees_images and is_image_space(single_spaces(env)[0])
@@ -329,6 +415,7 @@ class _Session:
         if traits_of(agent).learns_from == "dataset":
             record["scores"] = asdict(agent.scores)
         run.write_record({**record, "finished_steps": run.config.steps, "learned_steps": agent.num_timesteps})
+        gathered([None])  # other processes wait for it
         if env := agent.get_env():
             env.close()
         return run

@@ -66,7 +66,9 @@ class LanguageAgent(OwnLoop):
 
     catalog_name: ClassVar[str]
     Config: ClassVar[type[LanguageConfig]] = LanguageConfig
-    traits: ClassVar[Traits] = Traits(names_policy=True, sets_worlds=True, knows_words=True, suite="text")
+    traits: ClassVar[Traits] = Traits(
+        names_policy=True, sets_worlds=True, knows_words=True, several_processes=True, suite="text"
+    )
 
     __signature__: ClassVar[inspect.Signature]
 

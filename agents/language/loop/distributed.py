@@ -5,35 +5,15 @@ Processes are those of ``torch.distributed``, if it was initialised (``accelerat
 steps. Only forward and backward passes are divided, so methods work unchanged.
 """
 
-from typing import TypeVar
-
 import torch
 from torch import Tensor, distributed
 from torch.nn import functional
 
 from agentgym.agents.language.loop.trajectory import Batch
 from agentgym.agents.language.policies.policy import Policy
+from agentgym.runs.processes import gathered, place
 
 __all__ = ["evaluate_decisions", "gathered", "place", "sum_gradients"]
-
-Value = TypeVar("Value")
-
-
-def place() -> tuple[int, int]:
-    """The rank of this process and the number of processes."""
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1
-
-
-def gathered(values: list[Value]) -> list[Value]:
-    """The lists of all processes joined in order of rank. ``torch.distributed`` sends them as pickles."""
-    _, count = place()
-    if count == 1:
-        return values
-    lists: list[list[Value]] = [[] for _ in range(count)]
-    distributed.all_gather_object(lists, values)
-    return [value for one in lists for value in one]
 
 
 def evaluate_decisions(policy: Policy, batch: Batch) -> tuple[Tensor, Tensor]:

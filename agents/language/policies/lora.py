@@ -47,7 +47,7 @@ def adapt(model: Any, rank: int, alpha: float, targets: Sequence[str]) -> None:
             )
     # Dropout would make learning see other probabilities than acting had.
     config = LoraConfig(
-        r=rank, lora_alpha=alpha, lora_dropout=0.0,
+        r=rank, lora_alpha=alpha, lora_dropout=0.0,  # type: ignore[arg-type]  # any number will do
         target_modules=ALL_LINEAR if list(targets) == [ALL_LINEAR] else list(targets),
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
@@ -98,16 +98,19 @@ def digest(model: nn.Module) -> str:
 
 def merged(model: nn.Module) -> dict[str, Tensor]:
     """A model's parameters by the names that they have without adapters, with the adapters added to them."""
-    from peft.tuners.tuners_utils import BaseTunerLayer
+    named = dict(model.named_parameters())
+    if not any(MARK in name for name in named):
+        return {name: parameter.detach() for name, parameter in named.items()}
+    from peft.tuners.lora import Linear as LoraLayer
 
     with torch.no_grad():
         added = {
             f"{name}.base_layer.weight": module.get_delta_weight("default")
-            for name, module in model.named_modules() if isinstance(module, BaseTunerLayer)
+            for name, module in model.named_modules() if isinstance(module, LoraLayer)
         }  # fmt: skip
         return {
             name.replace(".base_layer.", "."): parameter.detach() + added[name] if name in added else parameter.detach()
-            for name, parameter in model.named_parameters() if MARK not in name
+            for name, parameter in named.items() if MARK not in name
         }  # fmt: skip
 
 

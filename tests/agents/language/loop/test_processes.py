@@ -1,6 +1,8 @@
 """Two processes that learn as one."""
 
+import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,7 +13,10 @@ import torch
 
 from agentgym.agents.language.loop.trajectory import collate
 from agentgym.agents.language.policies.policy import Sampler
-from agentgym.cli.main import main
+from agentgym.errors import AskError, InvalidParameter
+from agentgym.runs.processes import agree
+from agentgym.runs.run import Run, RunConfig
+from agentgym.runs.train import build, resume
 from tests.agents.language.batches import close
 from tests.agents.language.worlds import homes, small
 
@@ -46,19 +51,19 @@ def played():
 
 
 def learned(worlds, batch):
-    """An agent after imitation and two updates on a given batch; ``updated``: its weights then."""
+    """An agent after imitation and three updates on a given batch; ``updated``: its weights then."""
     agent = small(env=homes(worlds), methods=METHODS, learning_rate=1e-2, warmup_iterations=0)
     for shown in agent.demonstrations(1):
         agent.learner.imitate(shown)
-    for iteration in range(2):
+    for iteration in range(3):
         agent.learner.update(batch.rows(torch.arange(len(batch))), iteration)
     agent.updated = torch.cat([p.detach().flatten() for p in agent.policy.parameters()])
     learn_from = agent._learn_from
     agent.seen = []
 
-    def note(episodes, interval):
+    def note(episodes, *others):
         agent.seen += [(episode.group, episode.seed, len(episode.turns)) for episode in episodes]
-        learn_from(episodes, interval)
+        learn_from(episodes, *others)
 
     agent._learn_from = note
     return agent
@@ -94,9 +99,68 @@ def test_two_processes_learn_what_one_does(tmp_path):
     assert out["timesteps"] == sum(turns for _, _, turns in out["groups"])
 
 
-def test_a_run_is_of_one_process(monkeypatch, capsys):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(SystemExit) as ending:
-        main(["train", "grpo", "--env", "agentgym/Household-v0"])
-    assert ending.value.code == 2
-    assert "one process" in capsys.readouterr().err
+COMMAND = (
+    "train grpo --env agentgym/Household-v0 --env-kwargs size=tiny max_turns=4 --seed 3 --threads 1 --device cpu "
+    "--steps 48 --checkpoint-every 16 --keep-checkpoints 0 --name whole --config.tasks 2 --config.group-size 2 "
+    "--config.width 16 --config.layers 1 --config.heads 2 --config.context 400 --config.imitation-batches 2 "
+    "--config.imitation-size 4 --config.no-skip-dead --config.methods entropy:weight=0.1 kl epo"
+)
+
+
+def torchrun(command, where):
+    """Run a command of agentgym in two processes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}"]
+    return subprocess.run(
+        [*launcher, "-m", "agentgym", *command.split()], cwd=where, text=True, capture_output=True, timeout=540,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[4]), "OMP_NUM_THREADS": "1"}, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_torchrun_writes_one_run_and_resumes_it_exactly(tmp_path):
+    done = torchrun(COMMAND, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("trained for") == 1
+    whole, half = tmp_path / "runs/whole", tmp_path / "runs/half"
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["whole"]
+    assert json.loads((whole / "config.json").read_text())["processes"] == 2
+    shutil.copytree(whole, half)
+    shutil.rmtree(half / "final")
+    (half / "record.json").unlink()
+    steps = sorted(path for path in (half / "checkpoints").iterdir() if path.name.isdigit())
+    assert len(steps) >= 2
+    for later in steps[1:]:
+        shutil.rmtree(later)
+    with pytest.raises(AskError, match=r"trained by 2 processes, not 1.*torchrun --nproc-per-node 2"):
+        resume(half, progress=False)  # one process would play other episodes
+    done = torchrun("resume runs/half", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("exactly") == 1
+    for name in ("final/tensors.safetensors", "metrics.csv"):
+        assert (half / name).read_bytes() == (whole / name).read_bytes()
+    done = torchrun("resume runs/half", tmp_path)
+    assert done.returncode != 0
+    assert done.stderr.count("agentgym: runs/half is finished") == 1
+
+
+def test_what_processes_cannot_do_is_refused(tmp_path):
+    with pytest.raises(InvalidParameter, match="sac trains in one process, not 2"):
+        build(RunConfig("sac", "Pendulum-v1", processes=2))
+    Run.create(tmp_path / "run", RunConfig("grpo", "agentgym/Household-v0", processes=2))
+    before = (tmp_path / "run/config.json").read_bytes()
+    with pytest.raises(AskError, match="trained by 2 processes, not 1"):
+        resume(tmp_path / "run", progress=False)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.json"]
+    assert (tmp_path / "run/config.json").read_bytes() == before
+
+
+def test_an_error_is_said_by_the_process_that_has_it():
+    def fails():
+        raise InvalidParameter("so it is")
+
+    assert agree(lambda: 3) == 3
+    with pytest.raises(InvalidParameter, match="so it is"):
+        agree(fails)
