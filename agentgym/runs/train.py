@@ -131,6 +131,7 @@ def resume(path: Path | str, more: int = 0, progress: bool = True, callbacks: Se
         if number:
             saved = Checkpoints(run.path / "checkpoints").newest()
             return _follow(run, agree(lambda: build(run.config)), saved, callbacks)
+        assert lock is not None
         agent = agree(lambda: build(run.config))
 
         def restored() -> _Session:

@@ -86,7 +86,7 @@ def everything(path):
     state = dict(saved.state)
     state.pop("run")  # configuration and versions
     for episode in state.get("ep_info_buffer", ()):  # offline agents have none
-        episode.pop("t")  # wall clock
+        episode.pop("t", None)  # wall clock; language agents keep none
     state["log.pending"] = {
         kind: {key: value for key, value in values.items() if not key.startswith("time/")}
         for kind, values in state["log.pending"].items()

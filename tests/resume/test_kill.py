@@ -148,6 +148,28 @@ def test_the_gradient_through_convection_goes_on_exactly_in_each_of_its_stages(t
     assert one["state"]["imitation.round"] >= 3
 
 
+@pytest.mark.slow
+def test_a_language_agent_goes_on_exactly_with_its_critic_its_reference_and_its_buffer(tmp_path):
+    settings = {
+        "tasks": 2, "group_size": 4, "width": 16, "layers": 1, "heads": 2, "context": 400, "imitation_batches": 4,
+        "imitation_size": 16, "imitation_rate": 1e-2, "advantage": "gae", "skip_dead": False,
+        "methods": ["kl", "epo", "spear:capacity=2,trigger=0.5", "laser"],
+    }  # fmt: skip
+    config = RunConfig(
+        "grpo", "agentgym/Household-v0", {"size": "tiny", "tasks": ["place"], "max_turns": 8}, steps=700, seed=3,
+        threads=1, device="cpu", checkpoint_every=1, config=settings,
+    )  # fmt: skip
+    (tmp_path / "cut").mkdir()
+    train(config, "run", tmp_path / "whole", progress=False)
+    assert killed_and_resumed(tmp_path / "cut", config, 4, seed=2) == 4
+    one, other = (everything(tmp_path / name / "run") for name in ("whole", "cut"))
+    assert {"advantage", "kl", "spear", "laser"} <= set(one["state"]["methods"])
+    for run in (one, other):
+        del run["state"]["random.action_space"]  # the process's own, from which nothing is drawn
+    assert differing(one, other) == []
+    assert all(resumed["exact"] for resumed in Run.open(tmp_path / "cut/run").record()["resumes"])
+
+
 def random_data():
     rng, steps, length = np.random.default_rng(0), 600, 50
     ends = np.zeros(steps, bool)
