@@ -207,7 +207,7 @@ class Checkpointer(BaseCallback):
         lasted, self._began = now - self._began, now
         if self._first:
             self._first = False
-        elif self.every and (self.num_timesteps >= self._next or self._is_time(now, lasted)):
+        elif largest(self.every and (self.num_timesteps >= self._next or self._is_time(now, lasted))):
             self.write()
             self._next = (self.num_timesteps // self.every + 1) * self.every
             self._kept = self.num_timesteps
@@ -292,7 +292,8 @@ class Follower(Checkpointer):
     """What a process does that trains with the one that writes the run: restore, stop when it stops, write nothing."""
 
     def write(self) -> None:
-        """Leave it to the process that writes the run."""
+        """Leave it to the process that writes the run, which may need this one's part of the state."""
+        self.inventory.read()
 
 
 def fingerprint() -> dict[str, Any]:

@@ -200,6 +200,8 @@ def _follow(run: Run, agent: Any, saved: Saved | None, callbacks: Sequence[BaseC
     if steps > 0:
         with follower.stopping_on_signals():
             agent.learn(steps, callback=[follower, *callbacks], reset_num_timesteps=saved is None)
+    follower.write()
+    agent.inventory().of_saved_agent.read()
     gathered([None])  # wait until process 0 has written everything
     if env := agent.get_env():
         env.close()

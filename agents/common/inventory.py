@@ -68,8 +68,22 @@ def generator(name: str, own: torch.Generator) -> Item:
 def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """An optimiser's state as ``slots`` (tensors by "parameter/slot") and ``groups`` (plain values)."""
     state = optimizer.state_dict()
-    slots = {f"{index}/{slot}": tensor for index, own in state["state"].items() for slot, tensor in own.items()}
+    slots = {
+        f"{index}/{slot}": tensor.full_tensor() if _is_divided(tensor) else tensor
+        for index, own in state["state"].items() for slot, tensor in own.items()
+    }  # fmt: skip
     return {"slots": slots, "groups": [_plain_group(group) for group in state["param_groups"]]}
+
+
+def _is_divided(tensor: Any) -> bool:
+    """Whether it is a DTensor, divided among processes; without an import that costs every agent its time."""
+    return hasattr(tensor, "full_tensor")
+
+
+def _divided(tensor: Tensor, like: Any) -> Tensor:
+    from torch.distributed.tensor import distribute_tensor
+
+    return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements)
 
 
 def _plain_group(group: dict[str, Any]) -> dict[str, Any]:
@@ -79,8 +93,12 @@ def _plain_group(group: dict[str, Any]) -> dict[str, Any]:
 def restore_optimizer(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> None:
     """Restore a state that :func:`optimizer_state` returned."""
     state: dict[int, dict[str, Tensor]] = {}
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for key, tensor in saved["slots"].items():
         index, slot = key.split("/")
+        like = parameters[int(index)] if int(index) < len(parameters) else None
+        if _is_divided(like) and tensor.shape == like.shape:
+            tensor = _divided(tensor, like)
         state.setdefault(int(index), {})[slot] = tensor
     groups = [
         {key: tuple(value) if key == "betas" else value for key, value in group.items()} for group in saved["groups"]

@@ -105,6 +105,8 @@ class LanguageAgent(OwnLoop):
             self.observation_space, self.action_space = saved.observation_space, saved.action_space
             self.policy = saved_policy(self.settings, saved.values["texts"])
         self.policy.to(self.device)
+        if self.settings.shard and processes.place()[1] > 1:
+            self.policy.shard()
         self.server = rollout_server(self.settings, self.policy) if self.settings.server else None
         if self.server is not None and processes.place()[1] > 1:
             raise InvalidParameter("A server samples for one training process: train with one.")
@@ -247,7 +249,8 @@ class LanguageAgent(OwnLoop):
         ]  # fmt: skip
         episodes: list[Episode] = []
         for first in range(0, len(seeded), self.n_envs):
-            played = self.rollout.play_from(seeded[first : first + self.n_envs], sampler, anchors, on_step)
+            with self.policy.whole():
+                played = self.rollout.play_from(seeded[first : first + self.n_envs], sampler, anchors, on_step)
             if not played:
                 return []
             episodes += played

@@ -73,6 +73,8 @@ class LanguageConfig(AgentConfig):
     checkpointing: bool = False  # recompute each layer in the backward pass: less memory, a third more work
     # Of computing; "bfloat16" also stores what is not trained in it, while what is trained stays in float32
     dtype: Literal["float32", "bfloat16"] = "float32"
+    # With several processes each holds a part of weights, gradients and moments (FSDP2); rollouts gather the weights
+    shard: bool = False
     # Rollouts of written commands by a server of SGLang or vLLM; "": the policy itself
     server: str = ""  # its address, without /v1
     server_protocol: ServerProtocol = "sglang"
@@ -136,11 +138,19 @@ class LanguageConfig(AgentConfig):
 
     def _check_pretrained(self) -> None:
         if self.policy == "tiny":
-            for name, off in (("lora_rank", 0), ("checkpointing", False), ("dtype", "float32"), ("server", "")):
+            for name, off in (
+                ("lora_rank", 0),
+                ("checkpointing", False),
+                ("dtype", "float32"),
+                ("server", ""),
+                ("shard", False),
+            ):
                 if getattr(self, name) != off:
                     raise InvalidParameter(f"{name} is for pretrained policies: a tiny policy has no use for it.")
         if self.lora_rank and self.trained_layers:
             raise InvalidParameter("lora_rank and trained_layers both say what is trained: set one of them.")
+        if self.shard and self.lora_rank:
+            raise InvalidParameter("shard divides full weights, and adapters are small: set shard or lora_rank.")
         if not self.lora_targets:
             raise InvalidParameter(f"lora_targets names no layer: leave it at {ALL_LINEAR!r}, or name some.")
         if self.server and self.actions != "write":

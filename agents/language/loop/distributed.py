@@ -5,15 +5,18 @@ Processes are those of ``torch.distributed``, if it was initialised (``accelerat
 steps. Only forward and backward passes are divided, so methods work unchanged.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, distributed
+from torch.distributed.tensor import DTensor
 from torch.nn import functional
 
 from agentgym.agents.language.loop.trajectory import Batch
 from agentgym.agents.language.policies.policy import Policy
 from agentgym.runs.processes import gathered, place
 
-__all__ = ["evaluate_decisions", "gathered", "place", "sum_gradients"]
+__all__ = ["clip_gradients", "evaluate_decisions", "gathered", "groups_of", "place", "sum_gradients"]
 
 
 def evaluate_decisions(policy: Policy, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -46,4 +49,29 @@ def sum_gradients(policy: Policy) -> None:
     for parameter in policy.parameters():
         if parameter.requires_grad:
             parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-            distributed.all_reduce(parameter.grad)
+            if isinstance(parameter, DTensor):
+                parameter.grad.mul_(place()[1])  # FSDP has made means
+            else:
+                distributed.all_reduce(parameter.grad)
+
+
+def clip_gradients(policy: Policy, most: float) -> Tensor:
+    """Scale the gradient so that its norm is at most ``most``; the norm before."""
+    gradients = [parameter.grad for parameter in policy.parameters() if parameter.grad is not None]
+    divided = [gradient.to_local() for gradient in gradients if isinstance(gradient, DTensor)]
+    if not divided:
+        return torch.nn.utils.clip_grad_norm_(policy.parameters(), most)
+    squares = torch.stack([(part.double() ** 2).sum() for part in divided]).sum()
+    distributed.all_reduce(squares)
+    plain = [gradient for gradient in gradients if not isinstance(gradient, DTensor)]
+    norm = (squares + sum((part.double() ** 2).sum() for part in plain)).sqrt().float()
+    for part in [*divided, *plain]:
+        part.mul_((most / (norm + 1e-6)).clamp(max=1.0))
+    return norm
+
+
+def groups_of(parameters: Iterable[torch.nn.Parameter]) -> list[dict[str, list[torch.nn.Parameter]]]:
+    """Parameters as groups of an optimiser, divided ones apart: its fast path takes no mixture."""
+    learned = list(parameters)
+    apart = [[p for p in learned if isinstance(p, DTensor) == divided] for divided in (False, True)]
+    return [{"params": group} for group in apart if group]

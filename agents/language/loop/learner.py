@@ -56,7 +56,7 @@ class Learner:
         self.steps = 0
         learned = [parameter for parameter in policy.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(
-            learned, settings.learning_rate, betas=(0.9, 0.95), weight_decay=settings.weight_decay
+            processes.groups_of(learned), settings.learning_rate, betas=(0.9, 0.95), weight_decay=settings.weight_decay
         )
 
         self.begin()
@@ -198,7 +198,7 @@ class Learner:
         processes.sum_gradients(self.policy)
         if terms is not None:
             self._scale_gradient(terms)
-        norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.settings.max_grad_norm)
+        norm = processes.clip_gradients(self.policy, self.settings.max_grad_norm)
         if not math.isfinite(float(norm)):
             raise NonFinite(
                 f"The loss or its gradient is not finite ({float(loss.detach())}). Try a smaller learning_rate. The "

@@ -3,7 +3,7 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Self
 
@@ -175,6 +175,18 @@ class Policy(nn.Module, ABC):
         """A copy. Parameters that are not trained never change, so the copy shares them."""
         frozen = {id(parameter): parameter for parameter in self.parameters() if not parameter.requires_grad}
         return copy.deepcopy(self, frozen)
+
+    def shard(self) -> None:
+        """Divide the weights among processes.
+
+        Raises:
+            InvalidParameter: this policy cannot.
+        """
+        raise InvalidParameter("This policy cannot be divided among processes: leave shard off.")
+
+    def whole(self) -> AbstractContextManager[None]:
+        """A context in which processes may call the policy different numbers of times."""
+        return nullcontext()
 
     def without_adapters(self) -> AbstractContextManager[None]:
         """A context in which the policy has no adapters.

@@ -19,6 +19,7 @@ from agentgym.agents.language.policies.lora import ALL_LINEAR, adapt, digest, wi
 from agentgym.agents.language.policies.policy import Policy, judged
 from agentgym.agents.language.policies.token_trees import Forest
 from agentgym.errors import InvalidParameter, MissingExtra
+from agentgym.runs.processes import largest
 
 __all__ = ["Options", "PretrainedPolicy"]
 
@@ -73,7 +74,7 @@ class PretrainedPolicy(Policy):
             raise InvalidParameter(f"context is {options.context}, but the model reads at most {longest} tokens.")
         self.context, self.temperature = options.context, options.temperature
         self.use_frame(frame)
-        self.base = ""
+        self.base, self.sharded = "", False
         if options.lora_rank:
             self.base = digest(model)
             adapt(model, options.lora_rank, options.lora_alpha or 2.0 * options.lora_rank, options.lora_targets)
@@ -218,6 +219,41 @@ class PretrainedPolicy(Policy):
         with torch.autocast(self.model.device.type, torch.bfloat16, enabled=self.options.dtype == "bfloat16"):
             return self.model.base_model(**inputs)
 
+    def shard(self) -> None:
+        """As :meth:`Policy.shard`."""
+        from agentgym.agents.language.policies.sharding import shard
+
+        shard(self.model)
+        self.sharded = True
+        self.register_state_dict_post_hook(_put_together)
+
+    def whole(self) -> AbstractContextManager[None]:
+        """As :meth:`Policy.whole`."""
+        from agentgym.agents.language.policies.sharding import whole
+
+        return whole(self.model) if self.sharded else super().whole()
+
+    def load_state_dict(self, state_dict: Any, *arguments: Any, **keywords: Any) -> Any:
+        """As PyTorch's; whole tensors are divided as the policy is."""
+        if self.sharded:
+            from agentgym.agents.language.policies.sharding import shared_out
+
+            state_dict = shared_out(state_dict, dict(self.named_parameters()))
+        return super().load_state_dict(state_dict, *arguments, **keywords)
+
+    def twin(self) -> Self:
+        """As :meth:`Policy.twin`.
+
+        Raises:
+            InvalidParameter: the policy is divided among processes.
+        """
+        if self.sharded:
+            raise InvalidParameter(
+                "A method that copies the policy (kl, gae, oreo) cannot be used with shard: leave it out, or train "
+                "adapters (lora_rank) instead."
+            )
+        return super().twin()
+
     def without_adapters(self) -> AbstractContextManager[None]:
         """As :meth:`Policy.without_adapters`."""
         return without_adapters(self.model) if self.base else super().without_adapters()
@@ -247,6 +283,9 @@ class PretrainedPolicy(Policy):
         more work for memory that does not grow.
         """
         parts = list(_parts(batch))
+        own = len(parts)
+        if self.sharded:  # every process must call the model equally often
+            parts += parts[:1] * (largest(own) - own)
         evaluate = self._evaluate_choices if batch.choices is not None else self._evaluate_tokens
         if len(parts) == 1 or not torch.is_grad_enabled():
             outputs = [evaluate(part) for part in parts]
@@ -255,8 +294,10 @@ class PretrainedPolicy(Policy):
         wide = batch.at.shape[1]
         logp, entropy = (
             torch.cat([functional.pad(values, (0, wide - values.shape[1])) for values in column])
-            for column in zip(*outputs, strict=True)
+            for column in zip(*outputs[:own], strict=True)
         )
+        for further, _ in outputs[own:]:
+            logp = logp + 0 * further.sum()
         return logp, entropy
 
     def _evaluate_tokens(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -294,6 +335,12 @@ class PretrainedPolicy(Policy):
         scores = forest.scores(self.head, roots, states[:, long:], self.options.score == "mean")
         logp, entropy = judged(scores / self.temperature, batch.targets)
         return logp * there, entropy * there
+
+
+def _put_together(module: torch.nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:
+    from agentgym.agents.language.policies.sharding import whole_tensors
+
+    state.update(whole_tensors(state))
 
 
 def _parts(batch: Batch) -> Iterator[Batch]:
