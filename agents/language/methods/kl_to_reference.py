@@ -26,7 +26,10 @@ class KLToReference(Plugin):
             "base": the policy without its adapters (``lora_rank``), which is no copy; the two differ after imitation.
     """
 
-    ABOUT: ClassVar = About("L + weight mean(exp(d) - d - 1), d = log p_ref - log p", "arXiv 2402.03300")
+    ABOUT: ClassVar = About(
+        "L + weight mean(exp(d) - d - 1), d = log p_ref - log p; p_ref before the first iteration, or without adapters",
+        "arXiv 2402.03300",
+    )
 
     RANGES: ClassVar = {"weight": Range(0)}
 
