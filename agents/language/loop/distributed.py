@@ -5,8 +5,6 @@ Processes are those of ``torch.distributed``, if it was initialised (``accelerat
 steps. Only forward and backward passes are divided, so methods work unchanged.
 """
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor, distributed
 from torch.distributed.tensor import DTensor
@@ -70,8 +68,14 @@ def clip_gradients(policy: Policy, most: float) -> Tensor:
     return norm
 
 
-def groups_of(parameters: Iterable[torch.nn.Parameter]) -> list[dict[str, list[torch.nn.Parameter]]]:
-    """Parameters as groups of an optimiser, divided ones apart: its fast path takes no mixture."""
-    learned = list(parameters)
-    apart = [[p for p in learned if isinstance(p, DTensor) == divided] for divided in (False, True)]
-    return [{"params": group} for group in apart if group]
+def groups_of(policy: Policy, shard: bool) -> list[dict[str, list[torch.nn.Parameter]]]:
+    """The trained parameters as groups of an optimiser: those that stay whole apart, as its fast path takes no mixture.
+
+    With ``shard`` they are the same in one process, which divides nothing, so that it can read what several saved.
+    """
+    learned = [parameter for parameter in policy.parameters() if parameter.requires_grad]
+    if not shard:
+        return [{"params": learned}]
+    whole = policy.kept_whole()
+    groups = [[p for p in learned if (id(p) in whole) == apart] for apart in (True, False)]
+    return [{"params": group} for group in groups if group]

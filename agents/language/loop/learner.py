@@ -54,9 +54,11 @@ class Learner:
         if self.estimator.REPLACES and second is not None:
             raise InvalidParameter(f"{second} replaces the loss of {settings.advantage}: use one of them.")
         self.steps = 0
-        learned = [parameter for parameter in policy.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(
-            processes.groups_of(learned), settings.learning_rate, betas=(0.9, 0.95), weight_decay=settings.weight_decay
+            processes.groups_of(policy, settings.shard),
+            settings.learning_rate,
+            betas=(0.9, 0.95),
+            weight_decay=settings.weight_decay,
         )
 
         self.begin()

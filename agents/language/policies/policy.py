@@ -184,6 +184,10 @@ class Policy(nn.Module, ABC):
         """
         raise InvalidParameter("This policy cannot be divided among processes: leave shard off.")
 
+    def kept_whole(self) -> set[int]:
+        """The ids of the parameters that :meth:`shard` leaves whole in every process."""
+        return {id(parameter) for parameter in self.parameters()}
+
     def whole(self) -> AbstractContextManager[None]:
         """A context in which processes may call the policy different numbers of times."""
         return nullcontext()

@@ -223,9 +223,16 @@ class PretrainedPolicy(Policy):
         """As :meth:`Policy.shard`."""
         from agentgym.agents.language.policies.sharding import shard
 
-        shard(self.model)
+        shard(self.model, self._embeddings())
         self.sharded = True
         self.register_state_dict_post_hook(_put_together)
+
+    def kept_whole(self) -> set[int]:
+        """As :meth:`Policy.kept_whole`."""
+        return {id(parameter) for parameter in self._embeddings()}
+
+    def _embeddings(self) -> set[torch.nn.Parameter]:
+        return {*self.model.get_input_embeddings().parameters(), *self.model.get_output_embeddings().parameters()}
 
     def whole(self) -> AbstractContextManager[None]:
         """As :meth:`Policy.whole`."""

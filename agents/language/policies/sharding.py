@@ -12,16 +12,15 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 __all__ = ["shard", "shared_out", "whole", "whole_tensors"]
 
 
-def shard(model: Any) -> None:
+def shard(model: Any, embeddings: set[nn.Parameter]) -> None:
     """Divide a transformers model among the processes of ``torch.distributed``, layer by layer.
 
     The embeddings stay whole in every process: the head is called apart from the model, and often has their weights.
     Gradients of what is divided come out of the backward pass as **means** over the processes.
     """
-    whole_ones = {*model.get_input_embeddings().parameters(), *model.get_output_embeddings().parameters()}
     for layer in model.base_model.layers:
         fully_shard(layer)
-    fully_shard(model.base_model, ignored_params=whole_ones)
+    fully_shard(model.base_model, ignored_params=embeddings)
 
 
 @contextmanager
