@@ -97,7 +97,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]
     for key, tensor in saved["slots"].items():
         index, slot = key.split("/")
         like = parameters[int(index)] if int(index) < len(parameters) else None
-        if _is_divided(like) and tensor.shape == like.shape:
+        if like is not None and _is_divided(like) and tensor.shape == like.shape:
             tensor = _divided(tensor, like)
         state.setdefault(int(index), {})[slot] = tensor
     groups = [
