@@ -9,6 +9,7 @@ import io
 import itertools
 import json
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,14 @@ __all__ = [
 FRAMES, WIDTH, STEPS, FPS = 30, 280, 120, 10
 LARGEST = 80_000  # bytes of a film: the repository and the site stay small
 SEED = 1
+# Trainings of less than a minute of one core that make an agent worth watching: agent, steps, hyperparameters.
+_PPO = {"n_steps": 64, "batch_size": 256, "n_epochs": 8, "learning_rate": 2e-3}
+TRAINED: dict[str, tuple[str, int, dict[str, Any]]] = {
+    "agentgym/RobustInvertedPendulum-v0": ("ppo", 16_384, {**_PPO, "gamma": 0.98}),
+    "agentgym/MachineReplacement-v0": ("ppo", 16_384, {**_PPO, "gamma": 0.95}),
+    "agentgym/Inventory-v0": ("ppo", 16_384, {**_PPO, "gamma": 0.95}),
+    "agentgym/WindyWalk-v0": ("ppo", 16_384, {**_PPO, "gamma": 0.95}),
+}
 # Controllers that are there to be compared with, not to be watched.
 idle = frozenset({"zero", "random", "still"})
 # The controller to watch where it is not the first one.
@@ -94,8 +103,8 @@ def films(env_id: str, folder: Path) -> list[Film]:
     """Films of random actions, of a controller and of a trained agent, as far as there are such players.
 
     A film that is in the folder already is not made again: delete it to renew it. Environments of texts have none.
-    Films of trained agents are made by ``python docs/_extensions/films.py RUN ID``, that of a swarm that is switched
-    through its regimes by switch_film.py.
+    Films of trained agents are made by ``python docs/_extensions/films.py trained``, or from a run by ``... RUN ID``;
+    that of a swarm that is switched through its regimes by switch_film.py.
 
     Args:
         env_id: id of the environment.
@@ -252,17 +261,35 @@ def _chart(rows: Sequence[tuple[str, np.ndarray]], n: int) -> np.ndarray:
     return np.asarray(image)
 
 
+def film_run(run: Run, env_id: str, folder: Path) -> None:
+    """Film the agent that a run has trained."""
+    player = f"{run.config.agent}, {run.config.steps:,} steps of training"
+    film(env_id, f"{env_id.rpartition('/')[2]}-trained", player, folder, load_agent(run.path / "final"))
+
+
+def film_trained(chosen: Sequence[str], folder: Path) -> None:
+    """Train the agents of :data:`TRAINED`, or those for the chosen ids, and film them."""
+    from agentgym import RunConfig, train
+
+    for env_id in chosen or TRAINED:
+        agent, steps, config = TRAINED[env_id]
+        with tempfile.TemporaryDirectory() as runs:
+            wanted = RunConfig(agent, env=env_id, num_envs=16, steps=steps, seed=1, config=config)
+            film_run(train(wanted, "film", runs, progress=False), env_id, folder)
+        print(env_id, _read(folder, f"{env_id.rpartition('/')[2]}-trained"), flush=True)
+
+
 def main(arguments: Sequence[str]) -> None:
-    """Make the films that are missing in docs/_static/films; or, given a run and an id, that of a trained agent."""
+    """Make the films that are missing; or ``trained [ID ...]``, those of agents trained for it; or ``RUN ID``, one."""
     folder = Path(__file__).parents[1] / "_static" / "films"
-    if arguments:
-        run, env_id = Run.open(arguments[0]), arguments[1]
-        player = f"{run.config.agent}, {run.config.steps:,} steps of training"
-        film(env_id, f"{env_id.rpartition('/')[2]}-trained", player, folder, load_agent(run.path / "final"))
-        return
-    for entry in catalog.entries("env"):
-        with contextlib.suppress(MissingExtra):
-            print(entry.id, [made.name for made in films(entry.id, folder)], flush=True)
+    if arguments[:1] == ["trained"]:
+        film_trained(arguments[1:], folder)
+    elif arguments:
+        film_run(Run.open(arguments[0]), arguments[1], folder)
+    else:
+        for entry in catalog.entries("env"):
+            with contextlib.suppress(MissingExtra):
+                print(entry.id, [made.name for made in films(entry.id, folder)], flush=True)
 
 
 if __name__ == "__main__":
