@@ -22,13 +22,13 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
-from agentgym.errors import InvalidParameter
+from agentgym.errors import InvalidParameter, SpaceMismatch
 from agentgym.evaluation.conditions import Condition
 from agentgym.evaluation.entrants import brought_along, load_agent
 from agentgym.evaluation.evaluate import evaluate, play_jobs
 from agentgym.evaluation.rollout import Job
 from agentgym.evaluation.summary import summaries
-from agentgym.evaluation.table import Row, Scene
+from agentgym.evaluation.table import Evaluation, Row, Scene
 from agentgym.make import make_env
 from agentgym.play.worlds import close
 from agentgym.runs.metrics import Table
@@ -205,14 +205,27 @@ def _of_dataset(finished: Finished, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _in_suites(finished: Finished) -> Iterable[dict[str, Any]]:
-    """One row for every plot of the suites; the episodes stay in the folder of the run."""
+    """One row for every plot of the suites; the episodes stay in the folder of the run.
+
+    All agents meet the same environment: keyword arguments of one agent only, such as random parameters, are part of
+    its training.
+    """
     cell, protocol = finished.cell, finished.cell.protocol
     agents = {cell.agent: finished.agent if cell.spec.controller else cell.saved}
-    result = evaluate(
-        agents, list(protocol.suites), cell.world.env or None, cell.env_kwargs,
-        protocol.suite_episodes or protocol.episodes, protocol.seed,
-        deterministic=protocol.policy[0] == "mode", progress=False,
-    )  # fmt: skip
+
+    def played(env_kwargs: dict[str, Any]) -> Evaluation:
+        return evaluate(
+            agents, list(protocol.suites), cell.world.env or None, env_kwargs,
+            protocol.suite_episodes or protocol.episodes, protocol.seed,
+            deterministic=protocol.policy[0] == "mode", progress=False,
+        )  # fmt: skip
+
+    try:
+        result = played(cell.world.env_kwargs)
+    except SpaceMismatch:  # keyword arguments of the agent's own decide what it sees
+        if not cell.spec.env_kwargs:
+            raise
+        result = played(cell.env_kwargs)
     result.write(cell.folder / EVALUATION)
     for part in summaries(result):
         if part.scores is None:

@@ -24,7 +24,8 @@ class AgentSpec:
         preset: preset of hyperparameters.
         config: hyperparameters that differ from the preset or the defaults.
         grid: values to try, by hyperparameter; every combination becomes an agent of its own, KEY FIELD=VALUE.
-        env_kwargs: keyword arguments of the environment for this agent only.
+        env_kwargs: keyword arguments of the environment for this agent only. Suites are played without them, unless
+            they change the spaces.
         start: another agent of the study; training begins with its final weights of the same seed and environment.
         controller: a hand-made controller of the environment, which is only evaluated.
         made_by: ``module:function`` that makes the agent instead of a training run; see ``agentgym.study.judging``.

@@ -262,6 +262,11 @@ seeds = [0]
 steps = 64
 [agents.ppo]
 config = { n_steps = 64, batch_size = 32 }
+env_kwargs = { randomize = "uniform" }
+[agents.informed]
+agent = "ppo"
+config = { n_steps = 64, batch_size = 32 }
+env_kwargs = { observe = "parameters" }
 [agents.hands]
 controller = "random"
 [envs.pole]
@@ -274,18 +279,24 @@ env_kwargs = { size = "tiny" }
 episodes = 2
 policy = ["mode", "samples"]
 [questions.learned]
-cells = [{ agent = "ppo", env = "pole" }]
-protocol = { suites = ["perturbations:axes=action,levels=1"] }
+cells = [{ agent = "ppo", env = "pole" }, { agent = "informed", env = "pole" }]
+protocol = { suites = ["perturbations:axes=action+dynamics,levels=1"] }
 [questions.made]
 cells = [{ agent = "hands", env = "errands" }]
 """
     results = run_study(load_study(study_file(text)), tmp_path, progress=False)
     assert [row["error"] for row in results.rows.rows] == [""] * len(results.rows.rows)
-    learned, hands = (results.rows.of(cell) for cell in results.cells)
-    assert learned[0]["case"] == ""
-    assert float(learned[0]["sampled_length"]) > 0
-    assert {row["case"] for row in learned[1:]} > {"Overview: nominal", "Action: delay (steps)"}
-    assert all(float(row["worst"]) <= float(row["iqm"]) for row in learned[1:])
+    *learned, hands = (results.rows.of(cell) for cell in results.cells)
+    assert len(learned) == 2
+    for rows in learned:
+        assert rows[0]["case"] == ""
+        assert float(rows[0]["sampled_length"]) > 0
+        assert {row["case"] for row in rows[1:]} > {
+            "Overview: nominal",
+            "Action: delay (steps)",
+            "Dynamics: gravity (scale)",
+        }
+        assert all(float(row["worst"]) <= float(row["iqm"]) for row in rows[1:])
     assert (results.cells[0].folder / "evaluation/evaluation.json").is_file()
     (row,) = hands
     assert (row["seed"], row["steps"], row["sampled_return"]) == ("-1", "0", row["return"])
