@@ -1,24 +1,32 @@
-"""What a step of a swarm costs: SPH in three dimensions by the number of agents, and the door's share of a step.
+"""What a step of a swarm costs: SPH in three dimensions by the number of agents, the door's share, quadcopters.
 
     python benchmarks/swarm.py            # 1,000, 10,000 and 100,000 agents
     python benchmarks/swarm.py --quick    # 1,000 and 10,000
 
 The peer is a SciPy k-d tree with the pairs summed by ``bincount``: density, pressure forces and viscosity of the same
-agents, at the same smoothing length. One thread each, interleaved, CPU time, median of the rounds. Prints a JSON line a
-case; ``ratio`` above 1 is in our favour. ``exponent`` is that of our cost between this size and the one before.
+agents, at the same smoothing length. That of quadcopters is PyBullet (extra ``swarm``): 100 bodies under one force and
+one torque, with their state read, without the inner loops that ours have. One thread each, interleaved, CPU time,
+median of the rounds. Prints a JSON line a case; ``ratio`` above 1 is in our favour. ``exponent`` is that of our cost
+between this size and the one before.
 """
 
 import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import numpy as np
 from scipy.spatial import cKDTree
 
+from agentgym.envs.swarm.bullet import BulletDrones
+from agentgym.envs.swarm.duct import Duct
 from agentgym.envs.swarm.fluid import Arena, Fluid, Physics
+from agentgym.envs.swarm.nozzle import quasi_1d
+from agentgym.envs.swarm.quadcopter import fly, lag_of, level
 from agentgym.envs.swarm.vector import SwarmVectorEnv
+from agentgym.errors import MissingExtra
 
 
 def milliseconds(task: Callable[[], object]) -> float:
@@ -88,6 +96,43 @@ def door() -> tuple[float, float, float]:
     return own, bare / 5, fluid.dt * 1e3 / own
 
 
+def quadcopters() -> Iterator[dict[str, object]]:
+    """Microseconds a drone and step of physics, ours with inner loops; and 1,000 of ours against real time."""
+    places = np.random.default_rng(0).normal(size=(1000, 3))
+    state, command = level(places), np.tile([0.5, -0.3, 0.1], (1000, 1))
+    fly(state, command, 0.1)
+    seconds = 0.1
+    with suppress(MissingExtra), BulletDrones(level(places[:100])) as drones:
+        given = np.tile([0.265, 0.0, 0.0, 0.0], (100, 1))
+        mine, other = interleaved(lambda: fly(state, command, seconds), lambda: drones.push(given), 9, 1)
+        steps = round(240 * seconds)
+        yield {
+            "case": "a drone and step of physics", "ours": round(mine / steps, 3), "peer": round(other * 10, 3),
+            "unit": "us", "ratio": round(other * 10 / (mine / steps), 1), "threads": 1,
+        }  # fmt: skip
+    mine, _ = interleaved(lambda: fly(state, command, seconds), lambda: None, 9, 1)
+    fluid = swarm_of_quadcopters()
+    fluid.advance(1)
+    step, _ = interleaved(lambda: fluid.advance(1), lambda: None, 9, 10)
+    yield {
+        "case": "1,000 quadcopters of a nozzle at 50 Hz, SPH and inner loops", "ours": round(step, 3),
+        "unit": "ms", "threads": 1, "real_time": round(fluid.dt * 1e3 / step, 2),
+        "quadcopters_alone_real_time": round(seconds * 1e3 / mine, 1),
+    }  # fmt: skip
+
+
+def swarm_of_quadcopters() -> Fluid:
+    """About 1,000 in the duct, 1.4 m apart, c0 = 5 m/s, commanded at 50 Hz."""
+    duct = Duct.converging_diverging(90.0, 15.0, 9.0)
+    flow = quasi_1d(duct, 0.9188, energy=False)
+    mass = float(np.trapezoid(flow.rho * duct.area(flow.x), flow.x)) / 1000
+    step = 0.02 * 5.0 / (1.5 * mass**0.5)
+    fluid = Fluid(1, Arena(2, duct), mass, Physics(energy=False, vehicle="quadcopter", lead=1.25 * lag_of(), step=step))
+    fluid.fill(0, flow, 0.9188, np.random.default_rng(0))
+    fluid.look()
+    return fluid
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
@@ -108,6 +153,8 @@ def main() -> None:
         "peer": round(bare, 3), "unit": "ms", "ratio": round(bare / own, 2), "threads": 1, "real_time": round(times, 1),
     }  # fmt: skip
     print(json.dumps(row))
+    for row in quadcopters():
+        print(json.dumps(row), flush=True)
 
 
 if __name__ == "__main__":
