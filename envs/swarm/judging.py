@@ -41,7 +41,7 @@ def commands(actions: Array, agents: Array, unit: float, residual: bool, role: N
 @compiled
 def judge(
     active: Mask, now: Array, before: Places, place: Places, agents: Array, told: Array, near: Array, duct: bool,
-    sound: float, unit: float, fit: float, power: float, close: float, energy_weight: float, collision_weight: float,
+    sound: float, unit: float, fit: float, close: float, energy_weight: float, collision_weight: float,
     since: Array, sums: Array,
 ) -> tuple[Array, Array, Mask, NDArray[np.int64]]:  # fmt: skip
     """Mean rewards [W], rewards [W, A], who was inside before and after [W, A], and agents in collision [W].
@@ -51,12 +51,13 @@ def judge(
         before, place: [W, A], where agents were before the step and are now.
         agents: [W, A, columns]. told: [W, A, D], commands. near: [W, A], distance of the nearest agent.
         duct: whether agents fly along one. sound: c0. unit: acceleration of an action of 1.
-        fit, power: h = fit / rho^power fits a density.
+        fit: h at density 1.
         close: a collision is nearer. energy_weight, collision_weight: of the rewards.
         since: [W, A], when an agent came inside, or NaN; changed. sums: [W, SUMS]; changed.
     """
     worlds, pool = place.shape
     rewards, still = np.zeros((worlds, pool)), np.zeros((worlds, pool), np.bool_)
+    least, most = (1.0 - MISFIT) ** told.shape[2], (1.0 + MISFIT) ** told.shape[2]
     means, collisions = np.zeros(worlds), np.zeros(worlds, np.int64)
     for w in range(worlds):
         if not active[w]:
@@ -87,7 +88,10 @@ def judge(
                 collisions[w] += 1
             all_effort += effort
             all_uneven += uneven
-            misfits += abs(agents[w, i, at.H] * rho**power / fit - 1.0) > MISFIT
+            share = rho  # (h / wanted h)^D
+            for _ in range(told.shape[2]):
+                share *= agents[w, i, at.H] / fit
+            misfits += not least <= share <= most
         share = 1.0 / max(number, 1)
         means[w] = share * rewards[w].sum()
         sums[w, COLLISIONS] += collisions[w]

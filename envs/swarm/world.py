@@ -168,11 +168,10 @@ class World:
         fluid.advance(setting.hold, command, active, self._wind())
         self._drop_out(active)
         self.elapsed += active
-        gas, power = fluid.gas, 1 / setting.dimensions
         outcome = judge(
             active, self.elapsed * self.step_time, before, fluid.place, fluid.agents, self.told, self._near(),
-            self.arena.duct is not None, gas.sound, self.unit, gas.eta * gas.mass**power, power,
-            setting.collision * fluid.spacing, setting.energy_weight, setting.collision_weight, self._since, self._sums,
+            self.arena.duct is not None, setting.sound, self.unit, fluid.h, setting.collision * fluid.spacing,
+            setting.energy_weight, setting.collision_weight, self._since, self._sums,
         )  # fmt: skip
         if self.profiles is not None:
             for index in np.flatnonzero(active & (2 * self.elapsed > self.steps)).tolist():
@@ -182,6 +181,8 @@ class World:
     def _sway(self, active: Mask) -> None:
         """Draw the errors of sensed positions and the gusts of this step."""
         setting, fluid = self.setting, self.fluid
+        if not setting.noise and not setting.wind:
+            return
         for index in np.flatnonzero(active).tolist():
             draws = self._streams[index]
             if setting.noise:
