@@ -17,15 +17,18 @@ OFFLINE_TRAIN = --dataset $(OFFLINE_DATA) --steps $(OFFLINE_STEPS) --threads 1 -
 OFFLINE_SMALL := --config.width 64 --config.layers 2 --config.batch-size 32 --config.learning-rate 5e-4 --config.warmup 100
 OFFLINE_DOC := $(OFFLINE_SMALL) --config.hidden 128 128 --config.energy-steps 2
 POLE := --env agentgym/RobustInvertedPendulum-v0 --threads 1 --overwrite
+# Small networks and a higher learning rate than SAC's defaults: enough to balance a pole, in a minute or two.
+SAC := $(BIN)/agentgym train sac $(POLE) --steps $(SAC_STEPS) \
+	--config.actor-layers 64 64 --config.critic-layers 64 64 --config.batch-size 128 --config.learning-rate 1e-3
 
 CONVECTION := --env agentgym/Convection-v0 --env-kwargs start=mixed --num-envs 32 --steps $(CONVECTION_STEPS) --threads 1 --overwrite
 
 LANGUAGE := --env agentgym/Household-v0 --env-kwargs size=tiny 'tasks=["place"]'
 
-.PHONY: demo train-sac train-ppo demo-convection train-shared train-single demo-language demo-offline test test-slow gpu-check docs docs-serve dist lint format clean help
+.PHONY: demo train-sac train-randomised train-ppo demo-convection train-shared train-single demo-language demo-offline test test-slow gpu-check docs docs-serve dist lint format clean help
 
 help:
-	@echo "make demo       train two agents, find out where they break, write reports/demo/report.html (minutes)"
+	@echo "make demo       train three agents, find out where they break, write reports/demo/report.html (minutes)"
 	@echo "make demo-convection   the same for convection: one policy for ten heaters"
 	@echo "make demo-language   the same for errands by text: a tiny language agent"
 	@echo "make demo-offline   who keeps a promise on slippery ice: agents that learn from a dataset"
@@ -49,15 +52,16 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 	@touch $@
 
 demo: $(VENV)/.ready
-	@$(MAKE) --no-print-directory --jobs 2 train-sac train-ppo
-	$(BIN)/agentgym evaluate runs/demo-sac runs/demo-ppo --overwrite --out reports/demo --workers 2 \
+	@$(MAKE) --no-print-directory --jobs 2 train-sac train-randomised train-ppo
+	$(BIN)/agentgym evaluate runs/demo-sac runs/demo-randomised runs/demo-ppo --overwrite --out reports/demo --workers 2 \
 		--suite parameter-grid:points=5 perturbations:axes=observation+action+dynamics,levels=3 --episodes 5
 	@echo "Open reports/demo/report.html in a browser."
 
-# Small networks and a higher learning rate than SAC's defaults: enough to balance a pole, in a minute or two.
 train-sac: $(VENV)/.ready
-	$(BIN)/agentgym train sac $(POLE) --steps $(SAC_STEPS) --name demo-sac --config.actor-layers 64 64 \
-		--config.critic-layers 64 64 --config.batch-size 128 --config.learning-rate 1e-3
+	$(SAC) --name demo-sac
+
+train-randomised: $(VENV)/.ready
+	$(SAC) --name demo-randomised --env-kwargs randomize=uniform
 
 train-ppo: $(VENV)/.ready
 	$(BIN)/agentgym train ppo $(POLE) --steps $(PPO_STEPS) --name demo-ppo
