@@ -12,6 +12,7 @@ import errno
 import json
 import os
 import shutil
+import stat
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -184,25 +185,33 @@ def _require_replaceable(name: str, data: Path, overwrite: bool) -> None:
     Raises:
         AskError: there is such a file.
     """
-    if not data.exists():
-        return
-    if data.is_symlink() or not data.is_dir():
-        raise AskError(f"{data} is not a folder of ours. Move it away.")
-    if strange := sorted(path.name for path in data.iterdir() if not _is_of_datasets(path)):
-        raise AskError(
-            f"{data} holds {', '.join(strange[:3])}, which belongs to no dataset and would be deleted. Move it away."
-        )
-    if overwrite or not (data / "metadata.json").exists():
-        return
+    with suppress(FileNotFoundError):  # nothing is there, or another process replaces it at this moment
+        if not stat.S_ISDIR(data.lstat().st_mode):
+            raise AskError(f"{data} is not a folder of ours. Move it away.")
+        if strange := sorted(path.name for path in data.iterdir() if not _is_of_datasets(path)):
+            raise AskError(
+                f"{data} holds {', '.join(strange[:3])}, which belongs to no dataset and would be deleted. "
+                "Move it away."
+            )
+        if not overwrite and not _is_ours(data / "metadata.json"):
+            raise AskError(
+                f"There is a dataset {name} that others made, or that is damaged. Choose another name, or replace it: "
+                "overwrite=True (--overwrite)."
+            )
+
+
+def _is_ours(metadata: Path) -> bool:
+    """Whether metadata say that this package wrote them.
+
+    Raises:
+        FileNotFoundError: there are none.
+    """
     try:
-        ours = OURS in json.loads((data / "metadata.json").read_text(encoding="utf-8"))
+        return OURS in json.loads(metadata.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise
     except (ValueError, OSError, TypeError):
-        ours = False
-    if not ours:
-        raise AskError(
-            f"There is a dataset {name} that others made, or that is damaged. Choose another name, or replace it: "
-            "overwrite=True (--overwrite)."
-        )
+        return False
 
 
 def _is_of_datasets(path: Path) -> bool:

@@ -75,9 +75,8 @@ class LanguageConfig(AgentConfig):
     dtype: Literal["float32", "bfloat16"] = "float32"
     # With several processes each holds a part of weights, gradients and moments (FSDP2); rollouts gather the weights
     shard: bool = False
-    # Rollouts of written commands by a server of SGLang or vLLM; "": the policy itself
-    server: str = ""  # its address, without /v1
-    server_protocol: ServerProtocol = "sglang"
+    server: str = ""  # address, without /v1, of the SGLang or vLLM server that writes the commands; "": none
+    server_protocol: ServerProtocol = "sglang"  # the calls that the server answers
     server_folder: str = ""  # where weights are written for the server, which must see the same path
     server_gap: float = 0.5  # the most nats by which log-probabilities of server and policy may differ, in the mean
 
