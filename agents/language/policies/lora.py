@@ -46,10 +46,11 @@ def adapt(model: Any, rank: int, alpha: float, targets: Sequence[str]) -> None:
                 f"{', '.join(names)}; {ALL_LINEAR!r} alone means all but the output embeddings."
             )
     # Dropout would make learning see other probabilities than acting had.
-    config = LoraConfig(
-        r=rank, lora_alpha=alpha, lora_dropout=0.0,  # type: ignore[arg-type]  # any number will do
-        target_modules=ALL_LINEAR if list(targets) == [ALL_LINEAR] else list(targets),
-    )  # fmt: skip
+    settings: dict[str, Any] = {
+        "r": rank, "lora_alpha": alpha, "lora_dropout": 0.0,
+        "target_modules": ALL_LINEAR if list(targets) == [ALL_LINEAR] else list(targets),
+    }  # fmt: skip
+    config = LoraConfig(**settings)
     with torch.random.fork_rng(devices=[]):
         inject_adapter_in_model(config, model)
     for name, parameter in model.named_parameters():
