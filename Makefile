@@ -52,7 +52,7 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 	@touch $@
 
 demo: $(VENV)/.ready
-	@$(MAKE) --no-print-directory --jobs 2 train-sac train-randomised train-ppo
+	@$(MAKE) --no-print-directory --jobs 3 train-sac train-randomised train-ppo
 	$(BIN)/agentgym evaluate runs/demo-sac runs/demo-randomised runs/demo-ppo --overwrite --out reports/demo --workers 2 \
 		--suite parameter-grid:points=5 perturbations:axes=observation+action+dynamics,levels=3 --episodes 5
 	@echo "Open reports/demo/report.html in a browser."
