@@ -23,6 +23,11 @@ def made(text):
     return make_dataset(text, progress=False)[0]
 
 
+def in_memory(text):
+    """The same without Minari's files, of which each episode costs milliseconds."""
+    return find_recipe(text).make(Path(), progress=False)
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_has_its_catalog_name_and_a_minari_id(name):
     recipe = find_recipe(name)
@@ -81,7 +86,7 @@ def test_what_cannot_be_made_is_said(text, said):
 
 @pytest.mark.parametrize("p", [0.1, 0.3, 0.5])
 def test_the_exact_bandit_has_every_outcome_as_often_as_its_probability_says(p):
-    data = made(f"bernoulli-bandit:p={p}")
+    data = in_memory(f"bernoulli-bandit:p={p}")
     counts = np.bincount(2 * data.actions + (data.rewards == 0), minlength=4)  # arm 1 pays, not, arm 2 pays, not
     np.testing.assert_array_equal(counts, np.rint(1000 * np.array([p * (1 - p), p * p, p * (1 - p), (1 - p) ** 2])))
     paid = data.actions[data.rewards == 1]
@@ -93,7 +98,7 @@ def test_the_exact_bandit_has_every_outcome_as_often_as_its_probability_says(p):
 
 def test_the_sampled_bandit_is_near_its_probabilities_and_of_its_seed():
     texts = [f"bernoulli-bandit:exact=false,size=20000,seed={seed}" for seed in (0, 0, 1)]
-    one, again, other = (find_recipe(text).make(Path(), progress=False) for text in texts)
+    one, again, other = map(in_memory, texts)
     assert one.digest == again.digest != other.digest
     assert abs((one.actions == 0).mean() - 0.1) < 5 * np.sqrt(0.09 / 20000)
     for arm, chance in ((0, 0.9), (1, 0.1)):
@@ -119,7 +124,7 @@ def test_the_lakes_policy_is_the_best_of_its_kind(slip):
 
 
 def test_the_lakes_data_do_as_often_as_computed():
-    data = made("frozenlake:trajectories=1500,slip=0.4")
+    data = in_memory("frozenlake:trajectories=1500,slip=0.4")
     about = data.description
     chance = about.record["behaviour"]["success"]
     assert abs(data.returns.mean() - chance) < 5 * np.sqrt(chance * (1 - chance) / 1500)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -71,13 +72,13 @@ def compiled(game: str, settings: Mapping[str, Any], split: str, number: int, fo
     textworld = load_textworld()
     said = json.dumps([textworld.version.__version__, game, dict(settings), split, number], sort_keys=True)
     path = folder / f"{game}-{hashlib.blake2b(said.encode(), digest_size=8).hexdigest()}.z8"
-    # The .json is written first, so that the .z8 is the last file to appear.
     if path.exists():
         return path
     options = textworld.GameOptions()
     options.seeds = int(stream(number, "textworld", split).integers(1, 2**16))
-    options.path = str(path)
-    with warnings.catch_warnings():
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as place, warnings.catch_warnings():
+        options.path = str(Path(place) / path.name)
         # Some challenges play the game once to record the solution; see the world's begin.
         warnings.filterwarnings("ignore", message=".*is not fully supported")
         try:
@@ -85,6 +86,9 @@ def compiled(game: str, settings: Mapping[str, Any], split: str, number: int, fo
         except (ValueError, AssertionError) as error:
             raise InvalidParameter(f"TextWorld cannot make {game} with {dict(settings)}: {error}") from error
         textworld.generator.compile_game(made, options)
+        # Other processes may share the folder: the game appears whole, after what describes it.
+        for made_file in (Path(place) / f"{path.stem}.json", Path(place) / path.name):
+            made_file.replace(folder / made_file.name)
     return path
 
 

@@ -1,3 +1,5 @@
+import os
+
 import gymnasium
 import numpy as np
 import pytest
@@ -5,8 +7,9 @@ import pytest
 
 @pytest.fixture(scope="session")
 def game_folder(tmp_path_factory):
-    """Where all tests keep TextWorld's games: each takes seconds to make."""
-    return str(tmp_path_factory.mktemp("games"))
+    """Where all tests, in all of pytest's processes, keep TextWorld's games: each takes seconds to make."""
+    base = tmp_path_factory.getbasetemp()
+    return str((base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "games")
 
 
 @pytest.fixture(params=["Household", "Archive", "TextWorld"])
