@@ -24,11 +24,11 @@ import stable_baselines3
 import torch
 
 from agentgym.make import make_env
+from agentgym.runs.build import build
 from agentgym.runs.checkpoints import Checkpoints
 from agentgym.runs.metrics import MetricsFile
 from agentgym.runs.resume import run_inventory
 from agentgym.runs.run import RunConfig
-from agentgym.runs.train import build
 from agentgym.wrappers.replay import RecordedEnv
 
 ENV = "HalfCheetah-v5"

@@ -28,8 +28,8 @@ from agentgym.evaluation.conditions import Condition
 from agentgym.evaluation.rollout import Job, play_episodes
 from agentgym.evaluation.table import Scene
 from agentgym.make import make_env
+from agentgym.runs.build import training_environments
 from agentgym.runs.run import RunConfig
-from agentgym.runs.train import training_environments
 from agentgym.wrappers.replay import RecordedEnv
 
 WORLDS = 16

@@ -18,10 +18,11 @@ import torch
 from agentgym import catalog
 from agentgym.errors import AskError
 from agentgym.recipes.rollout import Act, Recording
+from agentgym.runs.build import build
 from agentgym.runs.checkpoints import Checkpoints, Saved
 from agentgym.runs.run import Run, RunConfig
 from agentgym.runs.state_files import MANIFEST
-from agentgym.runs.train import build, resume, train
+from agentgym.runs.train import resume, train
 
 __all__ = ["BEHAVIOURS", "Behaviour", "Trained", "trained"]
 

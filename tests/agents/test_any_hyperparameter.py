@@ -16,8 +16,8 @@ from minari.data_collector import EpisodeBuffer
 
 from agentgym import catalog
 from agentgym.errors import AskError
+from agentgym.runs.build import build
 from agentgym.runs.run import RunConfig
-from agentgym.runs.train import build
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 AGENTS = [entry.id for entry in catalog.OURS if entry.kind == "agent"]

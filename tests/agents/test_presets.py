@@ -7,8 +7,9 @@ import pytest
 from agentgym import catalog
 from agentgym.cli.main import main
 from agentgym.errors import UnknownId
+from agentgym.runs.build import build
 from agentgym.runs.run import Run, RunConfig
-from agentgym.runs.train import build, resume, train
+from agentgym.runs.train import resume, train
 
 CONFIGS = {entry.id: catalog.load(entry).Config for entry in catalog.OURS if entry.kind == "agent"}
 PRESETS = [(agent, name) for agent, config in CONFIGS.items() for name in config.presets]

@@ -9,8 +9,8 @@ import agentgym  # noqa: F401  (registers the environments)
 from agentgym.contracts.check_env import check_interface
 from agentgym.errors import AskError, MissingExtra, UnknownId
 from agentgym.make import check_id, has_native_batch, make_env
+from agentgym.runs.build import training_environments
 from agentgym.runs.run import RunConfig
-from agentgym.runs.train import training_environments
 
 
 def test_mujoco_warns_of_one_thing_once(capfd: pytest.CaptureFixture[str]) -> None:

@@ -20,8 +20,8 @@ from agentgym.data.checks import check_dataset
 from agentgym.data.dataset import Description, OfflineDataset
 from agentgym.data.storage import load_dataset, save_dataset
 from agentgym.errors import AskError, CorruptFile, InvalidParameter, NonFinite, SpaceMismatch
+from agentgym.runs.build import build
 from agentgym.runs.run import RunConfig
-from agentgym.runs.train import build
 
 NAME = "agentgym/walk/test-v0"
 STEPS, EPISODES = 5, 3

@@ -13,8 +13,8 @@ from agentgym.make import make_env
 from agentgym.recipes import behaviours, control
 from agentgym.recipes.behaviours import BEHAVIOURS, trained
 from agentgym.recipes.make import make_dataset
+from agentgym.runs.build import build
 from agentgym.runs.run import RunConfig
-from agentgym.runs.train import build
 from agentgym.seeding import episode_seed
 
 pytestmark = pytest.mark.usefixtures("tiny")

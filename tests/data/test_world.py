@@ -17,8 +17,9 @@ from agentgym.data.storage import load_dataset
 from agentgym.errors import AskError, SpaceMismatch, UnknownId
 from agentgym.evaluation.evaluate import evaluate
 from agentgym.make import has_native_batch, make_env
+from agentgym.runs.build import build
 from agentgym.runs.run import RunConfig
-from agentgym.runs.train import build, train
+from agentgym.runs.train import train
 
 NAME = "theirs/pendulum/short-v0"
 BC_QUICK = {"layers": (8,), "batch_size": 8, "log_every": 5, "evaluate_every": 5, "evaluation_episodes": 2}

@@ -5,9 +5,10 @@ import warnings
 
 import pytest
 
+from agentgym.runs.build import build
 from agentgym.runs.checkpoints import Checkpoints, Saved
 from agentgym.runs.state import Inventory
-from agentgym.runs.train import build, resume, train
+from agentgym.runs.train import resume, train
 
 from .conftest import differing, everything
 

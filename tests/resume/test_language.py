@@ -12,10 +12,11 @@ import pytest
 from agentgym.agents.language.loop.learner import Learner
 from agentgym.agents.language.loop.rollout import Rollout
 from agentgym.errors import Stopped
+from agentgym.runs.build import training_environments
 from agentgym.runs.checkpoints import Checkpoints
 from agentgym.runs.resume import Checkpointer
 from agentgym.runs.run import RunConfig
-from agentgym.runs.train import resume, train, training_environments
+from agentgym.runs.train import resume, train
 
 from .conftest import differing
 

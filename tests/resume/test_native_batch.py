@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from agentgym.runs.train import build, resume, train, training_environments
+from agentgym.runs.build import build, training_environments
+from agentgym.runs.train import resume, train
 from agentgym.wrappers.replay import RecordedBatch
 
 from .conftest import RING, differing, everything
@@ -86,8 +87,8 @@ def test_a_native_batch_is_taken_where_it_can_be_put_back(small_run):
 def test_an_exact_batch_trains_as_single_environments_do(agent, perturbations, small_run, tmp_path, monkeypatch):
     config = small_run(agent, num_envs=3, steps=384, **{**ROBUST, "perturbations": perturbations})
     batch = train(config, "batch", tmp_path, progress=False)
-    monkeypatch.setattr("agentgym.runs.train.has_exact_batch", lambda *_: False)
-    monkeypatch.setattr("agentgym.runs.train.make_native_batch", lambda *_: None)
+    monkeypatch.setattr("agentgym.runs.build.has_exact_batch", lambda *_: False)
+    monkeypatch.setattr("agentgym.runs.build.make_native_batch", lambda *_: None)
     singles = train(config, "singles", tmp_path, progress=False)
     assert (batch.final / "tensors.safetensors").read_bytes() == (singles.final / "tensors.safetensors").read_bytes()
 

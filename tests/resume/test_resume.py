@@ -15,8 +15,7 @@ from agentgym.errors import AskError, CorruptFile, NotWritable, RunInUse, Stoppe
 from agentgym.evaluation.evaluate import evaluate
 from agentgym.make import make_env
 from agentgym.runs import resume as resuming
-from agentgym.runs import state_files
-from agentgym.runs import train as training
+from agentgym.runs import session, state_files
 from agentgym.runs.checkpoints import Checkpoints
 from agentgym.runs.locks import locked
 from agentgym.runs.run import Run
@@ -131,8 +130,8 @@ def test_another_run_is_refused_and_the_difference_shown(interrupted, change, sh
     ],
 )
 def test_another_machine_goes_on_with_a_warning_and_says_so(interrupted, monkeypatch, key, value):
-    real = training.fingerprint()
-    monkeypatch.setattr(training, "fingerprint", lambda: {**real, key: value})
+    real = session.fingerprint()
+    monkeypatch.setattr(session, "fingerprint", lambda: {**real, key: value})
     with pytest.warns(UserWarning, match="not bit for bit"):
         run = resume(interrupted, progress=False)
     (resumed,) = run.record()["resumes"]

@@ -54,18 +54,7 @@ class IWOCSConfig(SACConfig):
     search_envs: int = 16  # episodes side by side
 
     # Which models explain what was seen
-    radii: tuple[float, ...] = (  # candidates for rho, the largest error (L1) of the predictions of a valid model
-        0.1,
-        0.2,
-        0.3,
-        0.4,
-        0.5,
-        0.6,
-        0.7,
-        0.8,
-        0.9,
-        1.0,
-    )  # rho: largest L1 errors of prediction
+    radii: tuple[float, ...] = tuple(tenth / 10 for tenth in range(1, 11))  # candidates for rho, the largest error (L1)
     predictor_layers: tuple[int, ...] = (256, 256)  # hidden units of the model that predicts transitions
 
     presets: ClassVar[Mapping[str, Preset]] = {

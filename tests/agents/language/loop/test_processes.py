@@ -17,9 +17,10 @@ from agentgym.agents.language.loop.trajectory import collate
 from agentgym.agents.language.policies import pretrained
 from agentgym.agents.language.policies.policy import Sampler
 from agentgym.errors import AskError, InvalidParameter
+from agentgym.runs.build import build
 from agentgym.runs.processes import agree
 from agentgym.runs.run import Run, RunConfig
-from agentgym.runs.train import build, resume
+from agentgym.runs.train import resume
 from tests.agents.language.batches import close
 from tests.agents.language.policies.test_pretrained import model_folder
 from tests.agents.language.worlds import homes, small
