@@ -21,6 +21,7 @@ from agentgym.agents.language.loop import distributed as processes
 from agentgym.agents.language.loop.config import LanguageConfig
 from agentgym.agents.language.loop.diagnostics import Alarms, measure_rollout
 from agentgym.agents.language.loop.environments import batch_of
+from agentgym.agents.language.loop.groups import judged
 from agentgym.agents.language.loop.imitation import demonstrated
 from agentgym.agents.language.loop.learner import Learner
 from agentgym.agents.language.loop.rollout import Anchors, Rollout, Start
@@ -283,12 +284,15 @@ class LanguageAgent(OwnLoop):
         self, episodes: list[Episode], extra: tuple[list[Episode], dict[str, list[Episode]]], log_interval: int | None
     ) -> None:
         more, apart = extra
-        batch = self._batch(episodes)
-        measured = measure_rollout(episodes, batch)
+        kept, before = judged([*episodes, *more]), {id(episode) for episode in episodes}
+        own = [episode for episode in kept if id(episode) in before] or kept
+        batch = self._batch(own)
+        measured = measure_rollout(own, batch)
+        measured["rollout/no_verdict"] = sum(bool(episode.unjudged) for episode in episodes) / len(episodes)
         for value, turns in zip(batch.returns().tolist(), batch.turns.tolist(), strict=True):
             self.ep_info_buffer.append({"r": value, "l": turns})
-        whole = self._batch([*episodes, *more]) if more else batch
-        others = {name: self._batch(played).to(self.device) for name, played in apart.items()}
+        whole = batch if len(own) == len(kept) else self._batch(kept)
+        others = {name: self._batch(judged(played)).to(self.device) for name, played in apart.items()}
         measured |= self.learner.update(whole.to(self.device), self.iteration, others)
         measured |= self.alarms.check(measured)
         self.iteration += 1

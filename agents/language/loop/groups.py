@@ -1,11 +1,14 @@
 """Statistics of groups: the episodes of one task, or the turns of one state, compared with each other."""
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from agentgym.agents.language.loop.trajectory import Batch
+from agentgym.agents.language.loop.trajectory import Batch, Episode
+from agentgym.errors import AskError
 
 __all__ = [
     "EPSILON",
@@ -13,6 +16,7 @@ __all__ = [
     "Sums",
     "divided_by_mean_exp",
     "group_mean_std",
+    "judged",
     "min_max",
     "relative_returns",
     "returns_of",
@@ -28,6 +32,25 @@ EPSILON = 1e-6  # added to a standard deviation before dividing by it
 # Entropies (nats) that differ by less are treated as equal: the same turn gives slightly different values in batches
 # of other sizes.
 ENTROPY_ROUNDING = 1e-5
+
+
+def judged(episodes: Sequence[Episode]) -> list[Episode]:
+    """The episodes to learn from: without those that the environment could not judge, and those left alone in a group.
+
+    Raises:
+        AskError: none is left.
+    """
+    found = [episode for episode in episodes if not episode.unjudged]
+    if len(found) == len(episodes):
+        return found
+    sizes = Counter(episode.group for episode in found)
+    found = [episode for episode in found if sizes[episode.group] > 1]
+    if not found:
+        why = next(episode.unjudged for episode in episodes if episode.unjudged)
+        raise AskError(
+            f"No group has two episodes with a verdict, so there is nothing to learn from. The grader says: {why}"
+        )
+    return found
 
 
 class Sums(NamedTuple):

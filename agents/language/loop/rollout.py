@@ -259,6 +259,8 @@ class _RunningEpisode:
         turn.reward, turn.valid, turn.problem = reward, bool(info.get("valid", True)), info.get("problem")
         episode.won = bool(info.get("won", terminated and reward > 0))
         episode.ended = "terminated" if terminated else "truncated" if truncated else ""
+        if terminated and info.get("verdict", True) is None:
+            episode.unjudged = str(info.get("reason") or "no reason given")
 
     def end_overlong(self) -> None:
         """Drop the last observation, for whose command there is no room."""

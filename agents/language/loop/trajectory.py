@@ -58,6 +58,7 @@ class Episode:
         ended: "terminated" or "truncated" by the environment, "overlong" (the context is full), "stopped" by a filter.
         first: the first turn to learn from; turns before it are shared with another episode.
         told: whether the policy read a note that ``ids`` do not have, so that ``logps`` are not those of ``ids``.
+        unjudged: why the environment could not judge the episode; "" if it did. Its reward says nothing.
     """
 
     group: int
@@ -69,6 +70,7 @@ class Episode:
     ended: str = ""
     first: int = 0
     told: bool = False
+    unjudged: str = ""
 
 
 @dataclass

@@ -1,15 +1,18 @@
 """The hooks through which methods change rollouts and steps, each with a method that uses nothing else."""
 
+import gymnasium
 import pytest
 import torch
+from gymnasium.vector import AutoresetMode
 
 from agentgym import catalog
+from agentgym.agents.language.loop.groups import judged
 from agentgym.agents.language.loop.rollout import Start
 from agentgym.agents.language.loop.trajectory import collate
 from agentgym.agents.language.methods.plugin import Acting, Estimator, Plugin, Rollouts, hooks_of
 from agentgym.agents.language.policies.policy import Sampler
-from agentgym.errors import InvalidParameter
-from tests.agents.language.batches import close
+from agentgym.errors import AskError, InvalidParameter
+from tests.agents.language.batches import close, episode
 from tests.agents.language.worlds import homes, small
 
 
@@ -212,3 +215,48 @@ def test_worlds_are_shown_to_methods():
     agent = agent_with(Entering())
     agent.set_env(homes())
     assert agent.learner.methods["mine"].worlds.num_envs == 8
+
+
+# Episodes without a verdict
+
+
+def repairing(monkeypatch, verdict):
+    """An agent in code repair whose environment tells ``verdict(env)`` at the end of episodes."""
+    from agentgym.envs.code.env import CodeRepairTableEnv
+
+    told = CodeRepairTableEnv._info
+
+    def with_verdict(env, problem):
+        return {**told(env, problem), "verdict": verdict(env) if env._over else None, "reason": "the grader is away"}
+
+    monkeypatch.setattr(CodeRepairTableEnv, "_info", with_verdict)
+    worlds = gymnasium.make_vec(
+        "agentgym/CodeRepairEasy-v0", 8, "vector_entry_point", autoreset_mode=AutoresetMode.SAME_STEP, max_turns=6
+    )
+    return small(env=worlds, methods=(), skip_dead=False, context=2048)
+
+
+def test_nothing_is_learned_from_episodes_without_a_verdict(monkeypatch):
+    agent = repairing(monkeypatch, lambda env: None if env._turn % 2 else env._won)
+    batches, played, logged = seen_batches(agent), [], []
+    play = agent.rollout.play_from
+    agent.rollout.play_from = lambda *arguments: played.append(play(*arguments)) or played[-1]
+    monkeypatch.setattr(agent.logger, "record", lambda key, value, *_, **__: logged.append((key, value)))
+    agent.learn(40)
+    shares = [value for key, value in logged if key == "rollout/no_verdict"]
+    assert len(batches) == len(played) == len(shares)
+    assert 0 < sum(shares) < len(shares)
+    for (batch, _), episodes, share in zip(batches, played, shares, strict=True):
+        away = [one for one in episodes if one.ended == "terminated" and len(one.turns) % 2]
+        assert [one for one in episodes if one.unjudged] == away  # those that were cut off have lost
+        assert share == len(away) / len(episodes)
+        left = [one.group for one in episodes if not one.unjudged]
+        assert batch.group.tolist() == [group for group in left if left.count(group) > 1]
+
+
+def test_a_grader_that_never_works_is_told():
+    first, second, third = (episode(group=group) for group in (0, 0, 1))
+    assert judged([first, second, third]) == [first, second, third]
+    third.unjudged = first.unjudged = "the grader is away"
+    with pytest.raises(AskError, match="the grader is away"):
+        judged([first, second, third])
