@@ -16,6 +16,7 @@ VERBS = {
     "resume": "continue a stopped run from its newest checkpoint",
     "evaluate": "evaluate trained agents on robustness suites; write a table and a report",
     "report": "rebuild the report of an evaluation",
+    "solve": "let a language model repair programs with tools, under limits of turns",
     "study": "run a study of several agents, environments and seeds; tables and a page of evidence",
     "tune": "search for hyperparameters over the ranges of a study",
     "play": "record a video or an episode of a trained agent",

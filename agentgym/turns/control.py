@@ -169,7 +169,7 @@ class Dynamic:
         rule_name: "request" (the agent has asked), "automatic" (at the limit), "evidence" (at the limit, if the last
             turns have changed something), or "learned" (at the limit, if ``policy`` says so).
         reminders: when the agent is told.
-        policy: as of :class:`Learned`.
+        policy: as of :class:`Learned`; not in the text form, which is the same in another process.
     """
 
     start: int
@@ -178,7 +178,7 @@ class Dynamic:
     extensions: int = 2
     rule_name: Rule = "request"
     reminders: Reminders = field(default_factory=Reminders)
-    policy: Any = None
+    policy: Any = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self.start, self.step = whole_number("start", self.start, 1), whole_number("step", self.step, 1)
@@ -229,7 +229,7 @@ class Learned:
         limit: turns after which it is not asked any more; None: no limit.
     """
 
-    policy: Any
+    policy: Any = field(repr=False)
     limit: int | None = None
     takes_requests = False
 

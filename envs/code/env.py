@@ -200,6 +200,11 @@ class CodeTasksEnv(_GradedEnv, EzPickle):
         world = TaskWorld(tasks, folders, instances, form, python, level, check, **settings)
         super().__init__(world, admissible, render_mode)
 
+    @property
+    def task_names(self) -> list[str]:
+        """The ids of the tasks, for the argument ``instances``."""
+        return [instance.id for instance in self.world.instances]
+
 
 class CodeRepairTableEnv(TextEnv, EzPickle):
     """
