@@ -76,7 +76,8 @@ class CodeRepairEnv(_GradedEnv, EzPickle):
     | `level`      | "auto"  | Level of the sandbox, see the card                                                      |
     | `admissible` | `True`  | Whether info lists some commands                                                        |
 
-    Further arguments override single parameters of the size: `faults`, `hidden`, `cost` and `max_turns`.
+    Further arguments override single parameters of the size: `faults`, `hidden`, `cost` and `max_turns`; and
+    `misleading`, 0 to 1: only faults of which at least this share of the failures shows in another function.
 
     ## Version History
 
@@ -249,8 +250,8 @@ class CodeRepairTableEnv(TextEnv, EzPickle):
     | `operators`  | "known" | "known"; "new": faults of kinds that are absent from training, also as edits on offer   |
     | `admissible` | `True`  | Whether info lists the admissible commands                                              |
 
-    Further arguments override single parameters of the tier (`candidates`, `hopeless`, `cost`, `faults`, `max_turns`),
-    see :class:`agentgym.envs.code.repair.tiers.Tier`.
+    Further arguments override single parameters of the tier (`candidates`, `hopeless`, `cost`, `faults`, `max_turns`,
+    `misleading`), see :class:`agentgym.envs.code.repair.tiers.Tier`.
 
     ```python
     >>> import gymnasium as gym, agentgym

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from agentgym.envs.code.faults.factory import HELD_OUT_OPERATORS, fingerprint
 from agentgym.envs.code.repositories import HELD_OUT
-from agentgym.errors import CorruptFile
+from agentgym.errors import CorruptFile, InvalidParameter
 
-__all__ = ["Candidate", "Outcome", "Task", "raw_table", "tasks"]
+__all__ = ["Candidate", "Outcome", "Task", "misleading_faults", "raw_table", "tasks"]
 
 
 class Outcome(NamedTuple):
@@ -58,6 +58,13 @@ class Task:
     lines: dict[tuple[int, int], tuple[str, ...]]
     rows: dict[tuple[int, ...], dict[int, Outcome]]
 
+    @property
+    def misleading(self) -> float:
+        """The share of the failing tests whose failure names a function that has no fault, or none."""
+        faulty = {edit.function for edit in self.candidates[: len(self.operators)]}
+        named = [outcome.function for outcome in self.rows[()].values()]
+        return sum(function not in faulty for function in named) / len(named)
+
 
 @cache
 def raw_table() -> dict[str, Any]:
@@ -77,14 +84,25 @@ def raw_table() -> dict[str, Any]:
 
 
 @cache
-def tasks(split: str, faults: int, new_operators: bool) -> tuple[Task, ...]:
+def tasks(split: str, faults: int, new_operators: bool, misleading: float = 0.0) -> tuple[Task, ...]:
     """The tasks of a split.
 
     Args:
         split: "train"; "seen": other faults in the repositories of training; "unseen": repositories held out.
         faults: the number of faults, 1 or 2.
         new_operators: tasks whose fault is of a held-out kind instead; "train" and "seen" then have the same ones.
+        misleading: only tasks with at least this :attr:`Task.misleading`.
+
+    Raises:
+        InvalidParameter: none is so misleading.
     """
+    if misleading:
+        found = tuple(task for task in tasks(split, faults, new_operators) if task.misleading >= misleading)
+        if not found:
+            raise InvalidParameter(
+                f"No task of the split {split!r} with {faults} faults has misleading >= {misleading:g}: try 0.5."
+            )
+        return found
     table = raw_table()
     chosen = []
     for raw in table["tasks"]:
@@ -92,6 +110,19 @@ def tasks(split: str, faults: int, new_operators: bool) -> tuple[Task, ...]:
         if len(raw["faults"]) == faults and held == new_operators and _in_split(raw, split, new_operators):
             chosen.append(_task(raw, table["repositories"][raw["repository"]]))
     return tuple(chosen)
+
+
+@cache
+def misleading_faults(least: float) -> frozenset[tuple[str, str, int, int, str]]:
+    """Single faults with at least this :attr:`Task.misleading`: repository, path, start, end and new text of each.
+
+    What the failures of a fault name is known of the 1,015 that are tasks of the table.
+    """
+    table = raw_table()
+    return frozenset(
+        (raw["repository"], *raw["faults"][0][1:5]) for raw in table["tasks"]
+        if len(raw["faults"]) == 1 and _task(raw, table["repositories"][raw["repository"]]).misleading >= least
+    )  # fmt: skip
 
 
 def _in_split(raw: dict[str, Any], split: str, new_operators: bool) -> bool:

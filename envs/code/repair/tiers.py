@@ -18,6 +18,7 @@ class Tier:
         hopeless: probability that the repairs are not among them, so that no edit solves the task.
         cost: what a turn costs of the reward of 1.
         max_turns: commands after which an episode is truncated.
+        misleading: least share of the failing tests whose failure names a function that has no fault.
     """
 
     faults: int
@@ -25,6 +26,7 @@ class Tier:
     hopeless: float
     cost: float
     max_turns: int
+    misleading: float = 0.0
 
     def check(self) -> None:
         """Check the values.
@@ -34,7 +36,7 @@ class Tier:
         """
         ranges = {
             "faults": Range(1, 2), "candidates": Range(2, 20), "hopeless": Range(0, 1), "cost": Range(0, 1),
-            "max_turns": Range(1, 10_000),
+            "max_turns": Range(1, 10_000), "misleading": Range(0, 1),
         }  # fmt: skip
         check_settings(self, ranges, "the tier")
         if self.faults == 2 and self.candidates > 10:

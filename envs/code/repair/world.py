@@ -57,7 +57,7 @@ class RepairWorld(World):
         if operators == "new" and self.tier.faults == 2:
             raise InvalidParameter('Tasks with two faults have no new operators: set operators="known".')
         self.operators = operators
-        self._tasks = tasks(split, self.tier.faults, operators == "new")
+        self._tasks = tasks(split, self.tier.faults, operators == "new", self.tier.misleading)
         self.max_turns = self.tier.max_turns
         self.max_command_length = 48
         self.max_observation_length = 4000

@@ -12,7 +12,7 @@ import numpy as np
 from agentgym.envs.code.faults.edits import Edit, apply
 from agentgym.envs.code.faults.factory import HELD_OUT_OPERATORS
 from agentgym.envs.code.faults.running import Runner
-from agentgym.envs.code.repair.tasks import raw_table
+from agentgym.envs.code.repair.tasks import misleading_faults, raw_table
 from agentgym.envs.code.repositories import HELD_OUT, Repository, repository
 from agentgym.errors import InvalidParameter
 
@@ -61,13 +61,16 @@ class ShellTask:
 
 
 @cache
-def _faults(split: str, new_operators: bool) -> tuple[tuple[str, tuple[Fault, ...]], ...]:
+def _faults(split: str, new_operators: bool, misleading: float) -> tuple[tuple[str, tuple[Fault, ...]], ...]:
     """The faults of each repository in a split, as in the learnable form."""
-    found = []
+    found, kept = [], misleading_faults(misleading) if misleading else None
     for name, about in sorted(raw_table()["repositories"].items()):
         if (name in HELD_OUT) == (split == "unseen"):
             mine = (Fault._make([*raw[:6], tuple(raw[6])]) for raw in about["faults"])
-            chosen = tuple(fault for fault in mine if _fits(name, fault, split, new_operators))
+            chosen = tuple(
+                fault for fault in mine
+                if _fits(name, fault, split, new_operators) and (kept is None or (name, *fault[1:5]) in kept)
+            )  # fmt: skip
             if chosen:
                 found.append((name, chosen))
     return tuple(found)
@@ -82,7 +85,9 @@ def _fits(name: str, fault: Fault, split: str, new_operators: bool) -> bool:
     return (digest % 5 == 0) == (split == "seen")
 
 
-def draw_task(draw: np.random.Generator, split: str, faults: int, new_operators: bool, hidden: float) -> ShellTask:
+def draw_task(
+    draw: np.random.Generator, split: str, faults: int, new_operators: bool, hidden: float, misleading: float = 0.0
+) -> ShellTask:
     """Draw a task.
 
     Args:
@@ -91,12 +96,13 @@ def draw_task(draw: np.random.Generator, split: str, faults: int, new_operators:
         faults: number of faults, each in another function.
         new_operators: whether the faults are of held-out kinds.
         hidden: share of the failing tests that the agent does not see, rounded down; one stays.
+        misleading: of each fault, the least share of failures that name another function.
 
     Raises:
-        InvalidParameter: no repository has as many faults in different functions.
+        InvalidParameter: no repository has as many such faults in different functions.
     """
-    for _ in range(1000):
-        every = _faults(split, new_operators)
+    every = _faults(split, new_operators, misleading)
+    for _ in range(1000 if every else 0):
         name, mine = every[int(draw.integers(len(every)))]
         chosen: list[Fault] = []
         for n in draw.permutation(len(mine)).tolist():
@@ -106,7 +112,10 @@ def draw_task(draw: np.random.Generator, split: str, faults: int, new_operators:
                 chosen.append(fault)
         if len(chosen) == faults:
             return _task(repository(name), tuple(chosen), draw, hidden)
-    raise InvalidParameter(f"No repository has {faults} faults in different functions: choose fewer.")
+    kind = f" with misleading >= {misleading:g}" if misleading else ""
+    raise InvalidParameter(
+        f"No repository of the split has {faults} faults{kind} in different functions: choose fewer."
+    )
 
 
 def _overlap(one: Fault, other: Fault) -> bool:

@@ -25,12 +25,15 @@ class Size:
         hidden: share of the failing tests that the agent does not see.
         cost: what a turn costs of the reward of 1.
         max_turns: commands after which an episode is truncated.
+        misleading: of each fault, the least share of the tests it fails whose failure names another function; above 0
+            only faults count of which this is known.
     """
 
     faults: int
     hidden: float
     cost: float
     max_turns: int
+    misleading: float = 0.0
 
     def check(self) -> None:
         """Check the values.
@@ -40,6 +43,7 @@ class Size:
         """
         ranges = {
             "faults": Range(1, 4), "hidden": Range(0, 1), "cost": Range(0, 1), "max_turns": Range(1, 10_000),
+            "misleading": Range(0, 1),
         }  # fmt: skip
         check_settings(self, ranges, "the size of code repair")
 
@@ -101,7 +105,8 @@ class ShellWorld(CommandWorld):
     def begin(self, seed: int, episode: int) -> str:
         """Draw a task, start a fresh sandbox, and return the statement and the files."""
         draw = stream(seed, "code repair by shell", self.split, self.operators, episode)
-        self.of: ShellTask = draw_task(draw, self.split, self.size.faults, self.operators == "new", self.size.hidden)
+        size, new = self.size, self.operators == "new"
+        self.of: ShellTask = draw_task(draw, self.split, size.faults, new, size.hidden, size.misleading)
         self.task, self.task_kind = self.of.statement, self.of.faults[0].operator
         self._fresh(self.of.files)
         files = "\n".join(sorted(self.of.files))

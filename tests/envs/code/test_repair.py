@@ -240,7 +240,38 @@ def test_demonstrations_of_the_explorer():
     assert shown == again
 
 
+def test_misleading_tasks_name_other_functions_and_cost_turns():
+    named, turns = [], {}
+    for misleading in (0.0, 1.0):
+        env = gym.make(IDS["easy"], misleading=misleading).unwrapped
+        player = env.controllers["explorer"].acting_in(env)
+        turns[misleading] = []
+        for seed in range(60):
+            text, _ = env.reset(seed=seed)
+            world, over, fresh = env.world, False, True
+            faulty = world.function_names[world.of.candidates[0].function]
+            told = []
+            for test in world.shown:
+                told.append(world._failure(world.of.rows[()][test]).partition(" in ")[2].split(" ")[0])
+            world.mentioned.clear()
+            named.append((misleading, sum(name == faulty for name in told)))
+            while not over:
+                command, _ = player.predict(text, None, np.array([fresh]))
+                text, _, terminated, truncated, info = env.step(command)
+                over, fresh = terminated or truncated, False
+            turns[misleading].append(info["turn"])
+    assert not any(hits for misleading, hits in named if misleading)
+    assert sum(hits > 0 for misleading, hits in named if not misleading) > 40
+    assert np.mean(turns[1.0]) > np.mean(turns[0.0]) + 2
+    plain = RepairWorld().begin(5, 0)
+    assert RepairWorld(misleading=0.0).begin(5, 0) == plain
+
+
 def test_bad_settings_are_refused():
+    with pytest.raises(InvalidParameter, match="misleading"):
+        RepairWorld("hard", "unseen", misleading=1.0)
+    with pytest.raises(InvalidParameter, match="misleading"):
+        RepairWorld(misleading=1.5)
     with pytest.raises(UnknownId, match="tier"):
         RepairWorld("gentle")
     with pytest.raises(UnknownId, match="operators"):

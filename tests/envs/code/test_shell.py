@@ -9,6 +9,7 @@ import gymnasium as gym
 import pytest
 
 import agentgym  # noqa: F401
+from agentgym.envs.code.faults.running import Runner
 from agentgym.envs.code.repositories import HELD_OUT, repository
 from agentgym.envs.code.sandbox import SandboxUnavailable
 from agentgym.envs.code.shell import grader
@@ -46,6 +47,18 @@ def test_several_faults_are_in_several_functions():
         assert len({fault.function for fault in task.faults}) == 3
     with pytest.raises(InvalidParameter, match="different functions"):
         task_of(0, faults=40)
+
+
+def test_misleading_faults_show_in_other_functions():
+    """As the tests say when they run, not as the table has it."""
+    for seed in range(12):
+        task = draw_task(stream(seed, "test tasks"), "train", 1, False, 0.0, misleading=1.0)
+        failures = Runner(task.origin).failures(task.broken)
+        assert sorted(failures) == sorted(task.failing)
+        assert all(failure.function.split(".")[-1] != task.faults[0].function for failure in failures.values())
+    assert draw_task(stream(0, "test tasks"), "train", 2, False, 0.0, misleading=0.5).faults
+    with pytest.raises(InvalidParameter, match="misleading >= 1"):
+        draw_task(stream(0, "test tasks"), "unseen", 12, False, 0.0, misleading=1.0)
 
 
 def test_hidden_tests_are_missing_and_the_rest_still_runs():
