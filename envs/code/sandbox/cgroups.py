@@ -3,6 +3,7 @@
 import contextlib
 import os
 import time
+from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
 
@@ -65,22 +66,30 @@ def make_group(memory: int | None, processes: int | None) -> Group:
 
 
 def _version_2(name: str, wanted: dict[str, dict[str, str]], names: dict[str, str]) -> Group:
-    folder = ROOT / _own("").lstrip("/") / name
-    here = folder.parent / "cgroup.subtree_control"
-    try:
-        enabled = here.read_text().split()
-        missing = [controller for controller in wanted if controller not in enabled]
-        if missing:
-            here.write_text(" ".join(f"+{controller}" for controller in missing))
-    except OSError:
-        return Group([], set())
+    """In the group of this process, or in the nearest one above it: one that has processes itself may hand on none."""
     values: dict[str, str] = {}
     if "memory" in wanted:
         values |= {"memory.max": wanted["memory"]["memory.limit_in_bytes"], "memory.swap.max": "0"}
     values |= wanted.get("pids", {})
-    if not _written(folder, values):
-        return Group([], set())
-    return Group([folder], {names[controller] for controller in wanted})
+    own = ROOT / _own("").lstrip("/")
+    for above in (own, *own.parents):
+        if not above.is_relative_to(ROOT):
+            break
+        if _hands_on(above, wanted) and _written(above / name, values):
+            return Group([above / name], {names[controller] for controller in wanted})
+    return Group([], set())
+
+
+def _hands_on(folder: Path, controllers: Iterable[str]) -> bool:
+    """Whether groups in this one can have these controllers; they are switched on if need be."""
+    switch = folder / "cgroup.subtree_control"
+    try:
+        enabled = switch.read_text().split()
+        if missing := [controller for controller in controllers if controller not in enabled]:
+            switch.write_text(" ".join(f"+{controller}" for controller in missing))
+    except OSError:
+        return False
+    return True
 
 
 def _own(controller: str) -> str:

@@ -275,7 +275,8 @@ def _unshare_script(limits: Limits, without: Set[str], binds: list[tuple[str, st
     lines += [f"ln -s {source} .{target}" for source, target in _links()]
     lines += [f"mount -t tmpfs -o size=4k,ro none .{folder}" for folder in covers]
     lines += ["mkdir -p etc proc dev tmp work old && mount -t proc proc proc"]
-    lines += [f"[ ! -e {path} ] || cp -a {path} .{path}" for path in ETC]
+    # Without root only one user is mapped, and owners cannot be kept.
+    lines += [f"[ ! -e {path} ] || cp -dR --preserve=links,mode {path} .{path}" for path in ETC]
     for path in ("sys", "sysrq-trigger", "irq", "bus"):
         lines.append(
             f"[ ! -e proc/{path} ] || {{ mount --bind proc/{path} proc/{path} && {ready or ':'} proc/{path}; }}"
@@ -290,7 +291,7 @@ def _unshare_script(limits: Limits, without: Set[str], binds: list[tuple[str, st
         lines += ["mkdir /root /home", "mount --rbind /old/root /root", "mount --rbind /old/home /home"]
     lines += ["umount -l /old", "rmdir /old"]
     if "read-only system" not in without:
-        lines.append("mount -o remount,ro /")
+        lines.append("mount -o remount,bind,ro /")
     return "\n".join([*lines, 'exec "$@"'])
 
 

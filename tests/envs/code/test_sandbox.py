@@ -1,15 +1,19 @@
 # ruff: noqa: E501
 """The sandbox holds against fifty attempts, says what it lacks, and ties every output to its command."""
 
+import contextlib
 import os
 import shutil
 import subprocess
+import sys
+import sysconfig
 import time
 from pathlib import Path
 
 import pytest
 
-from agentgym.envs.code.sandbox import PROPERTIES, Limits, Report, SandboxUnavailable, Session, probe
+import agentgym
+from agentgym.envs.code.sandbox import PROPERTIES, Limits, Report, SandboxUnavailable, Session, cgroups, probe
 from agentgym.envs.code.sandbox import session as sessions
 from agentgym.errors import InvalidParameter, UnknownId
 
@@ -264,3 +268,64 @@ def test_without_bubblewrap_unshare_holds_the_same():
     except SandboxUnavailable as refusal:
         pytest.skip(str(refusal))
     assert set(report.missing) <= unlimited(report), str(report)
+
+
+# Without root, and with the other version of control groups
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the other tests run without root already")
+@pytest.mark.parametrize("other", ["bwrap", "unshare"])
+def test_every_property_holds_without_root(other, tmp_path):
+    here = Path(agentgym.__file__).parents[1]
+    environment = {
+        "PATH": os.environ["PATH"], "HOME": str(tmp_path), "TMPDIR": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": f"{here}:{sysconfig.get_paths()['purelib']}",
+    }  # fmt: skip
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.is_relative_to("/tmp/pytest-of-root"):
+            folder.chmod(0o755)
+    os.chown(tmp_path, 65534, 65534)
+
+    def as_nobody(*words):
+        return subprocess.run(
+            words, user=65534, group=65534, extra_groups=[], env=environment, cwd=tmp_path, capture_output=True,
+            text=True, timeout=300, check=False,
+        )  # fmt: skip
+
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for python in (sys.executable, f"/usr/bin/{version}", f"/usr/local/bin/{version}"):
+        with contextlib.suppress(OSError):
+            if as_nobody(python, "-c", "import agentgym.envs.code.sandbox").returncode == 0:
+                break
+    else:
+        pytest.skip("nobody cannot run an interpreter with this package here")
+    if sessions.missing_program(other) or as_nobody("unshare", "--user", "--map-root-user", "true").returncode:
+        pytest.skip("a program is missing, or there are no user namespaces without root")
+    done = as_nobody(python, "-m", "agentgym.envs.code.sandbox", other)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("\nyes  ") == len(PROPERTIES)
+    assert f"level {other}" in done.stdout
+
+
+def test_groups_of_version_2_are_made_where_processes_are_not(tmp_path, monkeypatch):
+    """The rule of version 2: a group with processes of its own cannot hand controllers on, so a group above it does."""
+    own = tmp_path / "user.slice" / "session.scope"
+    own.mkdir(parents=True)
+    for folder, switch in ((tmp_path, "memory pids"), (tmp_path / "user.slice", "pids")):
+        (folder / "cgroup.controllers").write_text("memory pids")
+        (folder / "cgroup.subtree_control").write_text(switch)
+    (own / "cgroup.subtree_control").mkdir()  # cannot be written, as with processes in the group
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path)
+    monkeypatch.setattr(cgroups, "_own", lambda controller: "/user.slice/session.scope")
+    group = cgroups.make_group(64, 20)
+    (folder,) = group.folders
+    assert folder.parent == tmp_path / "user.slice"
+    assert (folder.parent / "cgroup.subtree_control").read_text() == "+memory"
+    assert (folder / "memory.max").read_text() == str(64 << 20)
+    assert (folder / "pids.max").read_text() == "20"
+    assert group.limited == {"memory", "processes"}
+    for name in ("cgroup.subtree_control",):
+        for above in (tmp_path, tmp_path / "user.slice"):
+            (above / name).unlink()
+            (above / name).mkdir()
+    assert cgroups.make_group(64, 20).limited == set()
