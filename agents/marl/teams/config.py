@@ -82,7 +82,7 @@ class MADDPGConfig(TeamConfig):
         "spread-5": Preset(
             "Simple Spread, five agents",
             {"critic": "set", "actor_layers": (128, 128), "others": "joint", "learning_rate": 3e-3,
-             "critic_rate": 3e-3},
+             "critic_rate": 3e-3, "batch_size": 128},
         ),
         "own": Preset("networks of their own for all agents", {"shared": False, "gamma": 0.7}),
         "lowe2017": Preset(
@@ -178,5 +178,5 @@ class HATRPOQConfig(TeamConfig):
     random_share: float = 0.05  # of uniformly random actions, besides samples of the policy
 
     presets: ClassVar[Mapping[str, Preset]] = {
-        "spread-5": Preset("Simple Spread, five agents", {"actor": "set"}),
+        "spread-5": Preset("Simple Spread, five agents", {"actor": "set", "batch_size": 128}),
     }

@@ -123,31 +123,32 @@ class HATRPOQ(TeamAgent):
         polyak_update(list(policy.q.parameters()), list(policy.target_q.parameters()), settings.tau)
         return loss.detach()
 
-    def advantages(self, windows: Tensor, actions: Tensor, alive: Tensor) -> Tensor:
-        """A_i(b) of every choice, [B, A, C], at joint actions that were taken; zero for agents that have left."""
+    def advantages(self, windows: Tensor, actions: Tensor, alive: Tensor, chances: Tensor | None = None) -> Tensor:
+        """A_i(b) of every choice, [B, A, C], at joint actions that were taken; zero for agents that have left.
+
+        ``chances`` are those of the current policies, if they are known.
+        """
         windows, actions = only(alive, windows), only(alive, actions).requires_grad_()
         total = only(alive, self.policy.q(windows, actions, alive)).sum()
         (slope,) = torch.autograd.grad(total, actions)
         with torch.no_grad():
-            chances = torch.softmax(self.policy.network(windows), -1)
+            chances = torch.softmax(self.policy.network(windows), -1) if chances is None else chances
             return only(alive, slope - (slope * chances).sum(-1, keepdim=True))
 
     def _improve(self, windows: Tensor, actions: Tensor, alive: Tensor) -> list[Tensor]:
         """One natural step of the policy on a rollout [B, A, ...]; returns improvement, KL, skipped and entropy."""
         policy, settings = self.policy, self.settings
-        gains = self.advantages(windows, actions, alive)
         windows = only(alive, windows)
         with torch.no_grad():
             old = log_softmax(policy.network(windows), -1)
-            gains = gains / gains[alive].std().clamp_min(1e-8)
+        gains = self.advantages(windows, actions, alive, old.exp())
+        gains = gains / gains[alive].std().clamp_min(1e-8)
         every = settings.curvature_every
         objective = partial(policy.objective, gains, old, windows, alive)
         curved = partial(policy.divergence, old[::every], windows[::every], alive[::every])
         weights = list(policy.network.parameters())
         result = natural_step(weights, objective, curved, **step_settings(settings))
-        with torch.no_grad():
-            now = log_softmax(policy.network(windows), -1)
-            entropy = -only(alive, (now.exp() * now).sum(-1)).sum() / alive.sum()
+        entropy = -only(alive, (old.exp() * old).sum(-1)).sum() / alive.sum()
         skipped = torch.tensor(float(not result.taken), device=self.device)
         return [result.improvement, result.divergence, skipped, entropy]
 

@@ -16,8 +16,9 @@ from torch.func import jacrev, jvp
 
 from agentgym.contracts.settings import finite_number
 from agentgym.errors import InvalidParameter, NonFinite, UnknownId
+from agentgym.evaluation.forensics.contagion.jets import second_order
 
-__all__ = ["MODES", "Critic", "Influence", "blocks", "gradients", "influence", "require_curvature"]
+__all__ = ["MODES", "Critic", "Influence", "along", "blocks", "gradients", "influence", "require_curvature"]
 
 Critic = Callable[[Tensor], Tensor]
 Mode = Literal["exact", "differences", "first order"]
@@ -83,27 +84,53 @@ def influence(
     if values.dim() != 2 or len(values) != len(x) or (mixed and values.shape[1] != agents):
         wanted = f"[{len(x)}, {agents}]" if mixed else f"[{len(x)}, I]"
         raise InvalidParameter(f"The critic returned values {list(values.shape)}, not {wanted}.")
+    step = finite_number("step", step, 0.0, above=True)
+    slopes, curvatures = zip(*[along(critic, x, move, mode, step) for move in alone], strict=True)
+    curved = None if mode == "first order" else torch.stack(curvatures, 1)
+    crossed = None
+    if mixed:
+        crossed = (
+            _mixed_differences(critic, x, alone, curved, step)
+            if mode == "differences"
+            else _mixed(critic, x, alone, curved)
+        )
+        _require_finite(crossed)
+    return Influence(torch.stack(slopes, 1), curved, crossed)
+
+
+def along(
+    critic: Critic, x: Tensor, move: Tensor, mode: Mode = "exact", step: float = 0.1, jets: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    """Slope and curvature of all values [B, I] along ``move`` [B, A, k]; no curvature with "first order".
+
+    One pass for all rows: with a row for each pair of a step and an agent that moved, it is all of :func:`influence`
+    but the mixed part. The other arguments are those of :func:`influence`.
+
+    Args:
+        jets: whether the critic is made of what :mod:`~agentgym.evaluation.forensics.contagion.jets` knows, which take
+            less time than nested differentiation.
+
+    Raises:
+        NonFinite: the critic's derivatives are not finite.
+    """
+    curvature: Tensor | None = None
     if mode == "differences":
-        found = _differences(critic, x, alone, finite_number("step", step, 0.0, above=True), mixed)
+        with torch.no_grad():
+            here, ahead, behind = critic(x), critic(x + step * move), critic(x - step * move)
+        slope, curvature = (ahead - behind) / (2 * step), (ahead - 2 * here + behind) / step**2
+    elif mode == "exact":
+        slope, curvature = second_order(critic, x, move) if jets else _twice(critic, x, move, move)[1:]
     else:
-        found = _exact(critic, x, alone, mode == "exact", mixed)
-    for part in (found.slope, found.curvature, found.mixed):
+        slope = jvp(critic, (x,), (move,))[1]
+    slope, curvature = slope.detach(), None if curvature is None else curvature.detach()
+    _require_finite(slope, curvature)
+    return slope, curvature
+
+
+def _require_finite(*parts: Tensor | None) -> None:
+    for part in parts:
         if part is not None and not torch.isfinite(part).all():
             raise NonFinite("The critic's derivatives are not finite here. Check its weights and its inputs.")
-    return found
-
-
-def _exact(critic: Critic, x: Tensor, alone: Tensor, second: bool, mixed: bool) -> Influence:
-    slopes, curvatures = [], []
-    for move in alone:
-        if second:
-            _, slope, curvature = _twice(critic, x, move, move)
-            curvatures.append(curvature)
-        else:
-            slope = jvp(critic, (x,), (move,))[1]
-        slopes.append(slope)
-    curved = torch.stack(curvatures, 1).detach() if second else None
-    return Influence(torch.stack(slopes, 1).detach(), curved, _mixed(critic, x, alone, curved) if mixed else None)
 
 
 def _twice(critic: Critic, x: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -130,18 +157,10 @@ def _mixed(critic: Critic, x: Tensor, alone: Tensor, curvature: Tensor | None) -
     return found
 
 
-def _differences(critic: Critic, x: Tensor, alone: Tensor, step: float, mixed: bool) -> Influence:
+def _mixed_differences(critic: Critic, x: Tensor, alone: Tensor, curvature: Tensor, step: float) -> Tensor:
+    agents = len(alone)
+    found = torch.diagonal_scatter(x.new_zeros((len(x), agents, agents)), curvature.diagonal(dim1=1, dim2=2), 0, 1, 2)
     with torch.no_grad():
-        here = critic(x)
-        ahead, behind = ([critic(x + sign * step * move) for move in alone] for sign in (1, -1))
-        slope = torch.stack([(a - b) / (2 * step) for a, b in zip(ahead, behind, strict=True)], 1)
-        curvature = torch.stack([(a - 2 * here + b) / step**2 for a, b in zip(ahead, behind, strict=True)], 1)
-        if not mixed:
-            return Influence(slope, curvature)
-        agents = len(alone)
-        found = torch.diagonal_scatter(
-            x.new_zeros((len(x), agents, agents)), curvature.diagonal(dim1=1, dim2=2), 0, 1, 2
-        )
         for j in range(agents):
             for i in range(j + 1, agents):
                 corners = [
@@ -149,7 +168,7 @@ def _differences(critic: Critic, x: Tensor, alone: Tensor, step: float, mixed: b
                 ]  # fmt: skip
                 change = torch.stack(corners).sum(0) / (4 * step**2)
                 found[:, j, i], found[:, i, j] = change[:, i], change[:, j]
-        return Influence(slope, curvature, found)
+    return found
 
 
 def require_curvature(critic: Critic, x: Tensor, moves: Tensor) -> None:

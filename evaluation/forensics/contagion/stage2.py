@@ -11,10 +11,10 @@ from torch import Tensor
 
 from agentgym.contracts.settings import finite_number
 from agentgym.errors import InvalidParameter, SpaceMismatch, UnknownId
-from agentgym.evaluation.forensics.contagion.derivatives import MODES, influence, require_curvature
+from agentgym.evaluation.forensics.contagion.derivatives import MODES, along, require_curvature
 from agentgym.evaluation.forensics.contagion.edges import EdgeScale, gap_edges
 from agentgym.evaluation.forensics.contagion.walk import RULES, Evidence, Finding, find_source
-from agentgym.evaluation.forensics.team import Team, require_critic
+from agentgym.evaluation.forensics.team import LearnedTeam, Team, require_critic
 
 if TYPE_CHECKING:
     from agentgym.evaluation.forensics.episodes import Episodes
@@ -26,7 +26,7 @@ Expected = Callable[["Episodes"], NDArray[Any]]
 
 EDGES = ("action_gap", "critic")
 MOVES = ("nominal", "previous", "twin")
-ROWS = 4096  # steps of episodes at once
+PAIRS = 2048  # of a step and an agent that moved, at once
 ROUNDING = 1e-6  # of float32 actions in [-1, 1]; a gap of this size is no move
 
 
@@ -170,10 +170,15 @@ class Contagion:
         critic, x, moves = self.critic_at(episodes)
         agents = episodes.agents
         found = torch.zeros((len(x), agents, agents), dtype=torch.float64)
-        moved = torch.nonzero((moves != 0).flatten(1).any(1)).squeeze(1)  # where nobody moved there is no edge
-        for rows in moved.split(ROWS):
-            read = influence(critic.at(rows), x[rows], moves[rows], self.derivatives, self.step)
-            found[rows] = read.strength.expand(-1, -1, agents)  # a team's value is sent to all alike
+        jets = isinstance(self.team, LearnedTeam)
+        pairs = torch.nonzero((moves != 0).any(2))  # who did not move sends nothing
+        for rows, movers in (part.unbind(1) for part in pairs.split(PAIRS)):
+            here, own = x[rows], torch.arange(len(rows))
+            move = torch.zeros_like(here)
+            move[own, movers] = moves[rows, movers]
+            slope, curvature = along(critic.at(rows), here, move, self.derivatives, self.step, jets)
+            sent = slope.abs() if curvature is None else slope.abs() + curvature.clamp_min(0)
+            found[rows, movers] = sent.expand(-1, agents)  # a team's value is sent to all alike
         return found.unflatten(0, episodes.received.shape[:2]).numpy()
 
     def _check_critic(self, clean: "Episodes") -> None:
