@@ -118,20 +118,23 @@ class Examiner:
         return {edges: graph.series(episodes) for edges, graph in self.graphs.items()}
 
     def answers(
-        self, detector: str, episodes: Episodes, series: Mapping[str, NDArray[np.float64]] | None = None
-    ) -> Answers:
+        self, detector: str, episodes: Episodes, series: Mapping[str, NDArray[np.float64]] | None = None,
+        scaled: NDArray[np.float64] | None = None,
+    ) -> Answers:  # fmt: skip
         """What a detector and stage 2 say.
 
         Args:
             detector: one of ``monitors``.
             episodes: E episodes of this team.
             series: what :meth:`series` returns for them; computed if None.
+            scaled: what the monitor's :meth:`~agentgym.evaluation.forensics.monitor.Monitor.scaled` returns for them;
+                computed if None.
 
         Raises:
             SpaceMismatch: the episodes are of another team.
         """
         monitor = self.monitors[detector]
-        verdicts = monitor.examine(episodes)
+        verdicts = monitor.verdicts(monitor.scaled(episodes) if scaled is None else scaled)
         edges = self.series(episodes) if series is None else series
         findings: dict[str, list[Finding | None]] = {name: [None] * len(episodes) for name in self.stage2}
         scores = self.scores(detector, verdicts)
