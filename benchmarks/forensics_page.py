@@ -39,6 +39,15 @@ Both stages, all faults together: episodes that are right after the first stage,
 agent after the onset, and for each rule and edges of the second stage the share that is right after both, with
 corrected / broken.
 """
+REPAIRS = """
+## Links repaired
+
+When `combined` flags somebody (alpha 0.01), one agent is repaired from the next step on: it executes the team's action
+at what it should have received. Shares of the lost return that come back, in per cent, when that agent is the source of
+the strongest link of the graph, of the weakest, or the victim itself.
+
+| team | fault | edges | episodes | return lost | strongest | weakest | victim |
+|---|---|---|---|---|---|---|---|"""
 WHEN = """
 `combined` at alpha 0.01: how soon, and what else was said. *delay*, and *lead* before the return falls 5 % behind the
 clean twin's, are medians in steps; *lost* is the mean return lost.
@@ -68,6 +77,7 @@ def write(folder: Path) -> None:
     for team in dict.fromkeys(row["team"] for row in rows):
         own = [row for row in rows if row["team"] == team and float(row["noise"]) == 0]
         lines += [*_stage1(team, own), *_stage2(own), *_when(own)]
+    lines += _repaired(rows_of(folder / "forensics_repair.csv"))
     (folder / "forensics.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     _figure(rows).savefig(folder / "forensics.png", dpi=110)
 
@@ -182,6 +192,15 @@ def _when(rows: Sequence[Row]) -> Iterator[str]:
             f"| {row['fault']} | {_number(row['delay'])} | {_number(row['lead'])} | "
             f"{float(row['return_lost']):.1f} | {' | '.join(shares)} |"
         )
+
+
+def _repaired(rows: Sequence[Row]) -> Iterator[str]:
+    if rows:
+        yield REPAIRS
+    for row in rows:
+        shares = " | ".join(f"{100 * float(row[name]):.0f}" for name in ("strongest", "weakest", "victim"))
+        head = f"{row['team']} | {row['fault']} | {row['edges']} | {row['episodes']}"
+        yield f"| {head} | {float(row['lost']):.1f} | {shares} |"
 
 
 def _number(text: str) -> str:

@@ -2,11 +2,14 @@
 
     python benchmarks/forensics_table.py measure runs/spread                     # all faults, both stages
     python benchmarks/forensics_table.py measure runs/spread --noise 0.05 --detectors combined
+    python benchmarks/forensics_table.py repair runs/spread                      # links repaired
     python benchmarks/forensics_table.py page
 
 ``measure`` plays the trained team of a run and writes its rows into docs/results/forensics_rows.csv, in place of those
 of the same team, noise and detectors: a row for each detector, alpha and fault, with the counts of stage 2 by rule and
-edges. One thread. ``page`` makes the page and its figure of all rows (``--folder`` for another folder).
+edges. ``repair`` plays episodes again, with the agent repaired that sends the strongest link, or the weakest, when
+``combined`` flags somebody, and writes forensics_repair.csv. ``page`` makes the page and its figure of all rows. One
+thread; ``--folder`` for another folder.
 """
 
 import argparse
@@ -15,14 +18,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from forensics_page import rows_of, write
 
 from agentgym.evaluation.entrants import load_agent
 from agentgym.evaluation.forensics.benchmark import CLEAN, Data, clean_row, fault_row, gather
 from agentgym.evaluation.forensics.examiner import Examiner
-from agentgym.evaluation.forensics.faults import PAGE
+from agentgym.evaluation.forensics.faults import PAGE, Fault
 from agentgym.evaluation.forensics.monitor import conformal_threshold
+from agentgym.evaluation.forensics.repair import repair_links
 from agentgym.evaluation.forensics.team import LearnedTeam
 from agentgym.runs.run import Run
 
@@ -30,6 +35,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs" / "results"
 DETECTORS = ("combined", "dynamics", "policy_gap", "taylor_move", "mahalanobis")
 ALPHAS = (0.05, 0.01)
 CLEAN_EPISODES, FRESH = 1900, 2000
+REPAIRED = ("gauss:0.5", "freeze", "fgsm:0.3", "arand", "astuck", "wnoise:0.5")
 OF_CHOICES = ("fgsm", "pgd", "wnoise")  # faults that need a team with choices
 
 
@@ -43,9 +49,8 @@ def measure(path: Path, noise: float, detectors: list[str], faults: list[str], e
         team, config.env, faults, episodes, CLEAN_EPISODES, max(FRESH, episodes), config.env_kwargs, noise
     )  # fmt: skip
     examiner = Examiner.fit(team, data, detectors, min(ALPHAS))
-    kwargs = "".join(f", {key} {value}" for key, value in config.env_kwargs.items() if key != "agents")
     head = {
-        "team": f"{config.agent}, {team.layout.agents} agents{kwargs}", "env": config.env, "steps": config.steps,
+        "team": team_name(team, config), "env": config.env, "steps": config.steps,
         "seed": config.seed, "clean_return": round(float(data.test.returns.mean()), 2), "noise": noise,
     }  # fmt: skip
     rows = [head | row for row in answered(examiner, data)]
@@ -77,35 +82,68 @@ def answered(examiner: Examiner, data: Data) -> list[dict[str, Any]]:
     return rows
 
 
-def save(rows: list[dict[str, Any]], path: Path) -> None:
+def repairs(path: Path, faults: list[str], episodes: int) -> list[dict[str, Any]]:
+    """The rows of repaired links of a team."""
+    config = Run.open(path).config
+    team = LearnedTeam(load_agent(path / "final"))
+    data = gather(team, config.env, faults, episodes, CLEAN_EPISODES, FRESH, config.env_kwargs)
+    examiner = Examiner.fit(team, data, ["combined"], min(ALPHAS))
+    rows = []
+    for name, played in data.faulty.items():
+        verdicts = examiner.monitors["combined"].examine(played)
+        flagged = np.flatnonzero((verdicts.agent >= 0) & (verdicts.step < played.steps - 1))
+        known, when = played.take(flagged), verdicts.step[flagged]
+        for edges, graph in examiner.graphs.items():
+            assert graph.scale is not None
+            found = repair_links(
+                team, config.env, known, Fault.parse(name), graph.series(known), graph.scale, when, config.env_kwargs
+            )  # fmt: skip
+            head = {"team": team_name(team, config), "fault": name, "edges": edges}
+            rows.append(head | {"episodes": found.episodes, "lost": found.lost} | found.shares)
+            print(rows[-1], flush=True)
+    return rows
+
+
+def team_name(team: LearnedTeam, config: Any) -> str:
+    """The team in words."""
+    kwargs = "".join(f", {key} {value}" for key, value in config.env_kwargs.items() if key != "agents")
+    return f"{config.agent}, {team.layout.agents} agents{kwargs}"
+
+
+def save(rows: list[dict[str, Any]], path: Path, keys: tuple[str, ...] = ("team", "noise", "detector")) -> None:
     """Replace what is measured anew."""
     known: list[dict[str, Any]] = [
         {name: f"{value:.5g}" if isinstance(value, float) else value for name, value in row.items()} for row in rows
     ]
-    new = {tuple(str(row[key]) for key in ("team", "noise", "detector")) for row in known}
-    kept = [row for row in rows_of(path) if (row["team"], row["noise"], row["detector"]) not in new]
+    new = {tuple(str(row[key]) for key in keys) for row in known}
+    kept = [row for row in rows_of(path) if tuple(row[key] for key in keys) not in new]
     names = list(dict.fromkeys(name for row in [*known, *kept] for name in row))
     with path.open("w", encoding="utf-8", newline="") as lines:
         writer = csv.DictWriter(lines, names, restval="", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(sorted([*kept, *known], key=lambda row: (row["team"], float(row["noise"]), row["detector"])))
+        writer.writerows(sorted([*kept, *known], key=lambda row: [str(row[key]) for key in keys]))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("measure", "page"))
-    parser.add_argument("run", type=Path, nargs="?", help="folder of a trained run, for measure")
-    parser.add_argument("--noise", type=float, default=0.0, help="standard deviation of sensor noise")
-    parser.add_argument("--detectors", nargs="+", default=list(DETECTORS))
-    parser.add_argument("--faults", nargs="+", default=list(PAGE))
-    parser.add_argument("--episodes", type=int, default=500, help="for each fault")
-    parser.add_argument("--folder", type=Path, default=DOCS)
+    commands = parser.add_subparsers(dest="what", required=True)
+    measuring, repairing, making = (commands.add_parser(name) for name in ("measure", "repair", "page"))
+    for each in (measuring, repairing):
+        each.add_argument("run", type=Path, help="folder of a trained run")
+        each.add_argument("--episodes", type=int, default=500, help="for each fault")
+    measuring.add_argument("--noise", type=float, default=0.0, help="standard deviation of sensor noise")
+    measuring.add_argument("--detectors", nargs="+", default=list(DETECTORS))
+    measuring.add_argument("--faults", nargs="+", default=list(PAGE))
+    repairing.add_argument("--faults", nargs="+", default=list(REPAIRED))
+    for each in (measuring, repairing, making):
+        each.add_argument("--folder", type=Path, default=DOCS)
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.what == "page":
         write(options.folder)
-    elif options.run is None:
-        parser.error("measure needs the folder of a run")
+    elif options.what == "repair":
+        rows = repairs(options.run, options.faults, options.episodes)
+        save(rows, options.folder / "forensics_repair.csv", ("team", "fault", "edges"))
     else:
         made = measure(options.run, options.noise, options.detectors, options.faults, options.episodes)
         save(made, options.folder / "forensics_rows.csv")

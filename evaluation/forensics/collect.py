@@ -1,12 +1,14 @@
 """Play and record episodes of a team, many side by side, with or without a fault."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
 import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
+from numpy.typing import NDArray
 
 from agentgym.contracts.settings import finite_number
 from agentgym.contracts.spaces import check_same_spaces
@@ -18,10 +20,23 @@ from agentgym.evaluation.forensics.faults import Fault
 from agentgym.evaluation.forensics.team import Team
 from agentgym.make import check_id, make_native_batch
 
-__all__ = ["Attacker", "collect", "make_worlds"]
+__all__ = ["Attacker", "Repair", "collect", "make_worlds"]
 
 MOST_STEPS = 10_000
 Attacker = Callable[[Truth, Sequence[int], int], FaultyTeam]
+
+
+@dataclass(frozen=True, eq=False)
+class Repair:
+    """One agent of each episode that is repaired from a step on: it executes the team's action at the true observation.
+
+    Attributes:
+        agent: int64 [E]; -1 for nobody.
+        since: the first step, int64 [E].
+    """
+
+    agent: NDArray[np.int64]
+    since: NDArray[np.int64]
 
 
 def make_worlds(env_id: str, env_kwargs: Mapping[str, Any] | None, count: int) -> VectorEnv[Any, Any, Any]:
@@ -46,6 +61,7 @@ def collect(
     generator: torch.Generator | None = None,
     with_twin: bool = False,
     attacker: Attacker | None = None,
+    repair: Repair | None = None,
 ) -> Episodes:
     """Play one episode for each seed, side by side.
 
@@ -61,24 +77,51 @@ def collect(
         with_twin: also play the same episodes without the fault.
         attacker: makes who plays in place of the team, from the truth, the seeds and the number of live columns, where
             it should not be a :class:`~agentgym.evaluation.attacks.team.FaultyTeam` of the fault's kind.
+        repair: agents that are repaired, whatever the fault makes of them.
 
     Raises:
-        InvalidParameter: the fault does not fit the environment or the team.
+        InvalidParameter: the fault does not fit the environment or the team, or the repair the episodes.
         SpaceMismatch: the environment's spaces are not the team's.
         EpisodeTooLong: an episode does not end within 10,000 steps.
     """
     finite_number("noise", noise, 0.0)
     if not len(seeds):
         raise InvalidParameter("There are no seeds to play.")
+    if repair is not None and {len(repair.agent), len(repair.since)} != {len(seeds)}:
+        raise InvalidParameter(f"There are {len(repair.agent)} repairs for {len(seeds)} episodes.")
     env = make_worlds(env_id, env_kwargs, len(seeds))
     try:
-        found = _play(team, env, list(seeds), fault, noise, generator, attacker)
+        found = _play(team, env, list(seeds), fault, noise, generator, attacker, repair)
     finally:
         env.close()
     if fault is None or not with_twin:
         return found
     twin = collect(team, env_id, seeds, None, env_kwargs, noise, generator)
     return Episodes(**{**vars(found), "twin": _as_long(twin, found.steps)})
+
+
+class _Repaired(VectorWrapper[Any, Any, Any, Any, Any]):
+    """Lets repaired agents execute the team's actions at true observations."""
+
+    def __init__(self, env: VectorEnv[Any, Any, Any], team: Team, repair: Repair) -> None:
+        super().__init__(env)
+        self.team, self.repair, self.steps = team, repair, 0
+
+    def reset(self, **keywords: Any) -> Any:
+        """Reset the environment."""
+        self.steps = 0
+        self.seen, infos = self.env.reset(**keywords)
+        return self.seen, infos
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Step the environment."""
+        layout, done = self.team.layout, np.array(actions)
+        now = np.flatnonzero((self.repair.agent >= 0) & (self.steps >= self.repair.since))
+        nominal = layout.to_environment(self.team.act(torch.as_tensor(_windows(self.seen, layout))))
+        done[now, self.repair.agent[now]] = nominal[now, self.repair.agent[now]]
+        self.steps += 1
+        self.seen, *rest = self.env.step(done)
+        return self.seen, *rest
 
 
 class _Executed(VectorWrapper[Any, Any, Any, Any, Any]):
@@ -92,7 +135,7 @@ class _Executed(VectorWrapper[Any, Any, Any, Any, Any]):
 
 def _play(
     team: Team, env: VectorEnv[Any, Any, Any], seeds: list[int], fault: Fault | None, noise: float,
-    generator: torch.Generator | None, attacker: Attacker | None,
+    generator: torch.Generator | None, attacker: Attacker | None, repair: Repair | None,
 ) -> Episodes:  # fmt: skip
     layout = team.layout
     check_same_spaces(
@@ -100,8 +143,9 @@ def _play(
     )
     live = _live(env, layout.windows)
     executed = _Executed(env)
+    inner = executed if repair is None else _Repaired(executed, team, repair)
     effects = _effects(fault, noise, live, layout)
-    world: Any = perturb(executed, *effects, true_observation=True) if effects else executed
+    world: Any = perturb(inner, *effects, true_observation=True) if effects else inner
     player = _faulty(team, fault, seeds, live, generator, attacker)
     observation, infos = world.reset(seed=seeds)
     truth = _truth(infos) if player is None else player.truth
