@@ -87,14 +87,14 @@ def influence(
     step = finite_number("step", step, 0.0, above=True)
     slopes, curvatures = zip(*[along(critic, x, move, mode, step) for move in alone], strict=True)
     curved = None if mode == "first order" else torch.stack(curvatures, 1)
-    crossed = None
-    if mixed:
-        crossed = (
-            _mixed_differences(critic, x, alone, curved, step)
-            if mode == "differences"
-            else _mixed(critic, x, alone, curved)
-        )
-        _require_finite(crossed)
+    crossed: Tensor | None = None
+    if mixed and mode == "differences":
+        crossed = _mixed_differences(critic, x, alone, step)
+    elif mixed:
+        crossed = _mixed(critic, x, alone)
+    if crossed is not None and curved is not None:  # j on itself
+        crossed = torch.diagonal_scatter(crossed, curved.diagonal(dim1=1, dim2=2), 0, 1, 2)
+    _require_finite(crossed)
     return Influence(torch.stack(slopes, 1), curved, crossed)
 
 
@@ -144,22 +144,19 @@ def _twice(critic: Critic, x: Tensor, first: Tensor, second: Tensor) -> tuple[Te
     return value, along, change
 
 
-def _mixed(critic: Critic, x: Tensor, alone: Tensor, curvature: Tensor | None) -> Tensor:
+def _mixed(critic: Critic, x: Tensor, alone: Tensor) -> Tensor:
     agents = len(alone)
     found = x.new_zeros((len(x), agents, agents))
     for j in range(agents):
         for i in range(j, agents):
-            if i == j and curvature is not None:
-                found[:, j, j] = curvature[:, j, j]
-                continue
             change = _twice(critic, x, alone[i], alone[j])[2].detach()  # d_j' Q_k d_i of every k
             found[:, j, i], found[:, i, j] = change[:, i], change[:, j]
     return found
 
 
-def _mixed_differences(critic: Critic, x: Tensor, alone: Tensor, curvature: Tensor, step: float) -> Tensor:
+def _mixed_differences(critic: Critic, x: Tensor, alone: Tensor, step: float) -> Tensor:
     agents = len(alone)
-    found = torch.diagonal_scatter(x.new_zeros((len(x), agents, agents)), curvature.diagonal(dim1=1, dim2=2), 0, 1, 2)
+    found = x.new_zeros((len(x), agents, agents))
     with torch.no_grad():
         for j in range(agents):
             for i in range(j + 1, agents):
