@@ -101,11 +101,17 @@ def prices(text: str | None = None) -> dict[str, Price]:
     """Prices by model, from JSON; by default the dated table ``prices.json`` of this package.
 
     Raises:
-        InvalidParameter: a price is negative, not a number, or one is missing.
+        InvalidParameter: it is no JSON object, or a price is negative, not a number, or missing.
     """
     text = (files("agentgym.agents.coding") / "prices.json").read_text(encoding="utf-8") if text is None else text
+    try:
+        table = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidParameter(f"The table of prices is no JSON: {error}") from error
+    if not isinstance(table, dict):
+        raise InvalidParameter('The table of prices has the form {"MODEL": {"input": 2.0, ...}}.')
     found = {}
-    for model, values in json.loads(text).items():
+    for model, values in table.items():
         try:
             found[model] = Price(**values)
         except TypeError as error:

@@ -28,6 +28,7 @@ EXAMPLES = {
     "data": 60,
     "study": 60,
     "tune": 30,
+    "solve": 60,
 }
 
 BOUNDED = settings(deadline=None, derandomize=True, database=None, phases=[Phase.generate],
@@ -109,6 +110,15 @@ OPTIONS = {
         "--only": ["ppo", "CartPole-v1", "sac", ""], "--docs": ["new", "file"], "--out": ["new.html", "file/x"],
     },
     "tune": {"--workers": ["1", "0", "-3", "x"], "--ray": ["127.0.0.1:1"], "--root": ["runs", "file", "file/x"]},
+    "solve": {
+        "--endpoint": ["http://", "localhost", "ftp://x", "http://a:b@c"],
+        "--env": [*ENVS, "agentgym/CodeRepairEasy-v0"],
+        "--env-kwargs": PAIRS, "--tasks": ["1", "0", "-1", "x"], "--seed": NUMBERS, "--out": ["new", "file", "file/x"],
+        "--control": ["unrestricted", "fixed", "fixed:limit=0", "fixed:of=runs", "fixed:limit=nan",
+        "learned:policy=runs", "dynamic:start=1,step=1,cap=1,rule=x", "dynamic:of=nowhere", "nope", "", ":"],
+        "--prices": ["file", "nowhere.json", "runs", "damaged3.toml"], "--cost-limit": ["1", "0", "nan", "x"],
+        "--time-limit": ["1", "0", "inf"], "--max-tokens": NUMBERS, "--temperature": ["0", "-1", "nan"],
+    },
 }  # fmt: skip
 PLACES = {
     "train": ["ppo", "ppo", "ppo", "sac", "bc", "shared-ppo", "doc-tabular", "pp", ""],
@@ -118,7 +128,7 @@ PLACES = {
     "show": ["sac", "agentgym/Convection-v0", "text", "hopper-medium", "", "SAC"],
     "data": ["list", "show", "check", "make", "nope", "hopper-medum", "frozenlake:slip=3",
     "frozenlake:trajectories=0", ""],
-    "study": STUDIES, "tune": STUDIES,
+    "study": STUDIES, "tune": STUDIES, "solve": ["--model=nowhere", "--model=nowhere", "--model=runs", "--model="],
 }  # fmt: skip
 COMMANDS = {"study": ["run", "run", "status", "table", "report", "nope", ""]}
 

@@ -95,6 +95,9 @@ def test_an_unknown_cost_is_none_and_never_zero(env):
         solve(env, 0, Scripted(plan(env)), cost_limit=1.0)
     with pytest.raises(InvalidParameter, match="incomplete"):
         prices('{"m": {"input": 1.0}}')
+    for text in ("{", "[]", "[" * 100_000):
+        with pytest.raises(InvalidParameter, match="table of prices"):
+            prices(text)
     with pytest.raises(InvalidParameter, match="price output"):
         prices('{"m": {"input": 1, "cached_read": 1, "cache_write": 1, "output": -1, "date": ""}}')
 
