@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium import spaces
 
 from agentgym import catalog
+from agentgym.contracts.agent import traits_of
 from agentgym.contracts.check_env import check_interface
 from agentgym.contracts.settings import from_settings, parse_settings, whole_number
 from agentgym.errors import AskError
@@ -368,13 +369,20 @@ def play_jobs(agent: Any, name: str, jobs: list[Job], **how: Any) -> Iterator[Ro
     texts = isinstance(agent.observation_space, spaces.Text)
     conditions = {job.condition.name: job.condition for job in jobs}
     batched = {key: texts or _is_batched(one) for key, one in conditions.items()}
-    alone: list[Job] = []
+    alone: dict[str, list[Job]] = {}
     together: dict[str, list[Job]] = {}
+    of_any_size = traits_of(agent).resizable
     for job in jobs:
-        if not batched[job.condition.name]:
-            key = _shared_batch(job.condition, **how)
-            (alone if key is None else together.setdefault(key, [])).append(job)
-    yield from play_episodes(agent, name, alone, **how)
+        condition = job.condition
+        if batched[condition.name]:
+            continue
+        made = repr((condition.env, sorted(condition.env_kwargs.items())))
+        if _is_shared(condition, **how):
+            together.setdefault(made, []).append(job)
+        else:
+            alone.setdefault(made if of_any_size else "", []).append(job)
+    for same in alone.values():
+        yield from play_episodes(agent, name, same, **how)
     for same in together.values():
         yield from play_episodes(agent, name, same, **how, together=True)
     yield from play_batches(agent, name, [job for job in jobs if batched[job.condition.name]], **how)
@@ -389,19 +397,16 @@ def _is_batched(condition: Condition) -> bool:
         return False
 
 
-def _shared_batch(
+def _is_shared(
     condition: Condition, attacks: Mapping[str, Any] | None = None, deterministic: bool = True, watch: Any = None
-) -> str | None:
-    """The condition that others can share a native batch with, without a change in any row.
+) -> bool:
+    """Whether the condition can share a native batch with others of equal arguments, without a change in any row.
 
-    None if they need single environments. With attacks or sampled actions, results depend on which episodes are side
-    by side, so the order must stay.
+    With attacks or sampled actions, results depend on which episodes are side by side, so the order must stay.
     """
     if attacks or not deterministic or condition.perturbations:
-        return None
+        return False
     try:
-        if not has_exact_batch(condition.env, condition.env_kwargs):
-            return None
+        return has_exact_batch(condition.env, condition.env_kwargs)
     except AskError:  # reported in the rows
-        return None
-    return repr((condition.env, sorted(condition.env_kwargs.items())))
+        return False

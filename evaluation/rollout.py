@@ -14,7 +14,7 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
-from agentgym.contracts.agent import PROMISED, acting_in
+from agentgym.contracts.agent import PROMISED, acting_in, traits_of
 from agentgym.contracts.environment import Uncertain
 from agentgym.contracts.finite import require_finite
 from agentgym.evaluation.conditions import Condition
@@ -57,7 +57,7 @@ def play_episodes(
     Args:
         agent: anything with Stable-Baselines3's ``predict`` and an ``observation_space``.
         name: the agent's name in the rows.
-        jobs: the episodes, in the order in which they start.
+        jobs: the episodes, in the order in which they start. Those of a resizable agent need equal spaces.
         attacks: observation attacks by name of the condition.
         num_envs: number of environments side by side.
         deterministic: use the policy's mode instead of a sample.
@@ -67,14 +67,26 @@ def play_episodes(
     """
 
     def make(jobs: Sequence[Job]) -> tuple[Any, Worlds, Callable[[], None]]:
-        if not together:
-            environments = _Conditions(num_envs, agent.observation_space)
-            return agent, environments, environments.close
         first, size = jobs[0].condition, min(num_envs, len(jobs))
+        if not together:
+            player = _sized(agent, first)
+            environments = _Conditions(num_envs, player.observation_space)
+            return player, environments, environments.close
         batch = make_native_batch(first.env, dict(first.env_kwargs), size, AutoresetMode.DISABLED)
-        return agent, Batch(batch, num_envs), lambda: close(batch)
+        return acting_in(agent, batch), Batch(batch, num_envs), lambda: close(batch)
 
     return _rows(name, jobs, make, attacks or {}, deterministic, watch)
+
+
+def _sized(agent: Any, condition: Condition) -> Any:
+    """The player for a condition's environment, which is only made for agents that depend on its size."""
+    if not traits_of(agent).resizable:
+        return agent
+    env = make_env(condition.env, dict(condition.env_kwargs))
+    try:
+        return acting_in(agent, env)
+    finally:
+        close(env)
 
 
 def play_batches(

@@ -87,19 +87,20 @@ def test_a_grid_is_played_in_a_batch_and_what_cannot_be_is_not(monkeypatch):
     grid = "parameter-grid:points=2,parameters=torso_mass"
     kwargs = {"env": HOPPER, "episodes": 1, "progress": False}
     batch = evaluate({"x": Player()}, grid, **kwargs).rows
-    assert chosen == [(False, 0), (True, len(batch))]
+    assert chosen == [(True, len(batch))]
     chosen.clear()
     mixed = evaluate({"x": Player()}, [grid, "perturbations:axes=reward,levels=1"], **kwargs).rows
     assert chosen[-2:] == [(False, len(mixed) - len(batch)), (True, len(batch))]  # after the scale of observations
-    monkeypatch.setattr(module, "_shared_batch", lambda *args, **kwargs: None)
+    monkeypatch.setattr(module, "_is_shared", lambda *args, **kwargs: False)
     assert evaluate({"x": Player()}, grid, **kwargs).rows == batch
     assert evaluate({"x": Player()}, [grid, "perturbations:axes=reward,levels=1"], **kwargs).rows == mixed
     monkeypatch.undo()
     scene = Scene("s", "p", "bar", {})
     noisy = Condition("n", scene, HOPPER, perturbations=({"type": "RewardNoise", "std": 1.0},))
     plain, drawn = (Condition("c", scene, HOPPER, kwargs) for kwargs in ({}, {"randomize": "uniform"}))
-    assert module._shared_batch(noisy) is None
-    assert module._shared_batch(Condition("c", scene, "CartPole-v1")) is None
-    assert module._shared_batch(plain, deterministic=False) is None
-    assert module._shared_batch(plain, attacks={"c": object()}) is None
-    assert len({module._shared_batch(one) for one in (plain, drawn)} - {None}) == 2
+    assert module._is_shared(plain)
+    assert module._is_shared(drawn)
+    assert not module._is_shared(noisy)
+    assert not module._is_shared(Condition("c", scene, "CartPole-v1"))
+    assert not module._is_shared(plain, deterministic=False)
+    assert not module._is_shared(plain, attacks={"c": object()})

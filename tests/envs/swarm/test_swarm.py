@@ -245,6 +245,20 @@ def test_suite_compares_the_controllers() -> None:
     assert len({round(scores[0], 6) for scores in by_name.values()}) == 3
 
 
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_suite_has_a_shared_policy_in_every_duct(deterministic: bool) -> None:
+    """Another throat or back pressure lets other numbers of drones in: another pool, and the same policy for each."""
+    agent = SharedPPO("MlpPolicy", SwarmVectorEnv(2, **SMALL), n_steps=4, n_epochs=1, seed=0)
+    found = evaluate(
+        {"shared": agent}, SwarmSuite(parts=("duct",)), "agentgym/Swarm-v0", {"agents": 150, "seconds": 0.5},
+        episodes=1, deterministic=deterministic, progress=False,
+    )  # fmt: skip
+    rows = list(found.rows)
+    assert len(rows) == 7
+    assert {row.error for row in rows} == {""}
+    assert len({row.episode_return for row in rows}) == 7
+
+
 @pytest.mark.parametrize("residual_on", ["sph", "zero"])
 def test_a_shared_policy_learns_on_what_the_sph_controller_sees(residual_on: str) -> None:
     """Also on top of its commands; a step of the update changes what agents do, alike for all."""
