@@ -105,7 +105,9 @@ class Row:
         """The row with costs at a price."""
         usage = None if self.fresh is None else Usage(self.fresh, self.cached or 0, self.written or 0, self.output or 0)
         cost = cost_of(usage, price)
-        return replace(self, cost=cost and cost.cached, cost_uncached=cost and cost.uncached)
+        if cost is None:
+            return replace(self, cost=None, cost_uncached=None)
+        return replace(self, cost=cost.cached, cost_uncached=cost.uncached)
 
 
 def tasks_of(env: str, env_kwargs: Mapping[str, Any], count: int, seed: int) -> list[Task]:
