@@ -195,6 +195,24 @@ def test_the_coding_loop_and_turn_control_take_it(level, place):
     env.close()
 
 
+def test_a_batch_plays_each_task_of_the_file_once(level, place, tmp_path):
+    from agentgym.agents.coding.batch import Setup, play_batch, tasks_of
+    from agentgym.agents.coding.models import Simulated
+    from agentgym.turns.control import Fixed
+
+    env, arguments = "agentgym/CodeTasks-v0", {"tasks": str(place / "tasks.jsonl"), "folders": str(place / "folders")}
+    listed = tasks_of(env, arguments, 3, 7)
+    names = [json.loads(line)["instance_id"] for line in (place / "tasks.jsonl").read_text().splitlines()]
+    assert [task.name for task in listed] == names
+    with pytest.raises(InvalidParameter, match="has 3 tasks"):
+        tasks_of(env, arguments, 4, 7)
+    setup = Setup(env, arguments, "simulated-1", 1, 0.0)
+    rows = play_batch(tmp_path / "runs", setup, Simulated(1), {"fixed:limit=1": Fixed(1)}, listed)
+    assert [(row.task, row.turns, row.solved, row.submitted) for row in rows] == [
+        (name, 1, False, "auto") for name in names
+    ]
+
+
 def test_pytest_with_the_packages_of_an_interpreter(python, tmp_path):
     """One task in pytest's names, with a parameter whose id SWE-bench cuts at its blank, and with a missing test."""
     row, files = bench_row("acme__ledger-2", PYTEST)
