@@ -88,6 +88,7 @@ class Row:
     cost: float | None
     cost_uncached: float | None
     reward: float
+    level: str
     detail: str
 
     @classmethod
@@ -98,7 +99,8 @@ class Row:
         return cls(
             control=control, task=task.name, seed=task.seed, kind=run.kind, exit=run.exit, solved=run.solved,
             submitted=run.submitted, turns=len(run.turns), reminders=run.reminders, extensions=run.extensions,
-            cost=None, cost_uncached=None, reward=round(run.reward, 6), detail=" ".join(run.detail.split()), **tokens,
+            cost=None, cost_uncached=None, reward=round(run.reward, 6), level=run.level,
+            detail=" ".join(run.detail.split()), **tokens,
         )  # fmt: skip
 
     def priced(self, price: Price | None) -> "Row":

@@ -85,6 +85,7 @@ class _Run:
         self.trajectory = Trajectory(seed, model.name, model.kind)
         control.begin()
         text, self.info = env.reset(seed=seed)
+        self.trajectory.level = str(self.info.get("level", ""))
         self.messages: Messages = [
             {"role": "system", "content": instructions(control.takes_requests)},
             {"role": "user", "content": text},

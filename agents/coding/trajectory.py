@@ -49,6 +49,7 @@ class Trajectory:
         submitted: "agent", "auto" (graded as it was when something else ended the run), or "" if nothing was graded.
         reward: sum of the environment's rewards.
         detail: more about the exit.
+        level: of the sandbox in which commands ran; "" if the environment has none.
     """
 
     seed: int
@@ -60,6 +61,7 @@ class Trajectory:
     submitted: str = ""
     reward: float = 0.0
     detail: str = ""
+    level: str = ""
 
     @property
     def usage(self) -> Usage | None:

@@ -208,8 +208,8 @@ def test_a_batch_plays_each_task_of_the_file_once(level, place, tmp_path):
         tasks_of(env, arguments, 4, 7)
     setup = Setup(env, arguments, "simulated-1", 1, 0.0)
     rows = play_batch(tmp_path / "runs", setup, Simulated(1), {"fixed:limit=1": Fixed(1)}, listed)
-    assert [(row.task, row.turns, row.solved, row.submitted) for row in rows] == [
-        (name, 1, False, "auto") for name in names
+    assert [(row.task, row.turns, row.solved, row.submitted, row.level) for row in rows] == [
+        (name, 1, False, "auto", level) for name in names
     ]
 
 
