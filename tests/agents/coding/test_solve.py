@@ -18,7 +18,7 @@ import agentgym
 from agentgym.agents.coding.controls import control_named
 from agentgym.cli.main import main
 from agentgym.errors import AskError, InvalidParameter, UnknownId
-from agentgym.turns.control import Dynamic, Fixed, Reminders, Unrestricted
+from agentgym.turns.control import Dynamic, Fixed, Learned, Reminders, Unrestricted
 
 pytest.importorskip("httpx", reason="needs the extra language")
 
@@ -246,6 +246,22 @@ def test_runs_of_another_setup_are_not_mixed(server, solving):
     Path("here/rows.csv").write_text(before)
     assert solving("--out", "here", "--tasks", "1")[0] == 0
     assert len(server.asked) == asked
+
+
+def test_a_learned_control_by_name(monkeypatch):
+    class Policy:
+        def predict(self, features, deterministic):
+            return 0, None
+
+    loaded = []
+    monkeypatch.setattr("agentgym.agents.coding.controls.load_policy", lambda folder: loaded.append(folder) or Policy())
+    control = control_named("learned:policy=runs/turns,limit=9", None)
+    assert loaded == ["runs/turns"]
+    assert (type(control), control.limit, type(control.policy)) == (Learned, 9, Policy)
+    # Records are compared by this text, also in another process.
+    assert repr(control) == repr(control_named("learned:policy=runs/turns,limit=9", None))
+    extended = control_named("dynamic:start=3,step=2,cap=9,rule=learned,policy=runs/turns", None)
+    assert (extended.rule_name, type(extended.policy)) == ("learned", Policy)
 
 
 def test_controls_by_name():
