@@ -31,6 +31,8 @@ RETURNS = (
     "Dot: mean return over all conditions of this kind, with its 95 % bootstrap interval over episodes, for this one "
     "trained agent. Diamond: the worst single condition. Dotted: return in the undisturbed environment."
 )
+BEYOND = " Arrow: beyond the axis, which ends {times} nominal returns below zero, with its value."
+LOWEST = 2.0  # nominal returns below zero at which the axis of returns ends
 LOST = " Conditions in which an agent finished no episode are left out of its mean: point at the row for their number."
 
 
@@ -76,9 +78,11 @@ def first_picture(page: Page) -> Markup:
     undisturbed = _undisturbed(page.panels) if shares else {}
     found = {row.name: {agent: kept(row.cells[agent], undisturbed.get(agent)) for agent in agents} for row in rows}
     heading = "How much of its nominal return each agent keeps" if shares else "Mean return under each kind of trouble"
-    figure = _bars(found) if shares else _dots(found, page.nominal)
     lost = any(one and one.lost for row in found.values() for one in row.values())
-    note = (SHARES if shares else RETURNS) + (LOST if lost else "")
+    low = -math.inf if shares else _lowest(found, page.nominal)
+    note = (SHARES if shares else RETURNS) + (BEYOND.format(times=f"{LOWEST:g}") if math.isfinite(low) else "")
+    note += LOST if lost else ""
+    figure = _bars(found) if shares else _dots(found, page.nominal, low)
     plot = page.plot(figure, _described(found, heading, shares))
     notes = (_levels(page.nominal), note) if shares else (note,)
     return render("plots.html", sections=[Section(heading, [plot], notes)], legend=[], key="", note="")
@@ -173,27 +177,51 @@ def _bars(found: Found) -> go.Figure:
     return _rows(figure, found)
 
 
-def _dots(found: Found, nominal: dict[str, Estimate]) -> go.Figure:
-    """Dots with intervals, where returns have no meaningful share."""
+def _lowest(found: Found, nominal: dict[str, Estimate]) -> float:
+    """Where the axis of returns ends, so that a catastrophe does not hide the rest; -inf if all of it is shown."""
+    low = -LOWEST * max((abs(level.value) for level in nominal.values()), default=0.0)
+    least = min((min(one.worst, one.mean.value) for row in found.values() for one in row.values() if one), default=0.0)
+    return low if least < 4.0 * low < 0.0 else -math.inf
+
+
+def _dots(found: Found, nominal: dict[str, Estimate], low: float) -> go.Figure:
+    """Dots with intervals, where returns have no meaningful share. What is below ``low`` is an arrow at the edge."""
     traces: list[Any] = []
     places, height = _places(found)
     for index, (agent, rows) in enumerate(_by_agent(found).items()):
         ys = [places[name, agent] for name in rows]
         traces.append(
             go.Scatter(
-                x=[one.mean.value for one in rows.values()], y=ys, mode="markers", error_x=_error(rows, colour(index)),
-                marker={"color": colour(index), "size": 11}, hovertext=_hovers(agent, rows, shares=False),
-                hoverinfo="text",
+                y=ys, error_x=_error(rows, colour(index), low), hovertext=_hovers(agent, rows, shares=False),
+                **_marks([one.mean.value for one in rows.values()], low, "circle"),
             )
         )  # fmt: skip
-        traces.append(_worst(agent, rows, ys, shares=False))
+        traces[-1].marker.update(color=colour(index), size=11)
+        traces.append(_worst(agent, rows, ys, shares=False, low=low))
         if agent in nominal:
             line = {"color": colour(index), "dash": "dot", "width": 1}
             level = [nominal[agent].value] * 2
             traces.append(go.Scatter(x=level, y=[-0.5, len(found) - 0.5], mode="lines", line=line, hoverinfo="skip"))
     figure = plain(*traces, height=height)
     figure.update_xaxes(title="mean return")
+    if math.isfinite(low):
+        shown = [
+            end for row in found.values() for one in row.values() if one for end in (one.mean.value, one.mean.high)
+        ]
+        high = max(low, *(end for end in [*shown, *(level.value for level in nominal.values())] if math.isfinite(end)))
+        figure.update_xaxes(range=[low, high + 0.05 * (high - low)])
     return _rows(figure, found)
+
+
+def _marks(values: list[float], low: float, symbol: str) -> dict[str, Any]:
+    """Marks at values, or arrows at ``low`` with the value where it is below."""
+    below = [value < low for value in values]
+    return {
+        "x": [max(value, low) for value in values], "mode": "markers+text", "hoverinfo": "text", "cliponaxis": False,
+        "text": [number(value) if is_below else "" for value, is_below in zip(values, below, strict=True)],
+        "textposition": "middle right",
+        "marker": {"symbol": ["triangle-left" if is_below else symbol for is_below in below]},
+    }  # fmt: skip
 
 
 def _rows(figure: go.Figure, found: Found) -> go.Figure:
@@ -222,25 +250,28 @@ def _by_agent(found: Found) -> dict[str, dict[str, Kept]]:
     return {agent: {name: one for name, row in found.items() if (one := row[agent])} for agent in agents}
 
 
-def _error(rows: dict[str, Kept], shade: str) -> dict[str, Any]:
+def _error(rows: dict[str, Kept], shade: str, low: float = -math.inf) -> dict[str, Any]:
     means = [one.mean for one in rows.values()]
     above, below = (
-        [abs(getattr(mean, end) - mean.value) if math.isfinite(getattr(mean, end)) else 0.0 for mean in means]
+        [
+            abs(getattr(mean, end) - mean.value) if math.isfinite(getattr(mean, end)) and mean.value >= low else 0.0
+            for mean in means
+        ]
         for end in ("high", "low")
     )
     return {"array": above, "arrayminus": below, "color": shade, "thickness": 2, "width": 4}
 
 
-def _worst(agent: str, rows: dict[str, Kept], ys: list[float], shares: bool) -> go.Scatter:
+def _worst(agent: str, rows: dict[str, Kept], ys: list[float], shares: bool, low: float = -math.inf) -> go.Scatter:
     texts = [
         f"<b>{escape(agent)}</b><br>worst: {escape(one.worst_condition)}<br>{_value(one.worst, shares)}"
         for one in rows.values()
     ]
-    return go.Scatter(
-        x=[one.worst for one in rows.values()], y=ys, mode="markers", hovertext=texts, hoverinfo="text",
-        marker={"symbol": "diamond", "size": 9, "color": "#ffffff", "line": {"width": 1.5, "color": "#1b1f24"}},
-        cliponaxis=False,
-    )  # fmt: skip
+    worst = go.Scatter(y=ys, hovertext=texts, **_marks([one.worst for one in rows.values()], low, "diamond"))
+    # One number where the mean is beyond the axis as well
+    worst.text = ["" if one.mean.value < low else text for one, text in zip(rows.values(), worst.text, strict=True)]
+    worst.marker.update(size=9, color="#ffffff", line={"width": 1.5, "color": "#1b1f24"})
+    return worst
 
 
 def _hovers(agent: str, rows: dict[str, Kept], shares: bool) -> list[str]:

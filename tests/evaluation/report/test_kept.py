@@ -100,6 +100,25 @@ def test_returns_without_a_meaningful_share_are_shown_as_returns(evaluation):
     assert figure["data"][0]["x"][-1] == pytest.approx(-1400.0)  # transfer: the mean of 900 and 300, less 2000
 
 
+def test_a_catastrophe_does_not_hide_the_rest(evaluation):
+    """Where returns fall a thousand nominal returns below zero, the axis ends and an arrow has the number."""
+    rows = [replace(row, episode_return=-1e6) if "delay" in row.condition else row for row in evaluation.rows]
+    body, figure = drawn(replace(evaluation, rows=rows))
+    assert "Arrow: beyond the axis, which ends 2 nominal returns below zero" in body
+    low, high = figure["layout"]["xaxis"]["range"]
+    assert low == pytest.approx(-2 * 1000.0)
+    assert 1000 < high < 2000
+    place = figure["layout"]["yaxis"]["ticktext"].index("Observation")
+    means, worst = (figure["data"][index] for index in (0, 1))
+    for trace in (means, worst):
+        assert trace["x"][place] == low
+        assert trace["marker"]["symbol"][place] == "triangle-left"
+        assert min(trace["x"]) == low
+    assert means["text"][place].startswith("−")
+    assert [text for index, text in enumerate(means["text"]) if index != place] == [""] * 4
+    assert worst["text"] == [""] * 5
+
+
 def test_few_tabs_show_their_plots(evaluation):
     _, figure = drawn(only(evaluation, "Observation"))
     assert figure["layout"]["yaxis"]["ticktext"] == ["noise (stds)", "dropout", "delay (steps)"]
