@@ -142,16 +142,17 @@ def _noisy(rows: Sequence[Row]) -> dict[str, dict[str, list[Row]]]:
 
 
 def _stage1(team: str, rows: Sequence[Row]) -> Iterator[str]:
-    if not rows:
+    columns = [each for each in COLUMNS if _find(rows, detector=each[0], alpha=each[1])]
+    if not columns:
         return
     yield f"\n## {team}\n\nTrained for {int(rows[0]['steps']):,} steps with seed {rows[0]['seed']}. First stage:\n"
-    heads = [f"`{name}`, {alpha}" for name, alpha in COLUMNS]
+    heads = [f"`{name}`, {alpha}" for name, alpha in columns]
     yield f"| fault | {' | '.join(heads)} |\n|---|{'---|' * len(heads)}"
     for fault in _faults(rows):
-        cells = [_percent(_find(rows, fault=fault, detector=name, alpha=alpha)) for name, alpha in COLUMNS]
+        cells = [_percent(_find(rows, fault=fault, detector=name, alpha=alpha)) for name, alpha in columns]
         yield f"| {fault} | {' | '.join(cells)} |"
     alarms = ("alarms", "alarms_low", "alarms_high")
-    cells = [_percent(_find(rows, fault="clean", detector=name, alpha=alpha), alarms) for name, alpha in COLUMNS]
+    cells = [_percent(_find(rows, fault="clean", detector=name, alpha=alpha), alarms) for name, alpha in columns]
     yield f"| false alarms | {' | '.join(cells)} |"
 
 
