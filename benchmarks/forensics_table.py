@@ -106,8 +106,9 @@ def repairs(path: Path, faults: list[str], episodes: int) -> list[dict[str, Any]
 
 def team_name(team: LearnedTeam, config: Any) -> str:
     """The team in words."""
-    kwargs = "".join(f", {key} {value}" for key, value in config.env_kwargs.items() if key != "agents")
-    return f"{config.agent}, {team.layout.agents} agents{kwargs}"
+    known = ("agents", "continuous_actions")
+    kwargs = "".join(f", {key} {value}" for key, value in config.env_kwargs.items() if key not in known)
+    return f"{config.agent}, {team.layout.agents} agents{'' if team.layout.discrete else ', Box'}{kwargs}"
 
 
 def save(rows: list[dict[str, Any]], path: Path, keys: tuple[str, ...] = ("team", "noise", "detector")) -> None:
