@@ -63,6 +63,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(arguments: list[str]) -> None:
+    # Before PyTorch is loaded: its waiting threads would spin, and on busy cores take the time of those that work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # print "?" for characters that the encoding lacks
             stream.reconfigure(errors="replace")

@@ -75,6 +75,15 @@ def test_list_and_show(typed, tmp_path):
     assert "# " in typed("show", "sac")[1]
 
 
+@pytest.mark.parametrize("chosen", [None, "active"])
+def test_waiting_threads_sleep_unless_the_user_chose(chosen):
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {} if chosen is None else {"OMP_WAIT_POLICY": chosen}
+    code = "import os, agentgym.cli.main as cli; cli.main(['--version']); print(os.environ['OMP_WAIT_POLICY'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.split()[-1] == (chosen or "passive")
+
+
 def test_a_run_holds_what_was_asked_measured_and_learned(trained):
     config = json.loads((trained / "runs/randomised/config.json").read_text())
     assert config["env_kwargs"] == {"randomize": "uniform"}
