@@ -16,7 +16,7 @@ from agentgym.agents.language.policies.policy import Sampler
 from agentgym.study.cells import Cell
 from agentgym.study.judging import Finished
 
-IMITATION = 200  # batches of 64 demonstrations
+IMITATION = 400  # batches of 64 demonstrations
 EPISODES, SEED = 512, 1_000_000
 CASES: dict[str, dict[str, str]] = {
     "unseen": {"split": "unseen"},
