@@ -44,6 +44,10 @@ def write(folder: Path) -> None:
     _picture(lags).savefig(folder / "swarm_flow.png", dpi=110)
 
 
+def _case(row: dict[str, str]) -> str:
+    return f"{row['case']}, {row['mode']}" + (", from rest" if row["start"] == "rest" else "")
+
+
 def _table(rows: list[Row]) -> Iterator[str]:
     yield "## All branches\n"
     yield "Averages over windows of 40 s; those of the last that is at least half as long. *flux* is the standard"
@@ -56,7 +60,7 @@ def _table(rows: list[Row]) -> Iterator[str]:
         )
         throat, end = json.loads(row["reference"])
         yield (
-            f"| {row['case']}, {row['mode']}, {row['agents']} | {float(row['seconds']):g} | {errors} | "
+            f"| {_case(row)}, {row['agents']} | {float(row['seconds']):g} | {errors} | "
             f"{float(row['flux_variation']):.1%} | {float(row['mach_throat']):.2f}, {float(row['mach_exit']):.2f} "
             f"({throat:.2f}, {end:.2f}) | {float(row['cpu_per_second']):.2f} |"
         )
@@ -72,7 +76,7 @@ def _over_time(rows: list[Row]) -> Iterator[str]:
     yield f"|---|{'---|' * len(ends)}"
     for row in long:
         cells = [f"{u:.3f} / {rho:.3f}" for _, u, rho in json.loads(row["history"])]
-        yield f"| {row['case']}, {row['mode']} | {' | '.join(cells)} |"
+        yield f"| {_case(row)} | {' | '.join(cells)} |"
 
 
 def _switch(rows: list[Row]) -> Iterator[str]:
