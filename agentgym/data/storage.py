@@ -185,7 +185,8 @@ def _require_replaceable(name: str, data: Path, overwrite: bool) -> None:
     Raises:
         AskError: there is such a file.
     """
-    with suppress(FileNotFoundError):  # nothing is there, or another process replaces it at this moment
+    # Nothing is there, or another process replaces it at this moment, or a file is in the way of the folder itself.
+    with suppress(FileNotFoundError, NotADirectoryError):
         if not stat.S_ISDIR(data.lstat().st_mode):
             raise AskError(f"{data} is not a folder of ours. Move it away.")
         if strange := sorted(path.name for path in data.iterdir() if not _is_of_datasets(path)):
