@@ -1,12 +1,13 @@
 """The page docs/results/forensics.md and its figure, from the rows that forensics_table.py saved."""
 
-import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-__all__ = ["rows_of", "write"]
+from agentgym.runs.metrics import Table
+
+__all__ = ["write"]
 
 Row = dict[str, str]
 HEAD = """# Who failed first
@@ -62,22 +63,14 @@ COLOURS = ("#1f5f99", "#7fb2dd", "#c8553d", "#e8a598", "#3f8f5b", "#9bc8a5", "#8
            "#555555", "#0f9d9d", "#7a3b2e")  # fmt: skip
 
 
-def rows_of(path: Path) -> list[Row]:
-    """The rows of a file; none where there is no such file."""
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))
-
-
 def write(folder: Path) -> None:
     """Write the page and the figure into the folder of the rows."""
-    rows = rows_of(folder / "forensics_rows.csv")
+    rows = Table(folder / "forensics_rows.csv").rows()
     lines = [HEAD, *_targets(rows), *_noise(rows)]
     for team in dict.fromkeys(row["team"] for row in rows):
         own = [row for row in rows if row["team"] == team and float(row["noise"]) == 0]
         lines += [*_stage1(team, own), *_stage2(own), *_when(own)]
-    lines += _repaired(rows_of(folder / "forensics_repair.csv"))
+    lines += _repaired(Table(folder / "forensics_repair.csv").rows())
     (folder / "forensics.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     _figure(rows).savefig(folder / "forensics.png", dpi=110)
 

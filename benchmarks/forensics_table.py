@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from forensics_page import rows_of, write
+from forensics_page import write
 
 from agentgym.evaluation.entrants import load_agent
 from agentgym.evaluation.forensics.benchmark import CLEAN, Data, clean_row, fault_row, gather
@@ -29,6 +29,7 @@ from agentgym.evaluation.forensics.faults import PAGE, Fault
 from agentgym.evaluation.forensics.monitor import conformal_threshold
 from agentgym.evaluation.forensics.repair import repair_links
 from agentgym.evaluation.forensics.team import LearnedTeam
+from agentgym.runs.metrics import Table
 from agentgym.runs.run import Run
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "results"
@@ -117,7 +118,7 @@ def save(rows: list[dict[str, Any]], path: Path, keys: tuple[str, ...] = ("team"
         {name: f"{value:.5g}" if isinstance(value, float) else value for name, value in row.items()} for row in rows
     ]
     new = {tuple(str(row[key]) for key in keys) for row in known}
-    kept = [row for row in rows_of(path) if tuple(row[key] for key in keys) not in new]
+    kept = [row for row in Table(path).rows() if tuple(row[key] for key in keys) not in new]
     names = list(dict.fromkeys(name for row in [*known, *kept] for name in row))
     with path.open("w", encoding="utf-8", newline="") as lines:
         writer = csv.DictWriter(lines, names, restval="", lineterminator="\n")

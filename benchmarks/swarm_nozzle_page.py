@@ -1,11 +1,12 @@
 """The page docs/results/swarm_flow.md and its picture, from the rows that swarm_nozzle.py saved."""
 
-import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from matplotlib.figure import Figure
+
+from agentgym.runs.metrics import Table
 
 __all__ = ["write"]
 
@@ -28,17 +29,9 @@ of two agents in spacings, *off* the share by which the number of agents differs
 """
 
 
-def rows_of(path: Path) -> list[Row]:
-    """The rows of a file; none where there is no such file."""
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))
-
-
 def write(folder: Path) -> None:
     """Write the page and the picture into the folder of the rows."""
-    table, lags, switch = (rows_of(folder / f"swarm_flow_{name}.csv") for name in ("table", "lags", "switch"))
+    table, lags, switch = (Table(folder / f"swarm_flow_{name}.csv").rows() for name in ("table", "lags", "switch"))
     lines = [HEAD, *_table(table), *_over_time(table), *_switch(switch), LAGS, *_lags(lags)]
     (folder / "swarm_flow.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     _picture(lags).savefig(folder / "swarm_flow.png", dpi=110)
